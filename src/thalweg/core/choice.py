@@ -1,0 +1,206 @@
+"""The base of everything a recipe is made of: frozen pytrees with described fields.
+
+A *number* is a leaf: it may differ between lanes and never causes a compilation. An *option* is structure:
+another value selects another program. Both carry their documentation, range and source, so that
+validation, the TOML form and the docs table are all derived from the one class.
+"""
+
+from collections.abc import Mapping
+from dataclasses import MISSING, Field, fields
+from typing import Any, ClassVar, Self
+
+import equinox as eqx
+import numpy as np
+
+from thalweg.core.errors import RecipeError
+from thalweg.core.names import did_you_mean
+
+
+def number(
+    default: float | None = None,
+    *,
+    doc: str,
+    low: float = -np.inf,
+    high: float = np.inf,
+    open_low: bool = False,
+    open_high: bool = False,
+    optional: bool = False,
+    source: str = "",
+) -> Any:
+    """Declare a numeric field of a `Choice`: a leaf, free per lane.
+
+    Args:
+        default: Value when none is given.
+        doc: What it is, with its unit.
+        low, high: Allowed range; the ends belong to it unless `open_low` / `open_high`.
+        optional: Whether None (off) is allowed. On or off is structure; the value is not.
+        source: Where the default comes from (paper, library).
+    """
+    described = dict(
+        kind="number", doc=doc, low=low, high=high, open_low=open_low, open_high=open_high,
+        optional=optional, source=source,
+    )  # fmt: skip
+    return eqx.field(default=default, converter=_as_float, metadata=described)
+
+
+def integer(
+    default: int | None = None,
+    *,
+    doc: str,
+    low: int = 0,
+    high: float = np.inf,
+    optional: bool = False,
+    source: str = "",
+) -> Any:
+    """Declare a whole-number field that is structure (a batch size, a window length)."""
+    described = dict(
+        kind="integer", doc=doc, low=low, high=high, open_low=False, open_high=False,
+        optional=optional, source=source,
+    )  # fmt: skip
+    return eqx.field(default=default, static=True, converter=_as_int, metadata=described)
+
+
+def option(default: Any, *, doc: str, among: tuple[Any, ...] = (), source: str = "") -> Any:
+    """Declare a field that is structure: a name or a flag among a few."""
+    described = dict(kind="option", doc=doc, among=among, source=source)
+    return eqx.field(default=default, static=True, metadata=described)
+
+
+def part(default: Any, *, among: Mapping[str, type], doc: str) -> Any:
+    """Declare a field that holds another `Choice`, one of the registered classes."""
+    described = dict(kind="part", doc=doc, among=among)
+    return eqx.field(default=default, metadata=described)
+
+
+class Choice(eqx.Module):
+    """A frozen pytree with described fields. Subclasses are final and carry a registered `name`."""
+
+    name: ClassVar[str]
+
+    def __check_init__(self) -> None:
+        for field in fields(self):
+            _check(type(self), field, getattr(self, field.name))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain Python values, nested for parts, without fields that are None."""
+        found: dict[str, Any] = {}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, Choice):
+                found[field.name] = {"name": value.name} | value.to_dict()
+            elif value is not None:
+                found[field.name] = value
+        return found
+
+    @classmethod
+    def from_dict(cls, given: Mapping[str, Any], where: object = None) -> Self:
+        """Build from plain values; the inverse of `to_dict`.
+
+        Raises:
+            RecipeError: An unknown key (with the nearest known one), or a value out of its range.
+        """
+        known = {field.name: field for field in fields(cls)}
+        values = {}
+        for key, value in given.items():
+            if key not in known:
+                raise RecipeError(
+                    _label(cls), f"has no setting {key!r}", where=where, hint=did_you_mean(key, known)
+                )
+            values[key] = _read(cls, known[key], value, where)
+        return cls(**values)
+
+    @classmethod
+    def described(cls) -> dict[str, Field[Any]]:
+        """Return the fields by name, with their metadata (doc, range, source)."""
+        return {field.name: field for field in fields(cls)}
+
+
+def choose(among: Mapping[str, type], given: Any, who: str, where: object = None) -> Any:
+    """Build one of the registered classes from a name, or from a dict with a `name`.
+
+    Raises:
+        RecipeError: The name is not registered, or a setting is unknown or out of range.
+    """
+    given = {"name": given} if isinstance(given, str) else given
+    if not isinstance(given, Mapping) or "name" not in given:
+        raise RecipeError(who, "must be a name or a table with a name", got=given, where=where,
+                          hint="for example " + next(iter(among)))  # fmt: skip
+    name = given["name"]
+    if name not in among:
+        raise RecipeError(who, "must be one of the known names", got=name, where=where,
+                          hint=did_you_mean(str(name), among))  # fmt: skip
+    rest = {key: value for key, value in given.items() if key != "name"}
+    return among[name].from_dict(rest, where=where)  # type: ignore[attr-defined]
+
+
+def default_of(field: Field[Any]) -> Any:
+    """Return the default of a field, or None when it has none."""
+    if field.default is not MISSING:
+        return field.default
+    return field.default_factory() if field.default_factory is not MISSING else None
+
+
+def _as_float(value: Any) -> Any:
+    if isinstance(value, (bool, np.bool_)):
+        return value  # left as it is, so that the check can refuse it
+    if isinstance(value, (int, float, np.integer, np.floating)):
+        return float(value)
+    return value
+
+
+def _as_int(value: Any) -> Any:
+    if isinstance(value, (float, np.floating, np.integer)) and float(value).is_integer():
+        return int(value)
+    return value
+
+
+def _read(cls: type, field: Field[Any], value: Any, where: object) -> Any:
+    if field.metadata.get("kind") == "part" and not isinstance(value, Choice):
+        return choose(field.metadata["among"], value, f"{_label(cls)}.{field.name}", where)
+    return value
+
+
+def _label(cls: type) -> str:
+    return getattr(cls, "name", cls.__name__.lower())
+
+
+def _check(cls: type, field: Field[Any], value: Any) -> None:
+    described, who = field.metadata, _label(cls)
+    kind = described.get("kind")
+    if kind in ("number", "integer"):
+        _check_number(who, field.name, kind, value, described)
+    elif kind == "option" and described["among"] and value not in described["among"]:
+        raise RecipeError(
+            who, f"{field.name} must be one of {', '.join(map(repr, described['among']))}", got=value,
+            hint=did_you_mean(str(value), map(str, described["among"])),
+        )  # fmt: skip
+    elif kind == "part" and not isinstance(value, tuple(described["among"].values())):
+        raise RecipeError(who, f"{field.name} must be one of {', '.join(described['among'])}", got=value)
+
+
+def _check_number(who: str, name: str, kind: str, value: Any, described: Mapping[str, Any]) -> None:
+    if value is None and described["optional"]:
+        return
+    wanted = float if kind == "number" else int
+    if hasattr(value, "dtype") and not isinstance(value, np.generic):
+        return  # an array or a tracer: already inside a program, checked when the recipe was made
+    if not isinstance(value, wanted) or isinstance(value, bool):
+        word = "a number" if kind == "number" else "a whole number"
+        raise RecipeError(who, f"{name} must be {word}", got=value)
+    low, high = described["low"], described["high"]
+    above = value > low if described["open_low"] else value >= low
+    below = value < high if described["open_high"] else value <= high
+    if not (above and below) or (kind == "number" and not np.isfinite(value)):
+        default = described.get("default")
+        raise RecipeError(who, f"{name} must be {_range(described)}", got=value,
+                          hint=f"try {default}" if default is not None else None)  # fmt: skip
+
+
+def _range(described: Mapping[str, Any]) -> str:
+    low, high = described["low"], described["high"]
+    parts = []
+    if np.isfinite(low):
+        parts.append(f"above {low:g}" if described["open_low"] else f"at least {low:g}")
+    if np.isfinite(high):
+        parts.append(f"below {high:g}" if described["open_high"] else f"at most {high:g}")
+    return " and ".join(parts) if parts else "finite"

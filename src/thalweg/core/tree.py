@@ -1,0 +1,83 @@
+"""Tools for parameter trees: stacking into lanes, counting, paths, and the role of each parameter."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import PyTree
+
+
+def stack(trees: Sequence[PyTree]) -> PyTree:
+    """Stack equal trees leaf by leaf along a new first axis, the lane axis."""
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
+
+
+def lane(tree: PyTree, index: int) -> PyTree:
+    """Take one lane out of a stacked tree."""
+    return jax.tree.map(lambda leaf: leaf[index], tree)
+
+
+def count(tree: PyTree) -> int:
+    """Count the numbers in a tree's arrays."""
+    return sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(tree) if eqx.is_array_like(leaf))
+
+
+def paths(tree: PyTree) -> list[str]:
+    """Return the path of every leaf, dotted: `layers.0.weight`."""
+    flat, _ = jax.tree_util.tree_flatten_with_path(tree)
+    return [dotted(path) for path, _ in flat]
+
+
+def dotted(path: Sequence[Any]) -> str:
+    """Write a JAX key path with dots: `layers.0.weight`."""
+    return ".".join(str(getattr(k, "name", getattr(k, "idx", getattr(k, "key", k)))) for k in path)
+
+
+# A role says what a parameter is for; weight decay and matrix-wise optimizers go by it, never by names.
+BIAS, SCALE, EMBEDDING, MATRIX, KERNEL, OTHER = "bias", "scale", "embedding", "matrix", "kernel", "other"
+
+
+def roles(model: PyTree) -> PyTree:
+    """Return a tree like `model` with the role of every inexact array, from its layer and its shape.
+
+    A layer may say so itself: an attribute `roles`, a dict from field name to role. Else: Equinox's
+    norm layers give `scale`, `Embedding` gives `embedding`; of the rest an array with one axis is
+    a `bias`, with two a `matrix`, with more a `kernel` (convolution), with none `other`.
+    Leaves that are not inexact arrays become None.
+    """
+    flat, treedef = jax.tree_util.tree_flatten_with_path(model)
+    found = [_role(model, path, leaf) if eqx.is_inexact_array(leaf) else None for path, leaf in flat]
+    return jax.tree_util.tree_unflatten(treedef, found)
+
+
+def _role(model: PyTree, path: Sequence[Any], leaf: Any) -> str:
+    owner, field = _owner(model, path)
+    told = getattr(owner, "roles", None)
+    if isinstance(told, dict) and field in told:
+        return told[field]
+    if isinstance(owner, _NORMS):
+        return SCALE
+    if isinstance(owner, eqx.nn.Embedding):
+        return EMBEDDING
+    return {0: OTHER, 1: BIAS, 2: MATRIX}.get(leaf.ndim, KERNEL)
+
+
+_NORMS = (eqx.nn.LayerNorm, eqx.nn.RMSNorm, eqx.nn.GroupNorm, eqx.nn.BatchNorm)
+
+
+def _owner(model: PyTree, path: Sequence[Any]) -> tuple[Any, str]:
+    """Return the innermost module that holds a leaf, and the field it lies in."""
+    node, owner, field = model, None, ""
+    for key in path:
+        if isinstance(node, eqx.Module) and hasattr(key, "name"):
+            owner, field = node, key.name
+        if hasattr(key, "name"):
+            node = getattr(node, key.name)
+        elif hasattr(key, "idx"):
+            node = node[key.idx]
+        elif hasattr(key, "key"):
+            node = node[key.key]
+    return owner, field

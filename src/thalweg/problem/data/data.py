@@ -1,0 +1,57 @@
+"""`Data`: the three parts of a data set, what they are for, and how raw rows became arrays."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from thalweg.problem.data.part import Part
+from thalweg.problem.data.preparation import Preparation
+
+CLASSIFICATION, REGRESSION, LANGUAGE = "classification", "regression", "language"
+
+
+@dataclass(frozen=True)
+class Note:
+    """Something about the data that its owner should know, with its evidence.
+
+    Args:
+        kind: Short name: `id`, `constant`, `imbalance`, `duplicates`, `leak`, `missing`, `rare`, ...
+        text: One sentence with the figures.
+        columns: The columns it is about; empty when it is about the whole set.
+    """
+
+    kind: str
+    text: str
+    columns: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Data:
+    """A data set, ready for training.
+
+    Args:
+        name: Short name; run folders are called after it.
+        task: `classification`, `regression` or `language` (predict the next token).
+        train: What gradient descent sees.
+        validation: Decides when to stop and which weights are best; None when there is none.
+        test: Looked at once, at the end; None when there is none.
+        preparation: How raw input becomes a model's input, and outputs become answers.
+        notes: What was pointed out while reading.
+        fingerprint: SHA-256 over the arrays of all parts; another fingerprint is other data.
+        source: How to read it again: path or name, and the options that were used.
+    """
+
+    name: str
+    task: str
+    train: Part
+    validation: Part | None
+    test: Part | None
+    preparation: Preparation
+    notes: tuple[Note, ...] = ()
+    fingerprint: str = ""
+    source: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def parts(self) -> dict[str, Part]:
+        """The parts that exist, by name."""
+        named = {"train": self.train, "validation": self.validation, "test": self.test}
+        return {name: part for name, part in named.items() if part is not None}

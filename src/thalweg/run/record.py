@@ -1,0 +1,112 @@
+"""What a run left behind, for readers: plain dicts and columns, read without JAX.
+
+The folder, file by file (all readable by a person or by any tool):
+
+    recipe.toml           the resolved recipe
+    problem.json          data (name, source, task, counts, notes, preparation), model, loss, metric
+    result.json           what came of it; the same object that `thalweg fit --json` prints
+    environment.json      versions and machine
+    steps.parquet         lane, step, loss, learning_rate, gradient_norm (NaN at steps where it is not taken)
+    evaluations.parquet   lane, step, epoch, part, loss, metric, seconds (a clock column)
+    layers.parquet        lane, step, path, weight_norm, gradient_norm, update_norm (of one update)
+    test.parquet          target, prediction: one row for each test example (class index, or own unit)
+    final.safetensors     weights after the last step
+    best.safetensors      weights at the best validation loss; absent without a validation part
+    report.html           the curves, when asked for
+"""
+
+import json
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from thalweg.core.errors import RunFolderError
+
+STEPS = {"lane": pl.Int32, "step": pl.Int64, "loss": pl.Float32, "learning_rate": pl.Float32,
+         "gradient_norm": pl.Float32}  # fmt: skip
+EVALUATIONS = {"lane": pl.Int32, "step": pl.Int64, "epoch": pl.Float64, "part": pl.String,
+               "loss": pl.Float64, "metric": pl.Float64, "seconds": pl.Float64}  # fmt: skip
+LAYERS = {"lane": pl.Int32, "step": pl.Int64, "path": pl.String, "weight_norm": pl.Float32,
+          "gradient_norm": pl.Float32, "update_norm": pl.Float32}  # fmt: skip
+TABLES = {"steps": STEPS, "evaluations": EVALUATIONS, "layers": LAYERS}
+
+
+@dataclass(frozen=True)
+class Record:
+    """A run as data. Read one with `read(folder)`.
+
+    Args:
+        folder: Where it lies; None for a run that was not saved.
+        recipe, problem, result, environment: As in the files of the same names.
+        steps, evaluations, layers, test: Columns, as in the files of the same names.
+    """
+
+    folder: Path | None
+    recipe: dict[str, Any]
+    problem: dict[str, Any]
+    result: dict[str, Any]
+    environment: dict[str, Any]
+    steps: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=STEPS))
+    evaluations: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=EVALUATIONS))
+    layers: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=LAYERS))
+    test: pl.DataFrame = field(default_factory=pl.DataFrame)
+
+    @property
+    def name(self) -> str:
+        """The folder's name, or `run`."""
+        return self.folder.name if self.folder is not None else "run"
+
+
+def read(folder: Path | str) -> Record:
+    """Read a run folder.
+
+    Raises:
+        RunFolderError: There is no such folder, it holds no run, or a file in it is damaged.
+    """
+    path = Path(folder)
+    if not path.is_dir():
+        raise RunFolderError("run", "must be a folder with a run in it", got=str(path),
+                             hint="the last line of `thalweg fit` names the folder it wrote")  # fmt: skip
+    if not (path / "problem.json").exists():
+        raise RunFolderError("run", "the folder must hold a run (problem.json)", got=str(path),
+                             hint="give the folder that `thalweg fit` wrote, for example runs/digits-1")  # fmt: skip
+    return Record(
+        folder=path,
+        recipe=_toml(path / "recipe.toml"),
+        problem=_json(path / "problem.json"),
+        result=_json(path / "result.json"),
+        environment=_json(path / "environment.json"),
+        **{name: _table(path / f"{name}.parquet", schema) for name, schema in TABLES.items()},
+        test=_table(path / "test.parquet", {}),
+    )
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    except (ValueError, OSError) as error:
+        raise _damaged(path, error) from error
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    except (ValueError, OSError) as error:
+        raise _damaged(path, error) from error
+
+
+def _table(path: Path, schema: dict[str, Any]) -> pl.DataFrame:
+    if not path.exists():
+        return pl.DataFrame(schema=schema)
+    try:
+        return pl.read_parquet(path)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> RunFolderError:
+    return RunFolderError("run", "every file of a run must be readable", got=str(error).splitlines()[0], where=path,
+                          hint="the file is damaged or was edited; train again, or restore a copy")  # fmt: skip
