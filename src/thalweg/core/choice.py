@@ -3,9 +3,11 @@
 A *number* is a leaf: it may differ between lanes and never causes a compilation. An *option* is structure:
 another value selects another program. Both carry their documentation, range and source, so that
 validation, the TOML form and the docs table are all derived from the one class.
+
+In a file an optional field may be written "off", which is None: TOML has no word for nothing.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, Field, fields
 from typing import Any, ClassVar, Self
 
@@ -50,12 +52,16 @@ def integer(
     low: int = 0,
     high: float = np.inf,
     optional: bool = False,
+    words: tuple[str, ...] = (),
     source: str = "",
 ) -> Any:
-    """Declare a whole-number field that is structure (a batch size, a window length)."""
+    """Declare a whole-number field that is structure (a batch size, a window length).
+
+    `words` are names that may stand in the number's place, such as `full` for a batch of everything.
+    """
     described = dict(
         kind="integer", doc=doc, low=low, high=high, open_low=False, open_high=False,
-        optional=optional, source=source,
+        optional=optional, words=words, source=source,
     )  # fmt: skip
     return eqx.field(default=default, static=True, converter=_as_int, metadata=described)
 
@@ -66,16 +72,42 @@ def option(default: Any, *, doc: str, among: tuple[Any, ...] = (), source: str =
     return eqx.field(default=default, static=True, metadata=described)
 
 
+def numbers(default: tuple[float, ...], *, doc: str, low: float = -np.inf, source: str = "") -> Any:
+    """Declare a field of several numbers: leaves, free per lane; how many there are is structure."""
+    described = dict(
+        kind="numbers", doc=doc, low=low, high=np.inf, open_low=False, open_high=False, optional=False,
+        source=source,
+    )  # fmt: skip
+    return eqx.field(default=default, converter=_as_floats, metadata=described)
+
+
 def part(default: Any, *, among: Mapping[str, type], doc: str) -> Any:
     """Declare a field that holds another `Choice`, one of the registered classes."""
     described = dict(kind="part", doc=doc, among=among)
     return eqx.field(default=default, metadata=described)
 
 
+def parts(*, among: Mapping[str, type], doc: str) -> Any:
+    """Declare a field that holds any number of `Choice`s, as a tuple; none to begin with."""
+    return eqx.field(default=(), converter=_as_tuple, metadata=dict(kind="parts", doc=doc, among=among))
+
+
 class Choice(eqx.Module):
-    """A frozen pytree with described fields. Subclasses are final and carry a registered `name`."""
+    """A frozen pytree with described fields. Subclasses are final and carry a registered `name`.
+
+    Class attributes:
+        name: Standard name in lower case, as in TOML.
+        refused: Settings that people expect here and that cannot be, each with the reason.
+    """
 
     name: ClassVar[str]
+    refused: ClassVar[Mapping[str, str]] = {}
+
+    def __new__(cls, *args: Any, **settings: Any) -> Self:
+        """Refuse unknown settings as every other bad input is refused, with the nearest known name."""
+        del args
+        _check_known(cls, settings, None)
+        return super().__new__(cls)
 
     def __check_init__(self) -> None:
         for field in fields(self):
@@ -86,10 +118,8 @@ class Choice(eqx.Module):
         found: dict[str, Any] = {}
         for field in fields(self):
             value = getattr(self, field.name)
-            if isinstance(value, Choice):
-                found[field.name] = {"name": value.name} | value.to_dict()
-            elif value is not None:
-                found[field.name] = value
+            if value is not None and value != ():
+                found[field.name] = _plain(value)
         return found
 
     @classmethod
@@ -99,15 +129,9 @@ class Choice(eqx.Module):
         Raises:
             RecipeError: An unknown key (with the nearest known one), or a value out of its range.
         """
-        known = {field.name: field for field in fields(cls)}
-        values = {}
-        for key, value in given.items():
-            if key not in known:
-                raise RecipeError(
-                    _label(cls), f"has no setting {key!r}", where=where, hint=did_you_mean(key, known)
-                )
-            values[key] = _read(cls, known[key], value, where)
-        return cls(**values)
+        _check_known(cls, given, where)
+        known = cls.described()
+        return cls(**{key: _read(cls, known[key], value, where) for key, value in given.items()})
 
     @classmethod
     def described(cls) -> dict[str, Field[Any]]:
@@ -148,16 +172,45 @@ def _as_float(value: Any) -> Any:
     return value
 
 
+def _as_floats(value: Any) -> Any:
+    return tuple(_as_float(item) for item in value) if isinstance(value, (tuple, list)) else value
+
+
+def _as_tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, (tuple, list)) else value
+
+
 def _as_int(value: Any) -> Any:
     if isinstance(value, (float, np.floating, np.integer)) and float(value).is_integer():
         return int(value)
     return value
 
 
+def _plain(value: Any) -> Any:
+    if isinstance(value, Choice):
+        return {"name": value.name} | value.to_dict()
+    return [_plain(item) for item in value] if isinstance(value, tuple) else value
+
+
 def _read(cls: type, field: Field[Any], value: Any, where: object) -> Any:
-    if field.metadata.get("kind") == "part" and not isinstance(value, Choice):
-        return choose(field.metadata["among"], value, f"{_label(cls)}.{field.name}", where)
-    return value
+    kind, who = field.metadata.get("kind"), f"{_label(cls)}.{field.name}"
+    if kind == "part" and not isinstance(value, Choice):
+        return choose(field.metadata["among"], value, who, where)
+    if kind == "parts" and isinstance(value, Sequence) and not isinstance(value, str):
+        among = field.metadata["among"]
+        return tuple(item if isinstance(item, Choice) else choose(among, item, who, where) for item in value)
+    return None if value == "off" and field.metadata.get("optional") else value
+
+
+def _check_known(cls: type, given: Mapping[str, Any], where: object) -> None:
+    known = {field.name for field in fields(cls)}
+    for key in given:
+        if key in known:
+            continue
+        reason = getattr(cls, "refused", {}).get(key)
+        if reason is not None:
+            raise RecipeError(_label(cls), f"takes no {key!r}: {reason}", got=given[key], where=where)
+        raise RecipeError(_label(cls), f"has no setting {key!r}", where=where, hint=did_you_mean(key, sorted(known)))
 
 
 def _label(cls: type) -> str:
@@ -168,31 +221,39 @@ def _check(cls: type, field: Field[Any], value: Any) -> None:
     described, who = field.metadata, _label(cls)
     kind = described.get("kind")
     if kind in ("number", "integer"):
-        _check_number(who, field.name, kind, value, described)
+        _check_number(who, field, value)
+    elif kind == "numbers":
+        if not isinstance(value, tuple):
+            raise RecipeError(who, f"{field.name} must be a list of numbers", got=value)
+        for item in value:
+            _check_number(who, field, item)
     elif kind == "option" and described["among"] and value not in described["among"]:
         raise RecipeError(
             who, f"{field.name} must be one of {', '.join(map(repr, described['among']))}", got=value,
             hint=did_you_mean(str(value), map(str, described["among"])),
         )  # fmt: skip
-    elif kind == "part" and not isinstance(value, tuple(described["among"].values())):
-        raise RecipeError(who, f"{field.name} must be one of {', '.join(described['among'])}", got=value)
+    elif kind in ("part", "parts"):
+        held = value if kind == "parts" and isinstance(value, tuple) else (value,)
+        if not all(isinstance(item, tuple(described["among"].values())) for item in held):
+            raise RecipeError(who, f"{field.name} must be one of {', '.join(described['among'])}", got=value)
 
 
-def _check_number(who: str, name: str, kind: str, value: Any, described: Mapping[str, Any]) -> None:
-    if value is None and described["optional"]:
+def _check_number(who: str, field: Field[Any], value: Any) -> None:
+    described, kind = field.metadata, field.metadata["kind"]
+    if (value is None and described["optional"]) or (isinstance(value, str) and value in described.get("words", ())):
         return
-    wanted = float if kind == "number" else int
     if hasattr(value, "dtype") and not isinstance(value, np.generic):
         return  # an array or a tracer: already inside a program, checked when the recipe was made
-    if not isinstance(value, wanted) or isinstance(value, bool):
-        word = "a number" if kind == "number" else "a whole number"
-        raise RecipeError(who, f"{name} must be {word}", got=value)
+    if not isinstance(value, int if kind == "integer" else float) or isinstance(value, bool):
+        word = "a whole number" if kind == "integer" else "a number"
+        also = "".join(f", or {name!r}" for name in described.get("words", ()))
+        raise RecipeError(who, f"{field.name} must be {word}{also}", got=value)
     low, high = described["low"], described["high"]
     above = value > low if described["open_low"] else value >= low
     below = value < high if described["open_high"] else value <= high
-    if not (above and below) or (kind == "number" and not np.isfinite(value)):
-        default = described.get("default")
-        raise RecipeError(who, f"{name} must be {_range(described)}", got=value,
+    if not (above and below) or (kind != "integer" and not np.isfinite(value)):
+        default = default_of(field)
+        raise RecipeError(who, f"{field.name} must be {_range(described)}", got=value,
                           hint=f"try {default}" if default is not None else None)  # fmt: skip
 
 

@@ -55,10 +55,12 @@ def with_setting(given: Mapping[str, Any], path: str, value: Any) -> dict[str, A
     """Return recipe settings (nested plain values) with the one at a dotted `path` replaced.
 
     Naming another optimizer or schedule replaces the whole part: its numbers mean other things there.
+    Epochs replace steps and the other way round.
     """
     head, _, rest = path.partition(".")
     changed = dict(given)
     if not rest:
+        changed.pop({"epochs": "steps", "steps": "epochs"}.get(head, ""), None)
         changed[head] = value
         return changed
     inner = changed.get(head, {})

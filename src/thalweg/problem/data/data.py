@@ -3,7 +3,10 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from thalweg.problem.data.part import Part
+import jax
+import numpy as np
+
+from thalweg.problem.data.part import Part, Rows, Windows, first_leaf
 from thalweg.problem.data.preparation import Preparation
 
 CLASSIFICATION, REGRESSION, LANGUAGE = "classification", "regression", "language"
@@ -55,3 +58,21 @@ class Data:
         """The parts that exist, by name."""
         named = {"train": self.train, "validation": self.validation, "test": self.test}
         return {name: part for name, part in named.items() if part is not None}
+
+    @property
+    def input_shape(self) -> Any:
+        """Shape of one example's inputs; for a tree of arrays the tree of their shapes."""
+        if isinstance(self.train, Windows):
+            return (self.train.length,)
+        if not isinstance(self.train, Rows):
+            raise TypeError(f"no rule for the input shape of {type(self.train).__name__}")
+        if isinstance(self.train.inputs, (np.ndarray, jax.Array)):
+            return tuple(self.train.inputs.shape[1:])
+        return jax.tree.map(lambda leaf: tuple(leaf.shape[1:]), self.train.inputs)
+
+    @property
+    def outputs(self) -> int:
+        """Number of outputs a model needs: classes, target values, or tokens of the vocabulary."""
+        if self.preparation.classes is not None:
+            return len(self.preparation.classes)
+        return int(first_leaf(self.train.targets).shape[-1]) if isinstance(self.train, Rows) else 0

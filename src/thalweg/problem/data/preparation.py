@@ -6,12 +6,15 @@ compiled step, so that images can stay uint8 in memory.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from dataclasses import dataclass, fields
+from typing import Any, Protocol, Self, runtime_checkable
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, PyTree
+
+from thalweg.core.errors import DataError
+from thalweg.problem.data.kinds import columns_from
 
 
 @runtime_checkable
@@ -40,7 +43,7 @@ class Preparation:
         target_mean, target_scale: Regression targets are trained as (y - mean) / scale and reported in
             their own unit. 0 and 1 otherwise. One number per target for several targets.
         input_shift, input_scale: Device side: inputs enter the model as `(x + shift) * scale`, in float32.
-            None: they enter as they are. Either a number or an array that broadcasts against one input.
+            None: they enter as they are. Either a number or a tuple that broadcasts against one input.
     """
 
     columns: Columns
@@ -58,6 +61,26 @@ class Preparation:
         shift = jnp.asarray(self.input_shift, jnp.float32)
         return (jnp.asarray(inputs).astype(jnp.float32) + shift) * jnp.asarray(self.input_scale, jnp.float32)
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, for JSON."""
+        found = {field.name: getattr(self, field.name) for field in fields(self)}
+        return found | {"columns": {"kind": self.columns.kind} | self.columns.to_dict()}
+
+    @classmethod
+    def from_dict(cls, given: dict[str, Any]) -> Self:
+        """Build from plain values, fresh from JSON or not; the inverse of `to_dict`.
+
+        Raises:
+            DataError: A key is unknown, or the columns are of an unknown kind or not whole.
+        """
+        known = {field.name for field in fields(cls)}
+        strange = sorted(set(given) - known)
+        if strange or "columns" not in given:
+            raise DataError("preparation", "must hold known keys and columns", got=strange or sorted(given),
+                            hint="the run folder was edited or comes from another version")  # fmt: skip
+        values = {key: _tuples(value) for key, value in given.items() if key != "columns"}
+        return cls(columns=columns_from(given["columns"]), **values)
+
     def answers(self, outputs: Array | np.ndarray, task: str) -> dict[str, np.ndarray]:
         """Turn a model's outputs (logits or standardised values) into columns that people read.
 
@@ -74,3 +97,8 @@ class Preparation:
         labels: Sequence[Any] = self.classes if self.classes is not None else range(values.shape[-1])
         columns = {"prediction": np.asarray(labels)[values.argmax(axis=-1)]}
         return columns | {f"probability_{label}": probabilities[:, i] for i, label in enumerate(labels)}
+
+
+def _tuples(value: Any) -> Any:
+    """Lists, as JSON gives them, become tuples: a preparation is frozen and can be compared."""
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value

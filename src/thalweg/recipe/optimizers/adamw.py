@@ -5,8 +5,9 @@ from typing import ClassVar
 import optax
 from jaxtyping import PyTree
 
-from thalweg.core.choice import number
-from thalweg.recipe.optimizers.optimizer import Optimizer, decayed
+from thalweg.recipe.optimizers.adam import HAS_MOMENTUM
+from thalweg.recipe.optimizers.fields import decoupled, epsilon, first_moment, rate, second_moment
+from thalweg.recipe.optimizers.optimizer import Optimizer
 
 
 class AdamW(Optimizer):
@@ -24,20 +25,18 @@ class AdamW(Optimizer):
     when: ClassVar[str] = "The safe first choice for almost any network."
     reference: ClassVar[str] = "Loshchilov & Hutter 2019; Kingma & Ba 2015"
     momentum_field: ClassVar[str | None] = "b1"
+    refused: ClassVar[dict[str, str]] = HAS_MOMENTUM
 
-    lr: float = number(1e-3, low=0.0, doc="Learning rate.", source="Kingma & Ba 2015")
-    b1: float = number(0.9, low=0.0, high=1.0, open_high=True, doc="Decay of the mean of gradients.",
-                       source="Kingma & Ba 2015")  # fmt: skip
-    b2: float = number(0.999, low=0.0, high=1.0, open_high=True, doc="Decay of the mean of squares.",
-                       source="Kingma & Ba 2015")  # fmt: skip
-    eps: float = number(1e-8, low=0.0, doc="Added to the root, against division by zero.",
-                        source="Kingma & Ba 2015")  # fmt: skip
-    weight_decay: float = number(0.01, low=0.0, doc="Decay rate, multiplied by the learning rate.",
-                                 source="PyTorch's AdamW")  # fmt: skip
+    lr: float = rate(1e-3, "Kingma & Ba 2015")
+    b1: float = first_moment(0.9, "Kingma & Ba 2015")
+    b2: float = second_moment(0.999, "Kingma & Ba 2015")
+    eps: float = epsilon(1e-8, "Kingma & Ba 2015")
+    weight_decay: float = decoupled(0.01, "PyTorch's AdamW")
 
-    def transform(self, roles: PyTree) -> optax.GradientTransformationExtraArgs:
-        """Build the rule; see `Optimizer.transform`."""
+    def rule(self, roles: PyTree, mask: PyTree) -> optax.GradientTransformationExtraArgs:
+        """Build the rule; see `Optimizer.rule`."""
+        del roles
         rule = optax.adamw(
-            self.lr, b1=self.b1, b2=self.b2, eps=self.eps, weight_decay=self.weight_decay, mask=decayed(roles)
+            self.lr, b1=self.b1, b2=self.b2, eps=self.eps, weight_decay=self.weight_decay, mask=mask
         )
         return optax.with_extra_args_support(rule)

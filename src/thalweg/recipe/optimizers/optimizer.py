@@ -5,6 +5,7 @@ nothing is baked into the program, and `lr` can be followed from the recipe to t
 """
 
 import abc
+import functools
 from typing import Any, ClassVar, Self
 
 import equinox as eqx
@@ -23,8 +24,11 @@ class Optimizer(Choice):
         formula: The published update, in plain text.
         when: When to use it, one sentence.
         reference: Authors, title, year.
-        rates: Names of the fields that are learning rates; the schedule's factor multiplies each.
+        rates: Names of the fields that are learning rates; the schedule's factor multiplies each. A field of
+            an inner optimizer is written with a dot.
         momentum_field: The field that a schedule with its own momentum (one-cycle) drives, or None.
+        line_search: Whether the rule finds its step length itself. It then wants the whole data set in every
+            update and the gradient as it is, and takes no schedule.
     """
 
     formula: ClassVar[str]
@@ -32,27 +36,42 @@ class Optimizer(Choice):
     reference: ClassVar[str]
     rates: ClassVar[tuple[str, ...]] = ("lr",)
     momentum_field: ClassVar[str | None] = None
+    line_search: ClassVar[bool] = False
 
     @abc.abstractmethod
-    def transform(self, roles: PyTree) -> optax.GradientTransformationExtraArgs:
+    def rule(self, roles: PyTree, mask: PyTree) -> optax.GradientTransformationExtraArgs:
         """Build the Optax rule from this optimizer's numbers, which may be traced.
 
         Args:
-            roles: The role of every parameter (`core.tree.roles`), for decay masks and matrix rules.
+            roles: The role of every parameter (`core.tree.roles`), for matrix rules.
+            mask: True for every parameter that weight decay touches.
 
         Returns:
             A rule whose `update(grads, state, params, value=, grad=, value_fn=)` returns what is added to the
-            parameters. Its `init` must not depend on the numbers' values.
+            parameters.
         """
 
-    def scaled(self, factor: Float[Array, ""], momentum: Float[Array, ""] | None = None) -> Self:
-        """Return this optimizer with every learning rate times `factor`, and momentum replaced if given."""
+    def transform(self, roles: PyTree, mask: PyTree | None = None) -> optax.GradientTransformationExtraArgs:
+        """Return the rule as the engine calls it: dtypes of state and updates stay what they are at the start.
+
+        Args:
+            roles: The role of every parameter (`core.tree.roles`).
+            mask: True for every parameter that weight decay touches; None for `decayed(roles)`.
+        """
+        return steady(self.rule(roles, decayed(roles) if mask is None else mask))
+
+    def scaled(self, factor: Float[Array, ""] | float, momentum: Float[Array, ""] | None = None) -> Self:
+        """Return this optimizer with every learning rate times `factor`, and momentum replaced if given.
+
+        A momentum that is off stays off: on or off is structure.
+        """
         names = list(self.rates)
-        values = [getattr(self, name) * factor for name in names]
-        if momentum is not None and self.momentum_field is not None:
-            names.append(self.momentum_field)
+        values = [_get(self, name) * factor for name in names]
+        driven = self.momentum_field
+        if momentum is not None and driven is not None and _get(self, driven) is not None:
+            names.append(driven)
             values.append(momentum)
-        return eqx.tree_at(lambda rule: [getattr(rule, name) for name in names], self, values)
+        return eqx.tree_at(lambda rule: [_get(rule, name) for name in names], self, values) if names else self
 
     def evaluated(self, state: Any, params: PyTree) -> PyTree:
         """Return the parameters to evaluate and save; differs from `params` for schedule-free rules."""
@@ -61,10 +80,38 @@ class Optimizer(Choice):
 
 
 def decayed(roles: PyTree) -> PyTree:
-    """Return the mask of parameters that weight decay touches: matrices, kernels and embeddings.
+    """Return the mask of parameters that weight decay touches: matrices, kernels, embeddings and heads.
 
     Biases and norm scales are left alone: decaying them does not regularise the function
     and hurts (Loshchilov & Hutter, Decoupled Weight Decay Regularization, 2019, use; Goyal et al., Accurate,
-    Large Minibatch SGD, 2017, section 5.3, exclude batch-norm scales).
+    Large Minibatch SGD, 2017, section 5.3, exclude batch-norm scales). A parameter group with a weight
+    decay of its own asks for it.
     """
-    return jax.tree.map(lambda role: role in ("matrix", "kernel", "embedding"), roles)
+    return jax.tree.map(lambda role: role in ("matrix", "kernel", "embedding", "head"), roles)
+
+
+def steady(rule: optax.GradientTransformation) -> optax.GradientTransformationExtraArgs:
+    """Return the rule with the dtypes of its state and updates held fixed.
+
+    Numbers are float32 scalars, so that a rule on bfloat16 parameters would widen its state at the first
+    update, and a compiled loop would refuse it. Weak types are made strong for the same reason.
+    """
+    inner = optax.with_extra_args_support(rule)
+
+    def init(params: PyTree) -> Any:
+        state = inner.init(params)
+        return jax.tree.map(_like, state, state)
+
+    def update(grads: PyTree, state: Any, params: PyTree = None, **extra: Any) -> tuple[PyTree, Any]:
+        updates, after = inner.update(grads, state, params, **extra)
+        return jax.tree.map(_like, updates, grads if params is None else params), jax.tree.map(_like, after, state)
+
+    return optax.GradientTransformationExtraArgs(init, update)
+
+
+def _like(value: Any, model: Any) -> Array:
+    return jax.numpy.asarray(value).astype(jax.numpy.asarray(model).dtype)
+
+
+def _get(rule: Any, path: str) -> Any:
+    return functools.reduce(getattr, path.split("."), rule)

@@ -6,14 +6,20 @@ import optax
 from jaxtyping import PyTree
 
 from thalweg.core.choice import number, option
-from thalweg.recipe.optimizers.optimizer import Optimizer, decayed
+from thalweg.core.errors import RecipeError
+from thalweg.recipe.optimizers.fields import momentum, rate
+from thalweg.recipe.optimizers.optimizer import Optimizer
 
 
 class SGD(Optimizer):
     """Gradient descent; with `momentum`, the heavy ball.
 
-    The convention is `v = b v + g; w = w - lr v` (as in PyTorch and Optax). Under a schedule it differs
-    from `v = b v - lr g`, which remembers old learning rates.
+    Two conventions of momentum are in use, which differ once the learning rate moves. `remember =
+    "gradients"` is `v = b v + g; w = w - lr v` (PyTorch, Optax); `remember = "steps"` is
+    `v = b v - lr g; w = w + v` (Polyak, Sutskever), which keeps old learning rates in mind.
+
+    Three forms of weight decay are in use: the penalty `lambda/2 |w|^2` ("half"), the penalty
+    `lambda |w|^2` ("whole", twice as strong), and decay apart from the gradient ("decoupled").
 
     Reference: Robbins & Monro, A Stochastic Approximation Method, 1951; Polyak, Some Methods of Speeding
     up the Convergence of Iteration Methods, 1964; Sutskever et al., On the Importance of
@@ -25,19 +31,35 @@ class SGD(Optimizer):
     when: ClassVar[str] = "The plain rule; with momentum 0.9 the standard for convolutional networks."
     reference: ClassVar[str] = "Robbins & Monro 1951; Polyak 1964; Sutskever et al. 2013"
     momentum_field: ClassVar[str | None] = "momentum"
+    refused: ClassVar[dict[str, str]] = {"b1": "its momentum is called momentum"}
 
-    lr: float = number(0.01, low=0.0, doc="Learning rate.", source="the textbooks' plain SGD")
-    momentum: float | None = number(
-        None, low=0.0, high=1.0, open_high=True, optional=True, doc="Momentum b; off when absent."
-    )
+    lr: float = rate(0.01, "the textbooks' plain SGD")
+    momentum: float | None = momentum(None)
     nesterov: bool = option(False, among=(False, True), doc="Take the gradient's look-ahead form.")
-    weight_decay: float | None = number(
-        None, low=0.0, optional=True, doc="L2 penalty weight_decay/2 |w|^2, added to the gradient."
+    remember: str = option(
+        "gradients", among=("gradients", "steps"), doc="What momentum sums: gradients, or steps lr g.", source="PyTorch"
     )
+    weight_decay: float | None = number(None, low=0.0, optional=True, doc="Weight decay lambda, see decay_form.")
+    decay_form: str = option(
+        "half", among=("half", "whole", "decoupled"), source="PyTorch",
+        doc="Penalty lambda/2 |w|^2, penalty lambda |w|^2, or apart from the gradient.",
+    )  # fmt: skip
 
-    def transform(self, roles: PyTree) -> optax.GradientTransformationExtraArgs:
-        """Build the rule; see `Optimizer.transform`."""
-        steps = [optax.sgd(self.lr, momentum=self.momentum, nesterov=self.nesterov)]
-        if self.weight_decay is not None:
-            steps.insert(0, optax.add_decayed_weights(self.weight_decay, mask=decayed(roles)))
+    def __check_init__(self) -> None:
+        if self.nesterov and self.momentum is None:
+            raise RecipeError("sgd", "nesterov needs a momentum to look ahead with", hint="try momentum = 0.9")
+
+    def rule(self, roles: PyTree, mask: PyTree) -> optax.GradientTransformationExtraArgs:
+        """Build the rule; see `Optimizer.rule`."""
+        del roles
+        ball = [] if self.momentum is None else [optax.trace(self.momentum, nesterov=self.nesterov)]
+        rate = [optax.scale_by_learning_rate(self.lr)]
+        steps = ball + rate if self.remember == "gradients" else rate + ball
+        if self.weight_decay is None:
+            return optax.with_extra_args_support(optax.chain(*steps))
+        if self.decay_form == "decoupled":
+            steps.append(optax.add_decayed_weights(-self.lr * self.weight_decay, mask=mask))
+        else:
+            share = 1.0 if self.decay_form == "half" else 2.0
+            steps.insert(0, optax.add_decayed_weights(share * self.weight_decay, mask=mask))
         return optax.with_extra_args_support(optax.chain(*steps))

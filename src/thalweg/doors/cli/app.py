@@ -1,0 +1,174 @@
+"""The `thalweg` command: options and help texts, nothing else.
+
+The one place with imports inside functions: a command's module (and with it JAX) is loaded when the command is
+called, so that `thalweg --help` answers at once.
+"""
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(
+    name="thalweg",
+    help="Train neural networks by gradient descent, and know why a run works or does not.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+DONE, BUG, BAD_INPUT, FAILED, INTERRUPTED = 0, 1, 2, 3, 130
+
+
+class Device(StrEnum):
+    """Where to compute."""
+
+    cpu = "cpu"
+    gpu = "gpu"
+
+
+Target = Annotated[str | None, typer.Option(help="Column to predict: its name, or its number from 0.")]
+Missing = Annotated[list[str] | None, typer.Option(help="A mark that means missing (repeatable).")]
+Header = Annotated[bool, typer.Option("--header/--no-header", help="Whether a table's first line names its columns.")]
+Folder = Annotated[Path | None, typer.Option(help="Where named sets are looked for, before THALWEG_DATA.")]
+Chosen = Annotated[Device | None, typer.Option(help="Where to compute; default: what JAX finds.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no summary.")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
+
+
+@app.command()
+def fit(
+    data: Annotated[str, typer.Argument(help="A named set (digits, mnist, ...), a file or a folder.")],
+    target: Target = None,
+    model: Annotated[str | None, typer.Option(help="For example mlp:512 or mlp:256,256,dropout=0.1.")] = None,
+    recipe: Annotated[str | None, typer.Option(help="A recipe by name, or a TOML file.")] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="PATH=VALUE", help="Change a setting: optimizer.lr=3e-4.")
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the training part.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Updates, instead of epochs.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of start, order and noise.")] = None,
+    test: Annotated[str | None, typer.Option(help="Test part: a fraction, or a file of its own.")] = None,
+    validation: Annotated[float, typer.Option(help="Validation part, a fraction of the training part.")] = 0.1,
+    split: Annotated[str, typer.Option(help="random, time, or group=COLUMN.")] = "random",
+    split_seed: Annotated[int, typer.Option(help="Seed of the split.")] = 0,
+    header: Header = True,
+    missing: Missing = None,
+    drop: Annotated[list[str] | None, typer.Option(help="A column to leave out (repeatable).")] = None,
+    task: Annotated[str | None, typer.Option(help="classification or regression; default: from the target.")] = None,
+    folder: Folder = None,
+    init: Annotated[Path | None, typer.Option(help="Start from the weights of this run.")] = None,
+    device: Chosen = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder; default runs/<data>-<n>.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite a run that lies in --out.")] = False,
+    json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train a network on DATA and write a run folder."""
+    given = dict(locals())
+    from thalweg.doors.cli import fit as command
+
+    raise typer.Exit(command.run(command.Request(**given)))
+
+
+@app.command()
+def predict(
+    run: Annotated[Path, typer.Argument(help="A run folder.")],
+    data: Annotated[str, typer.Argument(help="Data to predict for: a file, a folder or a named set.")],
+    out: Annotated[Path | None, typer.Option(help="FILE.csv, .parquet or .npy; default: CSV on the screen.")] = None,
+    weights: Annotated[str, typer.Option(help="best or final; default: those the run was judged by.")] = "",
+    folder: Folder = None,
+    device: Chosen = None,
+    json: AsJson = False,
+) -> None:
+    """Predict with a trained run; for classes also the probabilities."""
+    given = dict(locals())
+    from thalweg.doors.cli import predict as command
+
+    raise typer.Exit(command.run(command.Request(**given)))
+
+
+@app.command()
+def show(run: Annotated[Path, typer.Argument(help="A run folder.")], json: AsJson = False) -> None:
+    """Say what was trained, how, and what came of it."""
+    from thalweg.doors.cli import look as command
+
+    raise typer.Exit(command.show(run, json))
+
+
+@app.command()
+def compare(
+    first: Annotated[Path, typer.Argument(help="A run folder.")],
+    second: Annotated[Path, typer.Argument(help="Another run folder.")],
+    json: AsJson = False,
+) -> None:
+    """Say what differs between two runs, and what came of it."""
+    from thalweg.doors.cli import look as command
+
+    raise typer.Exit(command.compare(first, second, json))
+
+
+@app.command()
+def report(
+    run: Annotated[Path, typer.Argument(help="A run folder.")],
+    out: Annotated[Path | None, typer.Option(help="The file; default: report.html in the run folder.")] = None,
+) -> None:
+    """Write one self-contained HTML file with the curves."""
+    from thalweg.doors.cli import look as command
+
+    raise typer.Exit(command.report(run, out))
+
+
+def version(asked: bool) -> None:
+    """Print the version and stop."""
+    if asked:
+        from importlib.metadata import version as installed
+
+        typer.echo(f"thalweg {installed('thalweg')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+) -> None:
+    """Train neural networks by gradient descent, and know why a run works or does not."""
+
+
+def main() -> None:
+    """Run the command line; every outcome has its exit code, and only a bug of ours shows a traceback."""
+    sys.exit(_outcome())
+
+
+def _outcome() -> Any:
+    try:
+        return app(standalone_mode=False) or DONE
+    except KeyboardInterrupt:
+        typer.echo("interrupted", err=True)
+        return INTERRUPTED
+    except BrokenPipeError:
+        sys.stderr.close()
+        return DONE
+    except Exception as error:
+        return _refused(error)
+
+
+def _refused(error: Exception) -> int:
+    if hasattr(error, "exit_code") and hasattr(error, "show"):  # the command line's own: a wrong flag
+        error.show()  # type: ignore[attr-defined]
+        return BAD_INPUT
+    from thalweg.core.errors import ThalwegError
+
+    if isinstance(error, ThalwegError):
+        typer.echo(f"error: {error}", err=True)
+        return BAD_INPUT
+    raise error
+
+
+if __name__ == "__main__":
+    main()

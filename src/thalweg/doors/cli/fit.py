@@ -1,0 +1,118 @@
+"""`thalweg fit`: words from the command line become a problem and a recipe; `run.train` does the rest."""
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from thalweg.core.errors import DataError, RecipeError
+from thalweg.doors.cli.app import DONE, FAILED, INTERRUPTED
+from thalweg.doors.cli.device import use
+from thalweg.problem.data.data import Data
+from thalweg.problem.data.load import load
+from thalweg.problem.models.spec import parse
+from thalweg.problem.problem import Problem
+from thalweg.recipe.book import default_recipe
+from thalweg.recipe.recipe import Recipe
+from thalweg.recipe.toml import named_or_file, settings
+from thalweg.run.train import Keeping, train
+from thalweg.view.progress import progress_for
+from thalweg.view.report import write_report
+from thalweg.view.text import summary
+
+
+@dataclass(frozen=True)
+class Request:
+    """The command's arguments, as they came; see `thalweg fit --help`."""
+
+    data: str
+    target: str | None
+    model: str | None
+    recipe: str | None
+    set_: list[str] | None
+    epochs: int | None
+    steps: int | None
+    seed: int | None
+    test: str | None
+    validation: float
+    split: str
+    split_seed: int
+    header: bool
+    missing: list[str] | None
+    drop: list[str] | None
+    task: str | None
+    folder: Path | None
+    init: Path | None
+    device: Any
+    out: Path | None
+    force: bool
+    json: bool
+    quiet: bool
+
+
+def run(request: Request) -> int:
+    """Train as asked; return the exit code."""
+    use(request.device)
+    given_settings = _settings(request)  # refused before the data is read
+    model = parse(request.model) if request.model else None
+    problem = Problem(model, _data(request))
+    recipe = _recipe(request, problem, given_settings)
+    progress = progress_for(quiet=request.quiet)
+    for note in problem.data.notes:
+        progress.note(f"{note.kind}: {note.text}")
+    keep = Keeping(request.out, request.force)
+    found = train(problem, recipe, keep=keep, init=request.init, progress=progress)
+    write_report(found.record)
+    if request.json:
+        json.dump(found.result, sys.stdout)
+        sys.stdout.write("\n")
+    elif not request.quiet:
+        print(summary(found.record))
+    return {"diverged": FAILED, "interrupted": INTERRUPTED}.get(found.result["stopped"], DONE)
+
+
+def _data(request: Request) -> Data:
+    target = request.target
+    return load(
+        request.data, target=int(target) if target is not None and target.isdigit() else target,
+        test=_test(request.test), validation=request.validation, split=request.split,
+        split_seed=request.split_seed, header=request.header, missing=tuple(request.missing or ()),
+        drop=tuple(request.drop or ()), task=request.task, folder=request.folder,
+    )  # fmt: skip
+
+
+def _test(given: str | None) -> float | str | None:
+    if given is None:
+        return None
+    try:
+        return float(given)
+    except ValueError:
+        if not Path(given).exists():
+            raise DataError("--test", "must be a fraction or a file that exists", got=given,
+                            hint="for example --test 0.2") from None  # fmt: skip
+        return given
+
+
+def _settings(request: Request) -> dict[str, Any] | None:
+    """Return the named or written recipe's settings; None for the data's default."""
+    if request.epochs is not None and request.steps is not None:
+        raise RecipeError("recipe", "takes epochs or steps, not both",
+                          got=f"--epochs {request.epochs} --steps {request.steps}")  # fmt: skip
+    return named_or_file(request.recipe).to_dict() if request.recipe else None
+
+
+def _recipe(request: Request, problem: Problem, base: dict[str, Any] | None) -> Recipe:
+    data = problem.data
+    if base is None:
+        base = default_recipe(data.task, data.train.count()).to_dict()
+    changed = settings(base, request.set_ or [])
+    for name in ("epochs", "steps", "seed"):
+        value = getattr(request, name)
+        if value is not None:
+            changed[name] = value
+    if request.epochs is not None:
+        changed.pop("steps", None)
+    if request.steps is not None:
+        changed.pop("epochs", None)
+    return Recipe.from_dict(changed)

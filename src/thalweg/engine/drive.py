@@ -1,0 +1,69 @@
+"""Driving the loop from the host: chunk after chunk, each long enough to hide the dispatch and short enough
+to keep progress, stopping and checkpoints lively."""
+
+import time
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from thalweg.engine.group import Group
+from thalweg.engine.loop import TRACES, Chunk, run_chunk
+from thalweg.engine.state import State
+
+# A dispatch costs about a millisecond all told; a third of a second makes that 0.3 %, and a person sees it move.
+CHUNK_SECONDS = 0.3
+FIRST_CHUNK = 32
+
+
+class Progressed(NamedTuple):
+    """One chunk's outcome on the host.
+
+    Args:
+        states: Where every lane stands.
+        chunk: What it tells, as NumPy arrays, cut to the steps that were asked for.
+        start: First step of the chunk.
+        steps: How many steps were asked for.
+        compile_seconds, seconds: Time spent compiling, and running.
+    """
+
+    states: State
+    chunk: Chunk
+    start: int
+    steps: int
+    compile_seconds: float
+    seconds: float
+
+
+class Pace:
+    """How many steps the next dispatch runs: a measured choice that changes no result, only liveliness."""
+
+    def __init__(self, capacity: int):
+        self._capacity = capacity
+        self.steps = min(FIRST_CHUNK, capacity)
+
+    def observe(self, steps: int, seconds: float) -> None:
+        """Take in how long a chunk took; at most double, so that one fast reading cannot mislead."""
+        wanted = int(steps * CHUNK_SECONDS / max(seconds, 1e-6))
+        self.steps = max(1, min(wanted, 4 * steps if steps >= self.steps else self.steps, self._capacity))
+
+
+def chunks(group: Group, states: State, start: int, stop: int, pace: Pace) -> Iterator[Progressed]:
+    """Run from step `start` to step `stop`, yielding after every dispatch."""
+    while start < stop:
+        steps = min(pace.steps, stop - start)
+        traced, begun = TRACES["chunk"], time.perf_counter()
+        batches = group.feed.batches(start, steps, group.program.capacity)
+        states, chunk = run_chunk(
+            group.program, group.inputs, group.parts["train"], batches, jnp.int32(steps), states
+        )
+        dispatched = time.perf_counter()
+        group.feed.prefetch(start + steps)  # while the device works
+        chunk = jax.tree.map(lambda leaf: np.asarray(leaf), chunk)
+        ended = time.perf_counter()
+        compiling = dispatched - begun if TRACES["chunk"] > traced else 0.0
+        pace.observe(steps, ended - dispatched if compiling else ended - begun)
+        yield Progressed(states, chunk, start, steps, compiling, ended - begun - compiling)
+        start += steps

@@ -1,0 +1,178 @@
+"""A group: lanes of equal structure, which share one compiled program.
+
+Here a problem and recipes become what the loop takes: the static program, its inputs and the first states.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, PyTree
+
+from thalweg.core import keys
+from thalweg.core.tree import lane as take_lane
+from thalweg.core.tree import roles, stack
+from thalweg.engine.feed import Feed
+from thalweg.engine.program import Inputs, Program, numbers, split_model, structure
+from thalweg.engine.state import RUNNING, State
+from thalweg.problem.data.part import Part
+from thalweg.problem.models.adapter import Built, build, is_factory
+from thalweg.problem.problem import Problem
+from thalweg.recipe.optimizers import Optimizer
+from thalweg.recipe.recipe import Recipe
+
+# A dispatch holds at most this many indices (4 bytes each: 1 MB), and this many steps.
+INDEX_BUDGET, STEP_BUDGET = 2**18, 2048
+# Per-layer figures cost 16-45 % of a step on small networks; every 25th step that is at most 2 %.
+FEWEST_STEPS_BETWEEN_FIGURES, MOST_STEPS_BETWEEN_FIGURES, ROWS_OF_FIGURES = 25, 1000, 100
+
+
+@dataclass(frozen=True)
+class Group:
+    """Lanes that share a program.
+
+    Args:
+        program: What selects the compilation.
+        inputs: What every dispatch is called with.
+        parts: The data's parts, on the device.
+        feed: The order of the data.
+        recipes: One for each lane.
+        total: Updates planned, the same for all lanes.
+    """
+
+    program: Program
+    inputs: Inputs
+    parts: dict[str, Part]
+    feed: Feed
+    recipes: tuple[Recipe, ...]
+    total: int
+
+
+def prepare(
+    problem: Problem, recipes: list[Recipe], start: Callable[[PyTree], PyTree] | None = None
+) -> tuple[Group, State]:
+    """Make the group and the first states of its lanes.
+
+    Args:
+        problem: What is learned.
+        recipes: One for each lane; equal in structure and in length.
+        start: Changes a lane's first parameters (given and returned without a lane axis), for fine-tuning.
+    """
+    first, data = recipes[0], problem.data
+    seeds = tuple(dict.fromkeys(recipe.seed for recipe in recipes))
+    feed = Feed(data.train.count(), first.batch_size, first.shuffle, first.last_batch == "keep", seeds)
+    total = first.length(feed.epoch_steps)
+    built = initial(problem.model, [recipe.seed for recipe in recipes])
+    if start is not None:
+        lanes = [start(take_lane(built.params, index)) for index in range(len(recipes))]
+        built = built._replace(params=stack(lanes))
+    model, model_arrays = split_model(built.fixed)
+    capacity = max(8, min(STEP_BUDGET, INDEX_BUDGET // first.batch_size))
+    program = Program(
+        model=model, recipe=structure(first), loss=problem.loss, metric=problem.metric,
+        batch_size=first.batch_size, masked=feed.masked, capacity=capacity,
+        statistics=capacity // FEWEST_STEPS_BETWEEN_FIGURES + 1,
+    )  # fmt: skip
+    ready = data.preparation
+    inputs = Inputs(
+        numbers=numbers(recipes), model_arrays=model_arrays,
+        shift=_array(ready.input_shift), scale=_array(ready.input_scale), target_scale=_unit(problem),
+        total=jnp.float32(total), epoch_steps=jnp.float32(feed.epoch_steps), every=jnp.int32(_every(total)),
+        stream=jnp.asarray([seeds.index(recipe.seed) for recipe in recipes], jnp.int32),
+    )  # fmt: skip
+    parts = {name: jax.tree.map(jnp.asarray, part) for name, part in data.parts.items()}
+    states = _first_states(program, inputs, built.params, built.model_state, _lane_keys(recipes))
+    return Group(program, inputs, parts, feed, tuple(recipes), total), states
+
+
+def initial(model: Any, seeds: list[int]) -> Built:
+    """Make the module of every lane, stacked; a ready module gives every lane the same start."""
+    shape = eqx.filter_eval_shape(build, model, keys.lane_key(0))
+    if is_factory(model):
+        made = _made(model, jnp.stack([_start_key(seed) for seed in seeds]))
+    else:
+        one = _arrays(build(model, keys.lane_key(0)))
+        made = stack([one] * len(seeds))
+    # Arrays without gradients are the same in every lane: they are the module's tables, not its start.
+    arrays = Built(made.params, made.model_state, jax.tree.map(lambda leaf: leaf[0], made.fixed))
+    fixed = eqx.combine(arrays.fixed, eqx.filter(shape.fixed, _is_abstract, inverse=True))
+    return Built(_like(shape.params, arrays.params), arrays.model_state, fixed)
+
+
+def weights(group: Group, states: State) -> PyTree:
+    """Return the parameters to evaluate and save, per lane (averages, for rules that keep them)."""
+    if type(group.recipes[0].optimizer).evaluated is Optimizer.evaluated:
+        return states.params
+    return _evaluated(group.program, group.inputs, states)
+
+
+@partial(jax.jit, static_argnums=0)
+def _made(model: Any, lane_keys: Array) -> Built:
+    # Mapped, not batched, so that a lane's start is the same bits alone and among others.
+    return jax.lax.map(lambda data: _arrays(build(model, _wrapped(data))), lane_keys)
+
+
+@partial(jax.jit, static_argnames="program")
+def _first_states(program: Program, inputs: Inputs, params: PyTree, model_state: PyTree, key: Array) -> State:
+    def of_lane(given: tuple[PyTree, PyTree, PyTree, Array]) -> State:
+        lane_numbers, lane_params, lane_model_state, lane_key = given
+        recipe = jax.tree.unflatten(program.recipe, lane_numbers)
+        return State(
+            params=lane_params, model_state=lane_model_state,
+            optimizer=recipe.optimizer.transform(roles(lane_params)).init(lane_params),
+            schedule=recipe.schedule.init(), key=lane_key, step=jnp.int32(0),
+            code=jnp.int32(RUNNING), limit=jnp.float32(jnp.inf),
+        )  # fmt: skip
+
+    return jax.lax.map(of_lane, (inputs.numbers, params, model_state, key))
+
+
+@partial(jax.jit, static_argnames="program")
+def _evaluated(program: Program, inputs: Inputs, states: State) -> PyTree:
+    def of_lane(given: tuple[PyTree, State]) -> PyTree:
+        recipe = jax.tree.unflatten(program.recipe, given[0])
+        return recipe.optimizer.evaluated(given[1].optimizer, given[1].params)
+
+    return jax.lax.map(of_lane, (inputs.numbers, states))
+
+
+def _arrays(built: Built) -> Built:
+    return Built(built.params, eqx.filter(built.model_state, eqx.is_array), eqx.filter(built.fixed, eqx.is_array))
+
+
+def _like(shape: PyTree, arrays: PyTree) -> PyTree:
+    return jax.tree.unflatten(jax.tree.structure(shape), jax.tree.leaves(arrays))
+
+
+def _is_abstract(leaf: Any) -> bool:
+    return isinstance(leaf, jax.ShapeDtypeStruct)
+
+
+def _wrapped(data: Array) -> Array:
+    return jax.random.wrap_key_data(data, impl="threefry2x32")
+
+
+def _start_key(seed: int) -> Array:
+    return jax.random.key_data(keys.purpose_key(keys.lane_key(seed), keys.INITIALISATION))
+
+
+def _lane_keys(recipes: list[Recipe]) -> Array:
+    return jnp.stack([jax.random.key_data(keys.lane_key(recipe.seed)) for recipe in recipes])
+
+
+def _array(value: Any) -> Any:
+    return None if value is None else jnp.asarray(value, jnp.float32)
+
+
+def _unit(problem: Problem) -> Any:
+    scale = np.asarray(problem.data.preparation.target_scale, np.float32)
+    return None if problem.data.task != "regression" else jnp.asarray(scale)
+
+
+def _every(total: int) -> int:
+    return int(np.clip(total // ROWS_OF_FIGURES, FEWEST_STEPS_BETWEEN_FIGURES, MOST_STEPS_BETWEEN_FIGURES))

@@ -1,0 +1,45 @@
+"""What the next step needs, and nothing else; and the result codes that say how a lane stands."""
+
+import equinox as eqx
+from jaxtyping import Array, Float, Int, PyTree, UInt32
+
+# Result codes of a lane. RUNNING lanes go on; the others are frozen where they are.
+RUNNING, DIVERGED = 0, 1
+
+
+class State(eqx.Module):
+    """The state of one lane (or, with a leading axis on every leaf, of many).
+
+    Args:
+        params: Trained arrays.
+        model_state: What changes without gradients (batch-norm statistics).
+        optimizer: The optimizer's own state.
+        schedule: The schedule's own state; empty but for those that watch a metric.
+        key: Raw data of the lane's key; raw, so that it can be saved as it is.
+        step: Updates made.
+        code: Result code.
+        limit: Loss above which the lane counts as diverged; infinite until the first step sets it.
+    """
+
+    params: PyTree
+    model_state: PyTree
+    optimizer: PyTree
+    schedule: PyTree
+    key: UInt32[Array, "... 2"]
+    step: Int[Array, "..."]
+    code: Int[Array, "..."]
+    limit: Float[Array, "..."]
+
+
+class Info(eqx.Module):
+    """What a reader wants of one step.
+
+    Args:
+        loss: Mean loss of the batch, before the update.
+        learning_rate: The optimizer's first rate at this step.
+        gradient_norm: Global norm before clipping; NaN where it was not taken.
+    """
+
+    loss: Float[Array, "..."]
+    learning_rate: Float[Array, "..."]
+    gradient_norm: Float[Array, "..."]

@@ -1,0 +1,1 @@
+"""Understanding: verdicts, figures and comparisons read off finished runs. Nothing here draws."""

@@ -1,0 +1,160 @@
+"""What a trained network answered on the test part: who is taken for whom, how far off, and how sure that is."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+from jaxtyping import Float, Int
+
+from thalweg.insight.intervals import bootstrap, wilson
+from thalweg.insight.outcome import table, text
+from thalweg.run.record import Record
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A mistake that was made `count` times: `target` answered as `prediction` (class indices)."""
+
+    target: int
+    prediction: int
+    count: int
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """Targets against predictions.
+
+    Args:
+        counts: `counts[i, j]` examples of class i answered as class j.
+        classes: Names, by index.
+    """
+
+    counts: Int[np.ndarray, "target prediction"]
+    classes: tuple[str, ...]
+
+    @property
+    def totals(self) -> Int[np.ndarray, " target"]:
+        """Examples of each class."""
+        return self.counts.sum(axis=1)
+
+    @property
+    def shares(self) -> Float[np.ndarray, "target prediction"]:
+        """Counts as shares of each true class; 0 for classes without an example."""
+        return self.counts / np.maximum(self.totals, 1)[:, None]
+
+    @property
+    def recall(self) -> Float[np.ndarray, " target"]:
+        """Share of each class that was found; NaN for classes without an example."""
+        return np.where(self.totals > 0, np.diag(self.shares), np.nan)
+
+    @property
+    def precision(self) -> Float[np.ndarray, " prediction"]:
+        """Share of the answers for each class that were right; NaN for classes never answered."""
+        given = self.counts.sum(axis=0)
+        return np.where(given > 0, np.diag(self.counts) / np.maximum(given, 1), np.nan)
+
+    @property
+    def accuracy(self) -> float:
+        """Share of all examples answered right."""
+        return float(np.trace(self.counts) / self.counts.sum())
+
+    def mistakes(self, most: int = 5) -> list[Pair]:
+        """Return the commonest mistakes, the most frequent first; ties in class order."""
+        wrong = self.counts - np.diag(np.diag(self.counts))
+        order = np.argsort(-wrong, axis=None, kind="stable")[:most]
+        rows, columns = np.unravel_index(order, wrong.shape)
+        found = [Pair(int(i), int(j), int(wrong[i, j])) for i, j in zip(rows, columns, strict=True)]
+        return [pair for pair in found if pair.count > 0]
+
+
+@dataclass(frozen=True)
+class Residuals:
+    """Numeric answers on the test part, in the target's own unit, all target values in one row each."""
+
+    target: Float[np.ndarray, " example"]
+    prediction: Float[np.ndarray, " example"]
+
+    @property
+    def error(self) -> Float[np.ndarray, " example"]:
+        """Prediction minus target."""
+        return self.prediction - self.target
+
+    @property
+    def rmse(self) -> float:
+        """Root of the mean squared error."""
+        return float(np.sqrt(np.mean(self.error**2)))
+
+    @property
+    def r2(self) -> float:
+        """Share of the target's variance on the test part that is explained; NaN for a constant target."""
+        variance = float(np.var(self.target))
+        return 1 - self.rmse**2 / variance if variance > 0 else float("nan")
+
+
+def confusion(record: Record) -> Confusion | None:
+    """Count answers by class; None for other tasks and without test answers."""
+    if task_of(record) != "classification":
+        return None
+    columns = answer_columns(record)
+    if columns is None:
+        return None
+    target, prediction = (column.astype(np.int64) for column in columns)
+    names = class_names(record)
+    number = max(len(names), int(target.max()) + 1, int(prediction.max()) + 1)
+    counts = np.bincount(target * number + prediction, minlength=number * number).reshape(number, number)
+    return Confusion(counts, (*names, *map(str, range(len(names), number))))
+
+
+def residuals(record: Record) -> Residuals | None:
+    """Return numeric answers; None for other tasks and without test answers."""
+    columns = answer_columns(record) if task_of(record) == "regression" else None
+    return None if columns is None else Residuals(*columns)
+
+
+def class_names(record: Record) -> tuple[str, ...]:
+    """Return the class labels as text, by index; empty when the record has none."""
+    given = table(record.problem, "data").get("classes")
+    return tuple(str(name) for name in given) if isinstance(given, list | tuple) else ()
+
+
+def metric_interval(record: Record) -> tuple[float, float] | None:
+    """Return the 95 % interval of the test metric over the choice of test examples.
+
+    Accuracy: Wilson. `rmse` and `mae`: percentile bootstrap. None for other metrics, or without answers.
+    """
+    name = text(table(record.result, "test_metric").get("name"))
+    counted, numeric = confusion(record), residuals(record)
+    if counted is not None and name == "accuracy":
+        return wilson(int(np.trace(counted.counts)), int(counted.counts.sum()))
+    if numeric is not None and name in ("rmse", "mae"):
+        loss = np.abs(numeric.error) if name == "mae" else numeric.error**2
+        return bootstrap(loss[:, None], lambda means: means[:, 0] if name == "mae" else np.sqrt(means[:, 0]))
+    return None
+
+
+def task_of(record: Record) -> str | None:
+    return text(record.result.get("task")) or text(table(record.problem, "data").get("task"))
+
+
+def answer_columns(record: Record) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return finite (target, prediction) rows as floats; None when there are none."""
+    frame = record.test
+    if not frame.height or not {"target", "prediction"} <= set(frame.columns):
+        return None
+    target, prediction = _flat(frame["target"]), _flat(frame["prediction"])
+    if target is None or prediction is None or len(target) != len(prediction):
+        return None
+    keep = np.isfinite(target) & np.isfinite(prediction)
+    if task_of(record) == "classification":
+        keep &= (target >= 0) & (prediction >= 0)
+    return (target[keep], prediction[keep]) if keep.any() else None
+
+
+def _flat(column: pl.Series) -> Any:
+    """Return one float for each answer; several target values of an example follow each other."""
+    if column.dtype.is_nested():
+        column = column.explode()
+    if not column.dtype.is_numeric() and column.dtype != pl.Boolean:
+        return None
+    return column.cast(pl.Float64).fill_null(np.nan).to_numpy()

@@ -1,0 +1,125 @@
+"""Single things worth saying about a run, each with its figures; None where the record does not show them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from thalweg.insight.answers import confusion
+from thalweg.insight.curves import Curve, evaluated, per_step
+from thalweg.insight.layers import layer_history
+from thalweg.insight.outcome import Outcome
+from thalweg.insight.wording import as_number, count, figure, listing, percent, plural, setting
+from thalweg.run.record import Record
+
+# A trend needs this many evaluations on its side of the lowest one before it is called one.
+TREND = 2
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One sentence or two.
+
+    Args:
+        kind: Short name: `metric`, `stopped`, `divergence`, `best`, `trend`, `gap`, `classes`, `layers`, `clipping`.
+        text: With the figures it rests on.
+        level: `good`, `unclear` or `bad`.
+    """
+
+    kind: str
+    text: str
+    level: str = "good"
+
+
+def validation_trend(record: Record, found: Outcome) -> Finding | None:
+    """Say whether the validation loss was still falling at the end, or rising again after its lowest."""
+    curve = evaluated(record, "validation", "loss").finite
+    if len(curve) <= TREND or found.diverged:
+        return None
+    lowest = int(np.argmin(curve.value))
+    after = len(curve) - 1 - lowest
+    if lowest == len(curve) - 1:
+        before, last = curve.value[-2], curve.value[-1]
+        fall = percent((before - last) / abs(before)) if before else figure(before - last)
+        return Finding(
+            "trend", f"The validation loss was still falling at the end: {fall} at the last evaluation."
+        )
+    if after < TREND or curve.value[-1] <= curve.value[lowest]:
+        return None
+    return Finding("trend", _risen(record, curve, lowest), "unclear")
+
+
+def _risen(record: Record, curve: Curve, lowest: int) -> str:
+    low, last = curve.value[lowest], curve.value[-1]
+    share = f" ({percent((last - low) / low)} more)" if low > 0 else ""
+    text = f"After its lowest the validation loss rose from {figure(low)} to {figure(last)}{share}"
+    train = evaluated(record, "train", "loss").finite
+    at = np.searchsorted(train.step, curve.step[lowest])
+    if len(train) > at + 1 and train.value[-1] < train.value[at]:
+        text += f" while the training loss fell from {figure(train.value[at])} to {figure(train.value[-1])}"
+    return text + "."
+
+
+def last_losses(record: Record, found: Outcome) -> Finding | None:
+    """Say how the loss moved before a run diverged, and at which learning rate."""
+    losses = per_step(record, "loss").finite
+    if not found.diverged or not len(losses):
+        return None
+    low = int(np.argmin(losses.value))
+    text = f"The last finite loss was {figure(losses.value[-1])} (step {count(losses.step[-1])})"
+    if low < len(losses) - 1:
+        text += f", the lowest {figure(losses.value[low])} (step {count(losses.step[low])})"
+    rates = per_step(record, "learning_rate")
+    at = np.searchsorted(rates.step, losses.step[-1])
+    rate = f"; the learning rate there was {figure(rates.value[at])}" if at < len(rates) else ""
+    return Finding("divergence", f"{text}{rate}.", "bad")
+
+
+def train_and_test(found: Outcome) -> Finding | None:
+    """Put the losses on the training and the test part side by side."""
+    if found.train_loss is None or found.test_loss is None or found.train_loss <= 0:
+        return None
+    ratio = found.test_loss / found.train_loss
+    words = (
+        f"Loss on the test part {figure(found.test_loss)}, on the training part {figure(found.train_loss)}"
+    )
+    if not np.isfinite(ratio):
+        return Finding("gap", words + ".", "bad")
+    times = f" ({figure(ratio, 2)} times as much)" if ratio >= 1.1 else ""
+    return Finding("gap", words + times + ".", "good" if ratio < 2 else "unclear")
+
+
+def classes_missed(record: Record) -> Finding | None:
+    """Name the class that is found least often, and classes that are never answered."""
+    counted = confusion(record)
+    if counted is None or np.isnan(counted.recall).all() or len(counted.classes) < 2:
+        return None
+    never = [name for name, column, total in zip(counted.classes, counted.counts.T, counted.totals, strict=True)
+             if column.sum() == 0 and total > 0]  # fmt: skip
+    if never:
+        verb = "is" if len(never) == 1 else "are"
+        return Finding("classes", f"{listing(never)} {verb} never answered on the test part.", "bad")
+    worst = int(np.nanargmin(counted.recall))
+    text = (f"Found least often: class {counted.classes[worst]}, {percent(counted.recall[worst])} of its "
+            f"{plural(counted.totals[worst], 'test example')}.")  # fmt: skip
+    return Finding("classes", text, "good" if counted.recall[worst] >= 0.5 else "unclear")
+
+
+def layers_unmoved(record: Record) -> Finding | None:
+    """Name parameters that no recorded update changed."""
+    history = layer_history(record)
+    still = history.unmoved if history is not None else []
+    if not still:
+        return None
+    return Finding("layers", f"No recorded update changed {listing(still)}.", "unclear")
+
+
+def clipping(record: Record) -> Finding | None:
+    """Say how often the gradient was longer than `clip_norm`, of the steps whose norm was recorded."""
+    limit = as_number(record.recipe.get("clip_norm"))
+    norms = per_step(record, "gradient_norm").finite.value
+    if limit is None or not len(norms):
+        return None
+    share = float((norms > limit).mean())
+    text = (f"The gradient was longer than clip_norm {setting(limit)} in {percent(share)} of the "
+            f"{count(len(norms))} steps whose norm is recorded.")  # fmt: skip
+    return Finding("clipping", text)

@@ -1,0 +1,164 @@
+"""What came of a run, typed: the figures of result.json and problem.json, each None where it is not recorded.
+
+Readers of runs meet folders of every age and of broken runs, so nothing here takes a key for granted. No
+judgement: that is `summary`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from thalweg.insight.wording import as_number, measure
+from thalweg.run.record import Record
+
+# Which way is better. A metric that is in neither list (a user's own function) has no known direction.
+HIGHER_IS_BETTER = frozenset(
+    {"accuracy", "balanced_accuracy", "top5_accuracy", "f1", "precision", "recall", "auc", "r2"}
+)
+LOWER_IS_BETTER = frozenset(
+    {"rmse", "mae", "mse", "error_rate", "perplexity", "cross_entropy", "bits_per_character", "nats", "loss"}
+)
+
+
+@dataclass(frozen=True)
+class Score:
+    """A named figure.
+
+    Args:
+        name: For example `accuracy`.
+        value: In the metric's own unit; shares between 0 and 1.
+    """
+
+    name: str
+    value: float
+
+    @property
+    def higher_is_better(self) -> bool | None:
+        """True or False where the direction is known, else None."""
+        return True if self.name in HIGHER_IS_BETTER else False if self.name in LOWER_IS_BETTER else None
+
+    @property
+    def text(self) -> str:
+        """The value in its own form: shares in per cent."""
+        return measure(self.name, self.value)
+
+    def better_than(self, other: "Score") -> bool | None:
+        """Tell whether this is better than a score of the same metric; None when that cannot be said."""
+        if self.higher_is_better is None or self.name != other.name or self.value == other.value:
+            return None
+        return (self.value > other.value) == self.higher_is_better
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Everything a reader asks first; None where the record does not say.
+
+    Args:
+        task: `classification`, `regression` or `language`.
+        model: The model's short form.
+        steps, epochs: How far training came.
+        stopped: Why, as one word (`epochs`, `patience`, `diverged`, ...).
+        stopped_step, stopped_epoch, reason: Where, and why in words.
+        weights: `best` or `final`: which weights the test figures are of.
+        metric, baseline: On the test part.
+        metrics: Every test metric by name.
+        best_step, best_epoch, best_loss: Where the validation loss was lowest.
+    """
+
+    data: str
+    task: str | None
+    model: str | None
+    parameters: float | None
+    steps: float | None
+    epochs: float | None
+    stopped: str | None
+    stopped_step: float | None
+    stopped_epoch: float | None
+    reason: str | None
+    weights: str | None
+    train_loss: float | None
+    validation_loss: float | None
+    test_loss: float | None
+    metric: Score | None
+    baseline: Score | None
+    metrics: dict[str, float]
+    best_step: float | None
+    best_epoch: float | None
+    best_loss: float | None
+
+    @property
+    def diverged(self) -> bool:
+        """Whether the loss stopped being a number."""
+        return self.stopped == "diverged"
+
+
+def outcome(record: Record) -> Outcome:
+    """Read what came of a run; never fails on missing keys."""
+    result, data = record.result, table(record.problem, "data")
+    stop, best, model = table(result, "stopped_at"), table(result, "best"), table(record.problem, "model")
+    return Outcome(
+        data=str(data.get("name") or record.name),
+        task=text(result.get("task")) or text(data.get("task")),
+        model=text(result.get("model")) or text(model.get("spec")),
+        parameters=_first(result.get("parameters"), model.get("parameters")),
+        steps=_first(result.get("steps"), _last_step(record)),
+        epochs=as_number(result.get("epochs")),
+        stopped=text(result.get("stopped")),
+        stopped_step=as_number(stop.get("step")),
+        stopped_epoch=as_number(stop.get("epoch")),
+        reason=text(stop.get("reason")),
+        weights=text(result.get("weights")),
+        train_loss=as_number(result.get("train_loss")),
+        validation_loss=as_number(result.get("validation_loss")),
+        test_loss=as_number(result.get("test_loss")),
+        metric=_score(result.get("test_metric")),
+        baseline=_score(result.get("baseline")),
+        metrics=_numbers(table(result, "test_metrics")),
+        best_step=as_number(best.get("step")),
+        best_epoch=as_number(best.get("epoch")),
+        best_loss=as_number(best.get("validation_loss")),
+    )
+
+
+def table(given: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """Return the table under `key`, empty when it is missing or something else."""
+    found = given.get(key)
+    return dict(found) if isinstance(found, Mapping) else {}
+
+
+def text(value: Any) -> str | None:
+    """Return a name as text: a string as it is, a table's `name` or `text`, None for nothing."""
+    if isinstance(value, Mapping):
+        value = value.get("name") or value.get("text")
+    return str(value) if value not in (None, "") else None
+
+
+def metric_name(record: Record) -> str | None:
+    """Return the name of the metric that evaluations carry."""
+    return text(record.problem.get("metric")) or text(table(record.result, "test_metric").get("name"))
+
+
+def loss_name(record: Record) -> str | None:
+    """Return the name of the loss."""
+    return text(record.problem.get("loss"))
+
+
+def _score(given: Any) -> Score | None:
+    if not isinstance(given, Mapping):
+        return None
+    value = as_number(given.get("value"))
+    return None if value is None else Score(str(given.get("name") or "metric"), value)
+
+
+def _numbers(given: Mapping[str, Any]) -> dict[str, float]:
+    found = {str(name): as_number(value) for name, value in given.items()}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _first(*candidates: Any) -> float | None:
+    return next((number for number in map(as_number, candidates) if number is not None), None)
+
+
+def _last_step(record: Record) -> float | None:
+    steps = record.steps
+    return as_number(steps["step"].max()) if "step" in steps.columns and steps.height else None

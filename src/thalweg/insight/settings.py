@@ -1,0 +1,94 @@
+"""Which choices differ between two runs: recipe, model, data, versions, machine. No results here."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from thalweg.insight.layers import layer_table
+from thalweg.insight.outcome import table
+from thalweg.insight.wording import clipped, setting
+from thalweg.run.record import Record
+
+_VERSIONS = ("thalweg", "python", "jax", "jaxlib", "equinox", "optax", "numpy")
+_DATA = ("name", "task", "target", "input_shape", "outputs")
+_ABSENT = object()
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A choice that two runs made differently.
+
+    Args:
+        group: `recipe`, `model`, `data`, `versions` or `machine`.
+        key: Dotted, for example `optimizer.lr`.
+        first, second: As text; `–` where one run has no such choice.
+    """
+
+    group: str
+    key: str
+    first: str
+    second: str
+
+
+def differences(first: Record, second: Record) -> Iterator[Difference]:
+    """Go through everything that was chosen and yield what is not the same, the recipe first."""
+    yield from _between("recipe", flat(first.recipe), flat(second.recipe))
+    yield from _between("model", _model(first), _model(second))
+    yield from _between("data", _data(first), _data(second))
+    yield from _between(
+        "versions", _chosen(first.environment, _VERSIONS), _chosen(second.environment, _VERSIONS)
+    )
+    machine = [{k: v for k, v in run.environment.items() if k not in _VERSIONS} for run in (first, second)]
+    yield from _between("machine", flat(machine[0]), flat(machine[1]))
+
+
+def flat(given: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Flatten nested tables into dotted keys: `{"optimizer": {"lr": 1}}` -> `{"optimizer.lr": 1}`.
+
+    A part's `name` stands for the part itself: `optimizer = adamw`.
+    """
+    found: dict[str, Any] = {}
+    for key, value in given.items():
+        if isinstance(value, Mapping):
+            found |= flat(value, f"{prefix}{key}.")
+        elif key == "name" and prefix:
+            found[prefix[:-1]] = value
+        else:
+            found[f"{prefix}{key}"] = value
+    return found
+
+
+def _between(group: str, first: Mapping[str, Any], second: Mapping[str, Any]) -> Iterator[Difference]:
+    for key in dict.fromkeys([*first, *second]):
+        one, two = first.get(key, _ABSENT), second.get(key, _ABSENT)
+        if one != two:
+            yield Difference(group, key, _text(one), _text(two))
+
+
+def _text(value: Any) -> str:
+    return "–" if value is _ABSENT else clipped(setting(value), 60)
+
+
+def _chosen(given: Mapping[str, Any], keys: tuple[str, ...]) -> dict[str, Any]:
+    return {key: given[key] for key in keys if key in given}
+
+
+def _model(record: Record) -> dict[str, Any]:
+    told = _chosen(table(record.problem, "model"), ("spec", "parameters"))
+    shapes = {str(layer.get("path")): layer.get("shape") for layer in layer_table(record)}
+    told |= {"loss": record.problem["loss"]} if "loss" in record.problem else {}
+    return told | ({"layers": _shapes(shapes)} if shapes else {})
+
+
+def _shapes(shapes: Mapping[str, Any]) -> str:
+    """Write parameter shapes on one line, enough to tell two models apart."""
+    return ", ".join(f"{path} {'x'.join(map(str, shape or ()))}" for path, shape in shapes.items())
+
+
+def _data(record: Record) -> dict[str, Any]:
+    data = table(record.problem, "data")
+    counts = {f"{part} examples": number for part, number in table(data, "counts").items()}
+    source = data.get("source")
+    sources = flat(source, "source.") if isinstance(source, Mapping) else {"source": source} if source else {}
+    fingerprint = {"fingerprint": str(data["fingerprint"])[:12]} if data.get("fingerprint") else {}
+    return _chosen(data, _DATA) | counts | sources | fingerprint

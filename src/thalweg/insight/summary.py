@@ -1,0 +1,161 @@
+"""The verdict on one run, in words: each sentence carries the figures it rests on, read off the record.
+
+What the record cannot show is not said: no causes, no advice.
+"""
+
+from dataclasses import dataclass
+
+from thalweg.insight.answers import metric_interval
+from thalweg.insight.findings import (
+    Finding,
+    classes_missed,
+    clipping,
+    last_losses,
+    layers_unmoved,
+    train_and_test,
+    validation_trend,
+)
+from thalweg.insight.outcome import Outcome, Score, outcome
+from thalweg.insight.wording import count, figure, measure, plural
+from thalweg.run.record import Record
+
+# How the baselines are made (see run/): they ignore the inputs.
+_BASELINE_WORDS = {
+    "classification": "always answering the commonest class",
+    "regression": "always answering the mean",
+}
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A verdict.
+
+    Args:
+        level: `good` (clearly better than the baseline), `bad` (worse than it, or diverged), `unclear`.
+        headline: What was trained and what came of it, in one sentence.
+        findings: More, the weightiest first.
+    """
+
+    level: str
+    headline: str
+    findings: tuple[Finding, ...]
+
+
+def summarise(record: Record) -> Summary:
+    """Judge a run from its record."""
+    found = outcome(record)
+    judged = _against_baseline(record, found)
+    findings = [
+        judged,
+        _stopped(found),
+        last_losses(record, found),
+        _best(found),
+        validation_trend(record, found),
+    ]
+    if not found.diverged:
+        findings += [train_and_test(found), classes_missed(record), layers_unmoved(record)]
+    findings.append(clipping(record))
+    return Summary(_level(found, judged), _headline(found), tuple(finding for finding in findings if finding))
+
+
+def _headline(found: Outcome) -> str:
+    what = f"{found.model or 'A network'} on {found.data}"
+    if found.diverged:
+        step = f" at step {count(found.stopped_step)}" if found.stopped_step is not None else ""
+        return f"{what}: diverged{step}"
+    if found.metric is not None:
+        return f"{what}: {found.metric.text} test {found.metric.name}"
+    if found.test_loss is not None:
+        return f"{what}: test loss {figure(found.test_loss)}"
+    if found.validation_loss is not None:
+        return f"{what}: validation loss {figure(found.validation_loss)}, no test part"
+    return f"{what}: no result recorded"
+
+
+def _against_baseline(record: Record, found: Outcome) -> Finding | None:
+    """Compare the test metric with an answer that ignores the inputs."""
+    metric, baseline = found.metric, found.baseline
+    if metric is None:
+        return None
+    interval = metric_interval(record)
+    sure = "" if interval is None else f" (95 % interval {_range(metric.name, interval)})"
+    said = f"Test {metric.name} is {metric.text}{sure}"
+    if baseline is None:
+        return Finding("metric", f"{said}; no baseline is recorded.", "unclear")
+    words = _BASELINE_WORDS.get(found.task or "", "the baseline")
+    level, relation = _relation(metric, baseline, interval)
+    return Finding("metric", f"{said}; {words} gives {baseline.text}. {relation}", level)
+
+
+def _relation(metric: Score, baseline: Score, interval: tuple[float, float] | None) -> tuple[str, str]:
+    """Say how a score stands to the baseline; only an interval that excludes the baseline decides."""
+    better = metric.better_than(baseline)
+    if better is None:
+        return "unclear", "The two are equal." if metric.value == baseline.value else ""
+    if interval is not None and interval[0] <= baseline.value <= interval[1]:
+        return "unclear", "The baseline lies in the interval: these test examples cannot tell the two apart."
+    if not better:
+        return "bad", "That is worse than not looking at the inputs."
+    return "good", f"{_gain(metric, baseline)}"
+
+
+def _gain(metric: Score, baseline: Score) -> str:
+    """Express the gain as the share of the baseline's error that is gone."""
+    lost = 1 - baseline.value if metric.higher_is_better else baseline.value
+    left = 1 - metric.value if metric.higher_is_better else metric.value
+    if metric.name not in ("accuracy", "rmse", "mae") or lost <= 0:
+        return ""
+    gone = f"{100 * (1 - left / lost):.3g} %"
+    if metric.name == "accuracy":
+        return f"Of the baseline's mistakes, {gone} are gone."
+    return f"The baseline's error is cut by {gone}."
+
+
+def _stopped(found: Outcome) -> Finding | None:
+    if found.stopped is None:
+        return Finding(
+            "stopped", "The record has no end: training was broken off, or is still going on.", "unclear"
+        )
+    where = [] if found.steps is None else [plural(found.steps, "step")]
+    where += [] if found.epochs is None else [plural(float(f"{found.epochs:.3g}"), "epoch")]
+    how_far = f" after {' ('.join(where)}{')' if len(where) == 2 else ''}" if where else ""
+    known = {
+        "epochs": "Ran to its planned end",
+        "steps": "Ran to its planned end",
+        "patience": "Stopped early",
+        "diverged": "Training diverged",
+        "interrupted": "Was interrupted",
+    }
+    reason = f": {found.reason.rstrip('.')}" if found.reason else ""
+    words = known.get(found.stopped, f"Stopped ({found.stopped})")
+    level = {"diverged": "bad", "interrupted": "unclear"}.get(found.stopped, "good")
+    return Finding("stopped", f"{words}{how_far}{reason}.", level)
+
+
+def _best(found: Outcome) -> Finding | None:
+    if found.best_loss is None:
+        return None
+    at = [f"epoch {found.best_epoch:.4g}"] if found.best_epoch is not None else []
+    at += [f"step {count(found.best_step)}"] if found.best_step is not None else []
+    where = f" at {', '.join(at)}" if at else ""
+    used = {
+        "best": "; the test figures are of these weights",
+        "final": "; the test figures are of the last weights",
+    }
+    text = f"The validation loss was lowest, {figure(found.best_loss)},{where}{used.get(found.weights or '', '')}."
+    return Finding("best", text.replace(",.", "."), "good")
+
+
+def _range(name: str, interval: tuple[float, float]) -> str:
+    low, high = (measure(name, end) for end in interval)
+    return (
+        f"{low.removesuffix(' %')} to {high}"
+        if low.endswith(" %") and high.endswith(" %")
+        else f"{low} to {high}"
+    )
+
+
+def _level(found: Outcome, judged: Finding | None) -> str:
+    if found.diverged:
+        return "bad"
+    return judged.level if judged is not None else "unclear"

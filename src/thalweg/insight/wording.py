@@ -1,0 +1,125 @@
+"""Numbers as words: one way of writing figures, so that terminal, report and verdicts agree. No verdicts here."""
+
+import math
+from typing import Any
+
+NOTHING = "–"
+# Metrics that are shares of one and read best as per cent; everything else keeps its own unit.
+SHARES = frozenset(
+    {"accuracy", "balanced_accuracy", "top5_accuracy", "error_rate", "f1", "precision", "recall"}
+)
+
+
+def as_number(value: Any) -> float | None:
+    """Return `value` as a float, or None where it is no number (missing, text, a flag)."""
+    if value is None or isinstance(value, bool):
+        return None
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return None
+
+
+def figure(value: Any, digits: int = 4) -> str:
+    """Write a measured number with `digits` significant digits: `0.06932`, `1.2e-05`, `NaN`, `–` for none."""
+    number = as_number(value)
+    if number is None:
+        return NOTHING
+    if math.isnan(number):
+        return "NaN"
+    if math.isinf(number):
+        return "infinite" if number > 0 else "-infinite"
+    if number == 0.0:
+        return "0"
+    if abs(number) < 1e-3 or abs(number) >= 1e7:
+        return _short_exponent(f"{number:.{max(0, digits - 2)}e}")
+    decimals = max(0, digits - 1 - math.floor(math.log10(abs(number))))
+    return f"{number:,.{decimals}f}"
+
+
+def setting(value: Any) -> str:
+    """Write a chosen value as it was chosen: `0.001`, `true`, `none`, `[512, 256]`; no rounding."""
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return _short_exponent(f"{value:g}") if float(f"{value:g}") == value else repr(value)
+    if isinstance(value, int):
+        return f"{value:,}" if abs(value) >= 10_000 else str(value)
+    return str(value)
+
+
+def count(value: Any) -> str:
+    """Write a whole number with separators: `60,000`."""
+    number = as_number(value)
+    return NOTHING if number is None or not math.isfinite(number) else f"{round(number):,}"
+
+
+def plural(number: Any, one: str, many: str | None = None) -> str:
+    """Write a count with its noun: `1 epoch`, `5 epochs`."""
+    value = as_number(number)
+    shown = count(value) if value is None or value == round(value) else f"{value:,.4g}"
+    return f"{shown} {one if value == 1 else many or one + 's'}"
+
+
+def percent(share: Any, decimals: int | None = None) -> str:
+    """Write a share of one in per cent, finer near 0 and 100: `97.9 %`, `99.86 %`."""
+    number = as_number(share)
+    if number is None or not math.isfinite(number):
+        return figure(number)
+    if decimals is None:
+        decimals = 2 if min(abs(number), abs(1 - number)) < 0.1 else 1
+    return f"{100 * number:.{decimals}f} %"
+
+
+def measure(name: str | None, value: Any) -> str:
+    """Write a metric's value in its own form: shares in per cent, others as figures."""
+    return percent(value) if name in SHARES else figure(value)
+
+
+def seconds(value: Any) -> str:
+    """Write a duration: `0.42 s`, `12.3 s`, `3 min 20 s`, `2 h 05 min`."""
+    number = as_number(value)
+    if number is None or not math.isfinite(number) or number < 0:
+        return NOTHING
+    if number < 99.95:
+        return f"{number:.2g} s" if number < 1 else f"{number:.1f} s"
+    minutes, rest = divmod(round(number), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min"
+
+
+def size(number_of: Any) -> str:
+    """Write a large count shortly: `1,290`, `669.7 k`, `1.24 M`."""
+    number = as_number(number_of)
+    if number is None or not math.isfinite(number):
+        return NOTHING
+    for limit, unit in ((1e9, " G"), (1e6, " M"), (1e4, " k")):
+        if abs(number) >= limit:
+            return f"{number / (1e3 if unit == ' k' else limit):.4g}{unit}"
+    return f"{number:,.0f}"
+
+
+def listing(names: list[str], limit: int = 4) -> str:
+    """Join names as a sentence does: `a, b and c`; past `limit` the rest is counted."""
+    if len(names) > limit:
+        names = [*names[:limit], f"{len(names) - limit} more"]
+    return names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1] if names else ""
+
+
+def clipped(text: Any, width: int) -> str:
+    """Return `text` on one line, cut to `width` characters with an ellipsis."""
+    line = " ".join(str(text).split())
+    return line if len(line) <= width else line[: max(0, width - 1)] + "…"
+
+
+def _short_exponent(text: str) -> str:
+    """`1.00e-05` -> `1e-05`; other text is left as it is."""
+    if "e" not in text:
+        return text
+    mantissa, exponent = text.split("e")
+    mantissa = mantissa.rstrip("0").rstrip(".") if "." in mantissa else mantissa
+    return f"{mantissa}e{exponent}"

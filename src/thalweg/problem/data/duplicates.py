@@ -1,0 +1,51 @@
+"""Copies of the same row: kept in one part where rows are drawn at random, pointed out elsewhere."""
+
+import numpy as np
+
+from thalweg.problem.data.data import Note
+
+# With more copies than this share, rows are combinations of a few values (votes, board positions) rather than
+# slips, and keeping copies together would leave too few rows to draw from.
+MOST_COPIES = 0.5
+
+
+def first_copies(rows: np.ndarray) -> np.ndarray:
+    """Return for each row of an array the index of the first row equal to it, `example`."""
+    flat = np.ascontiguousarray(rows).reshape(rows.shape[0], -1)
+    seen: dict[int, int] = {}
+    # 64-bit hashes: among a million rows two different ones meet with probability below 1e-7.
+    return np.array([seen.setdefault(hash(row.tobytes()), i) for i, row in enumerate(flat)], dtype=np.int64)
+
+
+def units_of(first: np.ndarray, drawn: bool) -> tuple[np.ndarray | None, tuple[Note, ...]]:
+    """Return (units for the split, notes) from the first copies.
+
+    Args:
+        first: As from `first_copies`.
+        drawn: Whether the parts are drawn at random here.
+    """
+    copies = int((first != np.arange(first.size)).sum())
+    if copies == 0:
+        return None, ()
+    share = f"{copies} of {first.size} rows are copies of an earlier row"
+    if not drawn:
+        return None, (Note("duplicates", f"{share}."),)
+    if copies > MOST_COPIES * first.size:
+        text = f"{share}: rows repeat too often to keep copies in one part, so the test part holds many known rows."
+        return None, (Note("duplicates", text),)
+    return first, (Note("duplicates", f"{share}; copies were kept in one part, so that none leaks into the test."),)
+
+
+def shared_rows(train: np.ndarray, test: np.ndarray) -> tuple[Note, ...]:
+    """Point out test rows that the training part holds too."""
+    known = {hash(row.tobytes()) for row in np.ascontiguousarray(train).reshape(train.shape[0], -1)}
+    rows = np.ascontiguousarray(test.astype(train.dtype, copy=False)).reshape(test.shape[0], -1)
+    return shared_note(sum(hash(row.tobytes()) in known for row in rows), test.shape[0])
+
+
+def shared_note(found: int, count: int) -> tuple[Note, ...]:
+    """Return the note on test rows that also lie in the training part, if any do."""
+    if not found:
+        return ()
+    text = f"{found} of {count} test rows also lie in the training part: the test flatters what learns by heart."
+    return (Note("duplicates", text),)

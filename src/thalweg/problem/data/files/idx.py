@@ -1,0 +1,65 @@
+"""The idx form of MNIST and its kin: big-endian header (two zero bytes, type, axes, sizes), then the numbers.
+
+Reference: Y. LeCun, C. Cortes, C. Burges, "The MNIST database of handwritten digits", file formats.
+"""
+
+import struct
+from pathlib import Path
+
+import numpy as np
+
+from thalweg.core.errors import DataError
+from thalweg.problem.data.arrays import RawArrays
+from thalweg.problem.data.files.compressed import read_bytes
+
+TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
+PARTS = {"train": "train", "test": "t10k"}
+
+
+def read_idx(path: Path) -> np.ndarray:
+    """Return the array in an idx or idx.gz file.
+
+    Raises:
+        DataError: Another form (wrong magic), or fewer or more bytes than the header says.
+    """
+    content = read_bytes(path)
+    if len(content) < 4 or content[:2] != b"\0\0" or content[2] not in TYPES:
+        raise DataError("idx", "the file must start with 00 00, a type and a number of axes",
+                        got=content[:4].hex(" ") or "an empty file", where=path,
+                        hint="the file is not in idx form, or is still packed")  # fmt: skip
+    axes, kind = content[3], np.dtype(TYPES[content[2]])
+    header = 4 + 4 * axes
+    shape = struct.unpack(f">{axes}I", content[4:header]) if len(content) >= header else None
+    wanted = None if shape is None else header + int(np.prod(shape, dtype=np.int64)) * kind.itemsize
+    if shape is None or len(content) != wanted:
+        raise DataError("idx", f"the file must have {wanted or f'at least {header}'} bytes, as its header says",
+                        got=len(content), where=path, hint="the file is cut short; fetch it again")  # fmt: skip
+    return np.frombuffer(content, kind, offset=header).reshape(shape).astype(kind.newbyteorder("="))
+
+
+def idx_files(folder: Path) -> dict[str, Path]:
+    """Return the idx files of a folder by role: `train_images`, `train_labels`, `test_images`, `test_labels`."""
+    found = {}
+    for path in sorted(folder.iterdir()):
+        for part, start in PARTS.items():
+            for role, mark in (("images", "images"), ("labels", "labels")):
+                if path.name.startswith(start) and f"{mark}-idx" in path.name.replace(".idx", "-idx"):
+                    found[f"{part}_{role}"] = path
+    return found
+
+
+def read_idx_folder(folder: Path, name: str) -> RawArrays:
+    """Read a folder with MNIST-like files: train-images-idx3-ubyte(.gz) and so on; the t10k pair is the test.
+
+    Raises:
+        DataError: The training pair is not whole, or a file is damaged.
+    """
+    files = idx_files(folder)
+    missing = {"train_images", "train_labels"} - set(files)
+    if missing or ("test_images" in files) != ("test_labels" in files):
+        raise DataError("idx", "the folder must hold train-images-idx3-ubyte and train-labels-idx1-ubyte "
+                        "(.gz or not), and both t10k files or neither", got=sorted(p.name for p in files.values()),
+                        where=folder, hint="fetch the missing file")  # fmt: skip
+    arrays = {role: read_idx(path) for role, path in files.items()}
+    test = (arrays["test_images"], arrays["test_labels"]) if "test_images" in files else None
+    return RawArrays(name, arrays["train_images"], arrays["train_labels"], test=test)

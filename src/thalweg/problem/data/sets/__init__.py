@@ -1,0 +1,1 @@
+"""Named data sets: bundled with scikit-learn, made from a seed, or fetched."""

@@ -1,0 +1,63 @@
+"""`Problem`: what is learned. A model, data, a loss and a metric."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from thalweg.problem.data.data import Data
+from thalweg.problem.data.load import load
+from thalweg.problem.losses.infer import as_loss, default_loss, default_metric
+from thalweg.problem.losses.loss import Loss
+from thalweg.problem.losses.metrics import Metric, as_metric
+from thalweg.problem.models.architecture import Architecture
+from thalweg.problem.models.checks import check
+from thalweg.problem.models.default import default_model
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A model, data and a loss.
+
+    Args:
+        model: An architecture (`MLP([784, 512, 10])`), a factory `key -> equinox.Module` (each seed gets its own
+            start), or a ready `equinox.Module` (every lane gets the same start). None: a sensible
+            default for the data (`problem.models.default`).
+        data: What `load` gave, or anything that `load` takes.
+        loss: A registered loss, its name, or a function `(outputs, targets) -> per-example losses`.
+            None: inferred from the task.
+        metric: Likewise; what people read. None: accuracy or root mean squared error.
+
+    Raises:
+        DataError: The data cannot be used.
+        ModelError: The model does not fit the data; the message names the layer and both shapes.
+
+    Example:
+        >>> import thalweg as tw
+        >>> problem = tw.Problem(tw.MLP([64, 32, 10]), "digits")
+    """
+
+    model: Any
+    data: Data
+    loss: Loss | str | Callable[..., Any] | None = None
+    metric: Metric | str | Callable[..., Any] | None = None
+    initial: Any = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        data = self.data if isinstance(self.data, Data) else load(self.data)
+        loss = default_loss(data.task) if self.loss is None else as_loss(self.loss)
+        metric = default_metric(data.task) if self.metric is None else as_metric(self.metric)
+        model = self.model
+        if model is None:
+            model = default_model(data.task, data.input_shape, data.train.count(), data.outputs)
+        if isinstance(model, Architecture):
+            model = model.fitted(data.input_shape, data.outputs)
+        check(model, data.example(), data.task, data.outputs)
+        for name, value in (("data", data), ("loss", loss), ("metric", metric), ("model", model)):
+            object.__setattr__(self, name, value)
+
+    @property
+    def model_spec(self) -> str:
+        """The model in one line: `mlp:512`, or the class's name when it is not one of ours."""
+        if isinstance(self.model, Architecture):
+            return self.model.spec()
+        return getattr(self.model, "__name__", type(self.model).__name__)

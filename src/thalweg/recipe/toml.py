@@ -1,0 +1,103 @@
+"""Recipes as text: TOML in, TOML out, and the `path=value` settings of the command line.
+
+What is written reads back equal. Unknown keys are refused with the nearest known one.
+"""
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import tomli_w
+
+from thalweg.core.errors import RecipeError
+from thalweg.core.names import did_you_mean
+from thalweg.recipe.recipe import Recipe, with_setting
+
+
+def read(source: Path | str) -> Recipe:
+    """Read a recipe from a TOML file, or from TOML text.
+
+    Args:
+        source: A path, or text: a string with a line break or an equals sign in it is text.
+
+    Raises:
+        RecipeError: There is no such file, it is no TOML, or a setting is unknown or out of range.
+    """
+    if isinstance(source, str) and ("\n" in source or "=" in source):
+        return Recipe.from_dict(_parse(source, "recipe text"))
+    path = Path(source)
+    return Recipe.from_dict(_parse(_text(path), path), where=path)
+
+
+def write(recipe: Recipe) -> str:
+    """Return a recipe as TOML; `read` of it is equal. Settings that are off are left out."""
+    return tomli_w.dumps(_plain(recipe.to_dict()))
+
+
+def settings(given: Iterable[str]) -> list[tuple[str, Any]]:
+    """Parse `path=value` settings, as in `optimizer.lr=3e-4` or `optimizer=muon`.
+
+    A value is read as TOML (a number, a boolean, a list, a quoted string), else taken as a bare string.
+
+    Raises:
+        RecipeError: A setting has no equals sign, or nothing before it.
+    """
+    found = []
+    for text in given:
+        path, equals, value = text.partition("=")
+        if not equals or not path.strip():
+            raise RecipeError("recipe", "a setting must be path=value", got=text, hint="try optimizer.lr=3e-4")
+        found.append((path.strip(), _value(value.strip())))
+    return found
+
+
+def with_settings(recipe: Recipe, given: Iterable[str]) -> Recipe:
+    """Return the recipe with `path=value` settings applied, in order.
+
+    Raises:
+        RecipeError: A setting is malformed, unknown or out of range.
+    """
+    values: Mapping[str, Any] = recipe.to_dict()
+    for path, value in settings(given):
+        values = with_setting(values, path, value)
+    return Recipe.from_dict(values, where="--set")
+
+
+def _value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        beside = [near.name for near in path.parent.glob("*.toml")] if path.parent.is_dir() else []
+        hint = did_you_mean(path.name, beside) if beside else "write one with thalweg recipes show adamw"
+        raise RecipeError("recipe", "the file must exist", got=str(path), hint=hint) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError("recipe", "the file must be readable text", got=str(error), where=path) from error
+
+
+def _parse(text: str, where: object) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError("recipe", "must be TOML", got=str(error), where=where,
+                          hint="a line is name = value; text stands in quotes") from error  # fmt: skip
+
+
+def _plain(value: Any) -> Any:
+    """Turn tuples and arrays into what TOML has; float32 by its shortest form, 0.001 not 0.0010000000475."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items() if item is not None}
+    if isinstance(value, (tuple, list)):
+        return [_plain(item) for item in value]
+    if isinstance(value, (np.ndarray, np.generic, jax.Array)):
+        return float(str(np.asarray(value)[()]))
+    return value

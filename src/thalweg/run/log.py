@@ -1,0 +1,113 @@
+"""The log: columns, appended while the run goes on and readable at any moment, Parquet once it rests.
+
+While running each table is an Arrow stream (`steps.arrows`), to which whole record batches are appended; a torn
+tail costs the last batch, no more. `close` writes `steps.parquet` in its place.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from thalweg.engine.drive import Progressed
+from thalweg.run.folder import write_atomically
+from thalweg.run.record import TABLES
+
+_ARROW = {pl.Int32: pa.int32(), pl.Int64: pa.int64(), pl.Float32: pa.float32(), pl.Float64: pa.float64(),
+          pl.String: pa.string()}  # fmt: skip
+SCHEMAS = {name: pa.schema([(c, _ARROW[t]) for c, t in columns.items()]) for name, columns in TABLES.items()}
+
+
+class Log:
+    """The three tables of a run: `steps`, `evaluations`, `layers` (columns in `run.record`).
+
+    Args:
+        folder: Where to write; None keeps them in memory only.
+        paths: Names of the parameters, in the order of the per-layer figures.
+    """
+
+    def __init__(self, folder: Path | None, paths: list[str]):
+        self._folder, self._paths = folder, paths
+        self._batches: dict[str, list[pa.RecordBatch]] = {name: [] for name in SCHEMAS}
+        self._streams = {} if folder is None else {name: _Stream(folder, name) for name in SCHEMAS}
+
+    def chunk(self, moved: Progressed) -> None:
+        """Append what one chunk told, for every lane."""
+        for lane, done in enumerate(np.asarray(moved.chunk.done)):
+            info = moved.chunk.info
+            self._append("steps", {
+                "lane": np.full(done, lane), "step": moved.start + np.arange(done), "loss": info.loss[lane, :done],
+                "learning_rate": info.learning_rate[lane, :done],
+                "gradient_norm": info.gradient_norm[lane, :done],
+            })  # fmt: skip
+            self._layers(moved, lane)
+
+    def _layers(self, moved: Progressed, lane: int) -> None:
+        steps = np.asarray(moved.chunk.layer_steps[lane])
+        rows = np.flatnonzero(steps >= 0)
+        figures = np.asarray(moved.chunk.layers[lane])[rows].reshape(-1, 3)
+        if len(rows):
+            self._append("layers", {
+                "lane": np.full(len(figures), lane), "step": np.repeat(steps[rows], len(self._paths)),
+                "path": self._paths * len(rows), "weight_norm": figures[:, 0],
+                "gradient_norm": figures[:, 1], "update_norm": figures[:, 2],
+            })  # fmt: skip
+
+    def evaluation(self, **row: Any) -> None:
+        """Append one evaluation: lane, step, epoch, part, loss, metric, seconds."""
+        self._append("evaluations", {name: [value] for name, value in row.items()})
+
+    def frames(self) -> dict[str, pl.DataFrame]:
+        """Return the tables."""
+        return {name: pl.DataFrame(self._table(name)) for name in SCHEMAS}
+
+    def close(self) -> None:
+        """Bring the tables to rest as Parquet."""
+        if self._folder is None:
+            return
+        for name, stream in self._streams.items():
+            sink = pa.BufferOutputStream()
+            pq.write_table(self._table(name), sink, compression="zstd")
+            write_atomically(self._folder / f"{name}.parquet", sink.getvalue().to_pybytes())
+            stream.remove()
+
+    def _append(self, name: str, columns: dict[str, Any]) -> None:
+        schema = SCHEMAS[name]
+        batch = pa.record_batch([pa.array(columns[f.name], f.type) for f in schema], schema=schema)
+        self._batches[name].append(batch)
+        if name in self._streams:
+            self._streams[name].write(batch)
+
+    def _table(self, name: str) -> pa.Table:
+        return pa.Table.from_batches(self._batches[name], schema=SCHEMAS[name])
+
+
+class _Stream:
+    def __init__(self, folder: Path, name: str):
+        self._path = folder / f"{name}.arrows"
+        self._file = self._path.open("wb")
+        self._writer = pa.ipc.new_stream(self._file, SCHEMAS[name])
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        self._writer.write_batch(batch)
+        self._file.flush()
+
+    def remove(self) -> None:
+        self._writer.close()
+        self._file.close()
+        self._path.unlink()
+
+
+def read_stream(path: Path) -> pl.DataFrame:
+    """Read a stream that a run is still writing, or that a crash cut short: all whole record batches."""
+    batches = []
+    with path.open("rb") as file:
+        reader = pa.ipc.open_stream(file)
+        try:
+            batches.extend(iter(reader.read_next_batch, None))
+        except (StopIteration, pa.ArrowInvalid, OSError):
+            pass  # the end, or a torn tail
+        return pl.DataFrame(pa.Table.from_batches(batches, schema=reader.schema))

@@ -1,0 +1,89 @@
+"""What a training run tells while it goes on: the plan, a status now and then, the end.
+
+This is the listener's side of `run.train`, and no callback registry: one object, four calls, nothing handed
+back. Drawing for people's eyes (a terminal, a log) lies in `thalweg.view.progress`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is about to be trained.
+
+    Args:
+        name: The run's name, for people.
+        total_steps: Updates in the whole run; None when open-ended.
+        epoch_steps: Updates in one pass over the training part; None or 0 when there are no epochs.
+        batch_size: Examples in an update; None when not known.
+    """
+
+    name: str
+    total_steps: int | None = None
+    epoch_steps: int | None = None
+    batch_size: int | None = None
+
+
+@dataclass(frozen=True)
+class Status:
+    """Where a run stands, after a chunk or an evaluation.
+
+    Args:
+        step: Updates done.
+        epoch: Passes over the training part, with its fraction; None when there are no epochs.
+        loss: Training loss, mean since the last status. NaN or inf once the run has diverged.
+        learning_rate: Of the last update.
+        validation_loss: The latest one; None before the first evaluation and without a validation part.
+        metric_name: For example `accuracy`; None without an evaluation.
+        metric: The latest figure on the validation part.
+        examples_per_second: Speed of late, without compilation.
+        seconds_left: Until the planned end, at that speed; None when it cannot be told.
+    """
+
+    step: int
+    epoch: float | None = None
+    loss: float | None = None
+    learning_rate: float | None = None
+    validation_loss: float | None = None
+    metric_name: str | None = None
+    metric: float | None = None
+    examples_per_second: float | None = None
+    seconds_left: float | None = None
+
+
+class Progress(Protocol):
+    """Whatever listens to a run. Called from the training thread; must be quick and must not raise."""
+
+    def start(self, plan: Plan) -> None:
+        """Hear what is about to be trained. Called once, before anything is compiled."""
+        ...
+
+    def update(self, status: Status) -> None:
+        """Hear where the run stands. Called once for each chunk and evaluation."""
+        ...
+
+    def note(self, text: str) -> None:
+        """Hear something worth a line: a file written, a fallback taken."""
+        ...
+
+    def finish(self, result: Mapping[str, Any]) -> None:
+        """Hear the end; `result` is the object of result.json, empty when training was broken off."""
+        ...
+
+
+class Silent:
+    """Listens and says nothing: the default in a library, and `--quiet`."""
+
+    def start(self, plan: Plan) -> None:
+        """Say nothing."""
+
+    def update(self, status: Status) -> None:
+        """Say nothing."""
+
+    def note(self, text: str) -> None:
+        """Say nothing."""
+
+    def finish(self, result: Mapping[str, Any]) -> None:
+        """Say nothing."""

@@ -1,0 +1,52 @@
+"""Figures over the test predictions that need all of them at once, and what a trivial predictor would reach."""
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from thalweg.problem.data.data import CLASSIFICATION, Data
+
+
+def scores(task: str, test: pl.DataFrame) -> dict[str, float]:
+    """Return further figures on the test part.
+
+    Classification: accuracy, balanced accuracy (mean recall of the classes), macro F1. Regression: root mean
+    squared error, mean absolute error (both in the target's unit) and R2, NaN for a constant target.
+    """
+    target, prediction = test["target"].to_numpy(), test["prediction"].to_numpy()
+    return _class_scores(target, prediction) if task == CLASSIFICATION else _value_scores(target, prediction)
+
+
+def baseline(data: Data, test: pl.DataFrame) -> dict[str, Any]:
+    """Return what always answering the training part's commonest class, or its mean, scores on the test part."""
+    target = test["target"].to_numpy()
+    train = np.asarray(data.train.batch(np.arange(data.train.count()))[1])
+    if data.task == CLASSIFICATION:
+        common = np.bincount(train).argmax()
+        return {"name": "accuracy", "value": float(np.mean(target == common)), "of": "the commonest class"}
+    ready = data.preparation
+    mean = float(train.mean()) * float(np.ravel(ready.target_scale)[0]) + float(np.ravel(ready.target_mean)[0])
+    return {"name": "rmse", "value": float(np.sqrt(np.mean((target - mean) ** 2))), "of": "the training mean"}
+
+
+def _class_scores(target: np.ndarray, prediction: np.ndarray) -> dict[str, float]:
+    recalls, f1s = [], []
+    for label in np.unique(target):
+        hit = np.sum((target == label) & (prediction == label))
+        recalls.append(hit / np.sum(target == label))
+        f1s.append(2 * hit / (np.sum(target == label) + np.sum(prediction == label)))
+    return {
+        "accuracy": float(np.mean(target == prediction)),
+        "balanced_accuracy": float(np.mean(recalls)),
+        "macro_f1": float(np.mean(f1s)),
+    }
+
+
+def _value_scores(target: np.ndarray, prediction: np.ndarray) -> dict[str, float]:
+    error, spread = target - prediction, float(np.var(target))
+    return {
+        "rmse": float(np.sqrt(np.mean(error**2))),
+        "mae": float(np.mean(np.abs(error))),
+        "r2": 1.0 - float(np.mean(error**2)) / spread if spread > 0 else float("nan"),
+    }
