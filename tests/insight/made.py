@@ -21,8 +21,8 @@ RECIPE = {
 
 
 def classification(
-    classes: int = 10, steps: int = 2110, epochs: float = 5.0, layers: int = 2, examples: int = 2000, seed: int = 0,
-    accuracy: float = 0.95, validation: bool = True, names: list[str] | None = None,
+    classes: int = 10, steps: int = 2110, epochs: float = 5.0, layers: int = 2, examples: int = 2000,
+    seed: int = 0, accuracy: float = 0.95, validation: bool = True, names: list[str] | None = None,
 ) -> Record:  # fmt: skip
     """An MNIST-like run."""
     random = np.random.default_rng(seed)
@@ -56,7 +56,8 @@ def regression(steps: int = 1000, examples: int = 3000, seed: int = 0, noise: fl
     }
     data["counts"]["test"] = examples
     return _record(data, steps, 10.0, 3, random, True, metric="rmse", final=rmse).having(
-        result={"test_metric": {"name": "rmse", "value": rmse}, "test_metrics": {"rmse": rmse, "mae": rmse * 0.7},
+        result={"test_metric": {"name": "rmse", "value": rmse}, 
+                "test_metrics": {"rmse": rmse, "mae": rmse * 0.7},
                 "baseline": {"name": "rmse", "value": float(target.std())}},
         test=pl.DataFrame({"target": target, "prediction": prediction}),
     )  # fmt: skip
@@ -101,13 +102,14 @@ class _Record(Record):
 
 def _data(name: str, task: str, shape: list[int], outputs: int) -> dict:
     notes = [
-        {"kind": "imbalance", "text": "The commonest of the classes has 11.2 % of the rows, the rarest 9.0 %.",
+        {"kind": "imbalance", "text": "The commonest class has 11.2 % of the rows, the rarest 9.0 %.",
          "columns": []},
         {"kind": "constant", "text": "3 columns never change and were left out.", "columns": ["a", "b", "c"]},
     ]  # fmt: skip
     return {
         "name": name, "source": {"name": name}, "task": task, "input_shape": shape, "outputs": outputs,
-        "counts": {"train": 54000, "validation": 6000, "test": 10000}, "notes": notes, "fingerprint": "ab" * 32,
+        "counts": {"train": 54000, "validation": 6000, "test": 10000}, "notes": notes,
+        "fingerprint": "ab" * 32,
     }  # fmt: skip
 
 
@@ -127,12 +129,13 @@ def _record(
         "run": "runs/made-1", "task": data["task"], "model": "mlp:512", "parameters": 669_706, "steps": steps,
         "epochs": epochs, "stopped": "epochs", "stopped_at": {"step": steps, "epoch": epochs, "reason": ""},
         "weights": "best" if validation else "final", "train_loss": 0.051, "test_loss": 0.083,
-        "seconds": {"total": 14.2, "compile": 1.1, "train": 11.9, "evaluate": 1.2}, "examples_per_second": 22_700.0,
+        "seconds": {"total": 14.2, "compile": 1.1, "train": 11.9, "evaluate": 1.2},
+        "examples_per_second": 22_700.0,
         **({"validation_loss": best["validation_loss"], "best": best} if validation else {}),
     }  # fmt: skip
     return _Record(
-        Path("runs/made-1"), RECIPE, {"data": data, "model": model, "loss": "cross_entropy", "metric": metric}, result,
-        ENVIRONMENT,
+        Path("runs/made-1"), RECIPE, {"data": data, "model": model, "loss": "cross_entropy", "metric": metric},
+        result, ENVIRONMENT,
         pl.DataFrame({
             "lane": np.zeros(steps, int), "step": at, "loss": smooth * np.exp(random.normal(0, 0.25, steps)),
             "learning_rate": 1e-3 * np.minimum(at / (0.05 * steps), 0.5 * (1 + np.cos(np.pi * at / steps))),

@@ -38,10 +38,16 @@ def number(
         optional: Whether None (off) is allowed. On or off is structure; the value is not.
         source: Where the default comes from (paper, library).
     """
-    described = dict(
-        kind="number", doc=doc, low=low, high=high, open_low=open_low, open_high=open_high,
-        optional=optional, source=source,
-    )  # fmt: skip
+    described = {
+        "kind": "number",
+        "doc": doc,
+        "low": low,
+        "high": high,
+        "open_low": open_low,
+        "open_high": open_high,
+        "optional": optional,
+        "source": source,
+    }
     return eqx.field(default=default, converter=_as_float, metadata=described)
 
 
@@ -59,37 +65,50 @@ def integer(
 
     `words` are names that may stand in the number's place, such as `full` for a batch of everything.
     """
-    described = dict(
-        kind="integer", doc=doc, low=low, high=high, open_low=False, open_high=False,
-        optional=optional, words=words, source=source,
-    )  # fmt: skip
+    described = {
+        "kind": "integer",
+        "doc": doc,
+        "low": low,
+        "high": high,
+        "open_low": False,
+        "open_high": False,
+        "optional": optional,
+        "words": words,
+        "source": source,
+    }
     return eqx.field(default=default, static=True, converter=_as_int, metadata=described)
 
 
 def option(default: Any, *, doc: str, among: tuple[Any, ...] = (), source: str = "") -> Any:
     """Declare a field that is structure: a name or a flag among a few."""
-    described = dict(kind="option", doc=doc, among=among, source=source)
+    described = {"kind": "option", "doc": doc, "among": among, "source": source}
     return eqx.field(default=default, static=True, metadata=described)
 
 
 def numbers(default: tuple[float, ...], *, doc: str, low: float = -np.inf, source: str = "") -> Any:
     """Declare a field of several numbers: leaves, free per lane; how many there are is structure."""
-    described = dict(
-        kind="numbers", doc=doc, low=low, high=np.inf, open_low=False, open_high=False, optional=False,
-        source=source,
-    )  # fmt: skip
+    described = {
+        "kind": "numbers",
+        "doc": doc,
+        "low": low,
+        "high": np.inf,
+        "open_low": False,
+        "open_high": False,
+        "optional": False,
+        "source": source,
+    }
     return eqx.field(default=default, converter=_as_floats, metadata=described)
 
 
 def part(default: Any, *, among: Mapping[str, type], doc: str) -> Any:
     """Declare a field that holds another `Choice`, one of the registered classes."""
-    described = dict(kind="part", doc=doc, among=among)
+    described = {"kind": "part", "doc": doc, "among": among}
     return eqx.field(default=default, metadata=described)
 
 
 def parts(*, among: Mapping[str, type], doc: str) -> Any:
     """Declare a field that holds any number of `Choice`s, as a tuple; none to begin with."""
-    return eqx.field(default=(), converter=_as_tuple, metadata=dict(kind="parts", doc=doc, among=among))
+    return eqx.field(default=(), converter=_as_tuple, metadata={"kind": "parts", "doc": doc, "among": among})
 
 
 class Choice(eqx.Module):
@@ -118,7 +137,8 @@ class Choice(eqx.Module):
         found: dict[str, Any] = {}
         for field in fields(self):
             value = getattr(self, field.name)
-            if value is not None and value != ():
+            nothing = value is None or (isinstance(value, tuple) and value == default_of(field) == ())
+            if not nothing:
                 found[field.name] = _plain(value)
         return found
 
@@ -131,7 +151,12 @@ class Choice(eqx.Module):
         """
         _check_known(cls, given, where)
         known = cls.described()
-        return cls(**{key: _read(cls, known[key], value, where) for key, value in given.items()})
+        try:
+            return cls(**{key: _read(cls, known[key], value, where) for key, value in given.items()})
+        except RecipeError as error:
+            if error.where is not None or where is None:
+                raise
+            raise RecipeError(error.who, error.rule, got=error.got, where=where, hint=error.hint) from error
 
     @classmethod
     def described(cls) -> dict[str, Field[Any]]:
@@ -147,12 +172,18 @@ def choose(among: Mapping[str, type], given: Any, who: str, where: object = None
     """
     given = {"name": given} if isinstance(given, str) else given
     if not isinstance(given, Mapping) or "name" not in given:
-        raise RecipeError(who, "must be a name or a table with a name", got=given, where=where,
-                          hint="for example " + next(iter(among)))  # fmt: skip
+        raise RecipeError(
+            who,
+            "must be a name or a table with a name",
+            got=given,
+            where=where,
+            hint="for example " + next(iter(among)),
+        )
     name = given["name"]
     if name not in among:
-        raise RecipeError(who, "must be one of the known names", got=name, where=where,
-                          hint=did_you_mean(str(name), among))  # fmt: skip
+        raise RecipeError(
+            who, "must be one of the known names", got=name, where=where, hint=did_you_mean(str(name), among)
+        )
     rest = {key: value for key, value in given.items() if key != "name"}
     return among[name].from_dict(rest, where=where)  # type: ignore[attr-defined]
 
@@ -210,7 +241,9 @@ def _check_known(cls: type, given: Mapping[str, Any], where: object) -> None:
         reason = getattr(cls, "refused", {}).get(key)
         if reason is not None:
             raise RecipeError(_label(cls), f"takes no {key!r}: {reason}", got=given[key], where=where)
-        raise RecipeError(_label(cls), f"has no setting {key!r}", where=where, hint=did_you_mean(key, sorted(known)))
+        raise RecipeError(
+            _label(cls), f"has no setting {key!r}", where=where, hint=did_you_mean(key, sorted(known))
+        )
 
 
 def _label(cls: type) -> str:
@@ -229,9 +262,11 @@ def _check(cls: type, field: Field[Any], value: Any) -> None:
             _check_number(who, field, item)
     elif kind == "option" and described["among"] and value not in described["among"]:
         raise RecipeError(
-            who, f"{field.name} must be one of {', '.join(map(repr, described['among']))}", got=value,
+            who,
+            f"{field.name} must be one of {', '.join(map(repr, described['among']))}",
+            got=value,
             hint=did_you_mean(str(value), map(str, described["among"])),
-        )  # fmt: skip
+        )
     elif kind in ("part", "parts"):
         held = value if kind == "parts" and isinstance(value, tuple) else (value,)
         if not all(isinstance(item, tuple(described["among"].values())) for item in held):
@@ -240,7 +275,9 @@ def _check(cls: type, field: Field[Any], value: Any) -> None:
 
 def _check_number(who: str, field: Field[Any], value: Any) -> None:
     described, kind = field.metadata, field.metadata["kind"]
-    if (value is None and described["optional"]) or (isinstance(value, str) and value in described.get("words", ())):
+    if (value is None and described["optional"]) or (
+        isinstance(value, str) and value in described.get("words", ())
+    ):
         return
     if hasattr(value, "dtype") and not isinstance(value, np.generic):
         return  # an array or a tracer: already inside a program, checked when the recipe was made
@@ -253,8 +290,12 @@ def _check_number(who: str, field: Field[Any], value: Any) -> None:
     below = value < high if described["open_high"] else value <= high
     if not (above and below) or (kind != "integer" and not np.isfinite(value)):
         default = default_of(field)
-        raise RecipeError(who, f"{field.name} must be {_range(described)}", got=value,
-                          hint=f"try {default}" if default is not None else None)  # fmt: skip
+        raise RecipeError(
+            who,
+            f"{field.name} must be {_range(described)}",
+            got=value,
+            hint=f"try {default}" if default is not None else None,
+        )
 
 
 def _range(described: Mapping[str, Any]) -> str:

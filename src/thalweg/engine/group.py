@@ -84,6 +84,7 @@ def prepare(
         shift=_array(ready.input_shift), scale=_array(ready.input_scale), target_scale=_unit(problem),
         total=jnp.float32(total), epoch_steps=jnp.float32(feed.epoch_steps), every=jnp.int32(_every(total)),
         stream=jnp.asarray([seeds.index(recipe.seed) for recipe in recipes], jnp.int32),
+        lanes=jnp.int32(len(recipes)),
     )  # fmt: skip
     parts = {name: jax.tree.map(jnp.asarray, part) for name, part in data.parts.items()}
     states = _first_states(program, inputs, built.params, built.model_state, _lane_keys(recipes))
@@ -142,7 +143,9 @@ def _evaluated(program: Program, inputs: Inputs, states: State) -> PyTree:
 
 
 def _arrays(built: Built) -> Built:
-    return Built(built.params, eqx.filter(built.model_state, eqx.is_array), eqx.filter(built.fixed, eqx.is_array))
+    return Built(
+        built.params, eqx.filter(built.model_state, eqx.is_array), eqx.filter(built.fixed, eqx.is_array)
+    )
 
 
 def _like(shape: PyTree, arrays: PyTree) -> PyTree:

@@ -6,6 +6,7 @@ they cost nothing at the steps between.
 """
 
 from collections import Counter
+from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
@@ -57,10 +58,25 @@ def run_chunk(
         lane = Lane(program, inputs, recipe, part)
         return _run_lane(lane, state, batches.indices[stream], batches.sizes, count)
 
-    given = (inputs.numbers, inputs.stream, states)
-    if states.step.shape[0] == 1:
-        return jax.tree.map(lambda leaf: leaf[None], run_lane(take_lane(given, 0)))
-    return jax.lax.map(run_lane, given)
+    return _one_after_another(run_lane, (inputs.numbers, inputs.stream, states), inputs.lanes)
+
+
+def _one_after_another(function: Callable[[PyTree], PyTree], given: PyTree, lanes: Int[Array, ""]) -> PyTree:
+    """Map over the lane axis like `lax.map`, with a trip count that the compiler does not know.
+
+    A loop of one trip would be dissolved and its body fused with what surrounds it, and a lane alone would differ in
+    its last bits from the same lane among others (seen with AdamW on AVX-512). With an unknown count
+    the lane's program is compiled the same for any number of lanes.
+    """
+    shapes = jax.eval_shape(function, take_lane(given, 0))
+    count = jax.tree.leaves(given)[0].shape[0]
+    blank = jax.tree.map(lambda leaf: jnp.zeros((count, *leaf.shape), leaf.dtype), shapes)
+
+    def body(index: Array, found: PyTree) -> PyTree:
+        one = function(take_lane(given, index))
+        return jax.tree.map(lambda all_lanes, leaf: all_lanes.at[index].set(leaf), found, one)
+
+    return jax.lax.fori_loop(0, lanes, body, blank)
 
 
 class _Carry(NamedTuple):

@@ -74,6 +74,7 @@ class Inputs(eqx.Module):
         total, epoch_steps: Updates planned, updates in an epoch.
         every: Steps between two rows of per-layer figures.
         stream: Which row of the order each lane reads, `lane`.
+        lanes: How many lanes there are.
     """
 
     numbers: PyTree[Float[Array, " lane"]]
@@ -85,6 +86,7 @@ class Inputs(eqx.Module):
     epoch_steps: Float[Array, ""]
     every: Int[Array, ""]
     stream: Int[Array, " lane"]
+    lanes: Int[Array, ""]
 
     def prepared(self, inputs: PyTree) -> PyTree:
         """Apply the device side of the preparation to a batch of inputs."""

@@ -1,4 +1,4 @@
-"""What a trained network answered on the test part: who is taken for whom, how far off, and how sure that is."""
+"""What a trained network answered on the test part: who is taken for whom, how far off, how sure that is."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -134,11 +134,12 @@ def metric_interval(record: Record) -> tuple[float, float] | None:
 
 
 def task_of(record: Record) -> str | None:
+    """Return the task's name, or None where it is not recorded."""
     return text(record.result.get("task")) or text(table(record.problem, "data").get("task"))
 
 
 def answer_columns(record: Record) -> tuple[np.ndarray, np.ndarray] | None:
-    """Return finite (target, prediction) rows as floats; None when there are none."""
+    """Return finite (target, prediction) rows of test.parquet as floats; None when there are none."""
     frame = record.test
     if not frame.height or not {"target", "prediction"} <= set(frame.columns):
         return None

@@ -5,12 +5,11 @@ networks is better on these test examples, with an interval; and "cannot tell" i
 """
 
 from dataclasses import dataclass
-from typing import Any
 
-from thalweg.insight.outcome import Outcome, Score, outcome
+from thalweg.insight.outcome import Outcome, Score, outcome, table
 from thalweg.insight.paired import Paired, TestSets, paired, test_sets
 from thalweg.insight.settings import Difference, differences
-from thalweg.insight.wording import as_number, count, figure, seconds, size
+from thalweg.insight.wording import NOTHING, as_number, count, figure, seconds, size
 from thalweg.run.record import Record
 
 
@@ -85,14 +84,14 @@ def _figures(first: Record, second: Record, one: Outcome, two: Outcome, sets: Te
     found.append(_losses("test loss", one.test_loss, two.test_loss, sets.comparable))
     found.append(_losses("validation loss", one.validation_loss, two.validation_loss, False))
     found.append(_losses("train loss", one.train_loss, two.train_loss, False))
-    found.append(Figure("baseline", *(run.baseline.text if run.baseline else "–" for run in (one, two))))
-    found.append(Figure("stopped", one.stopped or "–", two.stopped or "–"))
+    found.append(Figure("baseline", _baseline(one), _baseline(two)))
+    found.append(Figure("stopped", one.stopped or NOTHING, two.stopped or NOTHING))
     found.append(Figure("steps", count(one.steps), count(two.steps)))
     found.append(Figure("best epoch", figure(one.best_epoch, 3), figure(two.best_epoch, 3)))
     found.append(Figure("parameters", size(one.parameters), size(two.parameters)))
-    found.append(Figure("time", *(seconds(_nested(run, "seconds", "total")) for run in (first, second))))
-    found.append(Figure("training speed", *(_speed(run) for run in (first, second))))
-    return [row for row in found if (row.first, row.second) != ("–", "–")]
+    found.append(Figure("time", _total_seconds(first), _total_seconds(second)))
+    found.append(Figure("training speed", _speed(first), _speed(second)))
+    return [row for row in found if (row.first, row.second) != (NOTHING, NOTHING)]
 
 
 def _metric_names(one: Outcome, two: Outcome) -> list[str]:
@@ -108,7 +107,7 @@ def _metric(run: Outcome, name: str) -> Score | None:
 def _scores(name: str, one: Score | None, two: Score | None, comparable: bool) -> Figure:
     better = two.better_than(one) if one is not None and two is not None and comparable else None
     which = None if better is None else 2 if better else 1
-    return Figure(f"test {name}", one.text if one else "–", two.text if two else "–", which)
+    return Figure(f"test {name}", one.text if one else NOTHING, two.text if two else NOTHING, which)
 
 
 def _losses(name: str, one: float | None, two: float | None, comparable: bool) -> Figure:
@@ -118,14 +117,17 @@ def _losses(name: str, one: float | None, two: float | None, comparable: bool) -
     return Figure(name, figure(one), figure(two), better)
 
 
-def _nested(record: Record, key: str, inner: str) -> float | None:
-    found: Any = record.result.get(key)
-    return as_number(found.get(inner)) if isinstance(found, dict) else None
+def _baseline(run: Outcome) -> str:
+    return run.baseline.text if run.baseline is not None else NOTHING
+
+
+def _total_seconds(record: Record) -> str:
+    return seconds(table(record.result, "seconds").get("total"))
 
 
 def _speed(record: Record) -> str:
     speed = as_number(record.result.get("examples_per_second"))
-    return "–" if speed is None else f"{size(speed)} examples/s"
+    return NOTHING if speed is None else f"{size(speed)} examples/s"
 
 
 def _sentences(
@@ -138,16 +140,25 @@ def _sentences(
         said.append(found.sentence(*names))
         if not found.identical:
             said.append(_about_seeds(changed))
-    settings = [difference.key for difference in changed if difference.group in ("recipe", "model", "data")]
-    if not settings:
-        said.append("Recipe, model and data are the same in both.")
-    elif len(settings) > 1:
-        said.append(f"{len(settings)} settings differ, so the figures do not say which of them matters.")
+    said.append(_about_changes(changed))
     return said
+
+
+def _about_changes(changed: tuple[Difference, ...]) -> str:
+    groups = [difference.group for difference in changed]
+    number = groups.count("recipe") + ("model" in groups) + ("data" in groups)
+    if number == 0:
+        return "No difference between their recipes, models and data is recorded."
+    where = [group for group in ("recipe", "model", "data") if group in groups]
+    if number == 1:
+        return f"Only one thing differs, in the {where[0]}."
+    return f"{number} things differ ({', '.join(where)}), so the figures do not say which of them matters."
 
 
 def _about_seeds(changed: tuple[Difference, ...]) -> str:
     seeds = [difference for difference in changed if difference.key == "seed"]
     which = f"seeds {seeds[0].first} and {seeds[0].second}" if seeds else "one seed"
-    return (f"With one run each ({which}) the difference may still be the luck of the seed: the interval covers the "
-            "choice of test examples only.")  # fmt: skip
+    return (
+        f"With one run each ({which}) the difference may still be the luck of the seed: "
+        "the interval covers the choice of test examples only."
+    )

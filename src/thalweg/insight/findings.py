@@ -20,7 +20,8 @@ class Finding:
     """One sentence or two.
 
     Args:
-        kind: Short name: `metric`, `stopped`, `divergence`, `best`, `trend`, `gap`, `classes`, `layers`, `clipping`.
+        kind: Short name: `metric`, `stopped`, `divergence`, `best`, `trend`, `gap`, `classes`, `layers`,
+            `clipping`.
         text: With the figures it rests on.
         level: `good`, `unclear` or `bad`.
     """
@@ -93,8 +94,8 @@ def classes_missed(record: Record) -> Finding | None:
     counted = confusion(record)
     if counted is None or np.isnan(counted.recall).all() or len(counted.classes) < 2:
         return None
-    never = [name for name, column, total in zip(counted.classes, counted.counts.T, counted.totals, strict=True)
-             if column.sum() == 0 and total > 0]  # fmt: skip
+    unanswered = (counted.counts.sum(axis=0) == 0) & (counted.totals > 0)
+    never = [counted.classes[index] for index in np.flatnonzero(unanswered)]
     if never:
         verb = "is" if len(never) == 1 else "are"
         return Finding("classes", f"{listing(never)} {verb} never answered on the test part.", "bad")

@@ -1,7 +1,7 @@
 """How sure a test figure is: intervals for one run and for two runs on the same examples.
 
-All intervals here cover one thing only, which test examples happened to be drawn. They do not cover the seed of
-the training run: with one run each that part is not known.
+All intervals here cover one thing only, which test examples happened to be drawn. They do not cover the seed
+of the training run: with one run each that part is not known.
 """
 
 import math
@@ -44,8 +44,8 @@ def paired_shares(
     Returns:
         Second minus first (the plain difference, (c-b)/n), low end, high end.
 
-    Reference: Bonett & Price, Adjusted Wald Confidence Interval for a Difference of Binomial Proportions Based
-    on Paired Data, 2012.
+    Reference: Bonett & Price, Adjusted Wald Confidence Interval for a Difference of Binomial Proportions
+    Based on Paired Data, 2012.
     """
     number = len(first_right)
     only_first, only_second = _discordant(first_right, second_right)
@@ -60,8 +60,8 @@ def mcnemar_mid_p(first_right: Bool[np.ndarray, " n"], second_right: Bool[np.nda
     With b and c as in `paired_shares`, and X ~ Binomial(b+c, 1/2):
     `p = 2 P(X <= min(b,c)) - P(X = min(b,c))`; 1 when b = c.
 
-    Reference: McNemar 1947; Fagerland, Lydersen & Laake, The McNemar Test for Binary Matched-pairs Data: Mid-p
-    and Asymptotic are Better than Exact Conditional, 2013.
+    Reference: McNemar 1947; Fagerland, Lydersen & Laake, The McNemar Test for Binary Matched-pairs Data:
+    Mid-p and Asymptotic are Better than Exact Conditional, 2013.
     """
     only_first, only_second = _discordant(first_right, second_right)
     number, fewer = only_first + only_second, min(only_first, only_second)

@@ -1,4 +1,4 @@
-"""What each parameter did over a run: sizes of weights, gradients and updates, as parameter-by-time tables."""
+"""What each parameter did over a run: sizes of weights, gradients and updates, as tables over time."""
 
 from dataclasses import dataclass
 
@@ -79,7 +79,7 @@ def layer_history(record: Record) -> LayerHistory | None:
 
 
 def bulk(record: Record, history: LayerHistory, most: int = 30) -> LayerHistory:
-    """Return all parameters while they are at most `most`, else only weight matrices, kernels and embeddings."""
+    """Return all parameters while they are at most `most`, else only matrices, kernels and embeddings."""
     if len(history.paths) <= most:
         return history
     told = {layer.get("path"): layer.get("role") for layer in layer_table(record)}

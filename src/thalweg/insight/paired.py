@@ -13,12 +13,23 @@ from thalweg.insight.outcome import Score, table, text
 from thalweg.insight.wording import count, figure
 from thalweg.run.record import Record
 
-# Row-by-row equality of this many distinct numeric targets cannot be chance; of class labels it can (sorted files).
+# Row-by-row equality of this many distinct numeric targets cannot be chance; of sorted class labels it can.
 TELLING_TARGETS = 30
-_SHARES_METHOD = ("Bonett & Price 2012 interval for paired shares; McNemar's mid-p test "
-                  "(Fagerland, Lydersen & Laake 2013)")  # fmt: skip
-_BOOTSTRAP_METHOD = (
-    "paired percentile bootstrap over test examples, 2,000 resamples (Efron & Tibshirani 1993)"
+_SHARES_METHOD = (
+    "Bonett & Price 2012 interval for paired shares; McNemar's mid-p test, Fagerland, Lydersen & Laake 2013"
+)
+_BOOTSTRAP_METHOD = "paired percentile bootstrap over test examples, 2,000 resamples, Efron & Tibshirani 1993"
+_SAME_TARGETS = (
+    "The targets of the test examples agree row by row, so they are taken as the same examples, "
+    "though the data fingerprints differ."
+)
+_SAME_LABELS = (
+    "The data differ (fingerprint), and equal class labels row by row do not show that the test examples are "
+    "the same: the test figures are not compared."
+)
+_SAME_DATA = (
+    "Both runs have the same data, but not both have their test answers recorded: "
+    "the figures stand side by side without an interval."
 )
 
 
@@ -80,32 +91,38 @@ class Paired:
         """Say what the pairing shows, with its figures and its method."""
         if self.identical:
             return f"Both give the same answer to each of the {count(self.number)} test examples."
-        scores = [Score(self.metric, value).text for value in (self.first, self.second)]
-        said = (f"On the same {count(self.number)} test examples {first} has {scores[0]} {self.metric}, "
-                f"{second} {scores[1]}: difference {self._signed(self.difference)}, "
-                f"95 % interval {self._signed(self.low)} to {self._signed(self.high)}{self._unit()}")  # fmt: skip
-        if self.p_value is not None:
-            said += (f"; only {first} is right on {count(self.only_first)}, only {second} on "
-                     f"{count(self.only_second)}, p = {figure(self.p_value, 2)}")  # fmt: skip
-        winner = {None: "Which is better cannot be told from these examples.", 1: f"{first} is better on this test set.",
-                  2: f"{second} is better on this test set."}[self.better]  # fmt: skip
-        return f"{said} ({self.method}). {winner}"
+        one, two = (Score(self.metric, value).text for value in (self.first, self.second))
+        interval = f"{self._signed(self.low)} to {self._signed(self.high)}"
+        unit = " percentage points" if self.metric == "accuracy" else ""
+        return (
+            f"On the same {count(self.number)} test examples {first} has {one} {self.metric}, {second} {two}: "
+            f"difference {self._signed(self.difference)}, 95 % interval {interval}{unit}"
+            f"{self._discordant(first, second)} ({self.method}). {self._verdict(first, second)}"
+        )
+
+    def _discordant(self, first: str, second: str) -> str:
+        if self.p_value is None:
+            return ""
+        only = (
+            f"only {first} is right on {count(self.only_first)}, only {second} on {count(self.only_second)}"
+        )
+        return f"; {only}, p = {figure(self.p_value, 2)}"
+
+    def _verdict(self, first: str, second: str) -> str:
+        if self.better is None:
+            return "Which is better cannot be told from these examples."
+        return f"{first if self.better == 1 else second} is better on this test set."
 
     def _signed(self, value: float) -> str:
         shown = f"{100 * value:+.2f}" if self.metric == "accuracy" else figure(value)
         return shown if shown[0] in "+-" or value <= 0 else f"+{shown}"
-
-    def _unit(self) -> str:
-        return " percentage points" if self.metric == "accuracy" else ""
 
 
 def test_sets(first: Record, second: Record) -> TestSets:
     """Tell whether two runs were tested on the same examples, from fingerprints and targets."""
     tasks = task_of(first), task_of(second)
     if None not in tasks and tasks[0] != tasks[1]:
-        return TestSets(
-            False, False, f"One run is {tasks[0]}, the other {tasks[1]}: their figures cannot be compared."
-        )
+        return TestSets(False, False, f"One run is {tasks[0]}, the other {tasks[1]}: no common figures.")
     prints = [text(table(run.problem, "data").get("fingerprint")) for run in (first, second)]
     targets = [run.test["target"] if "target" in run.test.columns else None for run in (first, second)]
     if targets[0] is None or targets[1] is None:
@@ -114,13 +131,11 @@ def test_sets(first: Record, second: Record) -> TestSets:
         return TestSets(False, False, "The test sets differ: the test figures cannot be compared.")
     if None not in prints and prints[0] == prints[1]:
         return TestSets(
-            True, True, "Both runs were tested on the same examples (same data fingerprint, same targets)."
+            True, True, "Both runs were tested on the same examples (same fingerprint and targets)."
         )
     if _telling(targets[0]):
-        return TestSets(True, True, "The targets of the test examples agree row by row, so they are taken as the same "
-                        "examples, though the data fingerprints differ.")  # fmt: skip
-    return TestSets(None, False, "The data differ (fingerprint), and equal class labels row by row do not show that "
-                    "the test examples are the same: the test figures are not compared.")  # fmt: skip
+        return TestSets(True, True, _SAME_TARGETS)
+    return TestSets(None, False, _SAME_LABELS)
 
 
 test_sets.__test__ = False  # type: ignore[attr-defined]  # the name begins like a test's
@@ -134,7 +149,7 @@ def paired(first: Record, second: Record) -> Paired | None:
     columns = answer_columns(first), answer_columns(second)
     if columns[0] is None or columns[1] is None or len(columns[0][0]) != len(columns[1][0]):
         return None
-    (target, one), (_, two) = columns
+    (target, one), two = columns[0], columns[1][1]
     if task_of(first) == "classification":
         return _classes(one == target, two == target, bool((one == two).all()))
     name = text(table(first.result, "test_metric").get("name"))
@@ -157,18 +172,17 @@ def _numbers(name: str, one: Float[np.ndarray, " n"], two: Float[np.ndarray, " n
     first, second = map(float, finish(losses.mean(axis=0)))
     low, high = bootstrap(losses, lambda means: finish(means[:, 1]) - finish(means[:, 0]))
     return Paired(
-        metric=name, number=len(one), first=first, second=second, difference=second - first, low=low, high=high,
-        only_first=None, only_second=None, p_value=None, identical=bool((one == two).all()),
-        method=_BOOTSTRAP_METHOD,
+        metric=name, number=len(one), first=first, second=second, difference=second - first,
+        low=low, high=high, only_first=None, only_second=None, p_value=None,
+        identical=bool((one == two).all()), method=_BOOTSTRAP_METHOD,
     )  # fmt: skip
 
 
 def _untold(prints: list[Any]) -> TestSets:
-    if None not in prints and prints[0] == prints[1]:
-        return TestSets(True, False, "Both runs have the same data, but not both have their test answers recorded: the "
-                        "figures stand side by side without an interval.")  # fmt: skip
     if None in prints:
         return TestSets(None, False, "Whether the test examples are the same is not recorded.")
+    if prints[0] == prints[1]:
+        return TestSets(True, False, _SAME_DATA)
     return TestSets(None, False, "The data differ (fingerprint): the test figures cannot be compared.")
 
 

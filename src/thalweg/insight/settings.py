@@ -6,11 +6,12 @@ from typing import Any
 
 from thalweg.insight.layers import layer_table
 from thalweg.insight.outcome import table
-from thalweg.insight.wording import clipped, setting
+from thalweg.insight.wording import NOTHING, clipped, setting
 from thalweg.run.record import Record
 
 _VERSIONS = ("thalweg", "python", "jax", "jaxlib", "equinox", "optax", "numpy")
-_DATA = ("name", "task", "target", "input_shape", "outputs")
+_MODEL = ("spec", "parameters", "loss")
+_DATA = ( "task", "target", "input_shape", "outputs")
 _ABSENT = object()
 
 
@@ -21,7 +22,7 @@ class Difference:
     Args:
         group: `recipe`, `model`, `data`, `versions` or `machine`.
         key: Dotted, for example `optimizer.lr`.
-        first, second: As text; `–` where one run has no such choice.
+        first, second: As text; `-` where one run has no such choice.
     """
 
     group: str
@@ -33,7 +34,10 @@ class Difference:
 def differences(first: Record, second: Record) -> Iterator[Difference]:
     """Go through everything that was chosen and yield what is not the same, the recipe first."""
     yield from _between("recipe", flat(first.recipe), flat(second.recipe))
-    yield from _between("model", _model(first), _model(second))
+    model = _model(first), _model(second)
+    if model[0].get("spec") != model[1].get("spec"):  # then the layers differ too, which says nothing new
+        model = _chosen(model[0], _MODEL), _chosen(model[1], _MODEL)
+    yield from _between("model", *model)
     yield from _between("data", _data(first), _data(second))
     yield from _between(
         "versions", _chosen(first.environment, _VERSIONS), _chosen(second.environment, _VERSIONS)
@@ -66,7 +70,7 @@ def _between(group: str, first: Mapping[str, Any], second: Mapping[str, Any]) ->
 
 
 def _text(value: Any) -> str:
-    return "–" if value is _ABSENT else clipped(setting(value), 60)
+    return NOTHING if value is _ABSENT else clipped(setting(value), 60)
 
 
 def _chosen(given: Mapping[str, Any], keys: tuple[str, ...]) -> dict[str, Any]:
@@ -74,15 +78,13 @@ def _chosen(given: Mapping[str, Any], keys: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _model(record: Record) -> dict[str, Any]:
-    told = _chosen(table(record.problem, "model"), ("spec", "parameters"))
-    shapes = {str(layer.get("path")): layer.get("shape") for layer in layer_table(record)}
+    told = _chosen(table(record.problem, "model"), _MODEL)
     told |= {"loss": record.problem["loss"]} if "loss" in record.problem else {}
-    return told | ({"layers": _shapes(shapes)} if shapes else {})
+    return told | {str(layer.get("path")): _shape(layer.get("shape")) for layer in layer_table(record)}
 
 
-def _shapes(shapes: Mapping[str, Any]) -> str:
-    """Write parameter shapes on one line, enough to tell two models apart."""
-    return ", ".join(f"{path} {'x'.join(map(str, shape or ()))}" for path, shape in shapes.items())
+def _shape(shape: Any) -> str:
+    return "x".join(map(str, shape)) if isinstance(shape, list | tuple) else str(shape)
 
 
 def _data(record: Record) -> dict[str, Any]:
@@ -91,4 +93,5 @@ def _data(record: Record) -> dict[str, Any]:
     source = data.get("source")
     sources = flat(source, "source.") if isinstance(source, Mapping) else {"source": source} if source else {}
     fingerprint = {"fingerprint": str(data["fingerprint"])[:12]} if data.get("fingerprint") else {}
-    return _chosen(data, _DATA) | counts | sources | fingerprint
+    name = {"data": data["name"]} if "name" in data else {}
+    return name | _chosen(data, _DATA) | counts | sources | fingerprint

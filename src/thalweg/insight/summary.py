@@ -142,8 +142,10 @@ def _best(found: Outcome) -> Finding | None:
         "best": "; the test figures are of these weights",
         "final": "; the test figures are of the last weights",
     }
-    text = f"The validation loss was lowest, {figure(found.best_loss)},{where}{used.get(found.weights or '', '')}."
-    return Finding("best", text.replace(",.", "."), "good")
+    at_end = used.get(found.weights or "", "")
+    return Finding(
+        "best", f"The validation loss was lowest{where}: {figure(found.best_loss)}{at_end}.", "good"
+    )
 
 
 def _range(name: str, interval: tuple[float, float]) -> str:

@@ -1,9 +1,9 @@
-"""Numbers as words: one way of writing figures, so that terminal, report and verdicts agree. No verdicts here."""
+"""Numbers as words: one way of writing figures, so that terminal, report and verdicts agree."""
 
 import math
 from typing import Any
 
-NOTHING = "–"
+NOTHING = "-"
 # Metrics that are shares of one and read best as per cent; everything else keeps its own unit.
 SHARES = frozenset(
     {"accuracy", "balanced_accuracy", "top5_accuracy", "error_rate", "f1", "precision", "recall"}
@@ -21,7 +21,7 @@ def as_number(value: Any) -> float | None:
 
 
 def figure(value: Any, digits: int = 4) -> str:
-    """Write a measured number with `digits` significant digits: `0.06932`, `1.2e-05`, `NaN`, `–` for none."""
+    """Write a measured number with `digits` significant digits: `0.06932`, `1.2e-05`, `NaN`, `-` for none."""
     number = as_number(value)
     if number is None:
         return NOTHING

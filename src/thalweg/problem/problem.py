@@ -1,8 +1,11 @@
 """`Problem`: what is learned. A model, data, a loss and a metric."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
+
+import jax
+from jaxtyping import PyTree
 
 from thalweg.problem.data.data import Data
 from thalweg.problem.data.load import load
@@ -40,7 +43,6 @@ class Problem:
     data: Data
     loss: Loss | str | Callable[..., Any] | None = None
     metric: Metric | str | Callable[..., Any] | None = None
-    initial: Any = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         data = self.data if isinstance(self.data, Data) else load(self.data)
@@ -51,7 +53,7 @@ class Problem:
             model = default_model(data.task, data.input_shape, data.train.count(), data.outputs)
         if isinstance(model, Architecture):
             model = model.fitted(data.input_shape, data.outputs)
-        check(model, data.example(), data.task, data.outputs)
+        check(model, _example(data), data.task, data.outputs)
         for name, value in (("data", data), ("loss", loss), ("metric", metric), ("model", model)):
             object.__setattr__(self, name, value)
 
@@ -61,3 +63,10 @@ class Problem:
         if isinstance(self.model, Architecture):
             return self.model.spec()
         return getattr(self.model, "__name__", type(self.model).__name__)
+
+
+def _example(data: Data) -> PyTree:
+    """Return the shape and dtype of one example, as the model is given it."""
+    first = jax.ShapeDtypeStruct((1,), "int32")
+    batch = jax.eval_shape(lambda rows: data.preparation.scale(data.train.batch(rows)[0]), first)
+    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), batch)

@@ -1,12 +1,17 @@
 """`Recipe`: how a problem is learned. A frozen pytree: numbers are leaves, choices are structure."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
-from thalweg.core.choice import Choice, integer, number, option, part
+from thalweg.core.choice import Choice, integer, number, option, part, parts
 from thalweg.core.errors import RecipeError
+from thalweg.core.names import did_you_mean
+from thalweg.recipe.averaging import AVERAGES, Average, NoAverage
+from thalweg.recipe.groups import GROUPS, Group
 from thalweg.recipe.optimizers import OPTIMIZERS, AdamW, Optimizer
 from thalweg.recipe.schedules import SCHEDULES, Constant, Schedule
+
+FULL = "full"
 
 
 class Recipe(Choice):
@@ -20,35 +25,160 @@ class Recipe(Choice):
     """
 
     name: ClassVar[str] = "recipe"
+    refused: ClassVar[Mapping[str, str]] = {
+        "lr": "it belongs to the optimizer: optimizer.lr",
+        "momentum": "it belongs to the optimizer: optimizer.momentum, or optimizer.b1 in Adam's family",
+        "weight_decay": "it belongs to the optimizer: optimizer.weight_decay",
+    }
 
     optimizer: Optimizer = part(AdamW(), among=OPTIMIZERS, doc="The update rule.")
     schedule: Schedule = part(Constant(), among=SCHEDULES, doc="How the learning rate moves.")
-    batch_size: int = integer(128, low=1, doc="Examples in an update.")
+    batch_size: int | str = integer(
+        128,
+        low=1,
+        words=(FULL,),
+        doc="Examples in an update; 1 is one at a time, full the whole training part.",
+    )
     epochs: int | None = integer(None, low=1, optional=True, doc="Passes over the training part.")
     steps: int | None = integer(None, low=1, optional=True, doc="Updates, instead of epochs.")
     shuffle: str = option(
-        "reshuffle", among=("reshuffle", "once", "none"),
-        doc="A new order each epoch, one order for all, or the data's own.",
-    )  # fmt: skip
-    last_batch: str = option("keep", among=("keep", "drop"), doc="What becomes of an epoch's last, short batch.")
+        "reshuffle",
+        among=("reshuffle", "once", "none", "replacement"),
+        doc="A new order each epoch, one order for all, the data's own, or drawn with replacement.",
+    )
+    last_batch: str = option(
+        "keep", among=("keep", "drop"), doc="What becomes of an epoch's last, short batch."
+    )
+    accumulate: int = integer(
+        1, low=1, doc="Parts that a batch is computed in, to save memory; same gradient."
+    )
     clip_norm: float | None = number(
-        None, low=0.0, open_low=True, optional=True, doc="Global gradient norm above which it is scaled down.",
+        None,
+        low=0.0,
+        open_low=True,
+        optional=True,
+        doc="Global gradient norm above which it is scaled down.",
         source="Pascanu et al., On the Difficulty of Training Recurrent Neural Networks, 2013",
-    )  # fmt: skip
+    )
+    clip_value: float | None = number(
+        None, low=0.0, open_low=True, optional=True, doc="Largest size of each number in the gradient."
+    )
+    agc: float | None = number(
+        None,
+        low=0.0,
+        open_low=True,
+        optional=True,
+        doc="Adaptive clipping: largest norm of a row's gradient, as a share of the row's own norm.",
+        source="Brock et al., High-Performance Large-Scale Image Recognition Without Normalization, 2021",
+    )
+    noise: float | None = number(
+        None,
+        low=0.0,
+        optional=True,
+        doc="Variance of noise added to gradients at the first step.",
+        source="Neelakantan et al., Adding Gradient Noise Improves Learning for Very Deep Networks, 2015",
+    )
+    noise_decay: float = number(
+        0.55,
+        low=0.0,
+        doc="Exponent with which the noise's variance falls: noise/(1+t)^noise_decay.",
+        source="Neelakantan et al. 2015",
+    )
+    skip_nonfinite: bool = option(
+        False, among=(False, True), doc="Leave out updates whose gradient is not finite, instead of stopping."
+    )
+    rate_rule: str = option(
+        "none",
+        among=("none", "linear", "sqrt"),
+        doc="How the learning rate grows with the batch: times b/rate_batch, or its root.",
+        source="Goyal et al. 2017 (linear); Krizhevsky, One Weird Trick, 2014 (sqrt)",
+    )
+    rate_batch: int = integer(
+        256, low=1, doc="Batch that the learning rate is meant for.", source="Goyal et al. 2017"
+    )
+    groups: tuple[Group, ...] = parts(
+        among=GROUPS, doc="Parameters treated apart; the first that matches counts."
+    )
+    averaging: Average = part(NoAverage(), among=AVERAGES, doc="Which weights are evaluated and saved.")
+    precision: str = option(
+        "f32",
+        among=("f32", "bf16", "f16", "f64"),
+        doc="Dtype of the forward and backward pass; weights stay f32 (f64 for f64).",
+    )
     patience: int | None = integer(
-        None, low=1, optional=True,
+        None,
+        low=1,
+        optional=True,
         doc="Evaluations without a better validation loss after which training stops.",
-    )  # fmt: skip
+    )
     seed: int = integer(0, low=0, high=2**63 - 1, doc="Seed of start, order and noise.")
 
     def __check_init__(self) -> None:
+        super().__check_init__()  # field by field first: what follows relies on it
         if self.epochs is not None and self.steps is not None:
-            raise RecipeError("recipe", "takes epochs or steps, not both",
-                              got=f"epochs={self.epochs}, steps={self.steps}")  # fmt: skip
+            raise RecipeError(
+                "recipe", "takes epochs or steps, not both", got=f"epochs={self.epochs}, steps={self.steps}"
+            )
+        if isinstance(self.batch_size, int) and self.accumulate > self.batch_size:
+            raise RecipeError(
+                "recipe",
+                "accumulate cannot be above batch_size: a part needs an example",
+                got=f"accumulate={self.accumulate}, batch_size={self.batch_size}",
+            )
+        if self.rate_rule != "none" and self.batch_size == FULL:
+            raise RecipeError("recipe", "rate_rule needs a batch_size in examples", got=self.batch_size)
+        if self.optimizer.line_search:
+            _check_line_search(self)
+        if self.groups and self.optimizer.asks_loss:
+            raise RecipeError(
+                self.optimizer.name,
+                "asks for the loss at other weights and so takes no parameter groups",
+                got=f"{len(self.groups)} groups",
+                hint="leave groups out, or take another optimizer",
+            )
+        for group in self.groups:
+            if group.weight_decay is not None and "weight_decay" not in type(self.optimizer).described():
+                raise RecipeError(
+                    "recipe",
+                    f"{self.optimizer.name} has no weight_decay to change in a group",
+                    got=group.weight_decay,
+                )
 
     def length(self, epoch_steps: int) -> int:
         """Return how many updates the run has; 10 epochs when neither epochs nor steps are given."""
         return self.steps if self.steps is not None else (self.epochs or 10) * epoch_steps
+
+    def batch(self, examples: int) -> int:
+        """Return the batch size in examples, for a training part of `examples`."""
+        return examples if isinstance(self.batch_size, str) else self.batch_size
+
+    def rate_factor(self) -> float:
+        """Return the factor that `rate_rule` gives every learning rate."""
+        if isinstance(self.batch_size, str) or self.rate_rule == "none":
+            return 1.0
+        ratio = self.batch_size / self.rate_batch
+        return ratio if self.rate_rule == "linear" else ratio**0.5
+
+    def vary(self, **values: Iterable[Any]) -> list["Recipe"]:
+        """Return one recipe for each value: `vary(lr=np.geomspace(1e-5, 1e-1, 32))`.
+
+        Several settings must be of equal length and go together. A setting is looked for in the recipe, then
+        in its optimizer, then in its schedule; a dotted path (as `**{"optimizer.lr": ...}`) says which.
+
+        Raises:
+            RecipeError: No such setting, a value out of range, or lengths that differ.
+        """
+        columns = {_path(self, name): list(column) for name, column in values.items()}
+        lengths = {path: len(column) for path, column in columns.items()}
+        if len(set(lengths.values())) != 1:
+            raise RecipeError("recipe", "settings that vary together must have one length", got=lengths)
+        found = []
+        for row in zip(*columns.values(), strict=True):
+            plain = self.to_dict()
+            for path, value in zip(columns, row, strict=True):
+                plain = with_setting(plain, path, value)
+            found.append(Recipe.from_dict(plain))
+        return found
 
 
 def with_setting(given: Mapping[str, Any], path: str, value: Any) -> dict[str, Any]:
@@ -69,3 +199,39 @@ def with_setting(given: Mapping[str, Any], path: str, value: Any) -> dict[str, A
         raise RecipeError("recipe", f"{head} has no setting {rest!r}", got=path)
     changed[head] = with_setting(inner, rest, value)
     return changed
+
+
+def _path(recipe: Recipe, name: str) -> str:
+    if "." in name or name in Recipe.described():
+        return name
+    for part_name in ("optimizer", "schedule"):
+        if name in type(getattr(recipe, part_name)).described():
+            return f"{part_name}.{name}"
+    known = [*Recipe.described(), *type(recipe.optimizer).described(), *type(recipe.schedule).described()]
+    raise RecipeError("recipe", f"has no setting {name!r} to vary", hint=did_you_mean(name, known))
+
+
+def _check_line_search(recipe: Recipe) -> None:
+    who = recipe.optimizer.name
+    if recipe.batch_size != FULL:
+        raise RecipeError(
+            who,
+            "needs the whole training part in every update",
+            got=f"batch_size={recipe.batch_size}",
+            hint='set batch_size = "full"',
+        )
+    if not isinstance(recipe.schedule, Constant):
+        raise RecipeError(
+            who,
+            "finds its step length itself and takes no schedule",
+            got=recipe.schedule.name,
+            hint='set schedule = "constant"',
+        )
+    for name in ("clip_norm", "clip_value", "agc", "noise"):
+        if getattr(recipe, name) is not None:
+            raise RecipeError(
+                who,
+                f"needs the gradient as it is, without {name}",
+                got=getattr(recipe, name),
+                hint=f"leave {name} out",
+            )

@@ -14,6 +14,7 @@ import tomli_w
 
 from thalweg.core.errors import RecipeError
 from thalweg.core.names import did_you_mean
+from thalweg.recipe.book import BOOK, named
 from thalweg.recipe.recipe import Recipe, with_setting
 
 
@@ -37,33 +38,38 @@ def write(recipe: Recipe) -> str:
     return tomli_w.dumps(_plain(recipe.to_dict()))
 
 
-def settings(given: Iterable[str]) -> list[tuple[str, Any]]:
-    """Parse `path=value` settings, as in `optimizer.lr=3e-4` or `optimizer=muon`.
-
-    A value is read as TOML (a number, a boolean, a list, a quoted string), else taken as a bare string.
+def named_or_file(text: str) -> Recipe:
+    """Return a recipe by its name in the book, or from a TOML file.
 
     Raises:
-        RecipeError: A setting has no equals sign, or nothing before it.
+        RecipeError: Neither a name nor a readable file.
     """
-    found = []
+    is_file = text.endswith(".toml") or "/" in text or Path(text).is_file()
+    return read(Path(text)) if text not in BOOK and is_file else named(text)
+
+
+def settings(base: Mapping[str, Any], given: Iterable[str]) -> dict[str, Any]:
+    """Return recipe settings with `path=value` changes applied in order, as `optimizer.lr=3e-4`.
+
+    A value is read as TOML (a number, a boolean, a list, a quoted string), else taken as a bare string; `off`
+    for an optional setting switches it off.
+
+    Args:
+        base: Settings as `Recipe.to_dict` gives them.
+        given: Changes, as typed.
+
+    Raises:
+        RecipeError: A change has no equals sign, or nothing before it.
+    """
+    changed = dict(base)
     for text in given:
         path, equals, value = text.partition("=")
         if not equals or not path.strip():
-            raise RecipeError("recipe", "a setting must be path=value", got=text, hint="try optimizer.lr=3e-4")
-        found.append((path.strip(), _value(value.strip())))
-    return found
-
-
-def with_settings(recipe: Recipe, given: Iterable[str]) -> Recipe:
-    """Return the recipe with `path=value` settings applied, in order.
-
-    Raises:
-        RecipeError: A setting is malformed, unknown or out of range.
-    """
-    values: Mapping[str, Any] = recipe.to_dict()
-    for path, value in settings(given):
-        values = with_setting(values, path, value)
-    return Recipe.from_dict(values, where="--set")
+            raise RecipeError(
+                "recipe", "a setting must be path=value", got=text, hint="try optimizer.lr=3e-4"
+            )
+        changed = with_setting(changed, path.strip(), _value(value.strip()))
+    return changed
 
 
 def _value(text: str) -> Any:
@@ -88,8 +94,13 @@ def _parse(text: str, where: object) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise RecipeError("recipe", "must be TOML", got=str(error), where=where,
-                          hint="a line is name = value; text stands in quotes") from error  # fmt: skip
+        raise RecipeError(
+            "recipe",
+            "must be TOML",
+            got=str(error),
+            where=where,
+            hint="a line is name = value; text stands in quotes",
+        ) from error
 
 
 def _plain(value: Any) -> Any:

@@ -72,12 +72,18 @@ def _test_table(problem: Problem, course: Course, params: Any, model_state: Any)
     if problem.data.task == CLASSIFICATION:
         if targets.ndim != 1 or outputs.ndim != 2:
             return pl.DataFrame()
-        return pl.DataFrame({"target": targets.astype(np.int32), "prediction": outputs.argmax(-1).astype(np.int32)})
+        return pl.DataFrame(
+            {"target": targets.astype(np.int32), "prediction": outputs.argmax(-1).astype(np.int32)}
+        )
     ready = problem.data.preparation
     if targets.ndim != 2 or targets.shape[1] != 1 or outputs.shape != targets.shape:
         return pl.DataFrame()
-    unscaled = [(a * np.asarray(ready.target_scale) + np.asarray(ready.target_mean))[:, 0] for a in (targets, outputs)]
-    return pl.DataFrame({"target": unscaled[0].astype(np.float64), "prediction": unscaled[1].astype(np.float64)})
+    unscaled = [
+        (a * np.asarray(ready.target_scale) + np.asarray(ready.target_mean))[:, 0] for a in (targets, outputs)
+    ]
+    return pl.DataFrame(
+        {"target": unscaled[0].astype(np.float64), "prediction": unscaled[1].astype(np.float64)}
+    )
 
 
 def _targets(part: Part) -> Any:
@@ -89,7 +95,9 @@ def _result(
     test: pl.DataFrame,
 ) -> dict[str, Any]:  # fmt: skip
     watch, metric = course.watch, problem.metric
-    examples = min(course.step * course.group.program.batch_size, int(course.epoch * problem.data.train.count()) or 0)
+    examples = min(
+        course.step * course.group.program.batch_size, int(course.epoch * problem.data.train.count()) or 0
+    )
     result: dict[str, Any] = {
         "run": None, "data": problem.data.name, "task": problem.data.task, "model": problem.model_spec,
         "parameters": told.problem["model"]["parameters"], "steps": course.step, "epochs": round(course.epoch, 6),
@@ -107,6 +115,8 @@ def _result(
     if len(test):
         result["test_metrics"] = scores(problem.data.task, test)
         result["baseline"] = baseline(problem.data, test)
-    result["seconds"] = {name: round(getattr(watch, name), 4) for name in ("total", "compile", "train", "evaluate")}
+    result["seconds"] = {
+        name: round(getattr(watch, name), 4) for name in ("total", "compile", "train", "evaluate")
+    }
     result["examples_per_second"] = round(examples / watch.train, 1) if watch.train else None
     return result

@@ -109,7 +109,11 @@ class Course:
         weights = group.weights(self.group, self.states)
         loss, metric = self.evaluate("validation", weights, self.states.model_state)
         self.best.observe(loss, self.step, (weights, self.states.model_state))
-        self._seen |= {"validation_loss": loss, "metric": metric, "metric_name": self.group.program.metric.name}
+        self._seen |= {
+            "validation_loss": loss,
+            "metric": metric,
+            "metric_name": self.group.program.metric.name,
+        }
         self.progress.update(self.status())
         if self.best.exhausted:
             self.stopped = "patience"

@@ -58,14 +58,17 @@ class Run:
             inputs: As the model takes them, before the device side of the preparation.
         """
         built = Built(self.params, self.model_state, self._built.fixed)
-        prepared = self.problem.data.preparation.scale(inputs)
-        found = [np.asarray(_forward(built, rows)) for rows in _slices(prepared)]
-        return np.concatenate(found)
+        return outputs(built, self.problem.data.preparation.scale(inputs))
 
     def predict(self, raw: Any) -> dict[str, np.ndarray]:
         """Return answers for raw data (a frame, an array): `prediction`, and `probability_<class>` for classes."""
         preparation = self.problem.data.preparation
         return preparation.answers(self.outputs(preparation.columns.inputs(raw)), self.problem.data.task)
+
+
+def outputs(built: Built, inputs: PyTree) -> np.ndarray:
+    """Return a model's raw outputs for prepared inputs, `example ...`, in slices that fit any memory."""
+    return np.concatenate([np.asarray(_forward(built, rows)) for rows in _slices(inputs)])
 
 
 @eqx.filter_jit

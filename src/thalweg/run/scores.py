@@ -26,7 +26,9 @@ def baseline(data: Data, test: pl.DataFrame) -> dict[str, Any]:
         common = np.bincount(train).argmax()
         return {"name": "accuracy", "value": float(np.mean(target == common)), "of": "the commonest class"}
     ready = data.preparation
-    mean = float(train.mean()) * float(np.ravel(ready.target_scale)[0]) + float(np.ravel(ready.target_mean)[0])
+    mean = float(train.mean()) * float(np.ravel(ready.target_scale)[0]) + float(
+        np.ravel(ready.target_mean)[0]
+    )
     return {"name": "rmse", "value": float(np.sqrt(np.mean((target - mean) ** 2))), "of": "the training mean"}
 
 

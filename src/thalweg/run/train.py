@@ -140,4 +140,3 @@ def _check(problem: Problem, recipe: Recipe) -> None:
 
 
 __all__ = ["Keeping", "Run", "train"]
-

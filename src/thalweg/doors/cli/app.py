@@ -32,7 +32,9 @@ class Device(StrEnum):
 
 Target = Annotated[str | None, typer.Option(help="Column to predict: its name, or its number from 0.")]
 Missing = Annotated[list[str] | None, typer.Option(help="A mark that means missing (repeatable).")]
-Header = Annotated[bool, typer.Option("--header/--no-header", help="Whether a table's first line names its columns.")]
+Header = Annotated[
+    bool, typer.Option("--header/--no-header", help="Whether a table's first line names its columns.")
+]
 Folder = Annotated[Path | None, typer.Option(help="Where named sets are looked for, before THALWEG_DATA.")]
 Chosen = Annotated[Device | None, typer.Option(help="Where to compute; default: what JAX finds.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no summary.")]
@@ -46,19 +48,24 @@ def fit(
     model: Annotated[str | None, typer.Option(help="For example mlp:512 or mlp:256,256,dropout=0.1.")] = None,
     recipe: Annotated[str | None, typer.Option(help="A recipe by name, or a TOML file.")] = None,
     set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="PATH=VALUE", help="Change a setting: optimizer.lr=3e-4.")
+        list[str] | None,
+        typer.Option("--set", metavar="PATH=VALUE", help="Change a setting: optimizer.lr=3e-4."),
     ] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the training part.")] = None,
     steps: Annotated[int | None, typer.Option(help="Updates, instead of epochs.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of start, order and noise.")] = None,
     test: Annotated[str | None, typer.Option(help="Test part: a fraction, or a file of its own.")] = None,
-    validation: Annotated[float, typer.Option(help="Validation part, a fraction of the training part.")] = 0.1,
+    validation: Annotated[
+        float, typer.Option(help="Validation part, a fraction of the training part.")
+    ] = 0.1,
     split: Annotated[str, typer.Option(help="random, time, or group=COLUMN.")] = "random",
     split_seed: Annotated[int, typer.Option(help="Seed of the split.")] = 0,
     header: Header = True,
     missing: Missing = None,
     drop: Annotated[list[str] | None, typer.Option(help="A column to leave out (repeatable).")] = None,
-    task: Annotated[str | None, typer.Option(help="classification or regression; default: from the target.")] = None,
+    task: Annotated[
+        str | None, typer.Option(help="classification or regression; default: from the target.")
+    ] = None,
     folder: Folder = None,
     init: Annotated[Path | None, typer.Option(help="Start from the weights of this run.")] = None,
     device: Chosen = None,
@@ -78,7 +85,9 @@ def fit(
 def predict(
     run: Annotated[Path, typer.Argument(help="A run folder.")],
     data: Annotated[str, typer.Argument(help="Data to predict for: a file, a folder or a named set.")],
-    out: Annotated[Path | None, typer.Option(help="FILE.csv, .parquet or .npy; default: CSV on the screen.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="FILE.csv, .parquet or .npy; default: CSV on the screen.")
+    ] = None,
     weights: Annotated[str, typer.Option(help="best or final; default: those the run was judged by.")] = "",
     folder: Folder = None,
     device: Chosen = None,
@@ -114,7 +123,9 @@ def compare(
 @app.command()
 def report(
     run: Annotated[Path, typer.Argument(help="A run folder.")],
-    out: Annotated[Path | None, typer.Option(help="The file; default: report.html in the run folder.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The file; default: report.html in the run folder.")
+    ] = None,
 ) -> None:
     """Write one self-contained HTML file with the curves."""
     from thalweg.doors.cli import look as command

@@ -13,9 +13,9 @@ from thalweg.problem.data.data import Data
 from thalweg.problem.data.load import load
 from thalweg.problem.models.spec import parse
 from thalweg.problem.problem import Problem
-from thalweg.recipe.book import default_recipe
+from thalweg.recipe.book import default_recipe, find
 from thalweg.recipe.recipe import Recipe
-from thalweg.recipe.toml import named_or_file, settings
+from thalweg.recipe.toml import with_settings
 from thalweg.run.train import Keeping, train
 from thalweg.view.progress import progress_for
 from thalweg.view.report import write_report
@@ -54,10 +54,10 @@ class Request:
 def run(request: Request) -> int:
     """Train as asked; return the exit code."""
     use(request.device)
-    given_settings = _settings(request)  # refused before the data is read
+    named = _named(request)  # refused before the data is read
     model = parse(request.model) if request.model else None
     problem = Problem(model, _data(request))
-    recipe = _recipe(request, problem, given_settings)
+    recipe = _recipe(request, problem, named)
     progress = progress_for(quiet=request.quiet)
     for note in problem.data.notes:
         progress.note(f"{note.kind}: {note.text}")
@@ -94,25 +94,20 @@ def _test(given: str | None) -> float | str | None:
         return given
 
 
-def _settings(request: Request) -> dict[str, Any] | None:
-    """Return the named or written recipe's settings; None for the data's default."""
+def _named(request: Request) -> Recipe | None:
+    """Return the recipe that was asked for; None for the data's default."""
     if request.epochs is not None and request.steps is not None:
         raise RecipeError("recipe", "takes epochs or steps, not both",
                           got=f"--epochs {request.epochs} --steps {request.steps}")  # fmt: skip
-    return named_or_file(request.recipe).to_dict() if request.recipe else None
+    return find(request.recipe) if request.recipe else None
 
 
-def _recipe(request: Request, problem: Problem, base: dict[str, Any] | None) -> Recipe:
+def _recipe(request: Request, problem: Problem, base: Recipe | None) -> Recipe:
     data = problem.data
-    if base is None:
-        base = default_recipe(data.task, data.train.count()).to_dict()
-    changed = settings(base, request.set_ or [])
-    for name in ("epochs", "steps", "seed"):
-        value = getattr(request, name)
-        if value is not None:
-            changed[name] = value
-    if request.epochs is not None:
-        changed.pop("steps", None)
-    if request.steps is not None:
-        changed.pop("epochs", None)
-    return Recipe.from_dict(changed)
+    given = (base or default_recipe(data.task, data.train.count())).to_dict()
+    lengths = {"epochs": request.epochs, "steps": request.steps}
+    if any(value is not None for value in lengths.values()):
+        given |= lengths  # the other one, from the recipe, no longer counts
+    if request.seed is not None:
+        given["seed"] = request.seed
+    return with_settings(Recipe.from_dict(given, where="the command line"), request.set_ or [])

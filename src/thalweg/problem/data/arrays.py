@@ -49,8 +49,12 @@ def from_arrays(raw: RawArrays, options: LoadOptions) -> Data:
         DataError: What came cannot be used; the message says where.
     """
     if options.group is not None:
-        raise DataError("split", "group=COLUMN needs columns with names", got=f"group={options.group}",
-                        hint="give a frame or a CSV file, or use split=random")  # fmt: skip
+        raise DataError(
+            "split",
+            "group=COLUMN needs columns with names",
+            got=f"group={options.group}",
+            hint="give a frame or a CSV file, or use split=random",
+        )
     inputs, labels = _checked_pair(raw.inputs, raw.targets, "inputs", "targets")
     task = decide(labels, options.task) if raw.classes is None else options.task or CLASSIFICATION
     target = encode(labels, task, raw.target, classes=raw.classes if task == CLASSIFICATION else None)
@@ -68,18 +72,25 @@ def from_arrays(raw: RawArrays, options: LoadOptions) -> Data:
     return assemble(pieces)
 
 
-def _checked_pair(inputs: Any, targets: Any, inputs_name: str, targets_name: str) -> tuple[np.ndarray, np.ndarray]:
+def _checked_pair(
+    inputs: Any, targets: Any, inputs_name: str, targets_name: str
+) -> tuple[np.ndarray, np.ndarray]:
     x = checked_numbers(inputs_name, inputs)
     y = np.asarray(targets)
     if y.dtype.kind in "iuf":
         y = checked_numbers(targets_name, y)
     if x.shape[0] == 0 or x.size == 0:
-        raise DataError("data", f"{inputs_name} must not be empty", got=f"shape {x.shape}", hint="give some rows")
+        raise DataError(
+            "data", f"{inputs_name} must not be empty", got=f"shape {x.shape}", hint="give some rows"
+        )
     if y.ndim == 0 or x.shape[0] != y.shape[0]:
-        raise DataError("data", f"{inputs_name} and {targets_name} must have the same number of rows",
-                        got=f"{x.shape[0]} and {y.shape[0] if y.ndim else 'a single value'}",
-                        where=f"shapes {x.shape} and {y.shape}",
-                        hint="check that both come from the same rows")  # fmt: skip
+        raise DataError(
+            "data",
+            f"{inputs_name} and {targets_name} must have the same number of rows",
+            got=f"{x.shape[0]} and {y.shape[0] if y.ndim else 'a single value'}",
+            where=f"shapes {x.shape} and {y.shape}",
+            hint="check that both come from the same rows",
+        )
     return x[:, None] if x.ndim == 1 else x, y
 
 
@@ -94,12 +105,20 @@ def _test_part(
     if given is None:
         return None, ()
     if not isinstance(given, tuple) or len(given) != 2:
-        raise DataError("load", "test must be a share, or (inputs, targets) for arrays", got=type(given).__name__,
-                        hint="for example test=(x_test, y_test)")  # fmt: skip
+        raise DataError(
+            "load",
+            "test must be a share, or (inputs, targets) for arrays",
+            got=type(given).__name__,
+            hint="for example test=(x_test, y_test)",
+        )
     x, y = _checked_pair(*given, "test inputs", "test targets")
     if x.shape[1:] != inputs.shape[1:]:
-        raise DataError("data", f"test examples must have the shape {inputs.shape[1:]}, as in training",
-                        got=x.shape[1:], hint="check that both parts were made in the same way")  # fmt: skip
+        raise DataError(
+            "data",
+            f"test examples must have the shape {inputs.shape[1:]}, as in training",
+            got=x.shape[1:],
+            hint="check that both parts were made in the same way",
+        )
     return (x, encode_known(y, target, f"{raw.target}, test part")), ()
 
 
@@ -112,8 +131,9 @@ def _split(
     units, notes = units_of(first_copies(inputs), drawn)
     if drawn and classes and share + options.validation > 0:
         check_lone(target, "target")
-    found = split_rows(inputs.shape[0], options, labels=target.values if classes else None,
-                       units=units, test_share=share)  # fmt: skip
+    found = split_rows(
+        inputs.shape[0], options, labels=target.values if classes else None, units=units, test_share=share
+    )
     rows = {"train": found.train, "validation": found.validation, "test": found.test}
     return {name: at for name, at in rows.items() if at.size}, notes
 

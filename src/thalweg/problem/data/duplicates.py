@@ -33,7 +33,9 @@ def units_of(first: np.ndarray, drawn: bool) -> tuple[np.ndarray | None, tuple[N
     if copies > MOST_COPIES * first.size:
         text = f"{share}: rows repeat too often to keep copies in one part, so the test part holds many known rows."
         return None, (Note("duplicates", text),)
-    return first, (Note("duplicates", f"{share}; copies were kept in one part, so that none leaks into the test."),)
+    return first, (
+        Note("duplicates", f"{share}; copies were kept in one part, so that none leaks into the test."),
+    )
 
 
 def shared_rows(train: np.ndarray, test: np.ndarray) -> tuple[Note, ...]:
@@ -47,5 +49,7 @@ def shared_note(found: int, count: int) -> tuple[Note, ...]:
     """Return the note on test rows that also lie in the training part, if any do."""
     if not found:
         return ()
-    text = f"{found} of {count} test rows also lie in the training part: the test flatters what learns by heart."
+    text = (
+        f"{found} of {count} test rows also lie in the training part: the test flatters what learns by heart."
+    )
     return (Note("duplicates", text),)

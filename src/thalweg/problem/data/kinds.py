@@ -19,9 +19,15 @@ def columns_from(given: dict[str, Any]) -> Any:
     """
     kind = given.get("kind")
     if kind not in KINDS:
-        raise DataError("preparation", "must be of a known kind", got=kind, hint=did_you_mean(str(kind), KINDS))
+        raise DataError(
+            "preparation", "must be of a known kind", got=kind, hint=did_you_mean(str(kind), KINDS)
+        )
     try:
         return KINDS[kind].from_dict({key: value for key, value in given.items() if key != "kind"})
     except (KeyError, TypeError, ValueError) as error:
-        raise DataError("preparation", f"of kind {kind} must be whole", got=repr(error),
-                        hint="the run folder was edited or comes from another version") from error  # fmt: skip
+        raise DataError(
+            "preparation",
+            f"of kind {kind} must be whole",
+            got=repr(error),
+            hint="the run folder was edited or comes from another version",
+        ) from error

@@ -77,8 +77,13 @@ def encode(raw: np.ndarray, task: str, name: str, *, classes: Sequence[Any] | No
         return Target(task, _checked_codes(labels, len(classes), name), tuple(classes))
     found, codes = np.unique(labels, return_inverse=True)
     if found.size < 2:
-        raise DataError("target", "must have at least two classes", got=f"only {found[0]!r}" if found.size else 0,
-                        where=name, hint="choose another target column")  # fmt: skip
+        raise DataError(
+            "target",
+            "must have at least two classes",
+            got=f"only {found[0]!r}" if found.size else 0,
+            where=name,
+            hint="choose another target column",
+        )
     return Target(task, codes.astype(np.int32), tuple(found.tolist()))
 
 
@@ -96,8 +101,13 @@ def encode_known(raw: np.ndarray, target: Target, name: str) -> np.ndarray:
     number = {label: code for code, label in enumerate(target.classes)}
     strange = [label for label in np.unique(labels).tolist() if label not in number]
     if strange:
-        raise DataError("target", "every label must occur in the training part", got=strange[:5], where=name,
-                        hint="known are " + ", ".join(map(str, target.classes[:20])))  # fmt: skip
+        raise DataError(
+            "target",
+            "every label must occur in the training part",
+            got=strange[:5],
+            where=name,
+            hint="known are " + ", ".join(map(str, target.classes[:20])),
+        )
     return np.array([number[label] for label in labels.tolist()], dtype=np.int32)
 
 
@@ -106,21 +116,35 @@ def check_lone(target: Target, name: str) -> None:
     counts = np.bincount(target.values, minlength=len(target.classes or ()))
     if target.classes is not None and (counts == 1).any():
         lone = target.classes[int((counts == 1).argmax())]
-        raise DataError("target", "every class must have at least 2 rows, so that the parts can share them",
-                        got=f"1 row of {lone!r}", where=name,
-                        hint="leave the row out, merge the class into another, or use split=time")  # fmt: skip
+        raise DataError(
+            "target",
+            "every class must have at least 2 rows, so that the parts can share them",
+            got=f"1 row of {lone!r}",
+            where=name,
+            hint="leave the row out, merge the class into another, or use split=time",
+        )
 
 
 def _labels(raw: np.ndarray, name: str) -> np.ndarray:
     labels = raw[:, 0] if raw.ndim == 2 and raw.shape[1] == 1 else raw
     if labels.ndim != 1:
-        raise DataError("target", "class labels must be one for each row", got=f"shape {labels.shape}",
-                        where=name, hint="give class numbers, not one-hot rows")  # fmt: skip
+        raise DataError(
+            "target",
+            "class labels must be one for each row",
+            got=f"shape {labels.shape}",
+            where=name,
+            hint="give class numbers, not one-hot rows",
+        )
     if labels.dtype.kind == "f":
         broken = labels[labels != np.round(labels)]
         if broken.size:
-            raise DataError("target", "class labels must be whole numbers or text", got=float(broken[0]), where=name,
-                            hint="use task=regression for values")  # fmt: skip
+            raise DataError(
+                "target",
+                "class labels must be whole numbers or text",
+                got=float(broken[0]),
+                where=name,
+                hint="use task=regression for values",
+            )
         return labels.astype(np.int64)
     return labels if labels.dtype.kind in "iub" else labels.astype(str)
 
@@ -128,20 +152,34 @@ def _labels(raw: np.ndarray, name: str) -> np.ndarray:
 def _checked_codes(labels: np.ndarray, count: int, name: str) -> np.ndarray:
     outside = labels[(labels < 0) | (labels >= count)]
     if outside.size:
-        raise DataError("target", f"class numbers must lie in 0..{count - 1}", got=int(outside[0]),
-                        where=f"{name}: {outside.size} of {labels.size} rows",
-                        hint="check that the label file belongs to these examples")  # fmt: skip
+        raise DataError(
+            "target",
+            f"class numbers must lie in 0..{count - 1}",
+            got=int(outside[0]),
+            where=f"{name}: {outside.size} of {labels.size} rows",
+            hint="check that the label file belongs to these examples",
+        )
     return labels.astype(np.int32)
 
 
 def _values(raw: np.ndarray, name: str, *, allow_constant: bool = False) -> np.ndarray:
     if raw.dtype.kind not in "iufb":
-        raise DataError("target", "must be numbers for regression", got=str(raw.reshape(-1)[0]) if raw.size else None,
-                        where=name, hint="leave task out, or use task=classification")  # fmt: skip
+        raise DataError(
+            "target",
+            "must be numbers for regression",
+            got=str(raw.reshape(-1)[0]) if raw.size else None,
+            where=name,
+            hint="leave task out, or use task=classification",
+        )
     values = raw.astype(np.float64)
     values = values[:, None] if values.ndim == 1 else values
     constant = [i for i in range(values.shape[1]) if values.shape[0] and np.ptp(values[:, i]) == 0]
     if constant and not allow_constant:
-        raise DataError("target", "must vary", got=f"{float(values[0, constant[0]])} in every row", where=name,
-                        hint="choose another target column")  # fmt: skip
+        raise DataError(
+            "target",
+            "must vary",
+            got=f"{float(values[0, constant[0]])} in every row",
+            where=name,
+            hint="choose another target column",
+        )
     return values

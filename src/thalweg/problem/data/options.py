@@ -105,23 +105,33 @@ def _number_if_plain(value: Any) -> Any:
 def _check_share(name: str, value: Any) -> None:
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not number or not math.isfinite(value) or not 0 <= value < 1:
-        raise DataError("load", f"{name} must be a share of the rows, at least 0 and below 1", got=value,
-                        hint=f"for example {name}=0.2")  # fmt: skip
+        raise DataError(
+            "load",
+            f"{name} must be a share of the rows, at least 0 and below 1",
+            got=value,
+            hint=f"for example {name}=0.2",
+        )
 
 
 def _check_choices(options: LoadOptions) -> None:
     split = options.split
     if split not in (RANDOM, TIME) and not (split.startswith(GROUP) and split != GROUP):
-        raise DataError("load", "split must be random, time or group=COLUMN", got=split,
-                        hint="try split=random")  # fmt: skip
+        raise DataError(
+            "load", "split must be random, time or group=COLUMN", got=split, hint="try split=random"
+        )
     if options.task not in (None, CLASSIFICATION, REGRESSION):
-        raise DataError("load", "task must be classification or regression", got=options.task,
-                        hint="leave it out to have it read from the target")  # fmt: skip
+        raise DataError(
+            "load",
+            "task must be classification or regression",
+            got=options.task,
+            hint="leave it out to have it read from the target",
+        )
     if isinstance(options.split_seed, bool) or not isinstance(options.split_seed, int):
         raise DataError("load", "split_seed must be a whole number", got=options.split_seed, hint="try 0")
     if isinstance(options.context, bool) or not isinstance(options.context, int) or options.context < 1:
-        raise DataError("load", "context must be a whole number of tokens, at least 1", got=options.context,
-                        hint="try 64")  # fmt: skip
+        raise DataError(
+            "load", "context must be a whole number of tokens, at least 1", got=options.context, hint="try 64"
+        )
 
 
 def _plain(value: Any) -> Any:

@@ -64,6 +64,7 @@ class Preparation:
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON."""
         found = {field.name: getattr(self, field.name) for field in fields(self)}
+        found = {name: _lists(value) for name, value in found.items()}
         return found | {"columns": {"kind": self.columns.kind} | self.columns.to_dict()}
 
     @classmethod
@@ -76,8 +77,12 @@ class Preparation:
         known = {field.name for field in fields(cls)}
         strange = sorted(set(given) - known)
         if strange or "columns" not in given:
-            raise DataError("preparation", "must hold known keys and columns", got=strange or sorted(given),
-                            hint="the run folder was edited or comes from another version")  # fmt: skip
+            raise DataError(
+                "preparation",
+                "must hold known keys and columns",
+                got=strange or sorted(given),
+                hint="the run folder was edited or comes from another version",
+            )
         values = {key: _tuples(value) for key, value in given.items() if key != "columns"}
         return cls(columns=columns_from(given["columns"]), **values)
 
@@ -97,6 +102,10 @@ class Preparation:
         labels: Sequence[Any] = self.classes if self.classes is not None else range(values.shape[-1])
         columns = {"prediction": np.asarray(labels)[values.argmax(axis=-1)]}
         return columns | {f"probability_{label}": probabilities[:, i] for i, label in enumerate(labels)}
+
+
+def _lists(value: Any) -> Any:
+    return list(map(_lists, value)) if isinstance(value, tuple) else value
 
 
 def _tuples(value: Any) -> Any:

@@ -103,8 +103,16 @@ def _cut(rows: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray]:
 def _check_filled(count: int, parts: dict[str, tuple[float, np.ndarray]], train: np.ndarray) -> None:
     for name, (share, rows) in parts.items():
         if share > 0 and rows.size == 0:
-            raise DataError("split", f"the {name} part must have at least 1 row", got=f"{count} rows",
-                            hint=f"give more rows, or {name}=0")  # fmt: skip
+            raise DataError(
+                "split",
+                f"the {name} part must have at least 1 row",
+                got=f"{count} rows",
+                hint=f"give more rows, or {name}=0",
+            )
     if train.size < 1:
-        raise DataError("split", "the training part must have at least 1 row", got=f"{count} rows",
-                        hint="give more rows, or smaller shares for test and validation")  # fmt: skip
+        raise DataError(
+            "split",
+            "the training part must have at least 1 row",
+            got=f"{count} rows",
+            hint="give more rows, or smaller shares for test and validation",
+        )

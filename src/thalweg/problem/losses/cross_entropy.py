@@ -78,8 +78,8 @@ class CrossEntropy(Loss):
             share = (1.0 - self.smoothing) * share + self.smoothing / classes
         if self.class_weights:
             if len(self.class_weights) != classes:
-                raise ModelError(self.name, "class_weights must be one for each class",
-                                 got=f"{len(self.class_weights)} weights, {classes} outputs")  # fmt: skip
+                got = f"{len(self.class_weights)} weights, {classes} outputs"
+                raise ModelError(self.name, "class_weights must be one for each class", got=got)
             share = share * jnp.asarray(self.class_weights, share.dtype)
         return share
 
@@ -140,9 +140,12 @@ class KullbackLeibler(Loss):
     def elements(self, outputs: Float[Array, "batch ... classes"], targets: Array) -> Elements:
         """Return the divergence at every position; see the class for the equation."""
         if outputs.ndim < 2 or outputs.shape != targets.shape:
-            raise ModelError(self.name, "targets must be distributions over the outputs",
-                             got=f"outputs {outputs.shape}, targets {targets.shape} (batch first)",
-                             hint="for one class per example use cross_entropy")  # fmt: skip
+            raise ModelError(
+                self.name,
+                "targets must be distributions over the outputs",
+                got=f"outputs {outputs.shape}, targets {targets.shape} (batch first)",
+                hint="for one class per example use cross_entropy",
+            )
         share = jnp.asarray(targets).astype(outputs.dtype)
         entropy = -jnp.sum(jax.scipy.special.xlogy(share, share), axis=-1)
         return Elements(_expected(outputs, share) - entropy)

@@ -58,7 +58,9 @@ def build(model: Callable[..., Any], key: Key[Array, ""]) -> Built:
     module, model_state = eqx.nn.make_with_state(make)()
     params, fixed = eqx.partition(module, eqx.is_inexact_array)
     if not jax.tree.leaves(params):
-        raise ModelError("model", "must have at least one floating-point array to train", got=type(module).__name__)
+        raise ModelError(
+            "model", "must have at least one floating-point array to train", got=type(module).__name__
+        )
     return Built(params, model_state, fixed)
 
 
@@ -86,7 +88,9 @@ def apply(
         output = module(*arguments, key=key) if takes.key else module(*arguments)  # type: ignore[operator]
         return output if takes.state else (output, state)
 
-    mapped = jax.vmap(one, in_axes=(0, None, 0 if keys is not None else None), out_axes=(0, None), axis_name=BATCH_AXIS)
+    mapped = jax.vmap(
+        one, in_axes=(0, None, 0 if keys is not None else None), out_axes=(0, None), axis_name=BATCH_AXIS
+    )
     return mapped(inputs, built.model_state, keys)
 
 

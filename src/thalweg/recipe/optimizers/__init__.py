@@ -23,14 +23,55 @@ from thalweg.recipe.optimizers.sgd import SGD
 from thalweg.recipe.optimizers.soap import SOAP
 
 _RULES: tuple[type[Optimizer], ...] = (
-    SGD, AdaGrad, RMSprop, Adadelta, Adam, AdamW, Adamax, NAdam, AMSGrad, RAdam, Lion, LAMB, LARS, Adafactor, Muon,
-    SOAP, ScheduleFreeSGD, ScheduleFreeAdamW, Prodigy, SAM, GradientDescent, LBFGS,
-)  # fmt: skip
+    SGD,
+    AdaGrad,
+    RMSprop,
+    Adadelta,
+    Adam,
+    AdamW,
+    Adamax,
+    NAdam,
+    AMSGrad,
+    RAdam,
+    Lion,
+    LAMB,
+    LARS,
+    Adafactor,
+    Muon,
+    SOAP,
+    ScheduleFreeSGD,
+    ScheduleFreeAdamW,
+    Prodigy,
+    SAM,
+    GradientDescent,
+    LBFGS,
+)
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {rule.name: rule for rule in _RULES}
 
 __all__ = [
-    "LAMB", "LARS", "LBFGS", "OPTIMIZERS", "SAM", "SGD", "SOAP", "AMSGrad", "AdaGrad", "Adadelta", "Adafactor",
-    "Adam", "AdamW", "Adamax", "GradientDescent", "Lion", "Muon", "NAdam", "Optimizer", "Prodigy", "RAdam", "RMSprop",
-    "ScheduleFreeAdamW", "ScheduleFreeSGD",
-]  # fmt: skip
+    "LAMB",
+    "LARS",
+    "LBFGS",
+    "OPTIMIZERS",
+    "SAM",
+    "SGD",
+    "SOAP",
+    "AMSGrad",
+    "AdaGrad",
+    "Adadelta",
+    "Adafactor",
+    "Adam",
+    "AdamW",
+    "Adamax",
+    "GradientDescent",
+    "Lion",
+    "Muon",
+    "NAdam",
+    "Optimizer",
+    "Prodigy",
+    "RAdam",
+    "RMSprop",
+    "ScheduleFreeAdamW",
+    "ScheduleFreeSGD",
+]

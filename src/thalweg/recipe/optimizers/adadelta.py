@@ -31,5 +31,7 @@ class Adadelta(Optimizer):
     def rule(self, roles: PyTree, mask: PyTree) -> optax.GradientTransformationExtraArgs:
         """Build the rule; see `Optimizer.rule`."""
         del roles
-        steps = optax.chain(optax.scale_by_adadelta(self.decay, self.eps), optax.scale_by_learning_rate(self.lr))
+        steps = optax.chain(
+            optax.scale_by_adadelta(self.decay, self.eps), optax.scale_by_learning_rate(self.lr)
+        )
         return penalised(steps, self.weight_decay, mask)

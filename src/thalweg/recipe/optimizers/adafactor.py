@@ -26,13 +26,21 @@ class Adafactor(Optimizer):
     momentum_field: ClassVar[str | None] = "momentum"
 
     lr: float = rate(0.01, "Shazeer & Stern 2018 (the cap of the relative step)")
-    decay: float = number(0.8, low=0.0, high=1.0, doc="Exponent of the decay 1 - t^-decay.", source="Shazeer & Stern 2018")
-    clip: float = number(1.0, low=0.0, open_low=True, doc="Largest rms of an update.", source="Shazeer & Stern 2018")
+    decay: float = number(
+        0.8, low=0.0, high=1.0, doc="Exponent of the decay 1 - t^-decay.", source="Shazeer & Stern 2018"
+    )
+    clip: float = number(
+        1.0, low=0.0, open_low=True, doc="Largest rms of an update.", source="Shazeer & Stern 2018"
+    )
     eps: float = epsilon(1e-30, "Shazeer & Stern 2018")
     momentum: float | None = momentum(None)
     weight_decay: float = decoupled(0.0, "Shazeer & Stern 2018")
-    relative: bool = option(True, among=(True, False), doc="Scale the step by the rms of the weights.",
-                            source="Shazeer & Stern 2018")  # fmt: skip
+    relative: bool = option(
+        True,
+        among=(True, False),
+        doc="Scale the step by the rms of the weights.",
+        source="Shazeer & Stern 2018",
+    )
     smallest: int = integer(128, low=1, doc="Axes shorter than this are not factored.", source="Optax")
 
     def rule(self, roles: PyTree, mask: PyTree) -> optax.GradientTransformationExtraArgs:
@@ -45,7 +53,7 @@ class Adafactor(Optimizer):
             multiply_by_parameter_scale=self.relative,
             clipping_threshold=self.clip,
             momentum=self.momentum,
-            dtype_momentum=None,  # the parameters' own
+            dtype_momentum=None,  # pyright: ignore[reportArgumentType]  (the parameters' own)
             weight_decay_rate=self.lr * self.weight_decay,
             weight_decay_mask=mask,
             eps=self.eps,

@@ -1,5 +1,6 @@
 """Adam: momentum over root mean square, both corrected for their start at zero."""
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 import optax
@@ -26,7 +27,7 @@ class Adam(Optimizer):
     when: ClassVar[str] = "As AdamW, where no weight decay is wanted."
     reference: ClassVar[str] = "Kingma & Ba 2015"
     momentum_field: ClassVar[str | None] = "b1"
-    refused: ClassVar[dict[str, str]] = HAS_MOMENTUM
+    refused: ClassVar[Mapping[str, str]] = HAS_MOMENTUM
 
     lr: float = rate(1e-3, "Kingma & Ba 2015")
     b1: float = first_moment(0.9, "Kingma & Ba 2015")

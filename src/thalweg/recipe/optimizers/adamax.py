@@ -1,5 +1,6 @@
 """Adamax: Adam with the largest gradient in place of the root mean square."""
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 import optax
@@ -22,7 +23,7 @@ class Adamax(Optimizer):
     when: ClassVar[str] = "Gradients with rare large values, as in embeddings."
     reference: ClassVar[str] = "Kingma & Ba 2015, section 7.1"
     momentum_field: ClassVar[str | None] = "b1"
-    refused: ClassVar[dict[str, str]] = HAS_MOMENTUM
+    refused: ClassVar[Mapping[str, str]] = HAS_MOMENTUM
 
     lr: float = rate(2e-3, "Kingma & Ba 2015")
     b1: float = first_moment(0.9, "Kingma & Ba 2015")

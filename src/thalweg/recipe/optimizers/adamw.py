@@ -1,5 +1,6 @@
 """AdamW: Adam with weight decay apart from the gradient."""
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 import optax
@@ -25,7 +26,7 @@ class AdamW(Optimizer):
     when: ClassVar[str] = "The safe first choice for almost any network."
     reference: ClassVar[str] = "Loshchilov & Hutter 2019; Kingma & Ba 2015"
     momentum_field: ClassVar[str | None] = "b1"
-    refused: ClassVar[dict[str, str]] = HAS_MOMENTUM
+    refused: ClassVar[Mapping[str, str]] = HAS_MOMENTUM
 
     lr: float = rate(1e-3, "Kingma & Ba 2015")
     b1: float = first_moment(0.9, "Kingma & Ba 2015")

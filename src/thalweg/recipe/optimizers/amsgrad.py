@@ -1,5 +1,6 @@
 """AMSGrad: Adam whose denominator never falls."""
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 import optax
@@ -28,13 +29,15 @@ class AMSGrad(Optimizer):
     when: ClassVar[str] = "Where Adam fails to settle because rare large gradients are forgotten."
     reference: ClassVar[str] = "Reddi, Kale & Kumar 2018"
     momentum_field: ClassVar[str | None] = "b1"
-    refused: ClassVar[dict[str, str]] = HAS_MOMENTUM
+    refused: ClassVar[Mapping[str, str]] = HAS_MOMENTUM
 
     lr: float = rate(1e-3, "Kingma & Ba 2015")
     b1: float = first_moment(0.9, "Reddi et al. 2018")
     b2: float = second_moment(0.999, "Reddi et al. 2018")
     eps: float = epsilon(1e-8, "Kingma & Ba 2015")
-    corrected: bool = option(True, among=(True, False), doc="Correct the moments for their start.", source="Optax")
+    corrected: bool = option(
+        True, among=(True, False), doc="Correct the moments for their start.", source="Optax"
+    )
     weight_decay: float | None = penalty()
 
     def rule(self, roles: PyTree, mask: PyTree) -> optax.GradientTransformationExtraArgs:

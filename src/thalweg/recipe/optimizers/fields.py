@@ -28,7 +28,13 @@ def second_moment(default: float, source: str) -> Any:
 def momentum(default: float | None, source: str = "") -> Any:
     """Declare a momentum; None is off."""
     return number(
-        default, low=0.0, high=1.0, open_high=True, optional=True, source=source, doc="Momentum b; off when absent."
+        default,
+        low=0.0,
+        high=1.0,
+        open_high=True,
+        optional=True,
+        source=source,
+        doc="Momentum b; off when absent.",
     )
 
 
@@ -39,7 +45,9 @@ def epsilon(default: float, source: str) -> Any:
 
 def decoupled(default: float, source: str) -> Any:
     """Declare a weight decay apart from the gradient: `w = w - lr weight_decay w`."""
-    return number(default, low=0.0, doc="Decay, times the learning rate, apart from the gradient.", source=source)
+    return number(
+        default, low=0.0, doc="Decay, times the learning rate, apart from the gradient.", source=source
+    )
 
 
 def penalty() -> Any:

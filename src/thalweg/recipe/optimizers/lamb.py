@@ -1,5 +1,6 @@
 """LAMB: AdamW's step, stretched layer by layer to the size of the weights."""
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 import optax
@@ -23,7 +24,7 @@ class LAMB(Optimizer):
     when: ClassVar[str] = "Transformers with batches of thousands."
     reference: ClassVar[str] = "You et al. 2020"
     momentum_field: ClassVar[str | None] = "b1"
-    refused: ClassVar[dict[str, str]] = HAS_MOMENTUM
+    refused: ClassVar[Mapping[str, str]] = HAS_MOMENTUM
 
     lr: float = rate(1e-3, "as Adam's, Kingma & Ba 2015")
     b1: float = first_moment(0.9, "You et al. 2020")

@@ -26,7 +26,9 @@ class LARS(Optimizer):
 
     lr: float = rate(1.0, "ours: with trust 0.001, a step of a thousandth of the weights")
     momentum: float = decay_rate(0.9, "You et al. 2017", "Momentum b.")
-    trust: float = number(0.001, low=0.0, doc="Share of the weights' norm in a step.", source="You et al. 2017")
+    trust: float = number(
+        0.001, low=0.0, doc="Share of the weights' norm in a step.", source="You et al. 2017"
+    )
     eps: float = epsilon(0.0, "You et al. 2017")
     weight_decay: float = decoupled(1e-4, "the ImageNet recipe of He et al. 2016")
 

@@ -4,6 +4,7 @@ For small, deterministic problems: the loss must be the same function at every u
 whole data set as one batch.
 """
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 import optax
@@ -24,24 +25,40 @@ class GradientDescent(Optimizer):
 
     Each search starts from the last step length times `grow`.
 
-    Reference: Armijo, Minimization of Functions Having Lipschitz Continuous First Partial Derivatives, 1966; Cauchy
-    1847.
+    Reference: Armijo, Minimization of Functions Having Lipschitz Continuous First Partial Derivatives, 1966;
+    Cauchy 1847.
     """
 
     name: ClassVar[str] = "gradient-descent"
-    formula: ClassVar[str] = "w = w - a g with the first a = a0, shrink a0, ... for which f(w - a g) <= f(w) - c a |g|^2"
+    formula: ClassVar[str] = (
+        "w = w - a g with the first a = a0, shrink a0, ... for which f(w - a g) <= f(w) - c a |g|^2"
+    )
     when: ClassVar[str] = "Small deterministic problems, and teaching."
     reference: ClassVar[str] = "Cauchy 1847; Armijo 1966"
     rates: ClassVar[tuple[str, ...]] = ()
     line_search: ClassVar[bool] = True
-    refused: ClassVar[dict[str, str]] = _NO_RATE
+    asks_loss: ClassVar[bool] = True
+    refused: ClassVar[Mapping[str, str]] = _NO_RATE
 
-    decrease: float = number(1e-4, low=0.0, high=1.0, doc="Share c of the promised fall that is enough.",
-                             source="Nocedal & Wright 2006, section 3.1")  # fmt: skip
-    shrink: float = number(0.5, low=0.0, high=1.0, open_low=True, open_high=True, source="Armijo 1966",
-                           doc="Factor of the step after a failed try.")  # fmt: skip
-    grow: float = number(2.0, low=1.0, doc="Factor of the last step for the next first try.",
-                         source="ours: undoes one halving")  # fmt: skip
+    decrease: float = number(
+        1e-4,
+        low=0.0,
+        high=1.0,
+        doc="Share c of the promised fall that is enough.",
+        source="Nocedal & Wright 2006, section 3.1",
+    )
+    shrink: float = number(
+        0.5,
+        low=0.0,
+        high=1.0,
+        open_low=True,
+        open_high=True,
+        source="Armijo 1966",
+        doc="Factor of the step after a failed try.",
+    )
+    grow: float = number(
+        2.0, low=1.0, doc="Factor of the last step for the next first try.", source="ours: undoes one halving"
+    )
     longest: float = number(1e3, low=0.0, open_low=True, doc="Longest step.", source="ours: a guard only")
     tries: int = integer(40, low=1, doc="Most tries in a search.", source="ours: 2^-40 is below rounding")
 
@@ -69,17 +86,30 @@ class LBFGS(Optimizer):
         "w = w - a H g; H from the last `memory` pairs s = w' - w, y = g' - g: H' = V^T H V + r s s^T, "
         "V = I - r y s^T, r = 1/(y.s), started from (s.y/y.y) I"
     )
-    when: ClassVar[str] = "Small smooth deterministic problems: logistic regression, fits, physics-informed nets."
+    when: ClassVar[str] = (
+        "Small smooth deterministic problems: logistic regression, fits, physics-informed nets."
+    )
     reference: ClassVar[str] = "Liu & Nocedal 1989"
     rates: ClassVar[tuple[str, ...]] = ()
     line_search: ClassVar[bool] = True
-    refused: ClassVar[dict[str, str]] = _NO_RATE
+    asks_loss: ClassVar[bool] = True
+    refused: ClassVar[Mapping[str, str]] = _NO_RATE
 
     memory: int = integer(10, low=1, doc="Pairs remembered.", source="Nocedal & Wright 2006, section 7.2")
-    decrease: float = number(1e-4, low=0.0, high=1.0, doc="Share c1 of the promised fall that is enough.",
-                             source="Nocedal & Wright 2006, section 3.1")  # fmt: skip
-    curvature: float = number(0.9, low=0.0, high=1.0, doc="Share c2 of the slope that may be left.",
-                              source="Nocedal & Wright 2006, section 3.1")  # fmt: skip
+    decrease: float = number(
+        1e-4,
+        low=0.0,
+        high=1.0,
+        doc="Share c1 of the promised fall that is enough.",
+        source="Nocedal & Wright 2006, section 3.1",
+    )
+    curvature: float = number(
+        0.9,
+        low=0.0,
+        high=1.0,
+        doc="Share c2 of the slope that may be left.",
+        source="Nocedal & Wright 2006, section 3.1",
+    )
     tries: int = integer(20, low=1, doc="Most tries in a search.", source="Optax")
 
     def rule(self, roles: PyTree, mask: PyTree) -> optax.GradientTransformationExtraArgs:

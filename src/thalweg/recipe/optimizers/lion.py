@@ -1,5 +1,6 @@
 """Lion: the sign of a momentum, and nothing else."""
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 import optax
@@ -20,7 +21,7 @@ class Lion(Optimizer):
     when: ClassVar[str] = "Large batches and long runs, with half of Adam's memory."
     reference: ClassVar[str] = "Chen et al. 2023"
     momentum_field: ClassVar[str | None] = "b1"
-    refused: ClassVar[dict[str, str]] = {
+    refused: ClassVar[Mapping[str, str]] = {
         "momentum": "it already has it, as b1 and b2",
         "eps": "it divides by nothing",
     }

@@ -1,6 +1,7 @@
 """Muon: momentum made orthogonal, for hidden matrices; AdamW for everything else."""
 
 import math
+from collections.abc import Hashable
 from typing import Any, ClassVar
 
 import jax
@@ -19,20 +20,20 @@ from thalweg.recipe.optimizers.fields import (
 )
 from thalweg.recipe.optimizers.optimizer import Optimizer
 
-# Quintic coefficients with the steepest slope at zero for which five rounds bring every singular value between
-# about 0.7 and 1.2: Jordan et al., Muon, 2024.
+# Quintic coefficients with the steepest slope at zero for which five rounds bring every singular value
+# between about 0.7 and 1.2: Jordan et al., Muon, 2024.
 QUINTIC = (3.4445, -4.7750, 2.0315)
 
 
 class Muon(Optimizer):
     """Muon on matrices and convolution kernels, AdamW on embeddings, heads, biases and scales.
 
-    Which is which comes from roles and shapes: role `matrix` or `kernel`, and more than one row and one column
-    (rows are outputs; a kernel is flattened to outputs x inputs). The last layer of a network is told
+    Which is which comes from roles and shapes: role `matrix` or `kernel`, and more than one row and one
+    column (rows are outputs; a kernel is flattened to outputs x inputs). The last layer of a network is told
     apart only if it says so (role `head` or `embedding`).
 
-    Reference: Jordan et al., Muon: An Optimizer for Hidden Layers in Neural Networks, 2024; Liu et al., Muon is
-    Scalable for LLM Training, 2025 (`size = "rms"`).
+    Reference: Jordan et al., Muon: An Optimizer for Hidden Layers in Neural Networks, 2024; Liu et al., Muon
+    is Scalable for LLM Training, 2025 (`size = "rms"`).
     """
 
     name: ClassVar[str] = "muon"
@@ -50,9 +51,11 @@ class Muon(Optimizer):
     nesterov: bool = option(True, among=(True, False), doc="Look ahead.", source="Jordan et al. 2024")
     rounds: int = integer(5, low=1, doc="Newton-Schulz rounds.", source="Jordan et al. 2024")
     size: str = option(
-        "width", among=("width", "rms"), source="Jordan et al. 2024",
+        "width",
+        among=("width", "rms"),
+        source="Jordan et al. 2024",
         doc="Step size: sqrt(max(1, rows/columns)), or 0.2 sqrt(max(rows, columns)), which matches AdamW's.",
-    )  # fmt: skip
+    )
     weight_decay: float = decoupled(0.0, "Jordan et al. 2024")
     adam_lr: float = rate(3e-4, "Jordan et al. 2024", "Learning rate of everything else.")
     b1: float = first_moment(0.9, "Jordan et al. 2024")
@@ -70,7 +73,7 @@ class Muon(Optimizer):
         others = optax.adamw(
             self.adam_lr, b1=self.b1, b2=self.b2, eps=self.eps, weight_decay=self.weight_decay, mask=mask
         )
-        rules = {"matrices": matrices, "others": others}
+        rules: dict[Hashable, optax.GradientTransformation] = {"matrices": matrices, "others": others}
         return optax.partition(rules, lambda params: jax.tree.map(_label, roles, params))
 
     def _direction(self, momentum: Float[Array, "..."]) -> Float[Array, "..."]:

@@ -1,5 +1,6 @@
 """NAdam: Adam with Nesterov's look-ahead."""
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 import optax
@@ -23,7 +24,7 @@ class NAdam(Optimizer):
     when: ClassVar[str] = "Where Adam works and a little more speed is wanted."
     reference: ClassVar[str] = "Dozat 2016"
     momentum_field: ClassVar[str | None] = "b1"
-    refused: ClassVar[dict[str, str]] = {"momentum": "it already has it, as b1"}
+    refused: ClassVar[Mapping[str, str]] = {"momentum": "it already has it, as b1"}
 
     lr: float = rate(2e-3, "PyTorch's NAdam")
     b1: float = first_moment(0.9, "Kingma & Ba 2015")

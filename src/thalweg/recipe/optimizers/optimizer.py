@@ -29,6 +29,8 @@ class Optimizer(Choice):
         momentum_field: The field that a schedule with its own momentum (one-cycle) drives, or None.
         line_search: Whether the rule finds its step length itself. It then wants the whole data set in every
             update and the gradient as it is, and takes no schedule.
+        asks_loss: Whether the rule calls the loss (`value_fn`) at other parameters. It then wants all of them,
+            and takes no parameter groups.
     """
 
     formula: ClassVar[str]
@@ -37,6 +39,7 @@ class Optimizer(Choice):
     rates: ClassVar[tuple[str, ...]] = ("lr",)
     momentum_field: ClassVar[str | None] = None
     line_search: ClassVar[bool] = False
+    asks_loss: ClassVar[bool] = False
 
     @abc.abstractmethod
     def rule(self, roles: PyTree, mask: PyTree) -> optax.GradientTransformationExtraArgs:
@@ -52,7 +55,7 @@ class Optimizer(Choice):
         """
 
     def transform(self, roles: PyTree, mask: PyTree | None = None) -> optax.GradientTransformationExtraArgs:
-        """Return the rule as the engine calls it: dtypes of state and updates stay what they are at the start.
+        """Return the rule as the engine calls it: dtypes of state and updates stay as they begin.
 
         Args:
             roles: The role of every parameter (`core.tree.roles`).
@@ -102,9 +105,11 @@ def steady(rule: optax.GradientTransformation) -> optax.GradientTransformationEx
         state = inner.init(params)
         return jax.tree.map(_like, state, state)
 
-    def update(grads: PyTree, state: Any, params: PyTree = None, **extra: Any) -> tuple[PyTree, Any]:
-        updates, after = inner.update(grads, state, params, **extra)
-        return jax.tree.map(_like, updates, grads if params is None else params), jax.tree.map(_like, after, state)
+    def update(updates: PyTree, state: Any, params: PyTree = None, **extra: Any) -> tuple[PyTree, Any]:
+        moved, after = inner.update(updates, state, params, **extra)
+        return jax.tree.map(_like, moved, updates if params is None else params), jax.tree.map(
+            _like, after, state
+        )
 
     return optax.GradientTransformationExtraArgs(init, update)
 

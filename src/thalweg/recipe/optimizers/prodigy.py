@@ -1,5 +1,6 @@
 """Prodigy: Adam that estimates its own learning rate from how far it has come."""
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import jax
@@ -30,15 +31,19 @@ class Prodigy(Optimizer):
     when: ClassVar[str] = "When no learning rate is known and none shall be searched."
     reference: ClassVar[str] = "Mishchenko & Defazio 2024"
     momentum_field: ClassVar[str | None] = "b1"
-    refused: ClassVar[dict[str, str]] = HAS_MOMENTUM
+    refused: ClassVar[Mapping[str, str]] = HAS_MOMENTUM
 
     lr: float = rate(1.0, _SOURCE, "Factor of the estimated learning rate.")
     b1: float = first_moment(0.9, _SOURCE)
     b2: float = second_moment(0.999, _SOURCE)
     eps: float = epsilon(1e-8, _SOURCE)
-    d0: float = number(1e-6, low=0.0, open_low=True, doc="First estimate; too small does no harm.", source=_SOURCE)
+    d0: float = number(
+        1e-6, low=0.0, open_low=True, doc="First estimate; too small does no harm.", source=_SOURCE
+    )
     d_factor: float = number(1.0, low=0.0, open_low=True, doc="Factor of the estimate.", source=_SOURCE)
-    safeguard: bool = option(False, among=(False, True), doc="Keep warmup from inflating the estimate.", source=_SOURCE)
+    safeguard: bool = option(
+        False, among=(False, True), doc="Keep warmup from inflating the estimate.", source=_SOURCE
+    )
     weight_decay: float = decoupled(0.0, _SOURCE)
 
     def rule(self, roles: PyTree, mask: PyTree) -> optax.GradientTransformationExtraArgs:
@@ -53,10 +58,10 @@ class Prodigy(Optimizer):
             safeguard_warmup=self.safeguard,
         )
 
-        def update(grads: PyTree, state: Any, params: PyTree = None, **extra: Any) -> tuple[PyTree, Any]:
+        def update(updates: PyTree, state: Any, params: PyTree = None, **extra: Any) -> tuple[PyTree, Any]:
             # Optax's rule decays biases too, so the decay is added here, with the same step length.
-            updates, after = inner.update(grads, state, params, **extra)
-            return jax.tree.map(self._decayed(state), mask, updates, params), after
+            moved, after = inner.update(updates, state, params, **extra)
+            return jax.tree.map(self._decayed(state), mask, moved, params), after
 
         def init(params: PyTree) -> Any:
             # A copy: the first weights are remembered, and the caller may give the buffers of its own away.

@@ -1,5 +1,6 @@
 """RAdam: Adam that divides by the root mean square only once its variance is tractable."""
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 import optax
@@ -19,13 +20,13 @@ class RAdam(Optimizer):
 
     name: ClassVar[str] = "radam"
     formula: ClassVar[str] = (
-        "R = 2/(1-b2) - 1; r = R - 2 t b2^t/(1-b2^t); c = sqrt((r-4)(r-2)R / ((R-4)(R-2)r)); m, v as in Adam; "
-        "w = w - lr c (m/(1-b1^t)) / (sqrt(v/(1-b2^t)) + eps) if r >= 5 else w - lr m/(1-b1^t)"
+        "R = 2/(1-b2) - 1; r = R - 2 t b2^t/(1-b2^t); c = sqrt((r-4)(r-2)R / ((R-4)(R-2)r)); "
+        "m, v as in Adam; w = w - lr c (m/(1-b1^t)) / (sqrt(v/(1-b2^t)) + eps) if r >= 5, else c = denominator = 1"
     )
     when: ClassVar[str] = "Adam without having to choose a warmup."
     reference: ClassVar[str] = "Liu et al. 2020"
     momentum_field: ClassVar[str | None] = "b1"
-    refused: ClassVar[dict[str, str]] = HAS_MOMENTUM
+    refused: ClassVar[Mapping[str, str]] = HAS_MOMENTUM
 
     lr: float = rate(1e-3, "Liu et al. 2020")
     b1: float = first_moment(0.9, "Liu et al. 2020")

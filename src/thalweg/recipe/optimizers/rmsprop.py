@@ -35,7 +35,9 @@ class RMSprop(Optimizer):
     lr: float = rate(1e-3, "Hinton 2012")
     decay: float = decay_rate(0.9, "Hinton 2012", "Decay d of the mean of squares.")
     momentum: float | None = momentum(None)
-    centred: bool = option(False, among=(False, True), doc="Divide by the deviation instead of the root mean square.")
+    centred: bool = option(
+        False, among=(False, True), doc="Divide by the deviation instead of the root mean square."
+    )
     eps: float = epsilon(1e-8, "PyTorch's RMSprop")
     weight_decay: float | None = penalty()
 
@@ -58,12 +60,12 @@ def _by_deviation(decay: float, eps: float) -> optax.GradientTransformation:
     def init(params: PyTree) -> _Moments:
         return _Moments(jax.tree.map(jnp.zeros_like, params), jax.tree.map(jnp.zeros_like, params))
 
-    def update(grads: PyTree, state: _Moments, params: Any = None) -> tuple[PyTree, _Moments]:
+    def update(updates: PyTree, state: Any, params: Any = None) -> tuple[PyTree, _Moments]:
         del params
-        mean = jax.tree.map(lambda m, g: decay * m + (1 - decay) * g, state.mean, grads)
-        square = jax.tree.map(lambda n, g: decay * n + (1 - decay) * g**2, state.square, grads)
+        mean = jax.tree.map(lambda m, g: decay * m + (1 - decay) * g, state.mean, updates)
+        square = jax.tree.map(lambda n, g: decay * n + (1 - decay) * g**2, state.square, updates)
         divided = jax.tree.map(
-            lambda g, m, n: g / (jnp.sqrt(jnp.maximum(n - m**2, 0.0)) + eps), grads, mean, square
+            lambda g, m, n: g / (jnp.sqrt(jnp.maximum(n - m**2, 0.0)) + eps), updates, mean, square
         )
         return divided, _Moments(mean, square)
 

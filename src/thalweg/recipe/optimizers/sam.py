@@ -1,6 +1,6 @@
 """SAM: the gradient is taken where the loss is highest nearby."""
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import jax
@@ -19,7 +19,8 @@ _BASES: dict[str, type[Optimizer]] = {"sgd": SGD, "adamw": AdamW}
 class SAM(Optimizer):
     """Sharpness-aware minimisation around another rule. Every update costs two gradients.
 
-    Both gradients are of the same batch. Clipping and the like act on the first, which only sets the direction.
+    Both gradients are of the same batch. Clipping and the like act on the first, which only sets the
+    direction.
 
     Reference: Foret et al., Sharpness-Aware Minimization for Efficiently Improving Generalization, 2021.
     """
@@ -29,22 +30,24 @@ class SAM(Optimizer):
     when: ClassVar[str] = "Small data sets on which the network overfits, when time is no matter."
     reference: ClassVar[str] = "Foret et al. 2021"
     rates: ClassVar[tuple[str, ...]] = ("base.lr",)
-    refused: ClassVar[dict[str, str]] = {
-        name: "it belongs to the inner rule: set optimizer.base." + name for name in ("lr", "momentum", "weight_decay")
+    asks_loss: ClassVar[bool] = True
+    refused: ClassVar[Mapping[str, str]] = {
+        name: "it belongs to the inner rule: set optimizer.base." + name
+        for name in ("lr", "momentum", "weight_decay")
     }
 
     base: Optimizer = part(SGD(lr=0.1, momentum=0.9), among=_BASES, doc="The rule that makes the step.")
-    rho: float = number(0.05, low=0.0, doc="How far to look, in the norm of all weights.", source="Foret et al. 2021")
+    rho: float = number(
+        0.05, low=0.0, doc="How far to look, in the norm of all weights.", source="Foret et al. 2021"
+    )
 
     def rule(self, roles: PyTree, mask: PyTree) -> optax.GradientTransformationExtraArgs:
         """Build the rule; see `Optimizer.rule`."""
         inner = self.base.rule(roles, mask)
 
-        def update(
-            grads: PyTree, state: Any, params: PyTree = None, *, value_fn: Callable[[PyTree], Any], **extra: Any
-        ) -> tuple[PyTree, Any]:
-            there = jax.tree.map(lambda w, g: w + g, params, _scaled_to(self.rho, grads))
-            return inner.update(jax.grad(value_fn)(there), state, params, value_fn=value_fn, **extra)
+        def update(updates: PyTree, state: Any, params: PyTree = None, **extra: Any) -> tuple[PyTree, Any]:
+            there = jax.tree.map(lambda w, g: w + g, params, _scaled_to(self.rho, updates))
+            return inner.update(jax.grad(extra["value_fn"])(there), state, params, **extra)
 
         return optax.GradientTransformationExtraArgs(inner.init, update)
 

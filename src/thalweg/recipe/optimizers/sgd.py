@@ -1,5 +1,6 @@
 """Stochastic gradient descent, with momentum and Nesterov's look-ahead."""
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 import optax
@@ -31,23 +32,33 @@ class SGD(Optimizer):
     when: ClassVar[str] = "The plain rule; with momentum 0.9 the standard for convolutional networks."
     reference: ClassVar[str] = "Robbins & Monro 1951; Polyak 1964; Sutskever et al. 2013"
     momentum_field: ClassVar[str | None] = "momentum"
-    refused: ClassVar[dict[str, str]] = {"b1": "its momentum is called momentum"}
+    refused: ClassVar[Mapping[str, str]] = {"b1": "its momentum is called momentum"}
 
     lr: float = rate(0.01, "the textbooks' plain SGD")
     momentum: float | None = momentum(None)
     nesterov: bool = option(False, among=(False, True), doc="Take the gradient's look-ahead form.")
     remember: str = option(
-        "gradients", among=("gradients", "steps"), doc="What momentum sums: gradients, or steps lr g.", source="PyTorch"
+        "gradients",
+        among=("gradients", "steps"),
+        doc="What momentum sums: gradients, or steps lr g.",
+        source="PyTorch",
     )
-    weight_decay: float | None = number(None, low=0.0, optional=True, doc="Weight decay lambda, see decay_form.")
+    weight_decay: float | None = number(
+        None, low=0.0, optional=True, doc="Weight decay lambda, see decay_form."
+    )
     decay_form: str = option(
-        "half", among=("half", "whole", "decoupled"), source="PyTorch",
+        "half",
+        among=("half", "whole", "decoupled"),
+        source="PyTorch",
         doc="Penalty lambda/2 |w|^2, penalty lambda |w|^2, or apart from the gradient.",
-    )  # fmt: skip
+    )
 
     def __check_init__(self) -> None:
+        super().__check_init__()
         if self.nesterov and self.momentum is None:
-            raise RecipeError("sgd", "nesterov needs a momentum to look ahead with", hint="try momentum = 0.9")
+            raise RecipeError(
+                "sgd", "nesterov needs a momentum to look ahead with", hint="try momentum = 0.9"
+            )
 
     def rule(self, roles: PyTree, mask: PyTree) -> optax.GradientTransformationExtraArgs:
         """Build the rule; see `Optimizer.rule`."""

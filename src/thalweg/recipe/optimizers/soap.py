@@ -1,6 +1,7 @@
 """SOAP: Adam in the eigenbasis of Shampoo's preconditioner."""
 
 import math
+from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple
 
 import jax
@@ -34,7 +35,7 @@ class SOAP(Optimizer):
     when: ClassVar[str] = "Large matrices with large batches, when steps are dear and memory is not."
     reference: ClassVar[str] = "Vyas et al. 2025"
     momentum_field: ClassVar[str | None] = "b1"
-    refused: ClassVar[dict[str, str]] = HAS_MOMENTUM
+    refused: ClassVar[Mapping[str, str]] = HAS_MOMENTUM
 
     lr: float = rate(3e-3, _SOURCE)
     b1: float = first_moment(0.95, _SOURCE)
@@ -42,8 +43,12 @@ class SOAP(Optimizer):
     eps: float = epsilon(1e-8, _SOURCE)
     weight_decay: float = decoupled(0.01, _SOURCE)
     every: int = integer(10, low=1, doc="Steps between turns of the basis.", source=_SOURCE)
-    longest: int = integer(1024, low=1, doc="Sides longer than this keep their own basis.",
-                           source="ours: a QR of 1024 takes about 0.1 s on one core")  # fmt: skip
+    longest: int = integer(
+        1024,
+        low=1,
+        doc="Sides longer than this keep their own basis.",
+        source="ours: a QR of 1024 takes about 0.1 s on one core",
+    )
 
     def rule(self, roles: PyTree, mask: PyTree) -> optax.GradientTransformationExtraArgs:
         """Build the rule; see `Optimizer.rule`."""
@@ -69,12 +74,12 @@ class SOAP(Optimizer):
         empty = tuple(None if side is None else jnp.zeros_like(side) for side in sides)
         return _Leaf(zeros, zeros, empty, sides)
 
-    def _update(self, grads: PyTree, state: "_State", params: Any = None) -> tuple[PyTree, "_State"]:
+    def _update(self, updates: PyTree, state: Any, params: Any = None) -> tuple[PyTree, "_State"]:
         del params
-        flat, treedef = jax.tree.flatten(grads)
-        moved = [self._step(grad, held, state.count) for grad, held in zip(flat, state.leaves, strict=True)]
-        updates = jax.tree.unflatten(treedef, [update for update, _ in moved])
-        return updates, _State(state.count + 1, tuple(held for _, held in moved))
+        flat, treedef = jax.tree.flatten(updates)
+        moved = [self._step(grad, held, state.done) for grad, held in zip(flat, state.leaves, strict=True)]
+        directions = jax.tree.unflatten(treedef, [direction for direction, _ in moved])
+        return directions, _State(state.done + 1, tuple(held for _, held in moved))
 
     def _step(self, grad: Array, held: "_Leaf", count: Int[Array, ""]) -> tuple[Array, "_Leaf"]:
         g = grad.reshape(_sides(grad.shape))
@@ -111,7 +116,7 @@ class _Leaf(NamedTuple):
 
 
 class _State(NamedTuple):
-    count: Int[Array, ""]
+    done: Int[Array, ""]
     leaves: tuple[_Leaf, ...]
 
 
@@ -126,7 +131,7 @@ class _Waited(NamedTuple):
         return cls(jnp.zeros((), jnp.bool_))
 
     @staticmethod
-    def after_first(updates: PyTree, state: "_Waited", params: Any = None) -> tuple[PyTree, "_Waited"]:
+    def after_first(updates: PyTree, state: Any, params: Any = None) -> tuple[PyTree, "_Waited"]:
         del params
         held = jax.tree.map(lambda u: jnp.where(state.seen, u, jnp.zeros_like(u)), updates)
         return held, _Waited(jnp.ones_like(state.seen))

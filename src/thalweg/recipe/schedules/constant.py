@@ -2,9 +2,6 @@
 
 from typing import Any, ClassVar
 
-import jax.numpy as jnp
-from jaxtyping import Array, Float
-
 from thalweg.recipe.schedules.schedule import Clock, Schedule
 
 
@@ -16,6 +13,7 @@ class Constant(Schedule):
     when: ClassVar[str] = "Baselines, and problems without gradient noise."
     reference: ClassVar[str] = "Robbins & Monro 1951 (as the case without decay)"
 
-    def factor(self, clock: Clock, state: Any = ()) -> Float[Array, ""]:
+    def curve(self, clock: Clock, state: Any) -> float:
         """Return 1."""
-        return jnp.ones((), jnp.float32)
+        del clock, state
+        return 1.0

@@ -14,7 +14,7 @@ from thalweg.core.choice import Choice
 
 
 class Clock(NamedTuple):
-    """Where a run stands; scalars, traced, in float32 (exact up to 16 million steps).
+    """Where a run stands; scalars, traced, in float32 (whole numbers are exact up to 16 million).
 
     Args:
         step: Updates made so far; 0 at the first.
@@ -27,9 +27,16 @@ class Clock(NamedTuple):
     epoch_steps: Float[Array, ""]
 
     def steps(self, length: Float[Array, ""] | float, unit: str) -> Float[Array, ""]:
-        """Return `length` in steps; `unit` is `fraction` (of the whole run), `epochs` or `steps`."""
+        """Return `length` in whole steps; `unit` is `fraction` (of the whole run), `epochs` or `steps`.
+
+        Rounded, because 0.1 of 30 steps is 3.0000001 in float32, and a drop at step 3 would come at step 4.
+        """
         scale = {"fraction": self.total, "epochs": self.epoch_steps, "steps": 1.0}[unit]
-        return jnp.asarray(length * scale, jnp.float32)
+        return jnp.round(jnp.asarray(length * scale)).astype(self.total.dtype)
+
+    def after(self, steps: Float[Array, ""]) -> "Clock":
+        """Return the clock of what begins after `steps` steps and ends with the run."""
+        return Clock(self.step - steps, jnp.maximum(self.total - steps, 1.0), self.epoch_steps)
 
 
 UNITS = ("fraction", "epochs", "steps")
@@ -43,8 +50,12 @@ class Schedule(Choice):
     reference: ClassVar[str]
 
     @abc.abstractmethod
+    def curve(self, clock: Clock, state: Any) -> Float[Array, ""] | float:
+        """Return what the learning rates are multiplied by at this step: the schedule's equation."""
+
     def factor(self, clock: Clock, state: Any = ()) -> Float[Array, ""]:
-        """Return what the optimizer's learning rates are multiplied by at this step. Pure, traceable."""
+        """Return `curve` in the clock's dtype. Pure, traceable."""
+        return jnp.asarray(self.curve(clock, state)).astype(clock.step.dtype)
 
     def momentum(self, clock: Clock) -> Float[Array, ""] | None:
         """Return the momentum at this step, or None to leave the optimizer's own."""
@@ -59,3 +70,14 @@ class Schedule(Choice):
         """Return the state after an evaluation; `value` is the validation loss, lower is better."""
         del value
         return state
+
+
+def between(start: Any, end: Any, progress: Any, shape: str) -> Float[Array, ""]:
+    """Go from `start` to `end` as `progress` goes from 0 to 1: `linear`, `cosine` or `sqrt` (1 - sqrt)."""
+    share = jnp.clip(progress, 0.0, 1.0)
+    bent = {
+        "linear": lambda: share,
+        "cosine": lambda: 0.5 * (1.0 - jnp.cos(jnp.pi * share)),
+        "sqrt": lambda: jnp.sqrt(share),
+    }[shape]()
+    return start + (end - start) * bent

@@ -17,11 +17,21 @@ def read_bytes(path: Path) -> bytes:
         content = path.read_bytes()
         return gzip.decompress(content) if path.suffix == ".gz" else content
     except (gzip.BadGzipFile, zlib.error, EOFError) as error:
-        raise DataError("file", "must be a whole gzip file, as its name says", got=str(error), where=path,
-                        hint="the file is damaged or cut short; fetch it again") from error  # fmt: skip
+        raise DataError(
+            "file",
+            "must be a whole gzip file, as its name says",
+            got=str(error),
+            where=path,
+            hint="the file is damaged or cut short; fetch it again",
+        ) from error
     except OSError as error:
-        raise DataError("file", "must be readable", got=error.strerror or str(error), where=path,
-                        hint="check its owner and permissions") from error  # fmt: skip
+        raise DataError(
+            "file",
+            "must be readable",
+            got=error.strerror or str(error),
+            where=path,
+            hint="check its owner and permissions",
+        ) from error
 
 
 def plain_suffix(path: Path) -> str:

@@ -24,16 +24,25 @@ def read_idx(path: Path) -> np.ndarray:
     """
     content = read_bytes(path)
     if len(content) < 4 or content[:2] != b"\0\0" or content[2] not in TYPES:
-        raise DataError("idx", "the file must start with 00 00, a type and a number of axes",
-                        got=content[:4].hex(" ") or "an empty file", where=path,
-                        hint="the file is not in idx form, or is still packed")  # fmt: skip
+        raise DataError(
+            "idx",
+            "the file must start with 00 00, a type and a number of axes",
+            got=content[:4].hex(" ") or "an empty file",
+            where=path,
+            hint="the file is not in idx form, or is still packed",
+        )
     axes, kind = content[3], np.dtype(TYPES[content[2]])
     header = 4 + 4 * axes
     shape = struct.unpack(f">{axes}I", content[4:header]) if len(content) >= header else None
     wanted = None if shape is None else header + int(np.prod(shape, dtype=np.int64)) * kind.itemsize
     if shape is None or len(content) != wanted:
-        raise DataError("idx", f"the file must have {wanted or f'at least {header}'} bytes, as its header says",
-                        got=len(content), where=path, hint="the file is cut short; fetch it again")  # fmt: skip
+        raise DataError(
+            "idx",
+            f"the file must have {wanted or f'at least {header}'} bytes, as its header says",
+            got=len(content),
+            where=path,
+            hint="the file is cut short; fetch it again",
+        )
     return np.frombuffer(content, kind, offset=header).reshape(shape).astype(kind.newbyteorder("="))
 
 
@@ -48,7 +57,7 @@ def idx_files(folder: Path) -> dict[str, Path]:
     return found
 
 
-def read_idx_folder(folder: Path, name: str) -> RawArrays:
+def read_idx_folder(folder: Path, name: str, classes: tuple[int | str, ...] | None = None) -> RawArrays:
     """Read a folder with MNIST-like files: train-images-idx3-ubyte(.gz) and so on; the t10k pair is the test.
 
     Raises:
@@ -57,9 +66,16 @@ def read_idx_folder(folder: Path, name: str) -> RawArrays:
     files = idx_files(folder)
     missing = {"train_images", "train_labels"} - set(files)
     if missing or ("test_images" in files) != ("test_labels" in files):
-        raise DataError("idx", "the folder must hold train-images-idx3-ubyte and train-labels-idx1-ubyte "
-                        "(.gz or not), and both t10k files or neither", got=sorted(p.name for p in files.values()),
-                        where=folder, hint="fetch the missing file")  # fmt: skip
+        raise DataError(
+            "idx",
+            "the folder must hold train-images-idx3-ubyte and train-labels-idx1-ubyte "
+            "(.gz or not), and both t10k files or neither",
+            got=sorted(p.name for p in files.values()),
+            where=folder,
+            hint="fetch the missing file",
+        )
     arrays = {role: read_idx(path) for role, path in files.items()}
     test = (arrays["test_images"], arrays["test_labels"]) if "test_images" in files else None
-    return RawArrays(name, arrays["train_images"], arrays["train_labels"], test=test)
+    return RawArrays(
+        name, arrays["train_images"], arrays["train_labels"], test=test, classes=classes, target="class"
+    )

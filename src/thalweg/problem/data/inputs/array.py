@@ -73,16 +73,25 @@ def checked_numbers(who: str, raw: Any) -> np.ndarray:
     try:
         array = np.asarray(raw)
     except ValueError as error:
-        raise DataError("data", f"{who} must be rows of equal shape", got=str(error).splitlines()[0],
-                        hint="pad or cut the rows to one length") from error  # fmt: skip
+        raise DataError(
+            "data",
+            f"{who} must be rows of equal shape",
+            got=str(error).splitlines()[0],
+            hint="pad or cut the rows to one length",
+        ) from error
     if array.dtype == bool:
         array = array.astype(np.float32)
     if array.dtype.kind not in "iuf":
-        raise DataError("data", f"{who} must be numbers", got=f"an array of type {array.dtype}",
-                        hint="give a frame or a CSV file for text and categories")  # fmt: skip
+        raise DataError(
+            "data",
+            f"{who} must be numbers",
+            got=f"an array of type {array.dtype}",
+            hint="give a frame or a CSV file for text and categories",
+        )
     if array.ndim == 0:
-        raise DataError("data", f"{who} must have a first axis, the examples", got=array.item(),
-                        hint="wrap it in a list")  # fmt: skip
+        raise DataError(
+            "data", f"{who} must have a first axis, the examples", got=array.item(), hint="wrap it in a list"
+        )
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         _refuse_non_finite(who, array)
     return array
@@ -91,14 +100,22 @@ def checked_numbers(who: str, raw: Any) -> np.ndarray:
 def check_shape(array: np.ndarray, shape: tuple[int, ...]) -> None:
     """Refuse examples of another shape than the training ones."""
     if array.shape[1:] != shape:
-        raise DataError("data", f"every example must have the shape {shape}, as in training",
-                        got=array.shape[1:], where=f"an array of shape {array.shape}",
-                        hint=f"give an array of shape {('rows', *shape)}".replace("'", ""))  # fmt: skip
+        raise DataError(
+            "data",
+            f"every example must have the shape {shape}, as in training",
+            got=array.shape[1:],
+            where=f"an array of shape {array.shape}",
+            hint=f"give an array of shape {('rows', *shape)}".replace("'", ""),
+        )
 
 
 def _refuse_non_finite(who: str, array: np.ndarray) -> None:
     bad = ~np.isfinite(array)
     first = tuple(int(i) for i in np.argwhere(bad)[0])
-    raise DataError("data", f"{who} must be finite numbers", got=f"{int(bad.sum())} NaN or inf",
-                    where=f"the first is {array[first]} at {list(first)}",
-                    hint="fill or leave out those rows; a CSV file or a frame may hold missing values")  # fmt: skip
+    raise DataError(
+        "data",
+        f"{who} must be finite numbers",
+        got=f"{int(bad.sum())} NaN or inf",
+        where=f"the first is {array[first]} at {list(first)}",
+        hint="fill or leave out those rows; a CSV file or a frame may hold missing values",
+    )

@@ -20,7 +20,9 @@ def digits() -> RawArrays:
     """1,797 handwritten digits, 8x8, brightness 0..16 as bytes."""
     images, labels = datasets.load_digits(return_X_y=True)
     pictures = np.asarray(images).reshape(-1, 8, 8).astype(np.uint8)
-    return RawArrays("digits", pictures, np.asarray(labels), classes=tuple(range(10)), target="digit", image=True)
+    return RawArrays(
+        "digits", pictures, np.asarray(labels), classes=tuple(range(10)), target="digit", image=True
+    )
 
 
 def table(name: str) -> tuple[pl.DataFrame, str]:

@@ -1,0 +1,141 @@
+"""Whether a model fits the data: asked of shapes alone, before anything is compiled.
+
+The model is traced once on an abstract batch. When that fails, the layer in which it failed is found from the
+traceback, so that the message can name it, with both shapes.
+"""
+
+from collections.abc import Callable
+from dataclasses import fields
+from types import TracebackType
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import PyTree
+
+from thalweg.core.errors import ModelError, ThalwegError
+from thalweg.problem.models.adapter import apply, build
+
+# Rows of the abstract batch: a prime, unlike any width that a model is likely to have.
+_ROWS = 1009
+
+
+def check(model: Callable[..., Any], example: PyTree, task: str | None, outputs: int) -> None:
+    """Check that a model takes these examples and gives outputs that this task needs.
+
+    Args:
+        model: An architecture, a factory `key -> Module`, or a ready module.
+        example: Inputs of one example: arrays, or anything with a shape and a dtype.
+        task: `classification`, `regression`, `language`; None leaves the outputs' shape to the loss.
+        outputs: Classes, target values, or the vocabulary.
+
+    Raises:
+        ModelError: It does not; the message names the layer and both shapes.
+    """
+    batch = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((_ROWS, *leaf.shape), leaf.dtype), example)
+    shapes = [tuple(leaf.shape) for leaf in jax.tree.leaves(example)]
+    found = _traced(model, batch, shapes)
+    leaves = jax.tree.leaves(found)
+    if len(leaves) != 1 or not _is_floating(leaves[0]):
+        kinds = ", ".join(_kind(leaf) for leaf in leaves) or "nothing"
+        raise ModelError("model", "must give one floating-point array per example", got=kinds)
+    if task is not None:
+        _check_outputs(leaves[0].shape[1:], task, outputs, shapes)
+
+
+def _traced(model: Callable[..., Any], batch: PyTree, shapes: list[tuple[int, ...]]) -> PyTree:
+    """Return the outputs' shapes, or raise what the model's own error means."""
+
+    def call(key: Any, inputs: PyTree) -> PyTree:
+        return apply(build(model, key), inputs, key=key, training=True)[0]
+
+    try:
+        return eqx.filter_eval_shape(call, jax.random.key(0), batch)
+    except ThalwegError:
+        raise
+    except Exception as error:
+        raise _explained(error, shapes) from error
+
+
+def _is_floating(leaf: Any) -> bool:
+    return hasattr(leaf, "dtype") and bool(jnp.issubdtype(leaf.dtype, jnp.floating))
+
+
+def _kind(leaf: Any) -> str:
+    return f"{leaf.dtype} {leaf.shape[1:]}" if hasattr(leaf, "dtype") else type(leaf).__name__
+
+
+def _check_outputs(shape: tuple[int, ...], task: str, outputs: int, inputs: list[tuple[int, ...]]) -> None:
+    allowed = {"classification": [(outputs,)], "language": [(*inputs[0], outputs)]}.get(task, [(outputs,)])
+    if task == "regression" and outputs == 1:
+        allowed.append(())
+    if shape in allowed:
+        return
+    word = {"classification": "classes", "language": "tokens"}.get(task, "target values")
+    raise ModelError(
+        "model",
+        f"must give outputs of shape {allowed[0]} for one example: the data has {outputs} {word}",
+        got=f"shape {shape}",
+        where=f"inputs of shape {', '.join(map(str, inputs))}",
+        hint=f"give the last layer {outputs} outputs",
+    )
+
+
+def _explained(error: Exception, shapes: list[tuple[int, ...]]) -> ModelError:
+    data = f"the data gives shape {', '.join(map(str, shapes))}"
+    reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+    frame = _innermost(error.__traceback__)
+    if frame is None:
+        return ModelError("model", "fails on inputs of this shape", got=data, where=reason)
+    root, layer, argument = frame
+    path = _path(root, layer) or type(layer).__name__
+    weight: Any = getattr(layer, "weight", None)
+    if argument is None or not eqx.is_array(weight):
+        return ModelError("model", f"{path} ({type(layer).__name__}) fails", got=data, where=reason)
+    return ModelError(
+        "model",
+        f"{path}.weight of shape {weight.shape} {_wanted(weight, argument)}".rstrip(),
+        got=f"an input of shape {argument}; {data}",
+        where=reason if len(reason) < 160 else type(error).__name__,
+        hint="make the layer's input size fit what comes before it",
+    )
+
+
+def _wanted(weight: Any, argument: tuple[int, ...]) -> str:
+    """Say how many inputs a matrix takes; what a kernel takes depends on the layer."""
+    return f"takes {weight.shape[1]} inputs" if weight.ndim == 2 else ""
+
+
+def _innermost(trace: TracebackType | None) -> tuple[Any, Any, tuple[int, ...] | None] | None:
+    """Return the outermost and the innermost module of a traceback, and the shape that reached the latter."""
+    root, found = None, None
+    while trace is not None:
+        frame = trace.tb_frame
+        names = frame.f_code.co_varnames[: frame.f_code.co_argcount]
+        module = frame.f_locals.get("self") if names[:1] == ("self",) else None
+        if isinstance(module, eqx.Module) and not type(module).__module__.startswith("equinox._module"):
+            root = module if root is None else root
+            given: Any = frame.f_locals.get(names[1]) if len(names) > 1 else None
+            found = module, tuple(given.shape) if hasattr(given, "shape") else None
+        trace = trace.tb_next
+    return None if found is None else (root, *found)
+
+
+def _path(node: Any, wanted: Any) -> str | None:
+    """Return where in `node` the very object `wanted` lies, dotted; empty at the root, None when nowhere."""
+    if node is wanted:
+        return ""
+    for name, child in _children(node):
+        found = _path(child, wanted)
+        if found is not None:
+            return f"{name}.{found}" if found else name
+    return None
+
+
+def _children(node: Any) -> list[tuple[str, Any]]:
+    if isinstance(node, eqx.Module):
+        return [(field.name, getattr(node, field.name, None)) for field in fields(node)]  # type: ignore[arg-type]
+    if isinstance(node, (list, tuple)):
+        return [(str(place), child) for place, child in enumerate(node)]
+    return [(str(key), child) for key, child in node.items()] if isinstance(node, dict) else []

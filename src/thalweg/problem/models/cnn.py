@@ -1,0 +1,62 @@
+"""The small convolutional network: convolution, ReLU, pooling, a few times over; then one hidden layer."""
+
+import dataclasses
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import ClassVar, Self
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Key, Shaped
+
+from thalweg.core.choice import integer, number, option
+from thalweg.problem.models.architecture import Architecture, known, widths
+from thalweg.problem.models.image_shape import image_shape
+from thalweg.problem.models.layers.convolution import Convolution, as_image, pooled
+from thalweg.problem.models.layers.dropout import Dropout
+from thalweg.problem.models.layers.linear import Linear
+from thalweg.problem.models.layers.normalisation import NORMALISATIONS, Norm, normalisation
+
+
+class CNN(Architecture):
+    """`pool(relu(norm(conv 3x3)))` for each of `channels`, then `relu(W h + b)` of `hidden` units, then logits.
+
+    Example:
+        >>> CNN([32, 64])  # 28 x 28 pixels become 7 x 7 x 64 features
+    """
+
+    name: ClassVar[str] = "cnn"
+    bare: ClassVar[str] = "channels"
+    when: ClassVar[str] = "Small images; the first thing to try after an mlp."
+    reference: ClassVar[str] = "LeCun et al. 1998 (LeNet-5, in today's parts)"
+
+    channels: Sequence[int] = widths((32, 64), doc="Channels of each convolution.")
+    hidden: int = integer(128, low=1, doc="Units between the convolutions and the logits.")
+    normalisation: str = option("none", among=tuple(NORMALISATIONS), doc="Norm before each ReLU.")
+    dropout: float = number(0.0, low=0.0, high=1.0, open_high=True, doc="Share of features zeroed before logits.")
+    height: int | None = integer(None, low=1, optional=True, doc="Rows of an image; none: from the data.")
+    width: int | None = integer(None, low=1, optional=True, doc="Columns of an image; none: from the data.")
+    inputs: int | None = integer(None, low=1, optional=True, doc="Channels of an image; none: from the data.")
+    outputs: int | None = integer(None, low=1, optional=True, doc="Logits or values; none: from the data.")
+
+    def fitted(self, input_shape: tuple[int, ...], outputs: int) -> Self:
+        """Return this with open sizes filled in; see `Architecture.fitted`."""
+        height, width, inputs = image_shape(self.name, input_shape, least=2 ** len(self.channels))
+        found = {"height": height, "width": width, "inputs": inputs, "outputs": outputs}
+        return dataclasses.replace(self, **known(self, found, input_shape))
+
+    def __call__(self, key: Key[Array, ""]) -> "ConvolutionalNetwork":
+        """Make the module."""
+        height, width, inputs, outputs = closed_fields(self, "height", "width", "inputs", "outputs")
+        steps = list(pairwise((inputs, *self.channels)))
+        *keys, hidden_key, last_key = jax.random.split(key, len(steps) + 2)
+        shrink = 2 ** len(steps)
+        features = (height // shrink) * (width // shrink) * self.channels[-1]
+        return ConvolutionalNetwork(
+            convolutions=tuple(Convolution(step, key=k) for step, k in zip(steps, keys, strict=True)),
+            norms=tuple(normalisation(self.normalisation, width) for width in self.channels),
+            hidden=Linear(features, self.hidden, key=hidden_key),
+            dropout=Dropout(self.dropout),
+            last=Linear(self.hidden, outputs, key=last_key),
+        )

@@ -1,0 +1,157 @@
+"""First weights by name: how wide the draw is, from the number of inputs and outputs of a unit.
+
+Biases start at zero, but for `torch`, which draws them like the weights.
+"""
+
+import math
+import re
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Key
+
+from thalweg.core.errors import ModelError
+from thalweg.core.names import did_you_mean
+
+
+class Fans(NamedTuple):
+    """Inputs and outputs of a unit; for a kernel, both times its area."""
+
+    inputs: int
+    outputs: int
+
+
+Sample = Callable[[Key[Array, ""], tuple[int, ...], Fans], Float[Array, "..."]]
+
+
+class Initialisation(NamedTuple):
+    """A way to draw first weights.
+
+    Args:
+        name: Standard name; `normal` may carry its deviation: `normal(0.02)`.
+        formula: The distribution, in plain text.
+        reference: Authors, title, year.
+        sample: (key, shape, fans) -> weights in the default floating-point type.
+        draws_bias: Whether biases are uniform in +-1/sqrt(inputs) rather than zero.
+    """
+
+    name: str
+    formula: str
+    reference: str
+    sample: Sample
+    draws_bias: bool = False
+
+    def bias(self, key: Key[Array, ""], size: int, fans: Fans) -> Float[Array, " size"]:
+        """Return first biases."""
+        if not self.draws_bias:
+            return jnp.zeros(size)
+        bound = 1.0 / math.sqrt(fans.inputs)
+        return jax.random.uniform(key, (size,), minval=-bound, maxval=bound)
+
+
+def _normal(deviation: Callable[[Fans], float]) -> Sample:
+    return lambda key, shape, fans: deviation(fans) * jax.random.normal(key, shape)
+
+
+def _uniform(bound: Callable[[Fans], float]) -> Sample:
+    def sample(key: Key[Array, ""], shape: tuple[int, ...], fans: Fans) -> Array:
+        return jax.random.uniform(key, shape, minval=-bound(fans), maxval=bound(fans))
+
+    return sample
+
+
+def _orthogonal(key: Key[Array, ""], shape: tuple[int, ...], fans: Fans) -> Array:
+    """Draw a matrix with orthonormal rows or columns, whichever are fewer; a kernel is flattened to one."""
+    del fans
+    rows, columns = shape if len(shape) == 2 else (math.prod(shape[:-1]), shape[-1])
+    square = jax.random.orthogonal(key, max(rows, columns))
+    return square[:rows, :columns].reshape(shape)
+
+
+def _zeros(key: Key[Array, ""], shape: tuple[int, ...], fans: Fans) -> Array:
+    del key, fans
+    return jnp.zeros(shape)
+
+
+_HE = "He et al., Delving Deep into Rectifiers, 2015"
+_GLOROT = "Glorot & Bengio, Understanding the Difficulty of Training Deep Feedforward Neural Networks, 2010"
+_LECUN = "LeCun et al., Efficient BackProp, 1998"
+
+_ALL = (
+    Initialisation("he_normal", "N(0, 2/in)", _HE, _normal(lambda f: math.sqrt(2 / f.inputs))),
+    Initialisation(
+        "he_uniform", "U(-b, b), b = sqrt(6/in)", _HE, _uniform(lambda f: math.sqrt(6 / f.inputs))
+    ),
+    Initialisation(
+        "glorot_normal", "N(0, 2/(in+out))", _GLOROT, _normal(lambda f: math.sqrt(2 / (f.inputs + f.outputs)))
+    ),
+    Initialisation(
+        "glorot_uniform",
+        "U(-b, b), b = sqrt(6/(in+out))",
+        _GLOROT,
+        _uniform(lambda f: math.sqrt(6 / (f.inputs + f.outputs))),
+    ),
+    Initialisation("lecun_normal", "N(0, 1/in)", _LECUN, _normal(lambda f: math.sqrt(1 / f.inputs))),
+    Initialisation(
+        "lecun_uniform", "U(-b, b), b = sqrt(3/in)", _LECUN, _uniform(lambda f: math.sqrt(3 / f.inputs))
+    ),
+    Initialisation(
+        "orthogonal",
+        "orthonormal rows or columns",
+        "Saxe et al., Exact Solutions to the Nonlinear Dynamics of Learning, 2014",
+        _orthogonal,
+    ),
+    Initialisation("normal", "N(0, 0.02^2)", "Radford et al., GPT-2, 2019 (0.02)", _normal(lambda f: 0.02)),
+    Initialisation("zeros", "0", "for parts that start as nothing", _zeros),
+    Initialisation(
+        "torch",
+        "U(-b, b), b = 1/sqrt(in), biases too",
+        "PyTorch's default for Linear and Conv2d",
+        _uniform(lambda f: math.sqrt(1 / f.inputs)),
+        draws_bias=True,
+    ),
+)
+INITIALISATIONS: dict[str, Initialisation] = {rule.name: rule for rule in _ALL}
+
+# Short names, each the form that its paper gives (Glorot & Bengio's equation 16 is uniform).
+ALIASES = {
+    "he": "he_normal",
+    "kaiming": "he_normal",
+    "glorot": "glorot_uniform",
+    "xavier": "glorot_uniform",
+    "lecun": "lecun_normal",
+}
+
+_WITH_DEVIATION = re.compile(r"normal\(([0-9.eE+-]+)\)")
+
+
+def initialisation(name: str) -> Initialisation:
+    """Return the initialisation of a name, an alias, or `normal(STD)`.
+
+    Raises:
+        ModelError: The name is unknown, or the deviation is no positive number.
+    """
+    found = _WITH_DEVIATION.fullmatch(str(name))
+    if found:
+        return _plain_normal(name, found[1])
+    known = ALIASES.get(name, name)
+    if known not in INITIALISATIONS:
+        names = [*INITIALISATIONS, *ALIASES]
+        raise ModelError(
+            "initialisation", "must be a known name", got=name, hint=did_you_mean(str(name), names)
+        )
+    return INITIALISATIONS[known]
+
+
+def _plain_normal(name: str, text: str) -> Initialisation:
+    try:
+        deviation = float(text)
+    except ValueError:
+        deviation = math.nan
+    if not 0 < deviation < math.inf:
+        raise ModelError(
+            "initialisation", "normal(STD) takes a positive number", got=name, hint="normal(0.02)"
+        )
+    return Initialisation(name, f"N(0, {text}^2)", "the given deviation", _normal(lambda f: deviation))

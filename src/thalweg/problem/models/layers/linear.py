@@ -1,0 +1,59 @@
+"""The affine map, and the table of vectors that is one without its product."""
+
+from typing import ClassVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, Key
+
+from thalweg.problem.models.layers.initialisations import Fans, initialisation
+
+
+class Linear(eqx.Module):
+    """`x W^T + b` along the last axis; weights lie as [out, in], as in Equinox and PyTorch.
+
+    Args:
+        inputs, outputs: Features in and out.
+        key: Randomness of the first weights.
+        start: Name of the initialisation.
+        bias: Whether there is a b.
+    """
+
+    weight: Float[Array, "out in"]
+    bias: Float[Array, " out"] | None
+
+    def __init__(
+        self, inputs: int, outputs: int, *, key: Key[Array, ""], start: str = "he", bias: bool = True
+    ):
+        rule, fans = initialisation(start), Fans(inputs, outputs)
+        weight_key, bias_key = jax.random.split(key)
+        self.weight = rule.sample(weight_key, (outputs, inputs), fans)
+        self.bias = rule.bias(bias_key, outputs, fans) if bias else None
+
+    def __call__(self, x: Float[Array, "... in"]) -> Float[Array, "... out"]:
+        """Map the last axis."""
+        product = x @ self.weight.T
+        return product if self.bias is None else product + self.bias
+
+
+class Embedding(eqx.Module):
+    """A vector for each token.
+
+    Args:
+        count: Tokens in the vocabulary.
+        width: Features of a vector.
+        key: Randomness of the first vectors.
+        start: Name of the initialisation; fans are (count, width).
+    """
+
+    roles: ClassVar[dict[str, str]] = {"weight": "embedding"}
+
+    weight: Float[Array, "count width"]
+
+    def __init__(self, count: int, width: int, *, key: Key[Array, ""], start: str = "normal"):
+        self.weight = initialisation(start).sample(key, (count, width), Fans(count, width))
+
+    def __call__(self, tokens: Int[Array, "..."]) -> Float[Array, "... width"]:
+        """Look tokens up; one out of range gives NaN rather than another token's vector."""
+        return jnp.take(self.weight, tokens, axis=0, mode="fill", fill_value=jnp.nan)

@@ -1,0 +1,62 @@
+"""Precision: which dtype the passes run in, and the loss scale that float16 needs.
+
+Weights, optimizer state and averages stay in float32 (float64 for `f64`): only the forward and the
+backward pass are narrow. bfloat16 has float32's range and needs no scale.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, PyTree
+
+DTYPES: dict[str, Any] = {"f32": jnp.float32, "bf16": jnp.bfloat16, "f16": jnp.float16, "f64": jnp.float64}
+
+# As in PyTorch's GradScaler, after Micikevicius et al., Mixed Precision Training, 2018.
+FIRST_SCALE, GROWTH, BACKOFF, GROWTH_INTERVAL = 2.0**16, 2.0, 0.5, 2000
+
+
+class Scale(NamedTuple):
+    """The state of dynamic loss scaling.
+
+    Args:
+        scale: Factor of the loss, float32.
+        good: Updates with finite gradients since it last changed, float32.
+    """
+
+    scale: Float[Array, ""]
+    good: Float[Array, ""]
+
+
+def narrowed(tree: PyTree, precision: str) -> PyTree:
+    """Cast the floating-point arrays of a tree to the dtype of the passes; others stay as they are."""
+    dtype = DTYPES[precision]
+
+    def cast(leaf: Any) -> Any:
+        floating = hasattr(leaf, "dtype") and jnp.issubdtype(leaf.dtype, jnp.floating)
+        return leaf.astype(dtype) if floating else leaf
+
+    return jax.tree.map(cast, tree)
+
+
+def first_scale() -> Scale:
+    """Return the state before the first update."""
+    return Scale(jnp.full((), FIRST_SCALE, jnp.float32), jnp.zeros((), jnp.float32))
+
+
+def unscaled(grads: PyTree, state: Scale) -> PyTree:
+    """Return gradients of the loss, from those of the loss times `state.scale`; in at least float32."""
+    share = 1.0 / state.scale
+    return jax.tree.map(lambda g: g.astype(jnp.promote_types(g.dtype, jnp.float32)) * share, grads)
+
+
+def adjusted(state: Scale, finite: Bool[Array, ""]) -> Scale:
+    """Return the state after an update: halved when the gradient overflowed, doubled after 2,000 good ones.
+
+    The update itself is to be left out where `finite` is false. The scale stays between 1 and 2^24, where
+    float32 still counts it exactly.
+    """
+    good = jnp.where(finite, state.good + 1.0, 0.0)
+    grows = good >= GROWTH_INTERVAL
+    scale = jnp.where(finite, jnp.where(grows, state.scale * GROWTH, state.scale), state.scale * BACKOFF)
+    return Scale(jnp.clip(scale, 1.0, 2.0**24), jnp.where(grows, 0.0, good))

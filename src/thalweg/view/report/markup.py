@@ -1,0 +1,73 @@
+"""HTML as values: text is escaped unless it says that it is markup already.
+
+Everything that a report shows passes through here, so that a class called `<script>` is shown, not run.
+"""
+
+import html
+import json
+import math
+from collections.abc import Iterable
+from typing import Any
+
+# Elements without content and without an end tag.
+_VOID = frozenset({"br", "input", "meta"})
+
+
+class Markup(str):
+    """Text that is markup already. Made by this module; never from data."""
+
+    __slots__ = ()
+
+
+Content = str | Markup | int | float | None | Iterable["Content"]
+
+
+def element(name: str, *content: Content, **attributes: Any) -> Markup:
+    """Make an element.
+
+    Args:
+        name: Tag name.
+        content: Text (escaped), markup, or several of them; None is nothing.
+        attributes: By name; a trailing `_` is dropped and `_` becomes `-` (`class_`, `aria_label`). None and
+            False leave an attribute out, True gives it without a value.
+    """
+    inside = join(*content)
+    begin = f"<{name}{''.join(_attribute(key, value) for key, value in attributes.items())}>"
+    return Markup(begin if name in _VOID else f"{begin}{inside}</{name}>")
+
+
+def join(*content: Content) -> Markup:
+    """Put pieces one after another, escaping what is plain text."""
+    return Markup("".join(map(_piece, content)))
+
+
+def data_script(value: Any) -> Markup:
+    """Embed JSON for the page's script; numbers that are not finite become null."""
+    text = json.dumps(_finite(value), separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    safe = text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+    return Markup(f'<script type="application/json">{safe}</script>')
+
+
+def _piece(content: Content) -> str:
+    if content is None:
+        return ""
+    if isinstance(content, Markup):
+        return str(content)
+    if isinstance(content, str | int | float):
+        return html.escape(str(content))
+    return "".join(map(_piece, content))
+
+
+def _attribute(key: str, value: Any) -> str:
+    if value is None or value is False:
+        return ""
+    name = key.rstrip("_").replace("_", "-")
+    return f" {name}" if value is True else f' {name}="{html.escape(str(value))}"'
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

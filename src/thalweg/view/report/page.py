@@ -1,0 +1,72 @@
+"""Puts the report's page together: head, sections that have something to show, style and script inline."""
+
+from collections.abc import Callable
+from importlib.resources import files
+
+from thalweg.insight.summary import summarise
+from thalweg.run.record import Record
+from thalweg.view.report import tables
+from thalweg.view.report.answers import answers
+from thalweg.view.report.curves import curves
+from thalweg.view.report.headline import headline
+from thalweg.view.report.layers import layers
+from thalweg.view.report.markup import Markup, element, join
+
+Maker = Callable[[Record], Markup | None]
+# Key (its anchor), title, maker; a section whose maker has nothing is left out.
+_SECTIONS: tuple[tuple[str, str, Maker], ...] = (
+    ("curves", "How training went", curves),
+    ("answers", "Answers on the test part", answers),
+    ("layers", "Layer by layer", layers),
+    ("data", "Data", tables.data),
+    ("recipe", "Recipe", tables.recipe),
+    ("model", "Model", tables.model),
+    ("cost", "What it cost", tables.cost),
+    ("environment", "Made with", tables.environment),
+)
+
+
+def render(record: Record) -> str:
+    """Render a run as one HTML file that refers to nothing outside itself.
+
+    Args:
+        record: What the run left behind; whatever is missing is left out of the page.
+
+    Returns:
+        The file's text; write it as UTF-8.
+    """
+    made = [(key, title, maker(record)) for key, title, maker in _SECTIONS]
+    shown = [(key, title, body) for key, title, body in made if body is not None]
+    links = [element("a", title, href=f"#{key}") for key, title, _ in shown]
+    body = element(
+        "body",
+        element("main", headline(record), element("nav", links, aria_label="sections"),
+                [element("section", element("h2", title), body, id=key) for key, title, body in shown],
+                element("footer", _footer(record))),
+        element("script", _own("page.js")),
+    )  # fmt: skip
+    page = element("html", _head(record), body, lang="en")
+    return f"<!doctype html>\n{page}\n"
+
+
+def _head(record: Record) -> Markup:
+    return element(
+        "head",
+        element("meta", charset="utf-8"),
+        element("meta", name_="viewport", content="width=device-width, initial-scale=1"),
+        element("meta", name_="color-scheme", content="light dark"),
+        element("title", f"{record.name}: {summarise(record).headline}"),
+        element("style", _own("page.css")),
+    )
+
+
+def _own(name: str) -> Markup:
+    """Read one of the page's own files; they hold no end tags."""
+    return Markup(files("thalweg.view.report").joinpath(name).read_text(encoding="utf-8"))
+
+
+def _footer(record: Record) -> Markup:
+    version = record.environment.get("thalweg")
+    made = "Thalweg" + (f" {version}" if version else "")
+    where = f" from {record.folder}" if record.folder is not None else ""
+    return join(f"Drawn by {made}{where}. Every figure is measured; intervals cover the choice of test examples.")

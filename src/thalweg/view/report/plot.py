@@ -1,0 +1,252 @@
+"""Line plots that keep their type size at any width.
+
+The curves are an SVG stretched to its box, with strokes that do not stretch; numbers and names are HTML
+beside it. So a plot is as readable on a phone as on a wide screen, and switches colours with the page.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from thalweg.insight.curves import Buckets, Curve
+from thalweg.insight.wording import figure
+from thalweg.view.report.axis import Axis, axis_over, tick_text
+from thalweg.view.report.markup import Markup, data_script, element, join
+
+SIDE = 1000  # the SVG's own units along either side
+READ_POINTS = 300  # points of a curve that the pointer can read
+WIDE = 20.0  # highest against lowest value from which a logarithmic axis is shown first
+
+
+@dataclass(frozen=True)
+class Line:
+    """A curve.
+
+    Args:
+        name: For the legend and the reading; empty for none.
+        curve: Values over steps.
+        colour: 1.. of the page's palette.
+        band: Lowest and highest values around the curve, drawn faintly.
+        dots: Mark each point.
+    """
+
+    name: str
+    curve: Curve
+    colour: int = 1
+    band: Buckets | None = None
+    dots: bool = False
+
+
+@dataclass(frozen=True)
+class Plot:
+    """Lines over steps, ready to be drawn.
+
+    Args:
+        title: What is shown.
+        key: Unique on the page.
+        lines: At least one.
+        log: Whether to begin with the logarithmic axis; None decides from the range.
+        switch: Offer both axes (where all values are positive).
+        marks: Steps to point out, by label.
+        epoch_steps: Steps in an epoch, to read epochs; None when there are none.
+        note: A sentence below.
+    """
+
+    title: str
+    key: str
+    lines: Sequence[Line]
+    log: bool | None = None
+    switch: bool = False
+    marks: dict[str, float] = field(default_factory=dict)
+    epoch_steps: float | None = None
+    note: str | None = None
+
+
+def draw(plot: Plot) -> Markup:
+    """Draw a plot as a figure element."""
+    values = _all_values(plot)
+    positive = values[values > 0]
+    can_log = bool(len(positive)) and len(positive) == len(values)
+    begin_log = can_log and (bool(positive.max() / positive.min() >= WIDE) if plot.log is None else plot.log)
+    scales = [False, True] if plot.switch and can_log else [begin_log]
+    x = _step_axis(plot)
+    return element(
+        "figure",
+        _switch(plot, begin_log) if len(scales) == 2 else None,
+        _caption(plot, len(scales) == 2),
+        element("div", [_scale(plot, x, axis_over(values, log=log), log) for log in scales], class_="frame"),
+        _step_ticks(x),
+        element("p", plot.note, class_="note") if plot.note else None,
+        data_script(_readings(plot, x)),
+        class_="plot",
+        data_plot=plot.key,
+    )
+
+
+def path(x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"]) -> str:
+    """Return SVG path data through points given as shares; gaps where a point is not finite."""
+    pieces, pen_down = [], False
+    for across, up in zip(x, y, strict=True):
+        if not (np.isfinite(across) and np.isfinite(up)):
+            pen_down = False
+            continue
+        up = min(max(up, -2.0), 3.0)  # outside is cut off anyway; huge numbers are not safe in SVG
+        pieces.append(f"{'L' if pen_down else 'M'}{_unit(across)} {_unit(1 - up)}")
+        pen_down = True
+    return "".join(pieces)
+
+
+def dots(x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"]) -> str:
+    """Return SVG path data of strokes without length: drawn with round caps they are dots."""
+    keep = np.isfinite(x) & np.isfinite(y)
+    return "".join(f"M{_unit(a)} {_unit(1 - b)}h0" for a, b in zip(x[keep], y[keep], strict=True))
+
+
+def y_labels(axis: Axis) -> Markup:
+    """Return the tick labels of a vertical axis."""
+    ticks = [
+        element("span", tick_text(tick), style=f"top:{100 * (1 - float(axis.place(tick))):.2f}%")
+        for tick in axis.ticks()
+    ]
+    return element("div", ticks, class_="y", aria_hidden="true")
+
+
+def x_labels(axis: Axis, name: str) -> Markup:
+    """Return the tick labels of a horizontal axis, with its name in the corner."""
+    ticks = [
+        element("span", tick_text(tick), style=f"left:{100 * float(axis.place(tick)):.2f}%")
+        for tick in axis.ticks(5)
+    ]
+    return element("div", element("b", name), element("div", ticks), class_="x", aria_hidden="true")
+
+
+def grid(axis: Axis) -> Markup:
+    """Return horizontal grid lines at an axis' ticks."""
+    lines = "".join(f"M0 {_unit(1 - float(axis.place(tick)))}H{SIDE}" for tick in axis.ticks())
+    return element("path", d=lines, class_="grid")
+
+
+def _scale(plot: Plot, x: Axis, y: Axis, log: bool) -> Markup:
+    drawing = element(
+        "svg",
+        grid(y),
+        [_mark(x, step) for step in plot.marks.values()],
+        [_line(line, x, y) for line in plot.lines],
+        viewBox=f"0 0 {SIDE} {SIDE}", preserveAspectRatio="none", role="img", aria_label=plot.title,
+    )  # fmt: skip
+    labels = [
+        element("span", label, class_=_side(x, step), style=f"left:{100 * float(x.place(step)):.2f}%")
+        for label, step in plot.marks.items()
+    ]
+    area = element("div", drawing, element("div", labels, class_="marks"), element("i", class_="cursor"), class_="area")
+    return element("div", y_labels(y), area, class_=f"scale {'log' if log else 'linear'}")
+
+
+def _line(line: Line, x: Axis, y: Axis) -> Markup:
+    across, up = x.place(line.curve.step), y.place(line.curve.value)
+    parts = [] if line.band is None else [element("path", d=_band(line.band, x, y), class_=f"band c{line.colour}")]
+    parts.append(element("path", d=path(across, up), class_=f"line c{line.colour}"))
+    if line.dots or len(line.curve.finite) == 1:
+        parts.append(element("path", d=dots(across, up), class_=f"dots c{line.colour}"))
+    return join(*parts)
+
+
+def _band(band: Buckets, x: Axis, y: Axis) -> str:
+    """Outline the area between lows and highs, one piece for each run of finite buckets."""
+    across = x.place(band.step)
+    low, high = np.nan_to_num(y.place(band.low), nan=-0.1), y.place(band.high)
+    pieces = []
+    for run in _runs(np.isfinite(high) & np.isfinite(band.low)):
+        there, back = path(across[run], high[run]), path(across[run][::-1], low[run][::-1])
+        pieces.append(there + "L" + back[1:] + "Z")
+    return "".join(pieces)
+
+
+def _runs(keep: Bool[np.ndarray, " n"]) -> list[slice]:
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], keep.astype(int), [0]])))
+    return [slice(int(begin), int(end)) for begin, end in zip(edges[::2], edges[1::2], strict=True)]
+
+
+def _mark(x: Axis, step: float) -> Markup:
+    return element("path", d=f"M{_unit(float(x.place(step)))} 0V{SIDE}", class_="mark")
+
+
+def _side(x: Axis, step: float) -> str:
+    """Write a mark's label towards the middle."""
+    return "left" if float(x.place(step)) > 0.5 else "right"
+
+
+def _switch(plot: Plot, begin_log: bool) -> Markup:
+    return join(
+        *(
+            element("input", type="radio", name=f"{plot.key}-axis", id=f"{plot.key}-{name}", class_=f"pick {name}",
+                    checked=begin_log == (name == "log"))
+            for name in ("linear", "log")
+        )
+    )  # fmt: skip
+
+
+def _caption(plot: Plot, switch: bool) -> Markup:
+    named = [line for line in plot.lines if line.name]
+    legend = [element("span", element("i", class_=f"key c{line.colour}"), line.name) for line in named]
+    labels = [element("label", name, for_=f"{plot.key}-{name}", class_=name) for name in ("linear", "log")]
+    return element(
+        "figcaption",
+        element("h3", plot.title),
+        element("div", labels, class_="switch") if switch else None,
+        element("div", legend, class_="legend") if len(named) > 1 else None,
+        element("output", _last(plot), class_="reading"),
+    )
+
+
+def _last(plot: Plot) -> str:
+    """Read the curves' last values, which is what stands there until the pointer moves."""
+    said = [
+        f"{line.name} {figure(line.curve.finite.value[-1])}".strip() for line in plot.lines if len(line.curve.finite)
+    ]
+    return "at the end: " + " · ".join(said) if said and len(said) <= 4 else ""
+
+
+def _all_values(plot: Plot) -> Float[np.ndarray, " n"]:
+    """Gather what the vertical axis must show: curves in full, bands without their rarest outliers."""
+    curves = [line.curve.finite.value for line in plot.lines]
+    bands = [
+        np.nanquantile(edge, [0.005, 0.995])
+        for line in plot.lines
+        if line.band is not None and np.isfinite(line.band.high).any()
+        for edge in (line.band.low, line.band.high)
+    ]
+    return np.concatenate([*curves, *bands]) if curves or bands else np.zeros(0)
+
+
+def _step_axis(plot: Plot) -> Axis:
+    steps = np.concatenate([line.curve.step for line in plot.lines] + [np.array(list(plot.marks.values()))])
+    if not len(steps):
+        return Axis(0.0, 1.0)
+    low, high = float(steps.min()), float(steps.max())
+    low = 0.0 if low < 0.2 * high else low  # runs begin at 0, and read best from there
+    return Axis(low, high) if high > low else Axis(low - 0.5, high + 0.5)
+
+
+def _step_ticks(x: Axis) -> Markup:
+    return x_labels(x, "step")
+
+
+def _readings(plot: Plot, x: Axis) -> dict[str, object]:
+    """Return what the pointer reads: for each line a few hundred points, rounded."""
+    series = []
+    for line in plot.lines:
+        every = max(1, -(-len(line.curve) // READ_POINTS))
+        steps, values = line.curve.step[::every], line.curve.value[::every]
+        series.append({"name": line.name, "x": [round(float(s)) for s in steps], "y": [_short(v) for v in values]})
+    return {"x": [x.low, x.high], "epoch": plot.epoch_steps, "series": series}
+
+
+def _short(value: float) -> float:
+    return float(f"{value:.4g}")
+
+
+def _unit(share: float) -> str:
+    return f"{SIDE * share:.1f}".removesuffix(".0")
