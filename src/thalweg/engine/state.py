@@ -4,7 +4,7 @@ import equinox as eqx
 from jaxtyping import Array, Float, Int, PyTree, UInt32
 
 # Result codes of a lane. RUNNING lanes go on; the others are frozen where they are.
-RUNNING, DIVERGED = 0, 1
+RUNNING, DIVERGED, STOPPED = 0, 1, 2
 
 
 class State(eqx.Module):

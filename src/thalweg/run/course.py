@@ -1,17 +1,18 @@
-"""Where a run stands on the host while it goes on: states, the best weights, the clock, why it stopped."""
+"""Where lanes stand on the host while they run: states, the best weights, the clock, why each stopped."""
 
 import time
 from dataclasses import dataclass, field
 from typing import Any
 
+import equinox as eqx
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree
 
-from thalweg.core.tree import lane
 from thalweg.engine import drive, group
 from thalweg.engine.evaluate import evaluate
 from thalweg.engine.loop import TRACES
-from thalweg.engine.state import RUNNING, State
+from thalweg.engine.state import DIVERGED, RUNNING, STOPPED, State
 from thalweg.run.log import Log
 from thalweg.run.progress import Progress, Status
 from thalweg.run.stopping import Best
@@ -38,16 +39,16 @@ class Watch:
 
 @dataclass
 class Course:
-    """One run on its way.
+    """A group of lanes on its way.
 
     Args:
         group: What is compiled, and its inputs.
-        states: Where the lane stands (with its lane axis of one).
+        states: Where the lanes stand.
         log, progress: Who is told.
-        best: Best validation loss and its weights.
+        best: Best validation losses and their weights.
         watch: Seconds.
-        step: Updates made.
-        stopped: Why it stopped; None while it runs.
+        step: Updates planned so far; lanes that stopped have made fewer.
+        stopped: Why each lane stopped; None while it runs.
     """
 
     group: group.Group
@@ -57,14 +58,17 @@ class Course:
     best: Best
     watch: Watch = field(default_factory=Watch)
     step: int = 0
-    stopped: str | None = None
+    stopped: list[str | None] = field(default_factory=list)
     _speed: float = 0.0
     _seen: dict[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        self.stopped = [None] * len(self.group.recipes)
+
     @property
-    def epoch(self) -> float:
-        """Passes over the training part so far."""
-        return self.step / self.group.feed.epoch_steps
+    def over(self) -> bool:
+        """Whether no lane runs any more."""
+        return all(reason is not None for reason in self.stopped)
 
     @property
     def next_stop(self) -> int:
@@ -73,59 +77,82 @@ class Course:
         apart = epoch_steps * -(-STEPS_BETWEEN_EVALUATIONS // epoch_steps)
         return min(self.group.total, (self.step // apart + 1) * apart)
 
+    @property
+    def steps(self) -> np.ndarray:
+        """Updates that each lane has made; the failing update of a diverged lane was not made."""
+        return np.asarray(self.states.step) - (np.asarray(self.states.code) == DIVERGED)
+
+    def epochs(self, step: float) -> float:
+        """Passes over the training part that `step` updates make."""
+        return step / self.group.feed.epoch_steps
+
     def take(self, moved: drive.Progressed) -> None:
         """Take in one chunk."""
-        done = int(moved.chunk.done[0])
-        self.states, self.step = moved.states, moved.start + done
+        self.states, self.step = moved.states, moved.start + moved.steps
         self.watch.compile += moved.compile_seconds
         self.watch.train += moved.seconds
         self.log.chunk(moved)
-        if int(moved.states.code[0]) != RUNNING:
-            # The failing step's update was not made, so the weights are those before it.
-            self.stopped, self.step = "diverged", self.step - 1
-        self._speed = done * self.group.program.batch_size / max(moved.seconds, 1e-9)
-        self._seen["loss"] = float(np.mean(moved.chunk.info.loss[0, :done])) if done else None
-        self._seen["learning_rate"] = float(moved.chunk.info.learning_rate[0, done - 1]) if done else None
+        for lane in np.flatnonzero(np.asarray(moved.states.code) == DIVERGED):
+            self.stopped[lane] = self.stopped[lane] or "diverged"
+        done = np.asarray(moved.chunk.done)
+        self._speed = float(done.sum()) * self.group.program.batch_size / max(moved.seconds, 1e-9)
+        self._look(moved, done)
         self.progress.update(self.status())
 
-    def evaluate(self, part: str, weights: PyTree, model_state: PyTree) -> tuple[float, float]:
-        """Return loss and metric over a part, and log them."""
+    def _look(self, moved: drive.Progressed, done: np.ndarray) -> None:
+        """Remember what progress shows: the median lane's loss, the first lane's learning rate."""
+        losses = [moved.chunk.info.loss[lane, :count].mean() for lane, count in enumerate(done) if count]
+        if losses:
+            first = int(np.flatnonzero(done)[0])
+            self._seen["loss"] = float(np.median(losses))
+            self._seen["learning_rate"] = float(moved.chunk.info.learning_rate[first, done[first] - 1])
+
+    def evaluate(self, part: str, weights: PyTree, model_state: PyTree) -> tuple[np.ndarray, np.ndarray]:
+        """Return every lane's loss and metric over a part."""
         traced, begun = TRACES["evaluate"], time.perf_counter()
         sums = evaluate(self.group.program, self.group.inputs, self.group.parts[part], weights, model_state)
-        metric = self.group.program.metric.finish(float(sums.metric[0]))
         spent = time.perf_counter() - begun
         if TRACES["evaluate"] > traced:
             self.watch.compile += spent
         else:
             self.watch.evaluate += spent
-        self.log.evaluation(lane=0, step=self.step, epoch=self.epoch, part=part, loss=float(sums.loss[0]),
-                            metric=metric, seconds=self.watch.total)  # fmt: skip
-        return float(sums.loss[0]), metric
+        return sums.loss, self.group.program.metric.finish(sums.metric)
+
+    def note_evaluation(self, part: str, found: tuple[np.ndarray, np.ndarray], steps: np.ndarray) -> None:
+        """Log an evaluation of every lane with weights of these steps."""
+        for lane, (loss, metric) in enumerate(zip(*found, strict=True)):
+            self.log.evaluation(lane=lane, step=int(steps[lane]), epoch=self.epochs(int(steps[lane])), part=part,
+                                loss=float(loss), metric=float(metric), seconds=self.watch.total)  # fmt: skip
 
     def validate(self) -> None:
-        """Evaluate on the validation part, keep the best weights, and stop when patience is over."""
+        """Evaluate on the validation part, keep the best weights, and stop lanes whose patience is over."""
         if "validation" not in self.group.parts:
             return
         weights = group.weights(self.group, self.states)
-        loss, metric = self.evaluate("validation", weights, self.states.model_state)
-        self.best.observe(loss, self.step, (weights, self.states.model_state))
-        self._seen |= {
-            "validation_loss": loss,
-            "metric": metric,
-            "metric_name": self.group.program.metric.name,
-        }
+        found = self.evaluate("validation", weights, self.states.model_state)
+        self.note_evaluation("validation", found, self.steps)
+        alive = np.array([reason is None for reason in self.stopped])
+        self.best.observe(found[0], self.steps, (weights, self.states.model_state), alive)
+        middle = int(np.argsort(found[0])[len(found[0]) // 2])
+        self._seen |= {"validation_loss": float(found[0][middle]), "metric": float(found[1][middle]),
+                       "metric_name": self.group.program.metric.name}  # fmt: skip
         self.progress.update(self.status())
-        if self.best.exhausted:
-            self.stopped = "patience"
+        self.stop(self.best.exhausted & alive, "patience")
+
+    def stop(self, which: np.ndarray, reason: str) -> None:
+        """Freeze lanes where they stand."""
+        for lane in np.flatnonzero(which):
+            self.stopped[lane] = reason
+        codes = jnp.where(jnp.asarray(which) & (self.states.code == RUNNING), STOPPED, self.states.code)
+        self.states = eqx.tree_at(lambda states: states.code, self.states, codes)
 
     def status(self) -> Status:
-        """Return where the run stands, for progress."""
-        left = (self.group.total - self.step) * self.group.program.batch_size
-        return Status(step=self.step, epoch=self.epoch, examples_per_second=self._speed or None,
+        """Return where the lanes stand, for progress."""
+        running = sum(reason is None for reason in self.stopped)
+        left = (self.group.total - self.step) * self.group.program.batch_size * running
+        return Status(step=self.step, epoch=self.epochs(self.step), examples_per_second=self._speed or None,
                       seconds_left=left / self._speed if self._speed else None, **self._seen)  # fmt: skip
 
-    def weights(self, which: str) -> tuple[PyTree, PyTree]:
-        """Return parameters and model state, `best` or `final`, without the lane axis."""
-        if which == "best":
-            return lane(self.best.kept, 0)
-        return lane((group.weights(self.group, self.states), self.states.model_state), 0)
+    def weights(self) -> tuple[PyTree, PyTree]:
+        """Return the weights to evaluate of all lanes as they stand now, and their model state."""
+        return group.weights(self.group, self.states), self.states.model_state

@@ -1,36 +1,56 @@
-"""When to stop, and which weights were best: a reading of the validation loss, one evaluation at a time."""
+"""When lanes stop, and which of their weights were best: a reading of the validation loss, evaluation by evaluation."""
 
-from dataclasses import dataclass, field
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Bool, PyTree
 
 
-@dataclass
 class Best:
-    """The best validation loss so far and what belongs to it.
+    """The best validation loss of every lane so far, and what belongs to it.
 
     Args:
-        patience: Evaluations without a better loss after which to stop; None never stops.
-        loss, step: Of the best evaluation; infinite and -1 before the first.
-        kept: What was given with the best evaluation: weights and model state.
-        waited: Evaluations since.
+        patience: Evaluations without a better loss after which a lane stops; None never stops it.
+
+    Attributes:
+        loss, step: Of the best evaluation, `lane`; infinite and -1 before the first.
+        waited: Evaluations since, `lane`.
+        kept: What was given with the best evaluations, stacked along the lane axis: weights and model state.
     """
 
-    patience: int | None
-    loss: float = float("inf")
-    step: int = -1
-    kept: Any = field(default=None, repr=False)
-    waited: int = 0
+    def __init__(self, patience: list[int | None]):
+        lanes = len(patience)
+        self._patience = np.array([np.inf if value is None else value for value in patience])
+        self.loss, self.step = np.full(lanes, np.inf), np.full(lanes, -1)
+        self.waited = np.zeros(lanes, int)
+        self.kept: Any = None
 
-    def observe(self, loss: float, step: int, kept: Any) -> None:
-        """Take in one evaluation. A loss that is not finite is never the best."""
-        if np.isfinite(loss) and loss < self.loss:
-            self.loss, self.step, self.kept, self.waited = loss, step, kept, 0
-        else:
-            self.waited += 1
+    def observe(self, losses: np.ndarray, steps: np.ndarray, given: PyTree, alive: np.ndarray) -> None:
+        """Take in one evaluation of all lanes. A loss that is not finite is never the best.
+
+        Args:
+            losses: Validation loss, `lane`.
+            steps: Updates made, `lane`.
+            given: Weights and model state, stacked.
+            alive: Lanes that still run; the others are left as they are.
+        """
+        better = alive & np.isfinite(losses) & (losses < self.loss)
+        first = self.kept is None
+        self.kept = given if first or better.all() else _chosen(jnp.asarray(better), given, self.kept)
+        self.loss, self.step = np.where(better, losses, self.loss), np.where(better, steps, self.step)
+        self.waited = np.where(better, 0, self.waited + alive)
 
     @property
-    def exhausted(self) -> bool:
-        """Whether patience has run out."""
-        return self.patience is not None and self.waited >= self.patience
+    def exhausted(self) -> np.ndarray:
+        """Lanes whose patience has run out."""
+        return self.waited >= self._patience
+
+
+@jax.jit
+def _chosen(better: Bool[Array, " lane"], new: PyTree, old: PyTree) -> PyTree:
+    def one(a: Array, b: Array) -> Array:
+        return jnp.where(better.reshape(-1, *[1] * (a.ndim - 1)), a, b)
+
+    return jax.tree.map(one, new, old)

@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from jaxtyping import PyTree
 
 from thalweg.core.errors import RecipeError
 from thalweg.core.tree import paths
 from thalweg.engine import cache, drive
-from thalweg.engine.group import Group, prepare
+from thalweg.engine.group import prepare
 from thalweg.problem.problem import Problem
 from thalweg.recipe.book import default_recipe
 from thalweg.recipe.recipe import Recipe
@@ -77,33 +78,35 @@ def train(
     cache.enable()
     group, states = prepare(problem, [recipe], start)
     folder = _folder(problem, keep)
-    descriptions = describe(problem, recipe, states.params, group)
+    told = describe(problem, recipe, states.params, group)
     if folder is not None:
-        write_descriptions(folder, descriptions)
+        write_descriptions(folder, told)
     log = Log(folder, paths(states.params))
-    course = Course(group, states, log, progress, Best(recipe.patience), watch)
+    course = Course(group, states, log, progress, Best([recipe.patience]), watch)
     name = folder.name if folder is not None else problem.data.name
     progress.start(Plan(name, group.total, group.feed.epoch_steps, recipe.batch_size))
     if start is not None and start.fresh:
         progress.note("starting fresh (not in the run this one starts from): " + ", ".join(start.fresh))
     with Interrupt() as interrupt:
-        _descend(course, group, interrupt)
-        return conclude(problem, recipe, course, descriptions, folder)
+        _descend(course, interrupt)
+        return conclude(problem, course, told, folder)
 
 
-def _descend(course: Course, group: Group, interrupt: Interrupt) -> None:
-    """Train until something stops it: chunks up to the next evaluation, evaluate, decide, go on."""
-    pace = drive.Pace(group.program.capacity)
-    while course.stopped is None:
-        for moved in drive.chunks(group, course.states, course.step, course.next_stop, pace):
+def _descend(course: Course, interrupt: Interrupt) -> None:
+    """Train until every lane has stopped: chunks up to the next evaluation, evaluate, decide, go on."""
+    pace = drive.Pace(course.group.program.capacity)
+    while not course.over:
+        for moved in drive.chunks(course.group, course.states, course.step, course.next_stop, pace):
             course.take(moved)
-            if interrupt.asked and course.stopped is None:
-                course.stopped = "interrupted"
-            if course.stopped is not None:
+            running = np.array([reason is None for reason in course.stopped])
+            if interrupt.asked:
+                course.stop(running, "interrupted")
+            if course.over:
                 return
         course.validate()
-        if course.stopped is None and course.step >= group.total:
-            course.stopped = "steps" if group.recipes[0].steps is not None else "epochs"
+        if course.step >= course.group.total:
+            reason = "steps" if course.group.recipes[0].steps is not None else "epochs"
+            course.stop(np.array([why is None for why in course.stopped]), reason)
 
 
 class _Start:
@@ -137,6 +140,3 @@ def _check(problem: Problem, recipe: Recipe) -> None:
     if recipe.batch_size > count:
         raise RecipeError("recipe", f"batch_size must be at most the training part's {count} examples",
                           got=recipe.batch_size, hint=f"try {max(1, count // 10)}, or more data")  # fmt: skip
-
-
-__all__ = ["Keeping", "Run", "train"]

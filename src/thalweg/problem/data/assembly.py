@@ -10,7 +10,7 @@ from thalweg.problem.data.data import CLASSIFICATION, REGRESSION, Data, Note
 from thalweg.problem.data.fingerprint import fingerprint
 from thalweg.problem.data.inputs.array import standard_figures
 from thalweg.problem.data.part import Rows
-from thalweg.problem.data.preparation import Columns, Preparation
+from thalweg.problem.data.preparation import Preparation
 
 # From here on the largest class answers so often that accuracy alone misleads.
 IMBALANCE = 3.0

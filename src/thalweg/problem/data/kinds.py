@@ -7,8 +7,9 @@ from thalweg.core.names import did_you_mean
 from thalweg.problem.data.inputs.array import ArrayInputs
 from thalweg.problem.data.inputs.image import ImageInputs
 from thalweg.problem.data.inputs.text import TextInputs
+from thalweg.problem.data.tables.columns import TableColumns
 
-KINDS: dict[str, Any] = {kind.kind: kind for kind in (ArrayInputs, ImageInputs, TextInputs)}
+KINDS: dict[str, Any] = {kind.kind: kind for kind in (TableColumns, ArrayInputs, ImageInputs, TextInputs)}
 
 
 def columns_from(given: dict[str, Any]) -> Any:

@@ -29,7 +29,8 @@ class LoadOptions:
         split: `random` (stratified for classes), `time` (in row order: train, validation, test) or
             `group=COLUMN` (rows with the same value stay in one part).
         split_seed: Selects one of the random splits; the parts are a pure function of it.
-        header: Whether the first line of a CSV file holds the names. Without, columns are `column_1`, ...
+        header: Whether the first line of a CSV file holds the names. Without, columns are
+            `column_0`, `column_1`, ..., numbered as `target` counts.
         missing: Further marks for a missing value, such as `?`. Empty cells, NA, NaN, null are known.
         folder: Where named sets are looked for, ahead of the environment variable THALWEG_DATA.
         drop: Columns to leave out.

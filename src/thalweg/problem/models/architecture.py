@@ -107,6 +107,50 @@ def fill(who: str, given: Sequence[int | None], inputs: int, outputs: int, shape
     return (inputs, *between, outputs)
 
 
+def completed(given: Architecture, found: dict[str, int], input_shape: tuple[int, ...]) -> dict[str, int]:
+    """Return `found` after checking it against the sizes that an architecture was given.
+
+    Args:
+        given: The architecture; a field of None is open.
+        found: Sizes of the data, by field.
+        input_shape: Shape of one example, for the message.
+
+    Raises:
+        ModelError: A size was given, and the data have another.
+    """
+    for name, value in found.items():
+        if getattr(given, name) not in (None, value):
+            rule, got = f"{name} is {getattr(given, name)}", f"{value} from the data, shape {input_shape}"
+            raise ModelError(given.name, rule, got=got, hint=f"leave {name} open, and the data decide")
+    return found
+
+
+def known(given: Architecture, *names: str) -> list[int]:
+    """Return fields of an architecture, none of which may be open.
+
+    Raises:
+        ModelError: One is still open: nobody called `fitted`.
+    """
+    values = [getattr(given, name) for name in names]
+    if None in values:
+        rule = f"{names[values.index(None)]} must be known before the model is made"
+        raise ModelError(given.name, rule, got=given.spec(), hint="call fitted(input_shape, outputs) first")
+    return values
+
+
+def image_shape(who: str, input_shape: tuple[int, ...]) -> tuple[int, int, int]:
+    """Return height, width and channels of an image; a grey one has one channel.
+
+    Raises:
+        ModelError: The data are no images.
+    """
+    if len(input_shape) not in (2, 3):
+        rule, hint = "takes images, height x width (x channels)", "an mlp takes any shape"
+        raise ModelError(who, rule, got=f"shape {input_shape} from the data", hint=hint)
+    height, width, *channels = input_shape
+    return height, width, channels[0] if channels else 1
+
+
 def _as_widths(value: Any) -> Any:
     if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
         return (int(value),)

@@ -1,4 +1,4 @@
-"""The small convolutional network: convolution, ReLU, pooling, a few times over; then one hidden layer."""
+"""The small convolutional network: convolution, ReLU and pooling a few times over; then one hidden layer."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -11,8 +11,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key, Shaped
 
 from thalweg.core.choice import integer, number, option
-from thalweg.problem.models.architecture import Architecture, known, widths
-from thalweg.problem.models.image_shape import image_shape
+from thalweg.core.errors import ModelError
+from thalweg.problem.models.architecture import Architecture, completed, image_shape, known, widths
+from thalweg.problem.models.layers.activations import relu
 from thalweg.problem.models.layers.convolution import Convolution, as_image, pooled
 from thalweg.problem.models.layers.dropout import Dropout
 from thalweg.problem.models.layers.linear import Linear
@@ -20,7 +21,7 @@ from thalweg.problem.models.layers.normalisation import NORMALISATIONS, Norm, no
 
 
 class CNN(Architecture):
-    """`pool(relu(norm(conv 3x3)))` for each of `channels`, then `relu(W h + b)` of `hidden` units, then logits.
+    """`pool(relu(norm(conv 3x3)))` for each of `channels`, `relu(W h + b)` of `hidden` units, logits.
 
     Example:
         >>> CNN([32, 64])  # 28 x 28 pixels become 7 x 7 x 64 features
@@ -33,8 +34,10 @@ class CNN(Architecture):
 
     channels: Sequence[int] = widths((32, 64), doc="Channels of each convolution.")
     hidden: int = integer(128, low=1, doc="Units between the convolutions and the logits.")
-    normalisation: str = option("none", among=tuple(NORMALISATIONS), doc="Norm before each ReLU.")
-    dropout: float = number(0.0, low=0.0, high=1.0, open_high=True, doc="Share of features zeroed before logits.")
+    normalisation: str = option(
+        "none", among=tuple(NORMALISATIONS), doc="Norm before each ReLU of a convolution."
+    )
+    dropout: float = number(0.0, low=0.0, high=1.0, open_high=True, doc="Share of hidden units zeroed.")
     height: int | None = integer(None, low=1, optional=True, doc="Rows of an image; none: from the data.")
     width: int | None = integer(None, low=1, optional=True, doc="Columns of an image; none: from the data.")
     inputs: int | None = integer(None, low=1, optional=True, doc="Channels of an image; none: from the data.")
@@ -42,13 +45,18 @@ class CNN(Architecture):
 
     def fitted(self, input_shape: tuple[int, ...], outputs: int) -> Self:
         """Return this with open sizes filled in; see `Architecture.fitted`."""
-        height, width, inputs = image_shape(self.name, input_shape, least=2 ** len(self.channels))
+        height, width, inputs = image_shape(self.name, input_shape)
+        if min(height, width) < 2 ** len(self.channels):
+            rule = f"{len(self.channels)} poolings need images of at least {2 ** len(self.channels)} pixels"
+            raise ModelError(
+                self.name, rule, got=f"{height} x {width}", hint="take fewer channels, as in cnn:32"
+            )
         found = {"height": height, "width": width, "inputs": inputs, "outputs": outputs}
-        return dataclasses.replace(self, **known(self, found, input_shape))
+        return dataclasses.replace(self, **completed(self, found, input_shape))
 
     def __call__(self, key: Key[Array, ""]) -> "ConvolutionalNetwork":
         """Make the module."""
-        height, width, inputs, outputs = closed_fields(self, "height", "width", "inputs", "outputs")
+        height, width, inputs, outputs = known(self, "height", "width", "inputs", "outputs")
         steps = list(pairwise((inputs, *self.channels)))
         *keys, hidden_key, last_key = jax.random.split(key, len(steps) + 2)
         shrink = 2 ** len(steps)
@@ -58,5 +66,33 @@ class CNN(Architecture):
             norms=tuple(normalisation(self.normalisation, width) for width in self.channels),
             hidden=Linear(features, self.hidden, key=hidden_key),
             dropout=Dropout(self.dropout),
-            last=Linear(self.hidden, outputs, key=last_key),
+            head=Linear(self.hidden, outputs, key=last_key, role="head"),
         )
+
+
+class ConvolutionalNetwork(eqx.Module):
+    """What `CNN` makes."""
+
+    convolutions: tuple[Convolution, ...]
+    norms: tuple[Norm | None, ...]
+    hidden: Linear
+    dropout: Dropout
+    head: Linear
+
+    def __call__(
+        self,
+        x: Shaped[Array, "height width *channels"],
+        state: eqx.nn.State | None = None,
+        *,
+        key: Key[Array, ""] | None = None,
+    ) -> Float[Array, " out"] | tuple[Float[Array, " out"], eqx.nn.State]:
+        """Return logits or values of one image, with the state when one was given."""
+        image, now = as_image(x), state
+        for convolution, norm in zip(self.convolutions, self.norms, strict=True):
+            image = convolution(image)
+            if norm is not None:
+                image, now = norm(image, now)
+            image = pooled(relu(image))
+        features = self.dropout(relu(self.hidden(jnp.ravel(image))), key=key)
+        output = self.head(features)
+        return output if now is None else (output, now)

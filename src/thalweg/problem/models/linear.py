@@ -45,5 +45,5 @@ class LinearModel(Architecture):
     def __call__(self, key: Key[Array, ""]) -> Perceptron:
         """Make the module."""
         inputs, outputs = closed(self.name, self.sizes)
-        layer = Linear(inputs, outputs, key=key, start=self.initialisation)
+        layer = Linear(inputs, outputs, key=key, start=self.initialisation, role="head")
         return Perceptron((layer,), (), Dropout(0.0), identity, skip=False)

@@ -54,14 +54,13 @@ class MLP(Architecture):
 
     def __call__(self, key: Key[Array, ""]) -> Perceptron:
         """Make the module."""
-        widths = closed(self.name, self.sizes)
-        keys = jax.random.split(key, len(widths) - 1)
+        *hidden, last = pairwise(closed(self.name, self.sizes))
+        *keys, last_key = jax.random.split(key, len(hidden) + 1)
         start = self.initialisation
+        layers = [Linear(*pair, key=k, start=start) for pair, k in zip(hidden, keys, strict=True)]
         return Perceptron(
-            layers=tuple(
-                Linear(*pair, key=k, start=start) for pair, k in zip(pairwise(widths), keys, strict=True)
-            ),
-            norms=tuple(normalisation(self.normalisation, width) for width in widths[1:-1]),
+            layers=(*layers, Linear(*last, key=last_key, start=start, role="head")),
+            norms=tuple(normalisation(self.normalisation, width) for _, width in hidden),
             dropout=Dropout(self.dropout),
             activation=activation(self.activation),
             skip=self.skip,

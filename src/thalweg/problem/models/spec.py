@@ -77,7 +77,7 @@ def _value(field: Field[Any], text: str) -> Any:
         return tuple(int(word) for word in text.split(","))
     if kind in ("integer", "number"):
         return int(text) if kind == "integer" else float(text)
-    if isinstance(field.default, bool):
+    if any(isinstance(choice, bool) for choice in field.metadata.get("among", ())):
         return {"true": True, "false": False}.get(text.lower(), text)
     return text
 

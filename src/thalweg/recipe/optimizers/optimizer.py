@@ -29,8 +29,8 @@ class Optimizer(Choice):
         momentum_field: The field that a schedule with its own momentum (one-cycle) drives, or None.
         line_search: Whether the rule finds its step length itself. It then wants the whole data set in every
             update and the gradient as it is, and takes no schedule.
-        asks_loss: Whether the rule calls the loss (`value_fn`) at other parameters. It then wants all of them,
-            and takes no parameter groups.
+        asks_loss: Whether the rule calls the loss (`value_fn`) at other parameters. It wants all of them and
+            so takes no groups.
     """
 
     formula: ClassVar[str]

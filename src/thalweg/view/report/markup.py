@@ -22,7 +22,7 @@ class Markup(str):
 Content = str | Markup | int | float | None | Iterable["Content"]
 
 
-def element(name: str, *content: Content, **attributes: Any) -> Markup:
+def element(name: str, /, *content: Content, **attributes: Any) -> Markup:
     """Make an element.
 
     Args:

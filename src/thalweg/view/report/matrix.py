@@ -73,7 +73,7 @@ def _cell(counted: Confusion, share: float, i: int, j: int) -> Markup:
     strong = " strong" if shade > 0.55 else ""
     return element(
         "td", element("span", count(number)) if number else None, class_=kind + strong, title=title,
-        style=f"--shade:{100 * shade:.0f}%" if number else None,
+        style=f"--share:{100 * shade:.0f}%" if number else None,
     )  # fmt: skip
 
 

@@ -1,8 +1,8 @@
 """Convolution over images, channels last, and the one place that decides how it is computed.
 
-On accelerators it is XLA's own convolution. On CPU, inside a compiled loop, the gradient of XLA's convolution is
-about thirteen times slower than the same written as shifted slices, joined along the channels, times one matrix;
-mapped over lanes it is as bad. So there the second form is used.
+On accelerators it is XLA's own convolution. On CPU, inside a compiled loop, the gradient of XLA's
+convolution is about thirteen times slower than the same written as shifted slices, joined along the
+channels, times one matrix; mapped over lanes it is as bad. So there the second form is used.
 """
 
 from collections.abc import Callable
@@ -15,16 +15,16 @@ from jaxtyping import Array, Float, Key
 from thalweg.problem.models.layers.initialisations import Fans, initialisation
 
 Image = Float[Array, "height width channels"]
-Kernel = Float[Array, "rows columns in out"]
+Kernel = Float[Array, "out rows columns in"]
 
 
 class Convolution(eqx.Module):
-    """A kernel slid over an image, zeros around it: `height x width x in` to about `height/stride x ... x out`.
+    """A kernel slid over an image with zeros around it: height and width are divided by the stride.
 
     With padding `(size - 1) // 2` before and the rest after, a stride of 1 keeps height and width.
 
     Args:
-        inputs, outputs: Channels in and out.
+        channels: In and out.
         size: Rows and columns of the kernel.
         stride: Distance between neighbouring outputs, in pixels.
         key: Randomness of the first weights.
@@ -51,7 +51,7 @@ class Convolution(eqx.Module):
         inputs, outputs = channels
         rule, fans = initialisation(start), Fans(size * size * inputs, size * size * outputs)
         weight_key, bias_key = jax.random.split(key)
-        self.weight = rule.sample(weight_key, (size, size, inputs, outputs), fans)
+        self.weight = rule.sample(weight_key, (outputs, size, size, inputs), fans)
         self.bias = rule.bias(bias_key, outputs, fans) if bias else None
         self.stride = stride
 
@@ -73,23 +73,25 @@ def form_for(backend: str) -> Callable[[Image, Kernel, int], Image]:
 
 def native(x: Image, kernel: Kernel, stride: int) -> Image:
     """Convolve by XLA's own operation."""
-    padding = [_padding(size) for size in kernel.shape[:2]]
+    padding = [_padding(size) for size in kernel.shape[1:3]]
     found = jax.lax.conv_general_dilated(
-        x[None], kernel, (stride, stride), padding, dimension_numbers=("NHWC", "HWIO", "NHWC")
+        x[None], kernel, (stride, stride), padding, dimension_numbers=("NHWC", "OHWI", "NHWC")
     )
     return found[0]
 
 
 def as_product(x: Image, kernel: Kernel, stride: int) -> Image:
     """Convolve by shifted slices, joined along the channels, times the kernel as one matrix."""
-    rows, columns, inputs, outputs = kernel.shape
+    outputs, rows, columns, _ = kernel.shape
     height, width = (_length(extent, stride) for extent in x.shape[:2])
     padded = jnp.pad(x, (_padding(rows), _padding(columns), (0, 0))) if rows * columns > 1 else x
     shifted = [
-        _shifted(padded, (row, column), (height, width), stride) for row in range(rows) for column in range(columns)
+        _shifted(padded, (row, column), (height, width), stride)
+        for row in range(rows)
+        for column in range(columns)
     ]
     patches = jnp.concatenate(shifted, axis=-1) if len(shifted) > 1 else shifted[0]
-    return patches @ kernel.reshape(rows * columns * inputs, outputs)
+    return patches @ kernel.reshape(outputs, -1).T
 
 
 def pooled(x: Image, size: int = 2) -> Image:

@@ -63,9 +63,9 @@ def _uniform(bound: Callable[[Fans], float]) -> Sample:
 
 
 def _orthogonal(key: Key[Array, ""], shape: tuple[int, ...], fans: Fans) -> Array:
-    """Draw a matrix with orthonormal rows or columns, whichever are fewer; a kernel is flattened to one."""
+    """Draw orthonormal rows or columns, whichever are fewer; a kernel counts as outputs x the rest."""
     del fans
-    rows, columns = shape if len(shape) == 2 else (math.prod(shape[:-1]), shape[-1])
+    rows, columns = shape[0], math.prod(shape[1:])
     square = jax.random.orthogonal(key, max(rows, columns))
     return square[:rows, :columns].reshape(shape)
 

@@ -18,18 +18,34 @@ class Linear(eqx.Module):
         key: Randomness of the first weights.
         start: Name of the initialisation.
         bias: Whether there is a b.
+        role: What the weight is for: `matrix`, or `head` for the last layer of a network, which
+            matrix-wise optimizers leave to their companion.
     """
 
     weight: Float[Array, "out in"]
     bias: Float[Array, " out"] | None
+    role: str = eqx.field(static=True)
 
     def __init__(
-        self, inputs: int, outputs: int, *, key: Key[Array, ""], start: str = "he", bias: bool = True
+        self,
+        inputs: int,
+        outputs: int,
+        *,
+        key: Key[Array, ""],
+        start: str = "he",
+        bias: bool = True,
+        role: str = "matrix",
     ):
         rule, fans = initialisation(start), Fans(inputs, outputs)
         weight_key, bias_key = jax.random.split(key)
         self.weight = rule.sample(weight_key, (outputs, inputs), fans)
         self.bias = rule.bias(bias_key, outputs, fans) if bias else None
+        self.role = role
+
+    @property
+    def roles(self) -> dict[str, str]:
+        """What each array is for; see `core.tree.roles`."""
+        return {"weight": self.role}
 
     def __call__(self, x: Float[Array, "... in"]) -> Float[Array, "... out"]:
         """Map the last axis."""

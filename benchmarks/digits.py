@@ -1,0 +1,37 @@
+"""`thalweg fit digits`, as a process, once per seed (split, start and order): test accuracy and seconds."""
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+
+from benchmarks.machine import markdown, shown, spread
+
+SEEDS = 10
+
+
+def run(quick: bool) -> dict:
+    """Train on digits with the defaults, each seed with its own stratified 20 % test part."""
+    accuracies, seconds = [], []
+    for seed in range(2 if quick else SEEDS):
+        with tempfile.TemporaryDirectory() as folder:
+            begun = time.perf_counter()
+            found = subprocess.run(
+                [sys.executable, "-m", "thalweg", "fit", "digits", "--seed", str(seed), "--split-seed", str(seed),
+                 "--out", f"{folder}/run", "--json", "--quiet"],
+                capture_output=True, text=True, check=True,
+            )  # fmt: skip
+            seconds.append(time.perf_counter() - begun)
+            accuracies.append(json.loads(found.stdout)["test_metric"]["value"])
+        print(f"seed {seed}: {accuracies[-1]:.4f} in {seconds[-1]:.1f} s", file=sys.stderr)
+    return {"accuracies": accuracies, "seconds": seconds}
+
+
+def table(result: dict) -> str:
+    """Return the table."""
+    accuracy = spread(100 * a for a in result["accuracies"])
+    return markdown(
+        ["digits, default model and recipe", "test accuracy, %", "process, s"],
+        [[f"median (range) of {accuracy['runs']:.0f} seeds", shown(accuracy), shown(spread(result["seconds"]), 1)]],
+    )

@@ -1,0 +1,87 @@
+"""MNIST, 784-512-10: the default recipe, and plain SGD 0.01 at batch 128 beside the same in eager PyTorch.
+
+Both train on the same 60,000 rows, equally scaled, from the same rule of initialisation (PyTorch's), with batches by
+index from tensors in memory: PyTorch's quickest eager form. Runs alternate; seconds are of the training
+loop alone, without import, compilation and evaluation.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+
+import numpy as np
+
+import thalweg as tw
+from benchmarks.machine import data_folder, markdown, shown, spread
+
+SEEDS, EPOCHS, BATCH = 5, 5, 128
+
+
+def run(quick: bool) -> dict:
+    """Train all."""
+    import torch
+
+    torch.set_num_threads(torch.get_num_threads())
+    data = tw.load("mnist", folder=data_folder(), validation=0.0)
+    problem = tw.Problem(tw.MLP([784, 512, 10], initialisation="torch"), data)
+    found: dict = {"thalweg": [], "torch": [], "default": _default_recipe()}
+    _ours(problem, 0)  # compiles
+    for seed in range(1 if quick else SEEDS):
+        found["thalweg"].append(_ours(problem, seed))
+        found["torch"].append(_torch(torch, data, seed))
+        print(seed, found["thalweg"][-1], found["torch"][-1], file=sys.stderr)
+    return found
+
+
+def table(result: dict) -> str:
+    """Return the table."""
+    rows = []
+    for name in ("thalweg", "torch"):
+        accuracy = spread(100 * r["accuracy"] for r in result[name])
+        rows.append([f"SGD 0.01, batch {BATCH}, {EPOCHS} epochs: {name}", shown(accuracy),
+                     shown(spread(r["seconds"] for r in result[name]))])  # fmt: skip
+    pairs = zip(result["torch"], result["thalweg"], strict=True)
+    ratio = spread(t["seconds"] / o["seconds"] for t, o in pairs)
+    rows.append(["PyTorch's seconds over Thalweg's", "", shown(ratio)])
+    default = result["default"]
+    rows.append([f"default recipe, {EPOCHS} epochs, seed 0", f"{100 * default['accuracy']:.2f}", f"{default['seconds']:.2f}"])
+    return markdown(["MNIST, 784-512-10", "test accuracy, %", "training loop, s"], rows)
+
+
+def _ours(problem: "tw.Problem", seed: int) -> dict:
+    recipe = tw.Recipe(tw.SGD(lr=0.01), batch_size=BATCH, epochs=EPOCHS, seed=seed)
+    result = tw.train(problem, recipe).result
+    return {"accuracy": result["test_metric"]["value"], "seconds": result["seconds"]["train"]}
+
+
+def _torch(torch, data, seed: int) -> dict:  # noqa: ANN001 - optional extra
+    torch.manual_seed(seed)
+    scaled = {
+        name: torch.from_numpy(np.asarray(data.preparation.scale(part.inputs)).reshape(-1, 784).copy())
+        for name, part in (("train", data.train), ("test", data.test))
+    }
+    targets = {n: torch.from_numpy(np.asarray(p.targets, np.int64)) for n, p in (("train", data.train), ("test", data.test))}
+    model = torch.nn.Sequential(torch.nn.Linear(784, 512), torch.nn.ReLU(), torch.nn.Linear(512, 10))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    loss = torch.nn.CrossEntropyLoss()
+    x, y = scaled["train"], targets["train"]
+    begun = time.perf_counter()
+    for _ in range(EPOCHS):
+        for rows in torch.randperm(len(x)).split(BATCH):
+            optimizer.zero_grad()
+            loss(model(x[rows]), y[rows]).backward()
+            optimizer.step()
+    seconds = time.perf_counter() - begun
+    with torch.no_grad():
+        accuracy = (model(scaled["test"]).argmax(1) == targets["test"]).float().mean().item()
+    return {"accuracy": accuracy, "seconds": seconds}
+
+
+def _default_recipe() -> dict:
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "thalweg", "fit", "mnist", "--model", "mlp:512", "--epochs", str(EPOCHS),
+                   "--seed", "0", "--json", "--quiet", "--out", f"{folder}/run", "--folder", str(data_folder())]  # fmt: skip
+        result = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    return {"accuracy": result["test_metric"]["value"], "seconds": result["seconds"]["train"]}

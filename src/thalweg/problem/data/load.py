@@ -1,0 +1,114 @@
+"""`load`: names, files, folders, frames and arrays in, `Data` out."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from thalweg.core.errors import DataError
+from thalweg.core.names import nearest
+from thalweg.problem.data.arrays import RawArrays, from_arrays
+from thalweg.problem.data.data import Data
+from thalweg.problem.data.files.cifar import batch_files, read_cifar_folder
+from thalweg.problem.data.files.compressed import plain_suffix
+from thalweg.problem.data.files.idx import idx_files, read_idx_folder
+from thalweg.problem.data.files.numpy_files import read_npy, read_npz
+from thalweg.problem.data.files.pictures import read_picture_folder
+from thalweg.problem.data.options import LoadOptions, options_from
+from thalweg.problem.data.sets.named import load_named, names
+from thalweg.problem.data.sets.published import CIFAR_CLASSES
+from thalweg.problem.data.tables import read as table_files
+from thalweg.problem.data.tables.frames import is_frame
+from thalweg.problem.data.tables.table import from_frame
+from thalweg.problem.data.text import from_text, read_text
+
+IN_MEMORY = "in memory"
+SUFFIXES = (*table_files.SUFFIXES, ".npy", ".npz", ".txt")
+
+
+def load(source: Any, options: LoadOptions | None = None, **settings: Any) -> Data:
+    """Read a data set.
+
+    Args:
+        source: A named set (`digits`, `mnist`, ...); the path of a CSV, TSV, Parquet, npy, npz or txt file
+            (.gz or not); a folder with idx files, CIFAR batches, or pictures by class; a polars or pandas
+            frame; or a pair (inputs, targets) of arrays.
+        options: How to read it; see `LoadOptions`.
+        **settings: Single options by name, over `options`.
+
+    Returns:
+        Data in parts, ready for training, with notes on what its owner should know.
+
+    Raises:
+        DataError: It cannot be read or used. The message says what must hold, what came, where, and what helps.
+
+    Example:
+        >>> load("iris", validation=0.0).outputs
+        3
+    """
+    chosen = options_from(options, settings)
+    if isinstance(source, str) and source in names():
+        data, said = load_named(source, chosen), source
+    elif isinstance(source, (str, Path)):
+        data, said = _load_path(Path(source), chosen), str(source)
+    elif is_frame(source):
+        data, said = from_frame(source, chosen.name or "table", chosen), IN_MEMORY
+    else:
+        data, said = from_arrays(_pair(source, chosen), chosen), IN_MEMORY
+    return replace(data, name=chosen.name or data.name, source={"from": said, "options": chosen.to_dict()})
+
+
+def _load_path(path: Path, options: LoadOptions) -> Data:
+    if not path.exists():
+        raise missing_path(path)
+    name = options.name or path.name.split(".")[0] or "data"
+    if path.is_dir():
+        return from_arrays(read_folder(path, name), options)
+    suffix = plain_suffix(path)
+    if suffix in table_files.SUFFIXES:
+        return from_frame(table_files.read_table(path, options.header), name, options)
+    if suffix == ".txt":
+        return from_text(read_text(path), name, options)
+    if suffix == ".npz":
+        return from_arrays(read_npz(path, name), options)
+    if suffix == ".npy":
+        return from_arrays(read_npy(path, name, options.target), options)
+    raise DataError(
+        "data",
+        f"the file must end in {', '.join(SUFFIXES)} (.gz or not)",
+        got=path.name,
+        hint="convert it to CSV",
+    )
+
+
+def read_folder(path: Path, name: str) -> RawArrays:
+    """Read a folder by what it holds: idx files, CIFAR batches, else pictures by class."""
+    if idx_files(path):
+        return read_idx_folder(path, name)
+    if batch_files(path)["train"]:
+        return read_cifar_folder(path, name, CIFAR_CLASSES)
+    return read_picture_folder(path, name)
+
+
+def missing_path(path: Path) -> DataError:
+    """Return the error for a path that is not there, with the nearest name beside it or the nearest set."""
+    there = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+    near = nearest(path.name, there)
+    known = nearest(str(path), names())
+    if near is not None:
+        hint = f"did you mean {str(path.with_name(near))!r}?"
+    elif known is not None:
+        hint = f"did you mean the named set {known!r}?"
+    else:
+        hint = "named sets are " + ", ".join(names())
+    return DataError("data", "must be a named set, or a file or folder that exists", got=str(path), hint=hint)
+
+
+def _pair(source: Any, options: LoadOptions) -> RawArrays:
+    if not isinstance(source, (tuple, list)) or len(source) != 2:
+        raise DataError(
+            "data",
+            "must be a name, a path, a frame, or a pair (inputs, targets)",
+            got=type(source).__name__,
+            hint="for example load((x, y))",
+        )
+    return RawArrays(options.name or "arrays", source[0], source[1])

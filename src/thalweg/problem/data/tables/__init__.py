@@ -1,0 +1,1 @@
+"""Tables: frames, CSV and Parquet to standardised columns, with everything worth knowing pointed out."""

@@ -1,0 +1,45 @@
+"""Frames of any library to polars frames."""
+
+from typing import Any
+
+import polars as pl
+
+from thalweg.core.errors import DataError, MissingExtra
+
+
+def is_frame(source: Any) -> bool:
+    """Tell whether something is a polars or pandas frame. Pandas is not imported for it."""
+    return isinstance(source, (pl.DataFrame, pl.LazyFrame)) or _is_pandas(source)
+
+
+def as_frame(source: Any) -> pl.DataFrame:
+    """Return a polars frame.
+
+    Raises:
+        DataError: It is no frame, or holds columns that polars cannot take.
+        MissingExtra: A pandas frame needs pyarrow.
+    """
+    if isinstance(source, pl.LazyFrame):
+        return source.collect()
+    if isinstance(source, pl.DataFrame):
+        return source
+    if not _is_pandas(source):
+        raise DataError(
+            "table", "must be a polars or pandas frame", got=type(source).__name__, hint="use pl.DataFrame"
+        )
+    try:
+        frame = pl.from_pandas(source.rename(columns=str))
+    except ImportError as error:
+        raise MissingExtra("table", "a pandas frame needs pyarrow", hint="pip install pyarrow") from error
+    except (TypeError, ValueError, pl.exceptions.PolarsError) as error:
+        raise DataError(
+            "table",
+            "every column must hold values of one type",
+            got=str(error).splitlines()[0],
+            hint="convert the column to numbers or text first",
+        ) from error
+    return frame
+
+
+def _is_pandas(source: Any) -> bool:
+    return type(source).__module__.split(".")[0] == "pandas" and type(source).__name__ == "DataFrame"

@@ -1,0 +1,64 @@
+"""Columns that give the target away: one column alone that predicts it nearly perfectly is mostly a leak.
+
+Reported, never dropped: whether such a column will be known at prediction time is its owner's to say.
+"""
+
+import numpy as np
+
+from thalweg.problem.data.data import CLASSIFICATION, Note
+from thalweg.problem.data.labels import Target
+from thalweg.problem.data.tables.types import CATEGORY, Typed
+
+# A single column that removes this share of the error of the best constant answer.
+SUSPICIOUS = 0.98
+BINS = 64  # a straight line in 64 steps leaves 1/64^2 of the variance, far below what is asked for
+ENOUGH_ROWS = 50  # fewer, and a half holds too little to tell a leak from luck
+MOST_ROWS = 20_000  # a check, not a fit: more rows would not change the answer
+
+
+def giveaways(columns: dict[str, Typed], target: Target, name: str) -> tuple[Note, ...]:
+    """Point out columns that predict the target alone, learnt on every other row and tried on the rest."""
+    count = target.values.shape[0]
+    if len(columns) < 2 or count < ENOUGH_ROWS:
+        return ()
+    rows = np.linspace(0, count - 1, min(count, MOST_ROWS)).astype(int)
+    notes = []
+    for column, typed in columns.items():
+        removed = _removed(_bins(typed)[rows], target, rows)
+        if removed >= SUSPICIOUS:
+            text = (
+                f"{column} alone removes {removed:.1%} of the error in {name}: will it be known beforehand?"
+            )
+            notes.append(Note("leak", text, (column,)))
+    return tuple(notes)
+
+
+def _bins(typed: Typed) -> np.ndarray:
+    """Return a small number for each row: its category, or its place among the quantiles."""
+    if typed.kind == CATEGORY:
+        return typed.values.rank("dense").fill_null(0).to_numpy().astype(np.int64)
+    values = typed.values.to_physical().cast(float).to_numpy()
+    present = values[~np.isnan(values)]
+    found = np.unique(present)
+    edges = found if found.size <= BINS else np.quantile(present, np.arange(1, BINS) / BINS)
+    return np.where(np.isnan(values), 0, np.searchsorted(edges, values, side="right") + 1)
+
+
+def _removed(bins: np.ndarray, target: Target, rows: np.ndarray) -> float:
+    """Return the share of the best constant's error that the column removes, on rows it was not fitted to."""
+    y = target.values[rows]
+    fit, tried = np.arange(rows.size) % 2 == 0, np.arange(rows.size) % 2 == 1
+    if target.task == CLASSIFICATION:
+        width = len(target.classes or ())
+        table = np.zeros((bins.max() + 1, width))
+        np.add.at(table, (bins[fit], y[fit]), 1)
+        usual = np.bincount(y[fit], minlength=width).argmax()
+        answers = np.where(table.sum(axis=1) > 0, table.argmax(axis=1), usual)
+        wrong, base = np.mean(answers[bins[tried]] != y[tried]), np.mean(usual != y[tried])
+        return float(1 - wrong / base) if base > 0 else 0.0
+    sizes = np.bincount(bins[fit], minlength=bins.max() + 1)[:, None]
+    sums = np.stack([np.bincount(bins[fit], v, minlength=bins.max() + 1) for v in y[fit].T], axis=1)
+    mean = y[fit].mean(axis=0)
+    answers = np.where(sizes > 0, sums / np.maximum(sizes, 1), mean)
+    wrong, base = np.sum((answers[bins[tried]] - y[tried]) ** 2), np.sum((mean - y[tried]) ** 2)
+    return float(1 - wrong / base) if base > 0 else 0.0

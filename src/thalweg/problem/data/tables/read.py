@@ -1,0 +1,148 @@
+"""CSV, TSV and Parquet files to frames. Cells of text files stay text here; types are read off later."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from thalweg.core.errors import DataError
+from thalweg.problem.data.files.compressed import plain_suffix, read_bytes
+
+SEPARATORS = ",;\t|"
+TEXT_SUFFIXES = (".csv", ".tsv", ".data")
+SUFFIXES = (*TEXT_SUFFIXES, ".parquet")
+
+
+def read_table(path: Path, header: bool = True) -> pl.DataFrame:
+    """Read a table; .gz or not.
+
+    Args:
+        path: A CSV, TSV or Parquet file. The separator of a CSV file is the one of , ; tab | that its first
+            line holds most often.
+        header: Whether the first line holds the names. Without, columns are `column_0`, `column_1`, ...
+
+    Raises:
+        DataError: The file is empty, damaged, ragged, or its first line holds numbers instead of names.
+    """
+    content = read_bytes(path)
+    if not content.strip():
+        raise DataError(
+            "table", "the file must hold rows", got="an empty file", where=path, hint="give another file"
+        )
+    frame = _parquet(content, path) if plain_suffix(path) == ".parquet" else _csv(content, path, header)
+    if frame.height == 0 or frame.width == 0:
+        raise DataError(
+            "table",
+            "the file must hold at least one row under its header",
+            got=f"{frame.height} rows, {frame.width} columns",
+            where=path,
+            hint="give another file" if header else "leave out header=False",
+        )
+    return frame
+
+
+def _parquet(content: bytes, path: Path) -> pl.DataFrame:
+    try:
+        return pl.read_parquet(io.BytesIO(content))
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise _unreadable(error, path) from error
+
+
+def _csv(content: bytes, path: Path, header: bool) -> pl.DataFrame:
+    content = _utf8(content).replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    separator = "\t" if plain_suffix(path) == ".tsv" else _separator(content)
+    _check_shape(content, separator, path)
+    try:
+        frame = pl.read_csv(
+            io.BytesIO(content),
+            separator=separator,
+            has_header=header,
+            infer_schema=False,
+            raise_if_empty=False,
+        )
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise _unreadable(error, path) from error
+    if not header:
+        return _without_blank(frame.rename({old: f"column_{i}" for i, old in enumerate(frame.columns)}))
+    names = [name.strip().strip('"').strip() for name in frame.columns]
+    names = [name or f"column_{i}" for i, name in enumerate(names)]
+    if all(_is_number(name.removesuffix("_duplicated_0")) for name in names):
+        raise DataError(
+            "table",
+            "the first line must hold the names of the columns",
+            got=", ".join(names[:5]),
+            where=path,
+            hint="use header=False (--no-header) for a file without names",
+        )
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise DataError(
+            "table", "column names must differ", got=twice, where=path, hint="rename one of the two"
+        )
+    return _without_blank(frame.rename(dict(zip(frame.columns, names, strict=True))))
+
+
+def _without_blank(frame: pl.DataFrame) -> pl.DataFrame:
+    """Blank lines come as rows of nulls; in a file of one column a blank line is a missing value."""
+    return frame if frame.width == 1 else frame.filter(~pl.all_horizontal(pl.all().is_null()))
+
+
+def _utf8(content: bytes) -> bytes:
+    """Files that are no UTF-8 are read as Windows-1252, the most common other encoding of CSV files."""
+    content = content.removeprefix(b"\xef\xbb\xbf")
+    try:
+        content.decode("utf-8")
+        return content
+    except UnicodeDecodeError:
+        return content.decode("cp1252", errors="replace").encode("utf-8")
+
+
+def _separator(content: bytes) -> str:
+    first = content.lstrip(b"\n").split(b"\n", 1)[0].decode("utf-8")
+    return max(SEPARATORS, key=first.count)
+
+
+def _check_shape(content: bytes, separator: str, path: Path) -> None:
+    """Refuse lines with another number of fields, which readers fill or cut without a word."""
+    data = np.frombuffer(content if content.endswith(b"\n") else content + b"\n", np.uint8)
+    quoted = np.zeros(data.size, bool)
+    if b'"' in content:
+        quoted = np.cumsum(data == ord('"'), dtype=np.uint8) % 2 == 1
+        if quoted[-1]:
+            raise DataError(
+                "table", "every quotation mark must be closed", where=path, hint='look for a lone "'
+            )
+    ends = np.flatnonzero((data == ord("\n")) & ~quoted)
+    starts = np.concatenate([[0], ends[:-1] + 1])
+    marks = ((data == ord(separator)) & ~quoted).astype(np.uint8)
+    fields = np.add.reduceat(marks, starts, dtype=np.int32) + 1
+    filled = ends > starts  # blank lines are no rows
+    wanted = fields[filled][0]
+    ragged = np.flatnonzero(filled & (fields != wanted))
+    if ragged.size:
+        raise DataError(
+            "table",
+            f"every line must have {wanted} fields, as the first",
+            got=f"{fields[ragged[0]]} fields in line {ragged[0] + 1}",
+            where=f"{path}: {ragged.size} such lines" if ragged.size > 1 else path,
+            hint="quote fields that hold the separator, and complete or remove the line",
+        )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _unreadable(error: Exception, path: Path) -> DataError:
+    return DataError(
+        "table",
+        "the file must be readable",
+        got=str(error).splitlines()[0],
+        where=path,
+        hint="the file is damaged or in another form than its name says",
+    )

@@ -1,0 +1,205 @@
+"""A frame to `Data`: target out, useless columns out, rows split, rules fitted on the training rows."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from thalweg.core.errors import DataError
+from thalweg.problem.data.assembly import Pieces, assemble
+from thalweg.problem.data.data import CLASSIFICATION, Data, Note
+from thalweg.problem.data.duplicates import shared_note, units_of
+from thalweg.problem.data.labels import Target, check_lone
+from thalweg.problem.data.options import RANDOM, LoadOptions
+from thalweg.problem.data.preparation import Preparation
+from thalweg.problem.data.splits import split_rows
+from thalweg.problem.data.tables.columns import TableColumns
+from thalweg.problem.data.tables.frames import as_frame, is_frame
+from thalweg.problem.data.tables.giveaway import giveaways
+from thalweg.problem.data.tables.read import read_table
+from thalweg.problem.data.tables.roles import useless
+from thalweg.problem.data.tables.rules import CategoryRule, DateRule, NumberRule, Rule
+from thalweg.problem.data.tables.target import find_column, present_rows, read_known, read_target
+from thalweg.problem.data.tables.types import CATEGORY, DATE, NUMBER, Typed, read_column
+
+
+@dataclass(frozen=True)
+class _Table:
+    """A table under way: its used columns as typed, the target, what was pointed out."""
+
+    frame: pl.DataFrame
+    columns: dict[str, Typed]
+    target_name: str
+    target: Target
+    notes: tuple[Note, ...]
+
+
+def from_frame(source: Any, name: str, options: LoadOptions, target: str | None = None) -> Data:
+    """Turn a frame into data.
+
+    Args:
+        source: A polars or pandas frame; cells may be text throughout, as CSV files give them.
+        name: Name of the set.
+        options: What was asked for.
+        target: The set's own target column, where `options` names none.
+
+    Raises:
+        DataError: What came cannot be used; the message says where.
+    """
+    frame = as_frame(source)
+    if frame.height == 0 or frame.width == 0:
+        raise DataError(
+            "table", "must hold rows", got=f"{frame.height} rows, {frame.width} columns", hint="add rows"
+        )
+    wanted = options.target if options.target is not None else target
+    table = _read(frame, find_column(frame.columns, wanted), options)
+    test, test_notes = _test_table(table, options)
+    rows, split_notes = _split(table, options, has_test=test is not None)
+    columns, rule_notes = _fit(table, rows["train"], options, frame.columns)
+    inputs = {part: columns.inputs(table.frame[at]) for part, at in rows.items()}
+    targets = {part: table.target.values[at] for part, at in rows.items()}
+    if test is not None:
+        inputs["test"], targets["test"] = columns.inputs(test.frame), test.target.values
+    notes = table.notes + rule_notes + split_notes + test_notes
+    notes += giveaways(table.columns, table.target, table.target_name)
+    preparation = Preparation(columns, classes=table.target.classes, target=table.target_name)
+    return assemble(Pieces(name, table.target.task, inputs, targets, preparation, notes))
+
+
+def _read(frame: pl.DataFrame, target: str, options: LoadOptions) -> _Table:
+    dropped = {find_column(frame.columns, column, who="drop") for column in options.drop} - {target}
+    group = {find_column(frame.columns, options.group, who="group")} if options.group else set()
+    frame, notes = present_rows(frame, target, options.missing)
+    encoded = read_target(frame[target], options.task, options.missing)
+    out = {target} | dropped | (group - set(options.keep))
+    columns = {name: read_column(frame[name], options.missing) for name in frame.columns if name not in out}
+    found = useless(columns, options.keep)
+    gone = {name for note in found for name in note.columns}
+    columns = {name: typed for name, typed in columns.items() if name not in gone}
+    if not columns:
+        raise DataError(
+            "table",
+            "must have at least one column to learn from besides the target",
+            got=", ".join(frame.columns),
+            hint="use keep= for columns that were left out, or give more columns",
+        )
+    return _Table(
+        frame, columns, target, encoded, (*notes, *found, *_missing(columns), *_almost_numbers(columns))
+    )
+
+
+def _test_table(table: _Table, options: LoadOptions) -> tuple[_Table | None, tuple[Note, ...]]:
+    """Read the test table, if one is given, the way the training table was read."""
+    given = options.test
+    if given is None or isinstance(given, float):
+        return None, ()
+    if not is_frame(given) and not isinstance(given, (str, Path)):
+        kind = type(given).__name__
+        raise DataError(
+            "load", "test must be a share, a path or a frame", got=kind, hint="for example test=0.2"
+        )
+    frame = as_frame(given) if is_frame(given) else read_table(Path(given), options.header)
+    TableColumns(tuple(NumberRule(name, 0, 1) for name in table.columns), tuple(table.frame.columns)).check(
+        frame.columns
+    )
+    name = table.target_name
+    find_column(frame.columns, name)
+    frame, absent = present_rows(frame, name, options.missing)
+    values, labels = read_known(frame[name], table.target, options.missing, f"{name}, test part")
+    used = list(table.columns)
+    known = set(_hashes(table.frame, used).tolist())
+    shared = shared_note(sum(h in known for h in _hashes(frame, used).tolist()), frame.height)
+    target = Target(table.target.task, values, table.target.classes)
+    return _Table(frame, {}, name, target, ()), absent + labels + shared
+
+
+def _split(
+    table: _Table, options: LoadOptions, has_test: bool
+) -> tuple[dict[str, np.ndarray], tuple[Note, ...]]:
+    classes = table.target.task == CLASSIFICATION
+    share = 0.0 if has_test else options.test_share
+    drawn = options.split == RANDOM
+    if drawn and classes and share + options.validation > 0:
+        check_lone(table.target, table.target_name)
+    if options.group:
+        units, notes = (
+            _first(table.frame.select(options.group)[options.group].cast(pl.String).hash().to_numpy()),
+            (),
+        )
+        notes = (Note("group", f"{len(np.unique(units))} groups of {options.group}, each in one part only."),)
+    else:
+        units, notes = units_of(_first(_hashes(table.frame, list(table.columns))), drawn)
+    labels = table.target.values if classes else None
+    found = split_rows(table.frame.height, options, labels=labels, units=units, test_share=share)
+    rows = {"train": found.train, "validation": found.validation, "test": found.test}
+    return {part: at for part, at in rows.items() if at.size}, notes
+
+
+def _fit(
+    table: _Table, train: np.ndarray, options: LoadOptions, names: list[str]
+) -> tuple[TableColumns, tuple[Note, ...]]:
+    rules = [_rule(typed.values.gather(train), typed) for typed in table.columns.values()]
+    kept = tuple(rule for rule in rules if rule.features and set(rule.features) != {f"{rule.column}=other"})
+    notes = [_rule_note(rule, rule in kept) for rule in rules]
+    if not kept:
+        raise DataError(
+            "table",
+            "must have at least one column whose values repeat",
+            got=", ".join(table.columns),
+            hint="give columns with numbers, or categories that more rows share",
+        )
+    columns = TableColumns(kept, tuple(names), options.header, options.missing)
+    return columns, tuple(note for note in notes if note is not None)
+
+
+def _rule(train: pl.Series, typed: Typed) -> Rule:
+    if typed.kind == NUMBER:
+        return NumberRule.fit(train)
+    return DateRule.fit(train, typed.format) if typed.kind == DATE else CategoryRule.fit(train)
+
+
+def _rule_note(rule: Rule, kept: bool) -> Note | None:
+    if isinstance(rule, CategoryRule) and not rule.categories:
+        rest = "only whether it is missing is used" if kept and rule.missing else "it was left out"
+        return Note("rare", f"every category of {rule.column} is rare; {rest}.", (rule.column,))
+    if isinstance(rule, CategoryRule) and rule.other:
+        text = f"rare categories of {rule.column} were merged; {len(rule.categories)} have an input of their own."
+        return Note("rare", text, (rule.column,))
+    if isinstance(rule, NumberRule) and rule.unit:
+        return Note("skewed", f"{rule.column} has a long tail; its logarithm is used.", (rule.column,))
+    return None
+
+
+def _missing(columns: dict[str, Typed]) -> tuple[Note, ...]:
+    shares = {name: typed.values.null_count() / typed.values.len() for name, typed in columns.items()}
+    shares = {name: share for name, share in shares.items() if share > 0}
+    if not shares:
+        return ()
+    listed = ", ".join(f"{name} {share:.1%}" for name, share in shares.items())
+    return (Note("missing", f"missing values: {listed}. An input says where.", tuple(shares)),)
+
+
+def _almost_numbers(columns: dict[str, Typed]) -> tuple[Note, ...]:
+    """Point out columns that would be numbers but for one mark."""
+    notes = []
+    for name, typed in columns.items():
+        if typed.kind != CATEGORY:
+            continue
+        present = typed.values.drop_nulls()
+        strange = present.filter(present.cast(pl.Float64, strict=False).is_null())
+        if strange.n_unique() == 1 and strange.len() < present.len() / 2:
+            text = f"{name} would be numbers but for {strange[0]!r} in {strange.len()} rows: is it a missing value?"
+            notes.append(Note("missing", text, (name,)))
+    return tuple(notes)
+
+
+def _hashes(frame: pl.DataFrame, columns: list[str]) -> np.ndarray:
+    return frame.select(pl.col(columns).cast(pl.String)).hash_rows().to_numpy()
+
+
+def _first(keys: np.ndarray) -> np.ndarray:
+    """Return for each key the index of its first occurrence, which does not depend on the hash's version."""
+    _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
+    return first[inverse]
