@@ -9,21 +9,43 @@ import polars as pl
 from thalweg.run.record import EVALUATIONS, LAYERS, STEPS, Record
 
 ENVIRONMENT = {
-    "python": "3.11.9", "platform": "Linux-6.1-x86_64", "processor": "AMD EPYC", "cores": 2, "jax": "0.10.2",
-    "jaxlib": "0.10.2", "equinox": "0.13.8", "optax": "0.2.8", "numpy": "2.3.1", "thalweg": "0.1.0",
-    "device": "cpu", "precision": "float32", "chunk": 211,
-}  # fmt: skip
+    "python": "3.11.9",
+    "platform": "Linux-6.1-x86_64",
+    "processor": "AMD EPYC",
+    "cores": 2,
+    "jax": "0.10.2",
+    "jaxlib": "0.10.2",
+    "equinox": "0.13.8",
+    "optax": "0.2.8",
+    "numpy": "2.3.1",
+    "thalweg": "0.1.0",
+    "device": "cpu",
+    "precision": "float32",
+    "chunk": 211,
+}
 RECIPE = {
     "optimizer": {"name": "adamw", "lr": 1e-3, "b1": 0.9, "b2": 0.999, "eps": 1e-8, "weight_decay": 0.01},
     "schedule": {"name": "warmup-cosine", "warmup": 0.05, "floor": 0.0, "unit": "fraction"},
-    "batch_size": 128, "epochs": 5, "shuffle": "reshuffle", "last_batch": "keep", "clip_norm": 1.0, "seed": 0,
-}  # fmt: skip
+    "batch_size": 128,
+    "epochs": 5,
+    "shuffle": "reshuffle",
+    "last_batch": "keep",
+    "clip_norm": 1.0,
+    "seed": 0,
+}
 
 
 def classification(
-    classes: int = 10, steps: int = 2110, epochs: float = 5.0, layers: int = 2, examples: int = 2000,
-    seed: int = 0, accuracy: float = 0.95, validation: bool = True, names: list[str] | None = None,
-) -> Record:  # fmt: skip
+    classes: int = 10,
+    steps: int = 2110,
+    epochs: float = 5.0,
+    layers: int = 2,
+    examples: int = 2000,
+    seed: int = 0,
+    accuracy: float = 0.95,
+    validation: bool = True,
+    names: list[str] | None = None,
+) -> Record:
     """An MNIST-like run."""
     random = np.random.default_rng(seed)
     names = names or [str(c) for c in range(classes)]
@@ -38,10 +60,13 @@ def classification(
     data = _data("mnist", "classification", [28, 28], classes) | {"classes": names, "target": "label"}
     data["counts"]["test"] = examples
     return _record(data, steps, epochs, layers, random, validation, metric="accuracy", final=value).having(
-        result={"test_metric": score, "test_metrics": {"accuracy": value},
-                "baseline": {"name": "accuracy", "value": float(np.bincount(target).max() / examples)}},
+        result={
+            "test_metric": score,
+            "test_metrics": {"accuracy": value},
+            "baseline": {"name": "accuracy", "value": float(np.bincount(target).max() / examples)},
+        },
         test=pl.DataFrame({"target": target, "prediction": prediction}),
-    )  # fmt: skip
+    )
 
 
 def regression(steps: int = 1000, examples: int = 3000, seed: int = 0, noise: float = 0.4) -> Record:
@@ -56,11 +81,13 @@ def regression(steps: int = 1000, examples: int = 3000, seed: int = 0, noise: fl
     }
     data["counts"]["test"] = examples
     return _record(data, steps, 10.0, 3, random, True, metric="rmse", final=rmse).having(
-        result={"test_metric": {"name": "rmse", "value": rmse}, 
-                "test_metrics": {"rmse": rmse, "mae": rmse * 0.7},
-                "baseline": {"name": "rmse", "value": float(target.std())}},
+        result={
+            "test_metric": {"name": "rmse", "value": rmse},
+            "test_metrics": {"rmse": rmse, "mae": rmse * 0.7},
+            "baseline": {"name": "rmse", "value": float(target.std())},
+        },
         test=pl.DataFrame({"target": target, "prediction": prediction}),
-    )  # fmt: skip
+    )
 
 
 def diverged(step: int = 37) -> Record:
@@ -81,9 +108,13 @@ def diverged(step: int = 37) -> Record:
         "train_loss": float("nan"),
     }
     return replace(
-        record, steps=steps, result=result, evaluations=record.evaluations.clear(),
-        layers=record.layers.clear(), test=pl.DataFrame(),
-    )  # fmt: skip
+        record,
+        steps=steps,
+        result=result,
+        evaluations=record.evaluations.clear(),
+        layers=record.layers.clear(),
+        test=pl.DataFrame(),
+    )
 
 
 def empty() -> Record:
@@ -95,53 +126,103 @@ class _Record(Record):
     def having(self, result: dict, test: pl.DataFrame) -> Record:
         """Return a plain record with more in its result, and test answers."""
         return Record(
-            self.folder, self.recipe, self.problem, self.result | result, self.environment,
-            self.steps, self.evaluations, self.layers, test,
-        )  # fmt: skip
+            self.folder,
+            self.recipe,
+            self.problem,
+            self.result | result,
+            self.environment,
+            self.steps,
+            self.evaluations,
+            self.layers,
+            test,
+        )
 
 
 def _data(name: str, task: str, shape: list[int], outputs: int) -> dict:
     notes = [
-        {"kind": "imbalance", "text": "The commonest class has 11.2 % of the rows, the rarest 9.0 %.",
-         "columns": []},
+        {
+            "kind": "imbalance",
+            "text": "The commonest class has 11.2 % of the rows, the rarest 9.0 %.",
+            "columns": [],
+        },
         {"kind": "constant", "text": "3 columns never change and were left out.", "columns": ["a", "b", "c"]},
-    ]  # fmt: skip
+    ]
     return {
-        "name": name, "source": {"name": name}, "task": task, "input_shape": shape, "outputs": outputs,
-        "counts": {"train": 54000, "validation": 6000, "test": 10000}, "notes": notes,
+        "name": name,
+        "source": {"name": name},
+        "task": task,
+        "input_shape": shape,
+        "outputs": outputs,
+        "counts": {"train": 54000, "validation": 6000, "test": 10000},
+        "notes": notes,
         "fingerprint": "ab" * 32,
-    }  # fmt: skip
+    }
 
 
 def _record(
-    data: dict, steps: int, epochs: float, layers: int, random: np.random.Generator, validation: bool, *,
-    metric: str, final: float,
-) -> _Record:  # fmt: skip
+    data: dict,
+    steps: int,
+    epochs: float,
+    layers: int,
+    random: np.random.Generator,
+    validation: bool,
+    *,
+    metric: str,
+    final: float,
+) -> _Record:
     at = np.arange(1, steps + 1)
     smooth = 2.3 * np.exp(-6 * at / steps) + 0.05
     evaluations, best = _evaluations(steps, epochs, random, validation, metric, final)
     paths = [f"layers.{i}.{kind}" for i in range(layers) for kind in ("weight", "bias")]
-    model = {"spec": "mlp:512", "parameters": 669_706, "layers": [
-        {"path": path, "shape": [512, 784] if "weight" in path else [512],
-         "role": "matrix" if "weight" in path else "bias", "count": 401_408 if "weight" in path else 512}
-        for path in paths]}  # fmt: skip
+    model = {
+        "spec": "mlp:512",
+        "parameters": 669_706,
+        "layers": [
+            {
+                "path": path,
+                "shape": [512, 784] if "weight" in path else [512],
+                "role": "matrix" if "weight" in path else "bias",
+                "count": 401_408 if "weight" in path else 512,
+            }
+            for path in paths
+        ],
+    }
     result = {
-        "run": "runs/made-1", "task": data["task"], "model": "mlp:512", "parameters": 669_706, "steps": steps,
-        "epochs": epochs, "stopped": "epochs", "stopped_at": {"step": steps, "epoch": epochs, "reason": ""},
-        "weights": "best" if validation else "final", "train_loss": 0.051, "test_loss": 0.083,
+        "run": "runs/made-1",
+        "task": data["task"],
+        "model": "mlp:512",
+        "parameters": 669_706,
+        "steps": steps,
+        "epochs": epochs,
+        "stopped": "epochs",
+        "stopped_at": {"step": steps, "epoch": epochs, "reason": ""},
+        "weights": "best" if validation else "final",
+        "train_loss": 0.051,
+        "test_loss": 0.083,
         "seconds": {"total": 14.2, "compile": 1.1, "train": 11.9, "evaluate": 1.2},
         "examples_per_second": 22_700.0,
         **({"validation_loss": best["validation_loss"], "best": best} if validation else {}),
-    }  # fmt: skip
+    }
     return _Record(
-        Path("runs/made-1"), RECIPE, {"data": data, "model": model, "loss": "cross_entropy", "metric": metric},
-        result, ENVIRONMENT,
-        pl.DataFrame({
-            "lane": np.zeros(steps, int), "step": at, "loss": smooth * np.exp(random.normal(0, 0.25, steps)),
-            "learning_rate": 1e-3 * np.minimum(at / (0.05 * steps), 0.5 * (1 + np.cos(np.pi * at / steps))),
-            "gradient_norm": smooth * np.exp(random.normal(0, 0.4, steps)),
-        }, schema=STEPS), evaluations, _layers(paths, steps, random),
-    )  # fmt: skip
+        Path("runs/made-1"),
+        RECIPE,
+        {"data": data, "model": model, "loss": "cross_entropy", "metric": metric},
+        result,
+        ENVIRONMENT,
+        pl.DataFrame(
+            {
+                "lane": np.zeros(steps, int),
+                "step": at,
+                "loss": smooth * np.exp(random.normal(0, 0.25, steps)),
+                "learning_rate": 1e-3
+                * np.minimum(at / (0.05 * steps), 0.5 * (1 + np.cos(np.pi * at / steps))),
+                "gradient_norm": smooth * np.exp(random.normal(0, 0.4, steps)),
+            },
+            schema=STEPS,
+        ),
+        evaluations,
+        _layers(paths, steps, random),
+    )
 
 
 def _evaluations(

@@ -12,6 +12,7 @@ from jaxtyping import Array, Key
 INITIALISATION = 0
 MODEL = 1
 ORDER = 2
+GRADIENT = 3
 
 
 def lane_key(seed: int) -> Key[Array, ""]:
@@ -34,5 +35,17 @@ def order(seed: int, epoch: int, count: int) -> np.ndarray:
     `Generator.permutation`; sorting random 64-bit words gives a uniform permutation up to ties
     (probability below 1e-9 for a million rows), which the stable sort breaks by position.
     """
-    stream = np.random.Philox(key=np.array([seed % 2**64, (epoch << 8) + ORDER], dtype=np.uint64))
-    return np.argsort(stream.random_raw(count), kind="stable").astype(np.int32)
+    return np.argsort(_words(seed, epoch, count), kind="stable").astype(np.int32)
+
+
+def draws(seed: int, epoch: int, count: int) -> np.ndarray:
+    """Return `count` examples drawn with replacement, int32, a pure function of its arguments.
+
+    The remainder of 64-bit words favours no example by more than `count` / 2^64.
+    """
+    return (_words(seed, epoch, count) % np.uint64(count)).astype(np.int32)
+
+
+def _words(seed: int, epoch: int, count: int) -> np.ndarray:
+    key = np.array([seed % 2**64, (epoch << 8) + ORDER], dtype=np.uint64)
+    return np.random.Philox(key=key).random_raw(count)

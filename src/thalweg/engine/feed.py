@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import jax.numpy as jnp
 import numpy as np
 
-from thalweg.core.keys import order
+from thalweg.core.keys import draws, order
 from thalweg.engine.program import Batches
 
 
@@ -20,7 +20,7 @@ class Feed:
     Args:
         count: Examples in the training part.
         batch_size: Rows in a batch.
-        shuffle: `reshuffle` each epoch, `once`, or `none`.
+        shuffle: `reshuffle` each epoch, `once`, `none`, or draw with `replacement`.
         keep_last: Whether an epoch's short last batch counts.
         seeds: One for each distinct stream of batches; lanes with the same seed share one.
     """
@@ -76,9 +76,15 @@ class Feed:
             epoch = 0
         found = self._orders.get((seed, epoch))
         if found is None:
-            in_place = self.shuffle == "none"
-            found = np.arange(self.count, dtype=np.int32) if in_place else order(seed, epoch, self.count)
+            found = self._made(seed, epoch)
             self._orders[seed, epoch] = found
             while len(self._orders) > 3 * len(self.seeds):
                 self._orders.popitem(last=False)
         return found
+
+    def _made(self, seed: int, epoch: int) -> np.ndarray:
+        if self.shuffle == "none":
+            return np.arange(self.count, dtype=np.int32)
+        if self.shuffle == "replacement":
+            return draws(seed, epoch, self.count)
+        return order(seed, epoch, self.count)

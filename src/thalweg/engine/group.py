@@ -17,14 +17,18 @@ from jaxtyping import Array, PyTree
 from thalweg.core import keys
 from thalweg.core.tree import lane as take_lane
 from thalweg.core.tree import roles, stack
+from thalweg.engine.backward import loss_scale
 from thalweg.engine.feed import Feed
 from thalweg.engine.program import Inputs, Program, numbers, split_model, structure
 from thalweg.engine.state import RUNNING, State
 from thalweg.problem.data.part import Part
 from thalweg.problem.models.adapter import Built, build, is_factory
 from thalweg.problem.problem import Problem
+from thalweg.recipe.averaging import NoAverage
 from thalweg.recipe.optimizers import Optimizer
 from thalweg.recipe.recipe import Recipe
+from thalweg.recipe.rule import rule_of
+from thalweg.recipe.schedules import Schedule
 
 # A dispatch holds at most this many indices (4 bytes each: 1 MB), and this many steps.
 INDEX_BUDGET, STEP_BUDGET = 2**18, 2048
@@ -65,17 +69,18 @@ def prepare(
     """
     first, data = recipes[0], problem.data
     seeds = tuple(dict.fromkeys(recipe.seed for recipe in recipes))
-    feed = Feed(data.train.count(), first.batch_size, first.shuffle, first.last_batch == "keep", seeds)
+    batch_size = first.batch(data.train.count())
+    feed = Feed(data.train.count(), batch_size, first.shuffle, first.last_batch == "keep", seeds)
     total = first.length(feed.epoch_steps)
     built = initial(problem.model, [recipe.seed for recipe in recipes])
     if start is not None:
         lanes = [start(take_lane(built.params, index)) for index in range(len(recipes))]
         built = built._replace(params=stack(lanes))
     model, model_arrays = split_model(built.fixed)
-    capacity = max(8, min(STEP_BUDGET, INDEX_BUDGET // first.batch_size))
+    capacity = max(8, min(STEP_BUDGET, INDEX_BUDGET // batch_size))
     program = Program(
         model=model, recipe=structure(first), loss=problem.loss, metric=problem.metric,
-        batch_size=first.batch_size, masked=feed.masked, capacity=capacity,
+        batch_size=batch_size, masked=feed.masked, capacity=capacity,
         statistics=capacity // FEWEST_STEPS_BETWEEN_FIGURES + 1,
     )  # fmt: skip
     ready = data.preparation
@@ -107,7 +112,9 @@ def initial(model: Any, seeds: list[int]) -> Built:
 
 def weights(group: Group, states: State) -> PyTree:
     """Return the parameters to evaluate and save, per lane (averages, for rules that keep them)."""
-    if type(group.recipes[0].optimizer).evaluated is Optimizer.evaluated:
+    recipe = group.recipes[0]
+    own = type(recipe.optimizer).evaluated is Optimizer.evaluated and isinstance(recipe.averaging, NoAverage)
+    if own:
         return states.params
     return _evaluated(group.program, group.inputs, states)
 
@@ -125,8 +132,9 @@ def _first_states(program: Program, inputs: Inputs, params: PyTree, model_state:
         recipe = jax.tree.unflatten(program.recipe, lane_numbers)
         return State(
             params=lane_params, model_state=lane_model_state,
-            optimizer=recipe.optimizer.transform(roles(lane_params)).init(lane_params),
-            schedule=recipe.schedule.init(), key=lane_key, step=jnp.int32(0),
+            optimizer=rule_of(recipe, roles(lane_params)).init(lane_params),
+            schedule=recipe.schedule.init(), average=recipe.averaging.init(lane_params),
+            scale=loss_scale(recipe), key=lane_key, step=jnp.int32(0),
             code=jnp.int32(RUNNING), limit=jnp.float32(jnp.inf),
         )  # fmt: skip
 
@@ -137,7 +145,8 @@ def _first_states(program: Program, inputs: Inputs, params: PyTree, model_state:
 def _evaluated(program: Program, inputs: Inputs, states: State) -> PyTree:
     def of_lane(given: tuple[PyTree, State]) -> PyTree:
         recipe = jax.tree.unflatten(program.recipe, given[0])
-        return recipe.optimizer.evaluated(given[1].optimizer, given[1].params)
+        state = given[1]
+        return recipe.averaging.evaluated(state.average, recipe.optimizer.evaluated(state.optimizer, state.params))
 
     return jax.lax.map(of_lane, (inputs.numbers, states))
 
@@ -179,3 +188,20 @@ def _unit(problem: Problem) -> Any:
 
 def _every(total: int) -> int:
     return int(np.clip(total // ROWS_OF_FIGURES, FEWEST_STEPS_BETWEEN_FIGURES, MOST_STEPS_BETWEEN_FIGURES))
+
+
+def observe(group: Group, states: State, losses: np.ndarray) -> State:
+    """Show every lane's validation loss to its schedule; only schedules that watch a metric change."""
+    if type(group.recipes[0].schedule).observe is Schedule.observe:
+        return states
+    return _observed(group.program, group.inputs, states, jnp.asarray(losses, jnp.float32))
+
+
+@partial(jax.jit, static_argnames="program")
+def _observed(program: Program, inputs: Inputs, states: State, losses: Array) -> State:
+    def of_lane(given: tuple[PyTree, PyTree, Array]) -> PyTree:
+        recipe = jax.tree.unflatten(program.recipe, given[0])
+        return recipe.schedule.observe(given[1], given[2])
+
+    after = jax.lax.map(of_lane, (inputs.numbers, states.schedule, losses))
+    return eqx.tree_at(lambda states: states.schedule, states, after, is_leaf=lambda leaf: leaf is None)

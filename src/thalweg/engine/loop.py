@@ -16,9 +16,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PyTree
 
 from thalweg.core.tree import lane as take_lane
+from thalweg.engine.backward import Lane
 from thalweg.engine.program import Batches, Inputs, Program
 from thalweg.engine.state import RUNNING, Info, State
-from thalweg.engine.step import Lane, Trace, step
+from thalweg.engine.step import Trace, step
 from thalweg.problem.data.part import Part
 
 # How often each compiled function was traced in this process; tests count on it.

@@ -15,6 +15,8 @@ class State(eqx.Module):
         model_state: What changes without gradients (batch-norm statistics).
         optimizer: The optimizer's own state.
         schedule: The schedule's own state; empty but for those that watch a metric.
+        average: Averaged parameters; empty where the recipe keeps none.
+        scale: Dynamic loss scaling; empty but for float16.
         key: Raw data of the lane's key; raw, so that it can be saved as it is.
         step: Updates made.
         code: Result code.
@@ -25,6 +27,8 @@ class State(eqx.Module):
     model_state: PyTree
     optimizer: PyTree
     schedule: PyTree
+    average: PyTree
+    scale: PyTree
     key: UInt32[Array, "... 2"]
     step: Int[Array, "..."]
     code: Int[Array, "..."]

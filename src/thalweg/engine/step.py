@@ -1,10 +1,11 @@
-"""The one pure step: `step(state, batch) -> (state, info)`, and the gradients it may be asked to show.
+"""The one pure step: `step(state, batch) -> (state, info)`, and the trees that per-layer figures are taken of.
 
 Forward pass, loss, backpropagation, update. The learning rate's way ends here: recipe -> schedule's
 factor -> optimizer's rule -> what is added to the parameters.
 """
 
-from typing import Any, NamedTuple
+import dataclasses
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,26 +14,16 @@ from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from thalweg.core import keys
 from thalweg.core.tree import roles
-from thalweg.engine.program import Inputs, Program, rebuilt
+from thalweg.engine.backward import Lane, backward, read_batch
 from thalweg.engine.state import DIVERGED, RUNNING, Info, State
-from thalweg.problem.data.part import Part
-from thalweg.problem.models.adapter import apply
-from thalweg.recipe.recipe import Recipe
+from thalweg.recipe import gradient, precision
+from thalweg.recipe.rule import rule_of
 from thalweg.recipe.schedules import Clock
 
 # A loss this many times the first one (or this high, when the first is below 1) will not come back: from there
-# the gradients are useless in float32 long before they overflow. Deliberately far out, so that no run that
-# recovers is cut: the largest recovery seen while testing was a factor of about 50.
+# the gradients are useless in float32 long before they overflow. Ours, and deliberately far out, so
+# that no run that recovers is cut.
 DIVERGENCE_FACTOR = 1e4
-
-
-class Lane(NamedTuple):
-    """What a lane's program knows besides its state: everything that `Inputs` holds, for this lane."""
-
-    program: Program
-    inputs: Inputs
-    recipe: Recipe
-    part: Part
 
 
 class Trace(NamedTuple):
@@ -57,35 +48,44 @@ def step(
     Returns:
         The next state, what a reader wants, and the trees behind it.
     """
-    loss_of = _objective(lane, state, indices, size)
-    (loss, model_state), grads = jax.value_and_grad(loss_of, has_aux=True)(state.params)
+    root = jax.random.wrap_key_data(state.key, impl="threefry2x32")
+    noise = jax.random.fold_in(keys.purpose_key(root, keys.MODEL), state.step)
+    batch = read_batch(lane, indices, size, noise)
+    scale = state.scale.scale if lane.recipe.precision == "f16" else None
+    found = backward(lane, batch, state.params, state.model_state, scale)
 
     clock = Clock(state.step.astype(jnp.float32), lane.inputs.total, lane.inputs.epoch_steps)
     factor = lane.recipe.schedule.factor(clock, state.schedule)
-    optimizer = lane.recipe.optimizer.scaled(factor, lane.recipe.schedule.momentum(clock))
-    rule = optimizer.transform(roles(state.params))
-
-    clipped, norm = _clip(grads, lane.recipe.clip_norm)
-    updates, optimizer_state = rule.update(
-        clipped, state.optimizer, state.params, value=loss, grad=clipped, value_fn=lambda p: loss_of(p)[0]
+    rule = rule_of(lane.recipe, roles(state.params), factor, lane.recipe.schedule.momentum(clock))
+    grads, norm = gradient.process(
+        found.grads, state.params, lane.recipe, key=keys.purpose_key(root, keys.GRADIENT), step=state.step
     )
-    limit = jnp.where(state.step == 0, DIVERGENCE_FACTOR * jnp.maximum(1.0, jnp.abs(loss)), state.limit)
-    failed = diverged(loss, limit)
+    updates, optimizer = rule.update(
+        grads, state.optimizer, state.params, value=found.loss, grad=grads, value_fn=found.loss_of
+    )
+    limit = jnp.where(
+        state.step == 0, DIVERGENCE_FACTOR * jnp.maximum(1.0, jnp.abs(found.loss)), state.limit
+    ).astype(state.limit.dtype)
+    failed = diverged(found.loss, limit)
     # The failing update is not made, so that a diverged lane keeps finite weights; fused, it costs nothing.
-    updates = jax.tree.map(lambda u: jnp.where(failed, 0, u), updates)
+    updates = jax.tree.map(lambda u: jnp.where(failed, 0, u).astype(u.dtype), updates)
+    params = optax.apply_updates(state.params, updates)
     advanced = State(
-        params=optax.apply_updates(state.params, updates),
-        model_state=model_state,
-        optimizer=optimizer_state,
+        params=params,
+        model_state=found.model_state,
+        optimizer=optimizer,
         schedule=state.schedule,
+        average=lane.recipe.averaging.update(state.average, params, clock),
+        scale=state.scale,
         key=state.key,
         step=state.step + 1,
         code=jnp.where(failed, DIVERGED, RUNNING).astype(state.code.dtype),
-        limit=limit.astype(state.limit.dtype),
+        limit=limit,
     )
-    rate = getattr(optimizer, optimizer.rates[0]) if optimizer.rates else jnp.nan
-    info = Info(loss.astype(jnp.float32), jnp.float32(rate), norm)
-    return advanced, info, Trace(state.params, grads, updates)
+    if lane.recipe.skip_nonfinite or scale is not None:
+        advanced = _or_skipped(state, advanced, found.grads, found.loss)
+    rate = jnp.float32(lane.recipe.optimizer.scaled(factor * lane.recipe.rate_factor()).first_rate())
+    return advanced, Info(found.loss.astype(jnp.float32), rate, norm), Trace(state.params, found.grads, updates)
 
 
 def diverged(loss: Float[Array, ""], limit: Float[Array, ""]) -> Bool[Array, ""]:
@@ -93,31 +93,9 @@ def diverged(loss: Float[Array, ""], limit: Float[Array, ""]) -> Bool[Array, ""]
     return ~(loss <= limit) | ~jnp.isfinite(loss)
 
 
-def _objective(lane: Lane, state: State, indices: Array, size: Array) -> Any:
-    """Return the batch's mean loss as a function of the parameters, with the next model state aside."""
-    inputs, targets = lane.part.batch(indices)
-    inputs = lane.inputs.prepared(inputs)
-    root = jax.random.wrap_key_data(state.key, impl="threefry2x32")
-    noise = jax.random.fold_in(keys.purpose_key(root, keys.MODEL), state.step)
-    weights = (jnp.arange(indices.shape[0]) < size).astype(jnp.float32) if lane.program.masked else None
-
-    def loss_of(params: PyTree) -> tuple[Float[Array, ""], PyTree]:
-        built = rebuilt(lane.program, lane.inputs, params, state.model_state)
-        outputs, model_state = apply(built, inputs, key=noise, training=True)
-        losses = lane.program.loss(outputs, targets)
-        mean = losses.mean() if weights is None else jnp.sum(losses * weights) / jnp.maximum(size, 1)
-        return mean, model_state
-
-    return loss_of
-
-
-def _clip(grads: PyTree, limit: Float[Array, ""] | None) -> tuple[PyTree, Float[Array, ""]]:
-    """Scale gradients down to a global norm of `limit`; the norm is NaN when there is no clipping.
-
-    The norm at every step costs 5-20 % on small networks, so it is taken only where it is needed.
-    """
-    if limit is None:
-        return grads, jnp.float32(jnp.nan)
-    norm = optax.tree.norm(grads)
-    factor = jnp.minimum(1.0, limit / jnp.maximum(norm, 1e-12))
-    return jax.tree.map(lambda g: g * factor.astype(g.dtype), grads), norm.astype(jnp.float32)
+def _or_skipped(before: State, after: State, grads: PyTree, loss: Float[Array, ""]) -> State:
+    """Return `after`, or, where the gradient is not finite, `before` with only the step counted."""
+    finite = gradient.all_finite(grads) & jnp.isfinite(loss)
+    chosen = gradient.chosen(finite, after, before)
+    scale = before.scale if before.scale == () else precision.adjusted(before.scale, finite)
+    return dataclasses.replace(chosen, step=after.step, scale=scale, limit=jnp.where(finite, after.limit, before.limit))

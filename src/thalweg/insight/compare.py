@@ -65,10 +65,14 @@ def compare(first: Record, second: Record) -> Comparison:
     found = paired(first, second) if sets.comparable else None
     changed = tuple(differences(first, second))
     return Comparison(
-        first=names[0], second=names[1], differences=changed, test_sets=sets, paired=found,
+        first=names[0],
+        second=names[1],
+        differences=changed,
+        test_sets=sets,
+        paired=found,
         figures=tuple(_figures(first, second, one, two, sets)),
         sentences=tuple(_sentences(names, one, two, sets, found, changed)),
-    )  # fmt: skip
+    )
 
 
 def _names(first: Record, second: Record) -> tuple[str, str]:
@@ -131,9 +135,13 @@ def _speed(record: Record) -> str:
 
 
 def _sentences(
-    names: tuple[str, str], one: Outcome, two: Outcome, sets: TestSets, found: Paired | None,
+    names: tuple[str, str],
+    one: Outcome,
+    two: Outcome,
+    sets: TestSets,
+    found: Paired | None,
     changed: tuple[Difference, ...],
-) -> list[str]:  # fmt: skip
+) -> list[str]:
     said = [f"{name} diverged." for name, run in zip(names, (one, two), strict=True) if run.diverged]
     said.append(sets.text)
     if found is not None:

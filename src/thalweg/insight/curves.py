@@ -82,9 +82,12 @@ def buckets(curve: Curve, most: int = 400) -> Buckets:
     steps, values = _blocks(curve.step, width), _blocks(curve.value, width)
     values = np.where(np.isfinite(values), values, np.nan)
     return Buckets(
-        step=_over(np.nanmean, steps), low=_over(np.nanmin, values), mean=_over(np.nanmean, values),
-        high=_over(np.nanmax, values), width=width,
-    )  # fmt: skip
+        step=_over(np.nanmean, steps),
+        low=_over(np.nanmin, values),
+        mean=_over(np.nanmean, values),
+        high=_over(np.nanmax, values),
+        width=width,
+    )
 
 
 def smooth(curve: Curve, window: int) -> Curve:

@@ -8,7 +8,7 @@ from thalweg.insight.answers import confusion
 from thalweg.insight.curves import Curve, evaluated, per_step
 from thalweg.insight.layers import layer_history
 from thalweg.insight.outcome import Outcome
-from thalweg.insight.wording import as_number, count, figure, listing, percent, plural, setting
+from thalweg.insight.wording import as_number, clipped, count, figure, listing, percent, plural, setting
 from thalweg.run.record import Record
 
 # A trend needs this many evaluations on its side of the lowest one before it is called one.
@@ -95,13 +95,13 @@ def classes_missed(record: Record) -> Finding | None:
     if counted is None or np.isnan(counted.recall).all() or len(counted.classes) < 2:
         return None
     unanswered = (counted.counts.sum(axis=0) == 0) & (counted.totals > 0)
-    never = [counted.classes[index] for index in np.flatnonzero(unanswered)]
+    never = [clipped(counted.classes[index], 40) for index in np.flatnonzero(unanswered)]
     if never:
         verb = "is" if len(never) == 1 else "are"
         return Finding("classes", f"{listing(never)} {verb} never answered on the test part.", "bad")
     worst = int(np.nanargmin(counted.recall))
-    text = (f"Found least often: class {counted.classes[worst]}, {percent(counted.recall[worst])} of its "
-            f"{plural(counted.totals[worst], 'test example')}.")  # fmt: skip
+    share, of = percent(counted.recall[worst]), plural(counted.totals[worst], "test example")
+    text = f"Of the classes, {clipped(counted.classes[worst], 40)} is found least often: {share} of its {of}."
     return Finding("classes", text, "good" if counted.recall[worst] >= 0.5 else "unclear")
 
 
@@ -121,6 +121,8 @@ def clipping(record: Record) -> Finding | None:
     if limit is None or not len(norms):
         return None
     share = float((norms > limit).mean())
-    text = (f"The gradient was longer than clip_norm {setting(limit)} in {percent(share)} of the "
-            f"{count(len(norms))} steps whose norm is recorded.")  # fmt: skip
+    text = (
+        f"The gradient was longer than clip_norm {setting(limit)} in {percent(share)} of the "
+        f"{count(len(norms))} steps whose norm is recorded."
+    )
     return Finding("clipping", text)

@@ -48,9 +48,12 @@ class LayerHistory:
         """Return the history of some parameters."""
         keep = [row for row, path in enumerate(self.paths) if path in paths]
         return LayerHistory(
-            tuple(self.paths[row] for row in keep), self.step,
-            self.weight_norm[keep], self.gradient_norm[keep], self.update_norm[keep],
-        )  # fmt: skip
+            tuple(self.paths[row] for row in keep),
+            self.step,
+            self.weight_norm[keep],
+            self.gradient_norm[keep],
+            self.update_norm[keep],
+        )
 
 
 def layer_history(record: Record) -> LayerHistory | None:

@@ -95,8 +95,8 @@ class Paired:
         interval = f"{self._signed(self.low)} to {self._signed(self.high)}"
         unit = " percentage points" if self.metric == "accuracy" else ""
         return (
-            f"On the same {count(self.number)} test examples {first} has {one} {self.metric}, {second} {two}: "
-            f"difference {self._signed(self.difference)}, 95 % interval {interval}{unit}"
+            f"On the same {count(self.number)} test examples {first} has {one} {self.metric}, {second} {two}"
+            f": difference {self._signed(self.difference)}, 95 % interval {interval}{unit}"
             f"{self._discordant(first, second)} ({self.method}). {self._verdict(first, second)}"
         )
 
@@ -159,11 +159,19 @@ def paired(first: Record, second: Record) -> Paired | None:
 def _classes(one: np.ndarray, two: np.ndarray, identical: bool) -> Paired:
     difference, low, high = paired_shares(one, two)
     return Paired(
-        metric="accuracy", number=len(one), first=float(one.mean()), second=float(two.mean()),
-        difference=difference, low=low, high=high, only_first=int((one & ~two).sum()),
-        only_second=int((~one & two).sum()), p_value=mcnemar_mid_p(one, two), identical=identical,
+        metric="accuracy",
+        number=len(one),
+        first=float(one.mean()),
+        second=float(two.mean()),
+        difference=difference,
+        low=low,
+        high=high,
+        only_first=int((one & ~two).sum()),
+        only_second=int((~one & two).sum()),
+        p_value=mcnemar_mid_p(one, two),
+        identical=identical,
         method=_SHARES_METHOD,
-    )  # fmt: skip
+    )
 
 
 def _numbers(name: str, one: Float[np.ndarray, " n"], two: Float[np.ndarray, " n"]) -> Paired:
@@ -172,10 +180,19 @@ def _numbers(name: str, one: Float[np.ndarray, " n"], two: Float[np.ndarray, " n
     first, second = map(float, finish(losses.mean(axis=0)))
     low, high = bootstrap(losses, lambda means: finish(means[:, 1]) - finish(means[:, 0]))
     return Paired(
-        metric=name, number=len(one), first=first, second=second, difference=second - first,
-        low=low, high=high, only_first=None, only_second=None, p_value=None,
-        identical=bool((one == two).all()), method=_BOOTSTRAP_METHOD,
-    )  # fmt: skip
+        metric=name,
+        number=len(one),
+        first=first,
+        second=second,
+        difference=second - first,
+        low=low,
+        high=high,
+        only_first=None,
+        only_second=None,
+        p_value=None,
+        identical=bool((one == two).all()),
+        method=_BOOTSTRAP_METHOD,
+    )
 
 
 def _untold(prints: list[Any]) -> TestSets:

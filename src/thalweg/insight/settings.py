@@ -11,7 +11,7 @@ from thalweg.run.record import Record
 
 _VERSIONS = ("thalweg", "python", "jax", "jaxlib", "equinox", "optax", "numpy")
 _MODEL = ("spec", "parameters", "loss")
-_DATA = ( "task", "target", "input_shape", "outputs")
+_DATA = ("task", "target", "input_shape", "outputs")
 _ABSENT = object()
 
 

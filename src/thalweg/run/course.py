@@ -131,6 +131,7 @@ class Course:
         weights = group.weights(self.group, self.states)
         found = self.evaluate("validation", weights, self.states.model_state)
         self.note_evaluation("validation", found, self.steps)
+        self.states = group.observe(self.group, self.states, found[0])
         alive = np.array([reason is None for reason in self.stopped])
         self.best.observe(found[0], self.steps, (weights, self.states.model_state), alive)
         middle = int(np.argsort(found[0])[len(found[0]) // 2])

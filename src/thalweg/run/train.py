@@ -84,7 +84,7 @@ def train(
     log = Log(folder, paths(states.params))
     course = Course(group, states, log, progress, Best([recipe.patience]), watch)
     name = folder.name if folder is not None else problem.data.name
-    progress.start(Plan(name, group.total, group.feed.epoch_steps, recipe.batch_size))
+    progress.start(Plan(name, group.total, group.feed.epoch_steps, group.program.batch_size))
     if start is not None and start.fresh:
         progress.note("starting fresh (not in the run this one starts from): " + ", ".join(start.fresh))
     with Interrupt() as interrupt:
@@ -137,6 +137,6 @@ def _folder(problem: Problem, keep: Keeping | Path | str | None) -> Path | None:
 def _check(problem: Problem, recipe: Recipe) -> None:
     """Refuse what of a recipe does not fit the data."""
     count = problem.data.train.count()
-    if recipe.batch_size > count:
+    if recipe.batch(count) > count:
         raise RecipeError("recipe", f"batch_size must be at most the training part's {count} examples",
                           got=recipe.batch_size, hint=f"try {max(1, count // 10)}, or more data")  # fmt: skip

@@ -1,1 +1,1 @@
-"""For people's eyes: progress, text for the terminal, the report. Nothing is computed here that is not shown."""
+"""For people's eyes: progress, text for the terminal, the report. `insight` works out what they show."""

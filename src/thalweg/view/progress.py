@@ -36,9 +36,9 @@ def progress(quiet: bool = False, stream: TextIO | None = None) -> Progress:
     """
     if quiet:
         return Silent()
-    stream = stream or sys.stderr
-    console = Console(file=stream)
-    return Bar(console) if console.is_interactive else Lines(stream)
+    file: TextIO = sys.stderr if stream is None else stream
+    console = Console(file=file)
+    return Bar(console) if console.is_interactive else Lines(file)
 
 
 class Bar:
@@ -190,9 +190,14 @@ def _bar(plan: Plan, status: Status, width: int) -> RenderableType:
     name = clipped(plan.name, max(0, min(24, room - 20))) if room > 26 else ""
     row = Table.grid(padding=0)
     bar = ProgressBar(
-        total=plan.total_steps or None, completed=status.step, width=room - len(name) - bool(name),
-        pulse=share is None, complete_style="cyan", finished_style="cyan", pulse_style="cyan",
-    )  # fmt: skip
+        total=plan.total_steps or None,
+        completed=status.step,
+        width=room - len(name) - bool(name),
+        pulse=share is None,
+        complete_style="cyan",
+        finished_style="cyan",
+        pulse_style="cyan",
+    )
     cells = [Text(f"{name} ", style="bold")] if name else []
     row.add_row(*cells, bar, Text(f"{shown}  {place}", no_wrap=True))
     return row

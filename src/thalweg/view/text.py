@@ -1,4 +1,4 @@
-"""A run, and two runs side by side, as text for a terminal: at home in 80 columns, plain where there is no terminal."""
+"""A run, and two runs side by side, as text: at home in 80 columns, plain where there is no terminal."""
 
 import io
 from collections.abc import Iterable, Mapping

@@ -1,7 +1,5 @@
 """`thalweg fit`: words from the command line become a problem and a recipe; `run.train` does the rest."""
 
-import json
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,17 +7,17 @@ from typing import Any
 from thalweg.core.errors import DataError, RecipeError
 from thalweg.doors.cli.app import DONE, FAILED, INTERRUPTED
 from thalweg.doors.cli.device import use
+from thalweg.doors.cli.output import print_json, print_text, write_report
 from thalweg.problem.data.data import Data
 from thalweg.problem.data.load import load
 from thalweg.problem.models.spec import parse
 from thalweg.problem.problem import Problem
-from thalweg.recipe.book import default_recipe, find
+from thalweg.recipe.book import default_recipe
 from thalweg.recipe.recipe import Recipe
-from thalweg.recipe.toml import with_settings
+from thalweg.recipe.toml import named_or_file, settings
 from thalweg.run.train import Keeping, train
-from thalweg.view.progress import progress_for
-from thalweg.view.report import write_report
-from thalweg.view.text import summary
+from thalweg.view import progress as showing
+from thalweg.view import text
 
 
 @dataclass(frozen=True)
@@ -58,17 +56,17 @@ def run(request: Request) -> int:
     model = parse(request.model) if request.model else None
     problem = Problem(model, _data(request))
     recipe = _recipe(request, problem, named)
-    progress = progress_for(quiet=request.quiet)
+    progress = showing.progress(quiet=request.quiet)
     for note in problem.data.notes:
         progress.note(f"{note.kind}: {note.text}")
     keep = Keeping(request.out, request.force)
     found = train(problem, recipe, keep=keep, init=request.init, progress=progress)
-    write_report(found.record)
+    report = write_report(found.record)
     if request.json:
-        json.dump(found.result, sys.stdout)
-        sys.stdout.write("\n")
+        print_json(found.result)
     elif not request.quiet:
-        print(summary(found.record))
+        print_text(text.show(found.record))
+        print(f"\nrun    {found.folder}\nreport {report}")
     return {"diverged": FAILED, "interrupted": INTERRUPTED}.get(found.result["stopped"], DONE)
 
 
@@ -99,7 +97,7 @@ def _named(request: Request) -> Recipe | None:
     if request.epochs is not None and request.steps is not None:
         raise RecipeError("recipe", "takes epochs or steps, not both",
                           got=f"--epochs {request.epochs} --steps {request.steps}")  # fmt: skip
-    return find(request.recipe) if request.recipe else None
+    return named_or_file(request.recipe) if request.recipe else None
 
 
 def _recipe(request: Request, problem: Problem, base: Recipe | None) -> Recipe:
@@ -110,4 +108,4 @@ def _recipe(request: Request, problem: Problem, base: Recipe | None) -> Recipe:
         given |= lengths  # the other one, from the recipe, no longer counts
     if request.seed is not None:
         given["seed"] = request.seed
-    return with_settings(Recipe.from_dict(given, where="the command line"), request.set_ or [])
+    return Recipe.from_dict(settings(given, request.set_ or []), where="the command line")

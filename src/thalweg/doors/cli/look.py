@@ -1,35 +1,31 @@
-"""`thalweg show`, `compare` and `report`: reading runs. Loads no JAX."""
+"""`thalweg show`, `compare` and `report`: reading runs."""
 
-import json
-import sys
 from pathlib import Path
 
 from thalweg.doors.cli.app import DONE
+from thalweg.doors.cli.output import print_json, print_text, write_report
 from thalweg.insight import compare as comparing
 from thalweg.run.record import read
 from thalweg.view import text
-from thalweg.view.report import write_report
 
 
 def show(folder: Path, as_json: bool) -> int:
     """Print what was trained, how, and what came of it."""
     record = read(folder)
     if as_json:
-        json.dump(record.result, sys.stdout)
-        sys.stdout.write("\n")
+        print_json(record.result)
     else:
-        print(text.show(record))
+        print_text(text.show(record))
     return DONE
 
 
 def compare(first: Path, second: Path, as_json: bool) -> int:
-    """Print what differs between two runs."""
+    """Print what differs between two runs, and what came of it."""
     found = comparing.compare(read(first), read(second))
     if as_json:
-        json.dump(found.to_dict(), sys.stdout)
-        sys.stdout.write("\n")
+        print_json(found)
     else:
-        print(text.compare(found))
+        print_text(text.compare(found))
     return DONE
 
 

@@ -1,7 +1,5 @@
 """`thalweg predict`: answers for new data from a run folder."""
 
-import io
-import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +11,7 @@ import polars as pl
 from thalweg.core.errors import BadInput
 from thalweg.doors.cli.app import DONE
 from thalweg.doors.cli.device import use
+from thalweg.doors.cli.output import print_json
 from thalweg.run.restore import restore
 
 WRITERS = (".csv", ".parquet", ".npy")
@@ -42,8 +41,7 @@ def run(request: Request) -> int:
     if request.json:
         told = {"run": str(request.run), "rows": _rows(answers), "columns": list(answers),
                 "out": str(request.out) if request.out else None, "weights": trained.weights}  # fmt: skip
-        json.dump(told, sys.stdout)
-        sys.stdout.write("\n")
+        print_json(told)
     elif request.out is not None:
         print(f"{_rows(answers)} predictions written to {request.out} ({trained.weights} weights)")
     else:
@@ -76,9 +74,7 @@ def _frame(answers: dict[str, np.ndarray]) -> pl.DataFrame:
 
 
 def _csv(answers: dict[str, np.ndarray]) -> str:
-    sink = io.StringIO()
-    sink.write(_frame(answers).write_csv())
-    return sink.getvalue()
+    return _frame(answers).write_csv()
 
 
 def _write(path: Path, answers: dict[str, np.ndarray]) -> None:

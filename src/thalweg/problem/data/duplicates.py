@@ -27,14 +27,14 @@ def units_of(first: np.ndarray, drawn: bool) -> tuple[np.ndarray | None, tuple[N
     copies = int((first != np.arange(first.size)).sum())
     if copies == 0:
         return None, ()
-    share = f"{copies} of {first.size} rows are copies of an earlier row"
+    share = f"{copies} of {first.size} rows repeat the inputs of an earlier row"
     if not drawn:
         return None, (Note("duplicates", f"{share}."),)
     if copies > MOST_COPIES * first.size:
-        text = f"{share}: rows repeat too often to keep copies in one part, so the test part holds many known rows."
+        text = f"{share}: too many to keep copies in one part, so the test part holds many known rows."
         return None, (Note("duplicates", text),)
     return first, (
-        Note("duplicates", f"{share}; copies were kept in one part, so that none leaks into the test."),
+        Note("duplicates", f"{share}; such rows were kept in one part, so that none leaks into the test."),
     )
 
 

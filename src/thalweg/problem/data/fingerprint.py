@@ -15,7 +15,7 @@ def fingerprint(parts: Mapping[str, Part]) -> str:
     for name, part in parts.items():
         digest.update(name.encode())
         for leaf in jax.tree.leaves(part):
-            array = np.ascontiguousarray(leaf)
+            array: np.ndarray = np.ascontiguousarray(leaf)
             digest.update(f"{array.dtype.str}{array.shape}".encode())
-            digest.update(memoryview(array.reshape(-1)).cast("B") if array.size else b"")
+            digest.update(array.reshape(-1).view(np.uint8).data if array.size else b"")
     return digest.hexdigest()

@@ -4,7 +4,8 @@ The rule, for a target column of n rows without missing values:
 
 - text, booleans, categories: classification;
 - whole numbers, at most 20 distinct, on average at least 5 rows each: classification;
-- whole numbers in an array (not a table) that are exactly 0..k-1, on average at least 2 rows each: classification;
+- whole numbers in an array (not a table) that are exactly 0..k-1, on average at least 2 rows each:
+  classification;
 - all other numbers: regression.
 
 `task=` overrides it.

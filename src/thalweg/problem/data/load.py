@@ -39,7 +39,7 @@ def load(source: Any, options: LoadOptions | None = None, **settings: Any) -> Da
         Data in parts, ready for training, with notes on what its owner should know.
 
     Raises:
-        DataError: It cannot be read or used. The message says what must hold, what came, where, and what helps.
+        DataError: It cannot be read or used; says what must hold, what came, where, and what helps.
 
     Example:
         >>> load("iris", validation=0.0).outputs

@@ -36,9 +36,11 @@ class Rows(Part):
     targets: PyTree[Shaped[Array | np.ndarray, "example ..."]]
 
     def count(self) -> int:
+        """Return the length of the first axis."""
         return first_leaf(self.targets).shape[0]
 
     def batch(self, indices: Int[Array, " batch"]) -> tuple[PyTree, PyTree]:
+        """Gather rows by index."""
         return _take(self.inputs, indices), _take(self.targets, indices)
 
 
@@ -57,9 +59,11 @@ class Windows(Part):
     stride: int = eqx.field(static=True, default=1)
 
     def count(self) -> int:
+        """Return how many whole windows there are, each with a next token for its last position."""
         return max(0, (self.tokens.shape[0] - 1 - self.length) // self.stride + 1)
 
     def batch(self, indices: Int[Array, " batch"]) -> tuple[Array, Array]:
+        """Return (tokens, next tokens), both int32 `batch position`."""
         positions = indices[:, None] * self.stride + jnp.arange(self.length + 1)
         found = jnp.asarray(self.tokens)[positions].astype(jnp.int32)
         return found[:, :-1], found[:, 1:]

@@ -7,7 +7,7 @@ compiled step, so that images can stay uint8 in memory.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Protocol, Self, runtime_checkable
+from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
 import jax.numpy as jnp
 import numpy as np
@@ -19,9 +19,9 @@ from thalweg.problem.data.kinds import columns_from
 
 @runtime_checkable
 class Columns(Protocol):
-    """What turns raw rows into input arrays: `tables.TableColumns`, `images.ImageInputs`, ..."""
+    """What turns raw rows into input arrays: `TableColumns`, `ImageInputs`, ..."""
 
-    kind: str
+    kind: ClassVar[str]
 
     def inputs(self, raw: Any) -> PyTree:
         """Turn raw data (a frame, an array, images) into the model's input arrays."""

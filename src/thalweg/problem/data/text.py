@@ -42,25 +42,12 @@ def from_text(text: str, name: str, options: LoadOptions) -> Data:
         DataError: A part is shorter than one window, or the text has one character only.
     """
     texts = _cut(text, options)
-    for part, piece in texts.items():
-        if len(piece) <= options.context:
-            raise DataError(
-                "text",
-                f"the {part} part must be longer than one window of {options.context} tokens",
-                got=f"{len(piece)} characters",
-                where=name,
-                hint="give more text, or a smaller context",
-            )
+    _check_lengths(texts, options.context, name)
     others = [piece for part, piece in texts.items() if part != "train"]
     columns = TextInputs.fit(texts["train"], options.context, others)
     if len(columns.characters) < 2:
-        raise DataError(
-            "text",
-            "must have at least two different characters",
-            got=columns.characters,
-            where=name,
-            hint="give real text",
-        )
+        rule = "must have at least two different characters"
+        raise DataError("text", rule, got=columns.characters, where=name, hint="give real text")
     strides = {"train": 1, "validation": options.context, "test": options.context}
     parts = {
         part: Windows(columns.inputs(piece), options.context, strides[part]) for part, piece in texts.items()
@@ -75,6 +62,18 @@ def from_text(text: str, name: str, options: LoadOptions) -> Data:
         notes=_notes(columns, texts),
         fingerprint=fingerprint(parts),
     )
+
+
+def _check_lengths(texts: dict[str, str], context: int, name: str) -> None:
+    for part, piece in texts.items():
+        if len(piece) <= context:
+            raise DataError(
+                "text",
+                f"the {part} part must be longer than one window of {context} tokens",
+                got=f"{len(piece)} characters",
+                where=name,
+                hint="give more text, or a smaller context",
+            )
 
 
 def _cut(text: str, options: LoadOptions) -> dict[str, str]:

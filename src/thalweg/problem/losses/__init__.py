@@ -6,6 +6,7 @@ from thalweg.problem.losses.infer import LOSSES, as_loss, cross_entropy, default
 from thalweg.problem.losses.loss import Custom, Loss
 from thalweg.problem.losses.metrics import METRICS, Metric, accuracy, as_metric, mae, perplexity, rmse, top5
 from thalweg.problem.losses.regression import Huber, MeanAbsoluteError, MeanSquaredError
+from thalweg.problem.losses.weighting import Weighted, balanced, unweighted
 
 __all__ = [
     "LOSSES",
@@ -20,9 +21,11 @@ __all__ = [
     "MeanAbsoluteError",
     "MeanSquaredError",
     "Metric",
+    "Weighted",
     "accuracy",
     "as_loss",
     "as_metric",
+    "balanced",
     "cross_entropy",
     "default_loss",
     "default_metric",
@@ -31,4 +34,5 @@ __all__ = [
     "perplexity",
     "rmse",
     "top5",
+    "unweighted",
 ]

@@ -16,12 +16,15 @@ from jaxtyping import PyTree
 
 from thalweg.core.errors import ModelError, ThalwegError
 from thalweg.problem.models.adapter import apply, build
+from thalweg.problem.models.ending import ending
 
 # Rows of the abstract batch: a prime, unlike any width that a model is likely to have.
 _ROWS = 1009
 
 
-def check(model: Callable[..., Any], example: PyTree, task: str | None, outputs: int) -> None:
+def check(
+    model: Callable[..., Any], example: PyTree, task: str | None, outputs: int, *, logits: bool = False
+) -> None:
     """Check that a model takes these examples and gives outputs that this task needs.
 
     Args:
@@ -29,6 +32,7 @@ def check(model: Callable[..., Any], example: PyTree, task: str | None, outputs:
         example: Inputs of one example: arrays, or anything with a shape and a dtype.
         task: `classification`, `regression`, `language`; None leaves the outputs' shape to the loss.
         outputs: Classes, target values, or the vocabulary.
+        logits: Whether the loss takes logits (`loss.takes_logits`), so that a last softmax is refused.
 
     Raises:
         ModelError: It does not; the message names the layer and both shapes.
@@ -42,16 +46,15 @@ def check(model: Callable[..., Any], example: PyTree, task: str | None, outputs:
         raise ModelError("model", "must give one floating-point array per example", got=kinds)
     if task is not None:
         _check_outputs(leaves[0].shape[1:], task, outputs, shapes)
+    if logits:
+        _check_ending(model, batch)
 
 
 def _traced(model: Callable[..., Any], batch: PyTree, shapes: list[tuple[int, ...]]) -> PyTree:
     """Return the outputs' shapes, or raise what the model's own error means."""
 
-    def call(key: Any, inputs: PyTree) -> PyTree:
-        return apply(build(model, key), inputs, key=key, training=True)[0]
-
     try:
-        return eqx.filter_eval_shape(call, jax.random.key(0), batch)
+        return eqx.filter_eval_shape(_call(model), jax.random.key(0), batch)
     except ThalwegError:
         raise
     except Exception as error:
@@ -64,6 +67,21 @@ def _is_floating(leaf: Any) -> bool:
 
 def _kind(leaf: Any) -> str:
     return f"{leaf.dtype} {leaf.shape[1:]}" if hasattr(leaf, "dtype") else type(leaf).__name__
+
+
+def _call(model: Callable[..., Any]) -> Callable[[Any, PyTree], PyTree]:
+    return lambda key, inputs: apply(build(model, key), inputs, key=key, training=True)[0]
+
+
+def _check_ending(model: Callable[..., Any], batch: PyTree) -> None:
+    """Refuse a model whose last operation makes probabilities of its logits."""
+    name = ending(_call(model), jax.random.key(0), batch)
+    if name is not None:
+        rule, hint = (
+            "must give logits: the loss applies the last function itself",
+            f"leave out the last {name}",
+        )
+        raise ModelError("model", rule, got=f"a model that ends in a {name}", hint=hint)
 
 
 def _check_outputs(shape: tuple[int, ...], task: str, outputs: int, inputs: list[tuple[int, ...]]) -> None:
@@ -89,13 +107,14 @@ def _explained(error: Exception, shapes: list[tuple[int, ...]]) -> ModelError:
     if frame is None:
         return ModelError("model", "fails on inputs of this shape", got=data, where=reason)
     root, layer, argument = frame
-    path = _path(root, layer) or type(layer).__name__
+    path, kind = _path(root, layer) or "", type(layer).__name__
+    label = f"{path} ({kind})" if path else kind
     weight: Any = getattr(layer, "weight", None)
     if argument is None or not eqx.is_array(weight):
-        return ModelError("model", f"{path} ({type(layer).__name__}) fails", got=data, where=reason)
+        return ModelError("model", f"{label} fails on inputs of this shape", got=data, where=reason)
     return ModelError(
         "model",
-        f"{path}.weight of shape {weight.shape} {_wanted(weight, argument)}".rstrip(),
+        f"{path or kind}.weight of shape {weight.shape} {_wanted(weight, argument)}".rstrip(),
         got=f"an input of shape {argument}; {data}",
         where=reason if len(reason) < 160 else type(error).__name__,
         hint="make the layer's input size fit what comes before it",

@@ -104,7 +104,7 @@ class DeepArchitecture(Architecture):
 
 
 class VGG(DeepArchitecture):
-    """The plain net: 3x3 convolutions one after another, as the VGG nets, with strides in place of pooling."""
+    """The plain net: 3x3 convolutions one after another, as in VGG nets, strides in place of pooling."""
 
     name: ClassVar[str] = "vgg"
     skip: ClassVar[bool] = False

@@ -76,6 +76,10 @@ class Optimizer(Choice):
             values.append(momentum)
         return eqx.tree_at(lambda rule: [_get(rule, name) for name in names], self, values) if names else self
 
+    def first_rate(self) -> Float[Array, ""] | float:
+        """Return the first of the learning rates, the one that logs show; NaN for a rule that has none."""
+        return _get(self, self.rates[0]) if self.rates else float("nan")
+
     def evaluated(self, state: Any, params: PyTree) -> PyTree:
         """Return the parameters to evaluate and save; differs from `params` for schedule-free rules."""
         del state

@@ -1,10 +1,10 @@
 """The report's look at test answers: who is taken for whom, or predicted against true."""
 
-from thalweg.insight.answers import Confusion, confusion, residuals
+from thalweg.insight.answers import Confusion, Pair, confusion, residuals
 from thalweg.insight.wording import count, percent, plural
 from thalweg.run.record import Record
 from thalweg.view.report import matrix, scatter
-from thalweg.view.report.markup import Markup, element
+from thalweg.view.report.markup import Markup, element, join
 
 WORST = 10  # classes listed by name when there are many
 
@@ -33,15 +33,15 @@ def _mistakes(counted: Confusion) -> Markup:
     pairs = counted.mistakes()
     if not pairs:
         return element("div", element("h3", "Mistakes"), element("p", "None on the test part."))
-    rows = [
-        element(
-            "li", element("b", counted.classes[pair.target]), " taken for ",
-            element("b", counted.classes[pair.prediction]), f": {plural(pair.count, 'time')}, ",
-            f"{percent(counted.shares[pair.target, pair.prediction])} of the {count(counted.totals[pair.target])}",
-        )
-        for pair in pairs
-    ]  # fmt: skip
+    rows = [element("li", _mistake(counted, pair)) for pair in pairs]
     return element("div", element("h3", "Most often confused"), element("ol", rows, class_="pairs"))
+
+
+def _mistake(counted: Confusion, pair: Pair) -> Markup:
+    names = [element("b", counted.classes[index]) for index in (pair.target, pair.prediction)]
+    share = percent(counted.shares[pair.target, pair.prediction])
+    figures = f": {plural(pair.count, 'time')}, {share} of the {count(counted.totals[pair.target])}"
+    return join(names[0], " taken for ", names[1], figures)
 
 
 def _by_class(counted: Confusion) -> Markup:
@@ -52,19 +52,27 @@ def _by_class(counted: Confusion) -> Markup:
     order = sorted(present, key=lambda index: recall[index])[:WORST] if many else present
     rows = [
         element(
-            "tr", element("th", counted.classes[index], scope="row"), element("td", count(counted.totals[index])),
-            element("td", _bar(recall[index])), element("td", _bar(precision[index])),
+            "tr",
+            element("th", counted.classes[index], scope="row"),
+            element("td", count(counted.totals[index])),
+            element("td", _bar(recall[index])),
+            element("td", _bar(precision[index])),
         )
         for index in order
-    ]  # fmt: skip
-    head = element("tr", [element("th", name, scope="col") for name in ("class", "examples", "found", "right")])
+    ]
+    head = element(
+        "tr", [element("th", name, scope="col") for name in ("class", "examples", "found", "right")]
+    )
     title = f"The {len(order)} classes found least often" if many else "By class"
-    note = "found: share of the class that is answered so (recall); right: share of these answers (precision)."
+    note = (
+        "found: share of the class that is answered so (recall); right: share of these answers (precision)."
+    )
     return element(
-        "div", element("h3", title),
+        "div",
+        element("h3", title),
         element("table", element("thead", head), element("tbody", rows), class_="by-class"),
         element("p", note, class_="note"),
-    )  # fmt: skip
+    )
 
 
 def _bar(share: float) -> Markup:

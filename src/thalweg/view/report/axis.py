@@ -70,7 +70,9 @@ def _linear_ticks(low: float, high: float, most: int) -> list[float]:
         step = factor * power
         first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
         if last - first + 1 <= most:
-            return [round(place * step, 12 - math.floor(math.log10(step))) for place in range(first, last + 1)]
+            return [
+                round(place * step, 12 - math.floor(math.log10(step))) for place in range(first, last + 1)
+            ]
     return [low, high]
 
 

@@ -40,8 +40,15 @@ def _loss(record: Record, found: Outcome) -> Plot | None:
         window = smoothing_window(len(raw))
         thinned = buckets(raw)
         mean = buckets(smooth(raw, window))
-        lines.append(Line("training", Curve(mean.step, mean.mean), TRAIN, band=thinned if window > 1 else None,
-                          dots=len(raw) <= FEW))  # fmt: skip
+        lines.append(
+            Line(
+                "training",
+                Curve(mean.step, mean.mean),
+                TRAIN,
+                band=thinned if window > 1 else None,
+                dots=len(raw) <= FEW,
+            )
+        )
         if window > 1:
             note = f"Line: mean over {count(window)} steps. Shade: lowest to highest batch."
     elif len(train.finite):
@@ -51,8 +58,15 @@ def _loss(record: Record, found: Outcome) -> Plot | None:
     if not lines:
         return None
     name = loss_name(record)
-    return Plot("Loss" + (f" ({name})" if name else ""), "loss", lines, switch=True, marks=_marks(found),
-                epoch_steps=epoch_steps(found), note=note)  # fmt: skip
+    return Plot(
+        "Loss" + (f" ({name})" if name else ""),
+        "loss",
+        lines,
+        switch=True,
+        marks=_marks(found),
+        epoch_steps=epoch_steps(found),
+        note=note,
+    )
 
 
 def _marks(found: Outcome) -> dict[str, float]:
@@ -67,11 +81,20 @@ def _marks(found: Outcome) -> dict[str, float]:
 def _metric(record: Record, found: Outcome) -> Plot | None:
     parts = (("training", "train", TRAIN), ("validation", "validation", VALIDATION))
     curves = [(name, evaluated(record, part, "metric"), colour) for name, part, colour in parts]
-    lines = [Line(name, curve, colour, dots=len(curve) <= FEW) for name, curve, colour in curves if len(curve.finite)]
+    lines = [
+        Line(name, curve, colour, dots=len(curve) <= FEW)
+        for name, curve, colour in curves
+        if len(curve.finite)
+    ]
     if not lines:
         return None
     name = metric_name(record) or "metric"
-    return Plot(name[:1].upper() + name[1:], "metric", lines, log=False, epoch_steps=epoch_steps(found))
+    return Plot(_title(name), "metric", lines, log=False, epoch_steps=epoch_steps(found))
+
+
+def _title(name: str) -> str:
+    """Write a metric's name as a heading: `RMSE`, `Balanced accuracy`."""
+    return name.upper() if len(name) <= 4 else (name[:1].upper() + name[1:]).replace("_", " ")
 
 
 def _learning_rate(record: Record, found: Outcome) -> Plot | None:
@@ -79,8 +102,13 @@ def _learning_rate(record: Record, found: Outcome) -> Plot | None:
     if not len(curve.finite):
         return None
     thinned = buckets(curve)
-    return Plot("Learning rate", "learning-rate", [Line("", Curve(thinned.step, thinned.mean), OTHER)], log=False,
-                epoch_steps=epoch_steps(found))  # fmt: skip
+    return Plot(
+        "Learning rate",
+        "learning-rate",
+        [Line("", Curve(thinned.step, thinned.mean), OTHER)],
+        log=False,
+        epoch_steps=epoch_steps(found),
+    )
 
 
 def _gradient_norm(record: Record, found: Outcome) -> Plot | None:
@@ -89,8 +117,13 @@ def _gradient_norm(record: Record, found: Outcome) -> Plot | None:
         return None
     window = smoothing_window(len(curve))
     mean = buckets(smooth(curve, window))
-    line = Line("", Curve(mean.step, mean.mean), OTHER, band=buckets(curve) if window > 1 else None,
-                dots=len(curve) <= FEW)  # fmt: skip
+    line = Line(
+        "",
+        Curve(mean.step, mean.mean),
+        OTHER,
+        band=buckets(curve) if window > 1 else None,
+        dots=len(curve) <= FEW,
+    )
     limit = as_number(record.recipe.get("clip_norm"))
     note = None if limit is None else f"Before clipping to {setting(limit)}."
     return Plot("Gradient norm", "gradient-norm", [line], epoch_steps=epoch_steps(found), note=note)

@@ -7,9 +7,12 @@ from thalweg.run.record import Record
 from thalweg.view.report.markup import Markup, element
 
 _STOPPED = {
-    "epochs": "ran to the end", "steps": "ran to the end", "patience": "stopped early", "diverged": "diverged",
+    "epochs": "completed",
+    "steps": "completed",
+    "patience": "stopped early",
+    "diverged": "diverged",
     "interrupted": "interrupted",
-}  # fmt: skip
+}
 
 
 def headline(record: Record) -> Markup:
@@ -46,7 +49,12 @@ def _track(metric: Score, baseline: Score | None) -> Markup | None:
     filled, mark = (100 * min(1.0, score.value / end) for score in (metric, baseline))
     return element(
         "div",
-        element("div", element("i", style=f"width:{filled:.1f}%"), element("b", style=f"left:{mark:.1f}%"), class_="bar"),
+        element(
+            "div",
+            element("i", style=f"width:{filled:.1f}%"),
+            element("b", style=f"left:{mark:.1f}%"),
+            class_="bar",
+        ),
         element("p", f"baseline {baseline.text}", class_="label"),
         class_="track",
     )
@@ -63,7 +71,9 @@ def _tiles(record: Record, found: Outcome) -> Markup:
         ("time", seconds(total), total is not None),
         ("parameters", size(found.parameters), found.parameters is not None),
     ]
-    made = [element("div", element("dt", name), element("dd", value)) for name, value, shown in tiles if shown]
+    made = [
+        element("div", element("dt", name), element("dd", value)) for name, value, shown in tiles if shown
+    ]
     return element("dl", made, class_="tiles")
 
 
@@ -75,5 +85,6 @@ def _length(found: Outcome) -> str:
 
 def _verdict(summary: Summary) -> Markup:
     items = [element("li", finding.text, class_=finding.level) for finding in summary.findings]
-    return element("section", element("h2", "What came of it"), element("ul", items, class_="findings"),
-                   id="verdict")  # fmt: skip
+    return element(
+        "section", element("h2", "What came of it"), element("ul", items, class_="findings"), id="verdict"
+    )

@@ -1,14 +1,15 @@
 """Heat maps: tables of numbers as shades of one colour, drawn as one path for each shade."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from thalweg.view.report.axis import tick_text
+from thalweg.insight.wording import figure
+from thalweg.view.report.axis import Axis, tick_text
 from thalweg.view.report.markup import Markup, data_script, element, join
-from thalweg.view.report.plot import x_labels
-from thalweg.view.report.axis import Axis
+from thalweg.view.report.strokes import x_labels
 
 SHADES = 16  # steps of opacity; the eye tells apart about as many in a ramp of one hue
 
@@ -39,29 +40,43 @@ def draw(heat: Heat) -> Markup:
     names = [element("span", name if row % every == 0 else "") for row, name in enumerate(heat.rows)]
     return element(
         "figure",
-        element("figcaption", element("h3", heat.title), _ramp(ends), element("output", class_="reading")),
+        element(
+            "figcaption",
+            element("h3", heat.title),
+            _ramp(ends),
+            element("output", _last(heat), class_="reading"),
+        ),
         element(
             "div",
             element("div", names, class_="rows"),
             element("div", cells(shades), element("i", class_="cursor"), class_="area"),
             element("div", x_labels(Axis(low, high if high > low else low + 1), "step"), class_="under"),
-            class_="heat-frame", style=f"--rows:{len(heat.rows)};--tall:{tall}rem",
+            class_="heat-frame",
+            style=f"--rows:{len(heat.rows)};--tall:{tall}rem",
         ),
-        data_script({
-            "rows": heat.rows, "step": [round(float(s)) for s in heat.step],
-            "values": [[float(f"{v:.3g}") for v in row] for row in heat.values],
-        }),
-        class_="plot heat", data_heat=True,
-    )  # fmt: skip
+        data_script(
+            {
+                "rows": heat.rows,
+                "step": [round(float(s)) for s in heat.step],
+                "values": [[float(f"{v:.3g}") for v in row] for row in heat.values],
+            }
+        ),
+        class_="plot heat",
+        data_heat=True,
+    )
 
 
 def cells(shades: Int[np.ndarray, "row column"], kind: str = "") -> Markup:
     """Draw shades 1..SHADES (0 is blank) as an SVG stretched to its box."""
     rows, columns = shades.shape
     return element(
-        "svg", shade_paths(shades, kind), viewBox=f"0 0 {columns} {rows}", preserveAspectRatio="none",
-        shape_rendering="crispEdges", aria_hidden="true",
-    )  # fmt: skip
+        "svg",
+        shade_paths(shades, kind),
+        viewBox=f"0 0 {columns} {rows}",
+        preserveAspectRatio="none",
+        shape_rendering="crispEdges",
+        aria_hidden="true",
+    )
 
 
 def shade_paths(shades: Int[np.ndarray, "row column"], kind: str = "") -> Markup:
@@ -69,12 +84,17 @@ def shade_paths(shades: Int[np.ndarray, "row column"], kind: str = "") -> Markup
     found: dict[int, list[str]] = {}
     for row, line in enumerate(shades):
         edges = np.flatnonzero(np.diff(np.concatenate([[-1], line, [-1]])))
-        for begin, end in zip(edges[:-1], edges[1:], strict=True):
+        for begin, end in pairwise(edges.tolist()):
             if line[begin] > 0:
                 found.setdefault(int(line[begin]), []).append(f"M{begin} {row}h{end - begin}v1H{begin}z")
     return join(
         *(
-            element("path", d="".join(pieces), class_=f"shade {kind}".strip(), fill_opacity=f"{shade / SHADES:.3g}")
+            element(
+                "path",
+                d="".join(pieces),
+                class_=f"shade {kind}".strip(),
+                fill_opacity=f"{shade / SHADES:.3g}",
+            )
             for shade, pieces in sorted(found.items())
         )
     )
@@ -82,19 +102,35 @@ def shade_paths(shades: Int[np.ndarray, "row column"], kind: str = "") -> Markup
 
 def shades_of(shares: Float[np.ndarray, "*shape"]) -> Int[np.ndarray, "*shape"]:
     """Turn shares of one into shades; anything above zero gets at least the faintest."""
-    found = np.ceil(np.clip(np.nan_to_num(shares), 0.0, 1.0) * SHADES).astype(int)
-    return found
+    return np.ceil(np.clip(np.nan_to_num(shares), 0.0, 1.0) * SHADES).astype(int)
 
 
-def _log_shades(values: Float[np.ndarray, "row column"]) -> tuple[Int[np.ndarray, "row column"], tuple[float, float]]:
+def _log_shades(
+    values: Float[np.ndarray, "row column"],
+) -> tuple[Int[np.ndarray, "row column"], tuple[float, float]]:
     positive = values[np.isfinite(values) & (values > 0)]
     if not len(positive):
         return np.zeros(values.shape, int), (0.0, 0.0)
-    low, high = np.quantile(positive, [0.005, 0.995])  # a single outlier would leave one shade for all the others
+    low, high = np.quantile(
+        positive, [0.005, 0.995]
+    )  # a single outlier would leave one shade for all the others
     with np.errstate(divide="ignore", invalid="ignore"):
         share = np.log(values / low) / np.log(high / low) if high > low else np.ones(values.shape)
     shades = np.clip(1 + np.round(share * (SHADES - 1)), 1, SHADES)
-    return np.where(np.isfinite(values) & (values > 0), np.nan_to_num(shades), 0).astype(int), (float(low), float(high))
+    return np.where(np.isfinite(values) & (values > 0), np.nan_to_num(shades), 0).astype(int), (
+        float(low),
+        float(high),
+    )
+
+
+def _last(heat: Heat) -> str:
+    """Read the last column's lowest and highest value: what stands there until the pointer moves."""
+    column = heat.values[:, -1]
+    if not np.isfinite(column).any():
+        return ""
+    ends = int(np.nanargmin(column)), int(np.nanargmax(column))
+    said = [f"{heat.rows[row]} {figure(column[row], 3)}" for row in ends]
+    return f"end: {said[0]} (lowest) to {said[1]} (highest)"
 
 
 def _ramp(ends: tuple[float, float]) -> Markup:

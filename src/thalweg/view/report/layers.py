@@ -31,10 +31,14 @@ def layers(record: Record) -> Markup | None:
         return None
     note = f"{left_out} biases and scales are left out here; layers.parquet has them." if left_out else None
     kind = "small-plots" if len(shown.paths) <= FEW else "heat-maps"
-    return element("div", element("div", drawn, class_=kind), element("p", note, class_="note") if note else None)
+    return element(
+        "div", element("div", drawn, class_=kind), element("p", note, class_="note") if note else None
+    )
 
 
-def _figure(history: LayerHistory, title: str, key: str, values: Float[np.ndarray, "parameter time"]) -> Markup:
+def _figure(
+    history: LayerHistory, title: str, key: str, values: Float[np.ndarray, "parameter time"]
+) -> Markup:
     if len(history.paths) > FEW and len(history.step) > 1:
         return heat.draw(heat.Heat(title, history.paths, *_thinned(history.step, values)))
     lines = [
@@ -47,8 +51,8 @@ def _figure(history: LayerHistory, title: str, key: str, values: Float[np.ndarra
 def _thinned(
     step: Float[np.ndarray, " time"], values: Float[np.ndarray, "parameter time"]
 ) -> tuple[Float[np.ndarray, " column"], Float[np.ndarray, "parameter column"]]:
-    """Keep at most COLUMNS times, evenly spread, the last one among them."""
-    if len(step) <= COLUMNS:
-        return step, values
-    chosen = np.unique(np.linspace(0, len(step) - 1, COLUMNS).round().astype(int))
+    """Put the times on an even grid of at most COLUMNS, each column the nearest record."""
+    number = min(len(step), COLUMNS)
+    centres = step[0] + (np.arange(number) + 0.5) / number * (step[-1] - step[0])
+    chosen = np.abs(step[None, :] - centres[:, None]).argmin(axis=1)
     return step[chosen], values[:, chosen]

@@ -1,4 +1,4 @@
-"""The confusion matrix: a table with figures for few classes, shades for many, always with rows that sum to one."""
+"""The confusion matrix: a table with figures for few classes, shades for many; rows sum to one."""
 
 import numpy as np
 from jaxtyping import Int
@@ -17,27 +17,18 @@ NAMES = 40  # classes up to which every row is named
 def draw(counted: Confusion) -> Markup:
     """Draw the matrix as a figure element; shades are shares of the true class."""
     if len(counted.classes) <= FIGURES:
-        body, note = _table(counted), ""
-    else:
-        order = reading_order(counted)
-        body = _shaded(counted, order)
-        moved = (order != np.arange(len(order))).any()
-        note = " Classes that are confused with each other stand together." if moved else ""
-    return element(
-        "figure",
-        element("figcaption", element("h3", "True class (rows) against answer (columns)"),
-                element("output", "", class_="reading")),
-        body,
-        element("p", "Shade: share of the row's class." + note, class_="note"),
-        class_="plot matrix",
-    )  # fmt: skip
+        return _figure(_table(counted), "", "")
+    order = reading_order(counted)
+    moved = (order != np.arange(len(order))).any()
+    note = " Classes that are confused with each other stand together." if moved else ""
+    return _figure(_shaded(counted, order), note, "Point at a cell to read it.")
 
 
 def reading_order(counted: Confusion) -> Int[np.ndarray, " place"]:
     """Return class indices in the order in which they are shown.
 
-    Up to 20 classes keep their own order. More are sorted so that the ones confused most are neighbours: average
-    linkage on one minus the share of mutual confusion, leaves in optimal order.
+    Up to 20 classes keep their own order. More are sorted so that the ones confused most are neighbours:
+    average linkage on one minus the share of mutual confusion, leaves in optimal order.
 
     Reference: Bar-Joseph, Gifford & Jaakkola, Fast Optimal Leaf Ordering for Hierarchical Clustering, 2001.
     """
@@ -50,16 +41,31 @@ def reading_order(counted: Confusion) -> Int[np.ndarray, " place"]:
     return leaves_list(optimal_leaf_ordering(linkage(distance, "average"), distance)).astype(int)
 
 
+def _figure(body: Markup, note: str, hint: str) -> Markup:
+    title = element("h3", "True class (rows) against answer (columns)")
+    reading = element("output", hint, class_="reading") if hint else None
+    return element(
+        "figure",
+        element("figcaption", title, reading),
+        body,
+        element("p", "Shade: share of the row's class." + note, class_="note"),
+        class_="plot matrix",
+    )
+
+
 def _table(counted: Confusion) -> Markup:
     shares = counted.shares
-    head = [element("th", "")] + [element("th", element("span", name), scope="col") for name in counted.classes]
+    head = [element("th", "")] + [
+        element("th", element("span", name), scope="col") for name in counted.classes
+    ]
     rows = [
         element(
-            "tr", element("th", element("span", name), scope="row"),
+            "tr",
+            element("th", element("span", name), scope="row"),
             [_cell(counted, shares[i, j], i, j) for j in range(len(counted.classes))],
         )
         for i, name in enumerate(counted.classes)
-    ]  # fmt: skip
+    ]
     table = element("table", element("thead", element("tr", head)), element("tbody", rows), class_="cells")
     return element("div", table, class_="cells-frame", style=f"--classes:{len(counted.classes)}")
 
@@ -70,11 +76,14 @@ def _cell(counted: Confusion, share: float, i: int, j: int) -> Markup:
     # Mistakes are rare where training works: the root keeps them visible.
     shade = share if i == j else min(1.0, float(np.sqrt(share)))
     title = f"{counted.classes[i]} answered as {counted.classes[j]}: {count(number)} ({percent(share)})"
-    strong = " strong" if shade > 0.55 else ""
+    strong = " strong" if shade > (0.55 if i == j else 0.8) else ""
     return element(
-        "td", element("span", count(number)) if number else None, class_=kind + strong, title=title,
+        "td",
+        element("span", count(number)) if number else None,
+        class_=kind + strong,
+        title=title,
         style=f"--share:{100 * shade:.0f}%" if number else None,
-    )  # fmt: skip
+    )
 
 
 def _shaded(counted: Confusion, order: Int[np.ndarray, " place"]) -> Markup:
@@ -82,10 +91,15 @@ def _shaded(counted: Confusion, order: Int[np.ndarray, " place"]) -> Markup:
     right = np.diag(np.diag(shares))
     names = [counted.classes[index] for index in order]
     drawing = element(
-        "svg", shade_paths(shades_of(right)), shade_paths(shades_of(np.sqrt(shares - right)), "wrong"),
-        viewBox=f"0 0 {len(names)} {len(names)}", preserveAspectRatio="none", shape_rendering="crispEdges",
-        role="img", aria_label="confusion matrix",
-    )  # fmt: skip
+        "svg",
+        shade_paths(shades_of(right)),
+        shade_paths(shades_of(np.sqrt(shares - right)), "wrong"),
+        viewBox=f"0 0 {len(names)} {len(names)}",
+        preserveAspectRatio="none",
+        shape_rendering="crispEdges",
+        role="img",
+        aria_label="confusion matrix",
+    )
     labels = [element("span", name) for name in names] if len(names) <= NAMES else []
     wrong = [
         [int(i), int(j), int(counted.counts[order[i], order[j]])]

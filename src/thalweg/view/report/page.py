@@ -40,11 +40,15 @@ def render(record: Record) -> str:
     links = [element("a", title, href=f"#{key}") for key, title, _ in shown]
     body = element(
         "body",
-        element("main", headline(record), element("nav", links, aria_label="sections"),
-                [element("section", element("h2", title), body, id=key) for key, title, body in shown],
-                element("footer", _footer(record))),
+        element(
+            "main",
+            headline(record),
+            element("nav", links, aria_label="sections"),
+            [element("section", element("h2", title), body, id=key) for key, title, body in shown],
+            element("footer", _footer(record)),
+        ),
         element("script", _own("page.js")),
-    )  # fmt: skip
+    )
     page = element("html", _head(record), body, lang="en")
     return f"<!doctype html>\n{page}\n"
 
@@ -69,4 +73,6 @@ def _footer(record: Record) -> Markup:
     version = record.environment.get("thalweg")
     made = "Thalweg" + (f" {version}" if version else "")
     where = f" from {record.folder}" if record.folder is not None else ""
-    return join(f"Drawn by {made}{where}. Every figure is measured; intervals cover the choice of test examples.")
+    return join(
+        f"Drawn by {made}{where}. Every figure is measured; intervals cover the choice of test examples."
+    )

@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 
 from thalweg.insight.curves import Buckets, Curve
 from thalweg.insight.wording import figure
-from thalweg.view.report.axis import Axis, axis_over, tick_text
+from thalweg.view.report.axis import Axis, axis_over
 from thalweg.view.report.markup import Markup, data_script, element, join
+from thalweg.view.report.strokes import SIDE, dots, grid, mark, outline, path, x_labels, y_labels
 
-SIDE = 1000  # the SVG's own units along either side
 READ_POINTS = 300  # points of a curve that the pointer can read
 WIDE = 20.0  # highest against lowest value from which a logarithmic axis is shown first
 
@@ -76,7 +76,11 @@ def draw(plot: Plot) -> Markup:
         "figure",
         _switch(plot, begin_log) if len(scales) == 2 else None,
         _caption(plot, len(scales) == 2),
-        element("div", [_scale(plot, x, axis_over(values, log=log), log) for log in scales], class_="frame"),
+        element(
+            "div",
+            [_scale(plot, x, axis_over(values, log=log), log) for log in scales],
+            class_="frame marked" if plot.marks else "frame",
+        ),
         _step_ticks(x),
         element("p", plot.note, class_="note") if plot.note else None,
         data_script(_readings(plot, x)),
@@ -85,92 +89,38 @@ def draw(plot: Plot) -> Markup:
     )
 
 
-def path(x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"]) -> str:
-    """Return SVG path data through points given as shares; gaps where a point is not finite."""
-    pieces, pen_down = [], False
-    for across, up in zip(x, y, strict=True):
-        if not (np.isfinite(across) and np.isfinite(up)):
-            pen_down = False
-            continue
-        up = min(max(up, -2.0), 3.0)  # outside is cut off anyway; huge numbers are not safe in SVG
-        pieces.append(f"{'L' if pen_down else 'M'}{_unit(across)} {_unit(1 - up)}")
-        pen_down = True
-    return "".join(pieces)
-
-
-def dots(x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"]) -> str:
-    """Return SVG path data of strokes without length: drawn with round caps they are dots."""
-    keep = np.isfinite(x) & np.isfinite(y)
-    return "".join(f"M{_unit(a)} {_unit(1 - b)}h0" for a, b in zip(x[keep], y[keep], strict=True))
-
-
-def y_labels(axis: Axis) -> Markup:
-    """Return the tick labels of a vertical axis."""
-    ticks = [
-        element("span", tick_text(tick), style=f"top:{100 * (1 - float(axis.place(tick))):.2f}%")
-        for tick in axis.ticks()
-    ]
-    return element("div", ticks, class_="y", aria_hidden="true")
-
-
-def x_labels(axis: Axis, name: str) -> Markup:
-    """Return the tick labels of a horizontal axis, with its name in the corner."""
-    ticks = [
-        element("span", tick_text(tick), style=f"left:{100 * float(axis.place(tick)):.2f}%")
-        for tick in axis.ticks(5)
-    ]
-    return element("div", element("b", name), element("div", ticks), class_="x", aria_hidden="true")
-
-
-def grid(axis: Axis) -> Markup:
-    """Return horizontal grid lines at an axis' ticks."""
-    lines = "".join(f"M0 {_unit(1 - float(axis.place(tick)))}H{SIDE}" for tick in axis.ticks())
-    return element("path", d=lines, class_="grid")
-
-
 def _scale(plot: Plot, x: Axis, y: Axis, log: bool) -> Markup:
     drawing = element(
         "svg",
         grid(y),
-        [_mark(x, step) for step in plot.marks.values()],
+        [mark(x, step) for step in plot.marks.values()],
         [_line(line, x, y) for line in plot.lines],
-        viewBox=f"0 0 {SIDE} {SIDE}", preserveAspectRatio="none", role="img", aria_label=plot.title,
-    )  # fmt: skip
+        viewBox=f"0 0 {SIDE} {SIDE}",
+        preserveAspectRatio="none",
+        role="img",
+        aria_label=plot.title,
+    )
     labels = [
         element("span", label, class_=_side(x, step), style=f"left:{100 * float(x.place(step)):.2f}%")
         for label, step in plot.marks.items()
     ]
-    area = element("div", drawing, element("div", labels, class_="marks"), element("i", class_="cursor"), class_="area")
+    area = element(
+        "div", drawing, element("div", labels, class_="marks"), element("i", class_="cursor"), class_="area"
+    )
     return element("div", y_labels(y), area, class_=f"scale {'log' if log else 'linear'}")
 
 
 def _line(line: Line, x: Axis, y: Axis) -> Markup:
     across, up = x.place(line.curve.step), y.place(line.curve.value)
-    parts = [] if line.band is None else [element("path", d=_band(line.band, x, y), class_=f"band c{line.colour}")]
+    parts = (
+        []
+        if line.band is None
+        else [element("path", d=outline(line.band, x, y), class_=f"band c{line.colour}")]
+    )
     parts.append(element("path", d=path(across, up), class_=f"line c{line.colour}"))
     if line.dots or len(line.curve.finite) == 1:
         parts.append(element("path", d=dots(across, up), class_=f"dots c{line.colour}"))
     return join(*parts)
-
-
-def _band(band: Buckets, x: Axis, y: Axis) -> str:
-    """Outline the area between lows and highs, one piece for each run of finite buckets."""
-    across = x.place(band.step)
-    low, high = np.nan_to_num(y.place(band.low), nan=-0.1), y.place(band.high)
-    pieces = []
-    for run in _runs(np.isfinite(high) & np.isfinite(band.low)):
-        there, back = path(across[run], high[run]), path(across[run][::-1], low[run][::-1])
-        pieces.append(there + "L" + back[1:] + "Z")
-    return "".join(pieces)
-
-
-def _runs(keep: Bool[np.ndarray, " n"]) -> list[slice]:
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], keep.astype(int), [0]])))
-    return [slice(int(begin), int(end)) for begin, end in zip(edges[::2], edges[1::2], strict=True)]
-
-
-def _mark(x: Axis, step: float) -> Markup:
-    return element("path", d=f"M{_unit(float(x.place(step)))} 0V{SIDE}", class_="mark")
 
 
 def _side(x: Axis, step: float) -> str:
@@ -181,11 +131,17 @@ def _side(x: Axis, step: float) -> str:
 def _switch(plot: Plot, begin_log: bool) -> Markup:
     return join(
         *(
-            element("input", type="radio", name=f"{plot.key}-axis", id=f"{plot.key}-{name}", class_=f"pick {name}",
-                    checked=begin_log == (name == "log"))
+            element(
+                "input",
+                type="radio",
+                name=f"{plot.key}-axis",
+                id=f"{plot.key}-{name}",
+                class_=f"pick {name}",
+                checked=begin_log == (name == "log"),
+            )
             for name in ("linear", "log")
         )
-    )  # fmt: skip
+    )
 
 
 def _caption(plot: Plot, switch: bool) -> Markup:
@@ -204,9 +160,11 @@ def _caption(plot: Plot, switch: bool) -> Markup:
 def _last(plot: Plot) -> str:
     """Read the curves' last values, which is what stands there until the pointer moves."""
     said = [
-        f"{line.name} {figure(line.curve.finite.value[-1])}".strip() for line in plot.lines if len(line.curve.finite)
+        f"{line.name} {figure(line.curve.finite.value[-1])}".strip()
+        for line in plot.lines
+        if len(line.curve.finite)
     ]
-    return "at the end: " + " · ".join(said) if said and len(said) <= 4 else ""
+    return "end: " + " · ".join(said) if said and len(said) <= 2 else ""
 
 
 def _all_values(plot: Plot) -> Float[np.ndarray, " n"]:
@@ -240,13 +198,11 @@ def _readings(plot: Plot, x: Axis) -> dict[str, object]:
     for line in plot.lines:
         every = max(1, -(-len(line.curve) // READ_POINTS))
         steps, values = line.curve.step[::every], line.curve.value[::every]
-        series.append({"name": line.name, "x": [round(float(s)) for s in steps], "y": [_short(v) for v in values]})
+        series.append(
+            {"name": line.name, "x": [round(float(s)) for s in steps], "y": [_short(v) for v in values]}
+        )
     return {"x": [x.low, x.high], "epoch": plot.epoch_steps, "series": series}
 
 
 def _short(value: float) -> float:
     return float(f"{value:.4g}")
-
-
-def _unit(share: float) -> str:
-    return f"{SIDE * share:.1f}".removesuffix(".0")

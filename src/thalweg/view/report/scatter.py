@@ -3,11 +3,12 @@
 import numpy as np
 
 from thalweg.insight.answers import Residuals
+from thalweg.insight.intervals import Z95
 from thalweg.insight.wording import count, figure, percent
 from thalweg.view.report.axis import Axis, axis_over
 from thalweg.view.report.heat import SHADES, shade_paths
 from thalweg.view.report.markup import Markup, element, join
-from thalweg.view.report.plot import SIDE, dots, grid, x_labels, y_labels
+from thalweg.view.report.strokes import SIDE, dots, grid, x_labels, y_labels
 
 POINTS = 800  # answers up to which each is a dot; more are counted into cells
 CELLS = 64  # along either side
@@ -17,7 +18,9 @@ SKEWED = 30.0  # 99th against 1st percentile of a positive target, from which th
 
 def draw(answers: Residuals, target: str) -> Markup:
     """Draw both figures and say the errors in words."""
-    return join(_against(answers, target), element("div", _spread(answers, target), _words(answers), class_="beside"))
+    return join(
+        _against(answers, target), element("div", _spread(answers, target), _words(answers), class_="beside")
+    )
 
 
 def _against(answers: Residuals, target: str) -> Markup:
@@ -30,10 +33,18 @@ def _against(answers: Residuals, target: str) -> Markup:
     few = len(across) <= POINTS
     marks = element("path", d=dots(across, up), class_="dots c1") if few else _density(across, up)
     drawing = element(
-        "svg", grid(axis), marks, element("path", d=f"M0 {SIDE}L{SIDE} 0", class_="mark"),
-        viewBox=f"0 0 {SIDE} {SIDE}", preserveAspectRatio="none", role="img", aria_label="predicted against true",
-    )  # fmt: skip
-    note = "Dashed: prediction equals truth." + ("" if few else " Shade: how many answers fall there (logarithmic).")
+        "svg",
+        grid(axis),
+        marks,
+        element("path", d=f"M0 {SIDE}L{SIDE} 0", class_="mark"),
+        viewBox=f"0 0 {SIDE} {SIDE}",
+        preserveAspectRatio="none",
+        role="img",
+        aria_label="predicted against true",
+    )
+    note = "Dashed: prediction equals truth." + (
+        "" if few else " Shade: how many answers fall there (logarithmic)."
+    )
     return element(
         "figure",
         element("figcaption", element("h3", f"Predicted {target} against true")),
@@ -70,9 +81,14 @@ def _spread(answers: Residuals, target: str) -> Markup:
         if n
     )
     drawing = element(
-        "svg", element("path", d=bars, class_="shade"), element("path", d=f"M{SIDE / 2} 0V{SIDE}", class_="mark"),
-        viewBox=f"0 0 {SIDE} {SIDE}", preserveAspectRatio="none", role="img", aria_label="errors",
-    )  # fmt: skip
+        "svg",
+        element("path", d=bars, class_="shade"),
+        element("path", d=f"M{SIDE / 2} 0V{SIDE}", class_="mark"),
+        viewBox=f"0 0 {SIDE} {SIDE}",
+        preserveAspectRatio="none",
+        role="img",
+        aria_label="errors",
+    )
     return element(
         "figure",
         element("figcaption", element("h3", f"Error in {target}: predicted minus true")),
@@ -85,11 +101,11 @@ def _spread(answers: Residuals, target: str) -> Markup:
 def _words(answers: Residuals) -> Markup:
     size = np.abs(answers.error)
     half, most = np.quantile(size, [0.5, 0.9])
-    mean, sure = float(answers.error.mean()), 1.96 * float(answers.error.std() / np.sqrt(len(size)))
+    mean, sure = float(answers.error.mean()), Z95 * float(answers.error.std() / np.sqrt(len(size)))
     bias = "too high" if mean > 0 else "too low"
     rows = [
-        f"Half of the {count(len(size))} answers are off by less than {figure(half, 3)}, nine in ten by less than "
-        f"{figure(most, 3)}; the largest error is {figure(size.max(), 3)}.",
+        f"Half of the {count(len(size))} answers are off by less than {figure(half, 3)}, nine in ten by less "
+        f"than {figure(most, 3)}; the largest error is {figure(size.max(), 3)}.",
         f"On average the answers are {figure(abs(mean), 3)} {bias} (± {figure(sure, 2)} at 95 %)"
         + (", which may be chance." if abs(mean) <= sure else "."),
     ]

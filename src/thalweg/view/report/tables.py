@@ -18,14 +18,18 @@ def data(record: Record) -> Markup | None:
     told = table(record.problem, "data")
     if not told:
         return None
-    rows: list[tuple[str, Content]] = [(f"{part} examples", count(n)) for part, n in table(told, "counts").items()]
+    rows: list[tuple[str, Content]] = [
+        (f"{part} examples", count(n)) for part, n in table(told, "counts").items()
+    ]
     names = {"task": "task", "target": "target", "input_shape": "shape of an example", "outputs": "outputs"}
     rows += [(name, _value(told[key])) for key, name in names.items() if told.get(key) is not None]
     classes = told.get("classes")
     if isinstance(classes, list | tuple) and classes:
         rows.append(("classes", clipped(", ".join(map(str, classes)), 160)))
     if told.get("fingerprint"):
-        rows.append(("fingerprint", element("code", str(told["fingerprint"])[:16], title=str(told["fingerprint"]))))
+        rows.append(
+            ("fingerprint", element("code", str(told["fingerprint"])[:16], title=str(told["fingerprint"])))
+        )
     return element("div", pairs(rows), _notes(told.get("notes")), class_="columns")
 
 
@@ -93,25 +97,32 @@ def _notes(notes: Any) -> Markup | None:
 def _layer_table(layers: list[dict[str, object]], total: float | None) -> Markup:
     rows = [
         element(
-            "tr", element("td", element("code", str(layer.get("path", "")))),
-            element("td", _shape(layer.get("shape"))), element("td", str(layer.get("role") or "")),
+            "tr",
+            element("td", element("code", str(layer.get("path", "")))),
+            element("td", _shape(layer.get("shape"))),
+            element("td", str(layer.get("role") or "")),
             element("td", _share(layer.get("count"), total)),
         )
         for layer in layers[:MOST_LAYERS]
-    ]  # fmt: skip
-    head = element("tr", [element("th", name, scope="col") for name in ("parameter", "shape", "role", "count")])
+    ]
+    head = element(
+        "tr", [element("th", name, scope="col") for name in ("parameter", "shape", "role", "count")]
+    )
     more = len(layers) - MOST_LAYERS
     return element(
-        "div", element("table", element("thead", head), element("tbody", rows), class_="layer-table"),
-        element("p", f"{more} more are left out here; problem.json has them.", class_="note") if more > 0 else None,
+        "div",
+        element("table", element("thead", head), element("tbody", rows), class_="layer-table"),
+        element("p", f"{more} more are left out here; problem.json has them.", class_="note")
+        if more > 0
+        else None,
         class_="scrolls",
-    )  # fmt: skip
+    )
 
 
 def _shape(shape: Any) -> str:
     if not isinstance(shape, list | tuple):
         return str(shape or "")
-    return " × ".join(f"{side}" for side in shape) or "one number"
+    return " \u00d7 ".join(f"{side}" for side in shape) or "one number"
 
 
 def _share(number: Any, total: float | None) -> Markup:
@@ -123,5 +134,9 @@ def _share(number: Any, total: float | None) -> Markup:
 def _spent(value: float | None, total: float | None) -> Markup | str:
     if value is None or not total:
         return seconds(value)
-    return element("span", f"{seconds(value)} ({percent(value / total, 0)})", class_="share",
-                   style=f"--share:{100 * min(1.0, max(0.0, value / total)):.1f}%")  # fmt: skip
+    return element(
+        "span",
+        f"{seconds(value)} ({percent(value / total, 0)})",
+        class_="share",
+        style=f"--share:{100 * min(1.0, max(0.0, value / total)):.1f}%",
+    )

@@ -47,12 +47,12 @@ def read_idx(path: Path) -> np.ndarray:
 
 
 def idx_files(folder: Path) -> dict[str, Path]:
-    """Return the idx files of a folder by role: `train_images`, `train_labels`, `test_images`, `test_labels`."""
+    """Return the idx files of a folder by role: `train_images`, `train_labels`, `test_images`, ..."""
     found = {}
     for path in sorted(folder.iterdir()):
         for part, start in PARTS.items():
-            for role, mark in (("images", "images"), ("labels", "labels")):
-                if path.name.startswith(start) and f"{mark}-idx" in path.name.replace(".idx", "-idx"):
+            for role in ("images", "labels"):
+                if path.name.startswith(start) and f"{role}-idx" in path.name.replace(".idx", "-idx"):
                     found[f"{part}_{role}"] = path
     return found
 

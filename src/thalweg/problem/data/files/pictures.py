@@ -1,4 +1,4 @@
-"""Folders of pictures by class: `folder/<class>/*.png`, or `folder/train/<class>/...` and `folder/test/...`."""
+"""Folders of pictures: `folder/<class>/*.png`, or `folder/train/<class>/...` with `folder/test/...`."""
 
 from collections import Counter
 from pathlib import Path
@@ -51,7 +51,7 @@ def read_picture_folder(folder: Path, name: str) -> RawArrays:
 
 
 def read_pictures(folder: Path, shape: tuple[int, ...]) -> tuple[list[str], np.ndarray]:
-    """Return (paths, pictures) of all pictures in and under a folder, or of one file, in the shape of training.
+    """Return (paths, pictures) of one file or of all under a folder, in the shape of training.
 
     Raises:
         DataError: There are none, or one cannot be read.

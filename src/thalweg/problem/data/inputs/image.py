@@ -42,7 +42,7 @@ class ImageInputs:
         array = checked_numbers("images", raw)
         check_shape(array, self.shape)
         if not self.byte:
-            return array.astype(np.float32)
+            return array.astype(np.float32, copy=False)
         if array.dtype != np.uint8 and array.size:
             low, high = array.min(), array.max()
             if low < 0 or high > BRIGHTEST or (array.dtype.kind == "f" and 0 < high <= 1):
@@ -52,7 +52,7 @@ class ImageInputs:
                     got=f"{array.dtype} from {low} to {high}",
                     hint="multiply by 255, or load the training images in the same form",
                 )
-        return array.astype(np.uint8)
+        return array.astype(np.uint8, copy=False)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON."""
@@ -93,12 +93,13 @@ def brightness_figures(train: np.ndarray) -> tuple[Any, Any]:
 
 
 def _byte_figures(train: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    channels = [train] if train.ndim == 3 else [train[..., i] for i in range(train.shape[3])]
-    counts = np.stack([np.bincount(channel.reshape(-1), minlength=256) for channel in channels])
-    values = np.arange(256, dtype=np.float64)
-    mean = counts @ values / counts.sum(axis=1)
-    deviation = np.sqrt(counts @ values**2 / counts.sum(axis=1) - mean**2)
-    return (mean, deviation) if train.ndim == 4 else (mean[0], deviation[0])
+    """Mean and deviation from exact whole sums: of the bytes, and of their squares."""
+    axes = tuple(range(train.ndim)) if train.ndim == 3 else (0, 1, 2)
+    count = train.size if train.ndim == 3 else train.size // train.shape[3]
+    sums = train.sum(axis=axes, dtype=np.uint64)
+    squares = np.multiply(train, train, dtype=np.uint16).sum(axis=axes, dtype=np.uint64)
+    mean = sums / count
+    return mean, np.sqrt(np.maximum(squares / count - mean**2, 0.0))
 
 
 def _plain(value: np.ndarray) -> float | tuple[float, ...]:

@@ -11,7 +11,7 @@ from thalweg.problem.data.files.idx import read_idx_folder
 from thalweg.problem.data.options import LoadOptions
 from thalweg.problem.data.sets import bundled, published, synthetic
 from thalweg.problem.data.sets.download import fetch
-from thalweg.problem.data.sets.locate import locate, places
+from thalweg.problem.data.sets.locate import locate
 from thalweg.problem.data.tables.table import from_frame
 from thalweg.problem.data.text import from_text, read_text
 
@@ -48,7 +48,7 @@ def read_published(name: str, folder: Path | str | None) -> RawArrays | str:
             "data",
             f"the folder must hold {name}",
             got=str(folder),
-            hint=f"looked in {', '.join(str(place) for place in places(folder))} and its subfolder {known.folders[0]}",
+            hint=f"looked in it and in its subfolder {known.folders[0]}; leave folder out to fetch it",
         )
     at = fetch(known) if at is None else at
     if known.form == "text":

@@ -1,4 +1,4 @@
-"""Published data sets that are too large to carry: what their files are called, where they lie, what they hold."""
+"""Published data sets that are too large to carry: their files, addresses, check sums and classes."""
 
 from dataclasses import dataclass
 

@@ -19,6 +19,7 @@ class TableColumns:
     Args:
         rules: One for each column that is used, in the order of the table.
         names: All columns of the training table, in order, the target among them.
+        target: Name of the target column.
         header: Whether the training file had a header; new files are read the same way.
         missing: Marks for a missing value, besides the known ones.
     """
@@ -26,6 +27,7 @@ class TableColumns:
     kind: ClassVar[str] = "table"
     rules: tuple[Rule, ...]
     names: tuple[str, ...]
+    target: str = ""
     header: bool = True
     missing: tuple[str, ...] = ()
 
@@ -66,6 +68,7 @@ class TableColumns:
         return {
             "rules": [rule_to_dict(rule) for rule in self.rules],
             "names": list(self.names),
+            "target": self.target,
             "header": self.header,
             "missing": list(self.missing),
         }
@@ -74,4 +77,4 @@ class TableColumns:
     def from_dict(cls, given: dict[str, Any]) -> Self:
         """Build from plain values; the inverse of `to_dict`."""
         rules = tuple(rule_from_dict(rule) for rule in given["rules"])
-        return cls(rules, tuple(given["names"]), given["header"], tuple(given["missing"]))
+        return cls(rules, tuple(given["names"]), given["target"], given["header"], tuple(given["missing"]))

@@ -30,7 +30,7 @@ def _note(name: str, typed: Typed) -> Note | None:
         return Note("constant", f"{name} is empty; it was left out.", (name,))
     distinct = present.n_unique()
     if distinct == 1 and present.len() == typed.values.len():
-        return Note("constant", f"{name} is {present[0]} in every row; it was left out.", (name,))
+        return Note("constant", f"{name} is {_written(present[0])} in every row; it was left out.", (name,))
     if distinct < typed.values.len() or distinct < FEWEST_ROWS:
         return None
     if typed.kind == CATEGORY:
@@ -49,3 +49,7 @@ def _is_row_number(values: pl.Series) -> bool:
     """0..n-1 or 1..n, in any order."""
     array = values.to_numpy()
     return bool(array.min() in (0, 1) and np.ptp(array) == array.size - 1)
+
+
+def _written(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -18,11 +18,12 @@ from thalweg.problem.data.splits import split_rows
 from thalweg.problem.data.tables.columns import TableColumns
 from thalweg.problem.data.tables.frames import as_frame, is_frame
 from thalweg.problem.data.tables.giveaway import giveaways
+from thalweg.problem.data.tables.notes import missing_values, possible_marks, rule_notes
 from thalweg.problem.data.tables.read import read_table
 from thalweg.problem.data.tables.roles import useless
 from thalweg.problem.data.tables.rules import CategoryRule, DateRule, NumberRule, Rule
 from thalweg.problem.data.tables.target import find_column, present_rows, read_known, read_target
-from thalweg.problem.data.tables.types import CATEGORY, DATE, NUMBER, Typed, read_column
+from thalweg.problem.data.tables.types import DATE, NUMBER, Typed, read_column
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ def _read(frame: pl.DataFrame, target: str, options: LoadOptions) -> _Table:
             hint="use keep= for columns that were left out, or give more columns",
         )
     return _Table(
-        frame, columns, target, encoded, (*notes, *found, *_missing(columns), *_almost_numbers(columns))
+        frame, columns, target, encoded, (*notes, *found, *missing_values(columns), *possible_marks(columns))
     )
 
 
@@ -124,10 +125,7 @@ def _split(
     if drawn and classes and share + options.validation > 0:
         check_lone(table.target, table.target_name)
     if options.group:
-        units, notes = (
-            _first(table.frame.select(options.group)[options.group].cast(pl.String).hash().to_numpy()),
-            (),
-        )
+        units = _first(_hashes(table.frame, [find_column(table.frame.columns, options.group)]))
         notes = (Note("group", f"{len(np.unique(units))} groups of {options.group}, each in one part only."),)
     else:
         units, notes = units_of(_first(_hashes(table.frame, list(table.columns))), drawn)
@@ -142,7 +140,6 @@ def _fit(
 ) -> tuple[TableColumns, tuple[Note, ...]]:
     rules = [_rule(typed.values.gather(train), typed) for typed in table.columns.values()]
     kept = tuple(rule for rule in rules if rule.features and set(rule.features) != {f"{rule.column}=other"})
-    notes = [_rule_note(rule, rule in kept) for rule in rules]
     if not kept:
         raise DataError(
             "table",
@@ -150,49 +147,14 @@ def _fit(
             got=", ".join(table.columns),
             hint="give columns with numbers, or categories that more rows share",
         )
-    columns = TableColumns(kept, tuple(names), options.header, options.missing)
-    return columns, tuple(note for note in notes if note is not None)
+    columns = TableColumns(kept, tuple(names), table.target_name, options.header, options.missing)
+    return columns, rule_notes(rules, kept)
 
 
 def _rule(train: pl.Series, typed: Typed) -> Rule:
     if typed.kind == NUMBER:
         return NumberRule.fit(train)
     return DateRule.fit(train, typed.format) if typed.kind == DATE else CategoryRule.fit(train)
-
-
-def _rule_note(rule: Rule, kept: bool) -> Note | None:
-    if isinstance(rule, CategoryRule) and not rule.categories:
-        rest = "only whether it is missing is used" if kept and rule.missing else "it was left out"
-        return Note("rare", f"every category of {rule.column} is rare; {rest}.", (rule.column,))
-    if isinstance(rule, CategoryRule) and rule.other:
-        text = f"rare categories of {rule.column} were merged; {len(rule.categories)} have an input of their own."
-        return Note("rare", text, (rule.column,))
-    if isinstance(rule, NumberRule) and rule.unit:
-        return Note("skewed", f"{rule.column} has a long tail; its logarithm is used.", (rule.column,))
-    return None
-
-
-def _missing(columns: dict[str, Typed]) -> tuple[Note, ...]:
-    shares = {name: typed.values.null_count() / typed.values.len() for name, typed in columns.items()}
-    shares = {name: share for name, share in shares.items() if share > 0}
-    if not shares:
-        return ()
-    listed = ", ".join(f"{name} {share:.1%}" for name, share in shares.items())
-    return (Note("missing", f"missing values: {listed}. An input says where.", tuple(shares)),)
-
-
-def _almost_numbers(columns: dict[str, Typed]) -> tuple[Note, ...]:
-    """Point out columns that would be numbers but for one mark."""
-    notes = []
-    for name, typed in columns.items():
-        if typed.kind != CATEGORY:
-            continue
-        present = typed.values.drop_nulls()
-        strange = present.filter(present.cast(pl.Float64, strict=False).is_null())
-        if strange.n_unique() == 1 and strange.len() < present.len() / 2:
-            text = f"{name} would be numbers but for {strange[0]!r} in {strange.len()} rows: is it a missing value?"
-            notes.append(Note("missing", text, (name,)))
-    return tuple(notes)
 
 
 def _hashes(frame: pl.DataFrame, columns: list[str]) -> np.ndarray:

@@ -12,6 +12,8 @@ NUMBER, CATEGORY, DATE = "number", "category", "date"
 # What spreadsheets, databases and R write for a missing value. Compared after trimming, as written.
 MISSING = ("", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "<NA>", "null", "NULL", "None")
 
+MISSING_MARK = "missing"  # how the input that says so is called
+
 # Tried in turn; the first that reads every cell wins. `%d/%m` stands before `%m/%d`: most of the world.
 DATE_FORMATS = (
     "%Y-%m-%d",

@@ -1,0 +1,146 @@
+"""Forward pass, loss and backpropagation over one batch: the loss, its gradient, the next model state.
+
+In one piece, or part by part when the recipe accumulates; in the recipe's precision.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, Key, PyTree
+
+from thalweg.engine.program import Inputs, Program, rebuilt
+from thalweg.problem.data.part import Part
+from thalweg.problem.models.adapter import apply
+from thalweg.recipe import gradient, precision
+from thalweg.recipe.recipe import Recipe
+
+
+class Lane(NamedTuple):
+    """What a lane's program knows besides its state: everything that `Inputs` holds, for this lane."""
+
+    program: Program
+    inputs: Inputs
+    recipe: Recipe
+    part: Part
+
+
+class Batch(NamedTuple):
+    """One batch, ready for the model.
+
+    Args:
+        inputs, targets: With a leading batch axis.
+        weights: 1 for rows that count, 0 for padding; None when all count.
+        key: Noise of this step (dropout).
+    """
+
+    inputs: PyTree
+    targets: PyTree
+    weights: Float[Array, " row"] | None
+    key: Key[Array, ""]
+
+
+class Backward(NamedTuple):
+    """What backpropagation gives.
+
+    Args:
+        loss: Mean loss of the batch.
+        grads: Its gradient.
+        model_state: Running statistics after the batch.
+        loss_of: The batch's mean loss as a function of the parameters, for rules that ask for it.
+    """
+
+    loss: Float[Array, ""]
+    grads: PyTree
+    model_state: PyTree
+    loss_of: Callable[[PyTree], Float[Array, ""]]
+
+
+def read_batch(lane: Lane, indices: Int[Array, " row"], size: Int[Array, ""], key: Key[Array, ""]) -> Batch:
+    """Take a batch's rows from the resident data; rows from `size` on are padding."""
+    inputs, targets = lane.part.batch(indices)
+    prepared = precision.narrowed(lane.inputs.prepared(inputs), lane.recipe.precision)
+    masked = lane.program.masked or lane.recipe.accumulate > 1
+    weights = (jnp.arange(indices.shape[0]) < size).astype(jnp.float32) if masked else None
+    return Batch(prepared, targets, weights, key)
+
+
+def backward(
+    lane: Lane, batch: Batch, params: PyTree, model_state: PyTree, scale: Float[Array, ""] | None
+) -> Backward:
+    """Compute the batch's mean loss and its gradient.
+
+    Args:
+        lane: The program and its inputs.
+        batch: The batch.
+        params, model_state: Where it is computed.
+        scale: Factor of the loss while it is differentiated (float16); the gradient comes back without it.
+    """
+    factor = jnp.float32(1.0) if scale is None else scale
+    if lane.recipe.accumulate > 1:
+        found = _part_by_part(lane, batch, params, model_state, factor)
+    else:
+        found = _in_one_piece(lane, batch, params, model_state, factor)
+    loss, grads, model_state = found
+    if scale is not None:
+        grads = jax.tree.map(lambda g: g / scale.astype(g.dtype), grads)
+        loss = loss / scale
+
+    def loss_of(there: PyTree) -> Float[Array, ""]:
+        return _mean(lane, batch, there, model_state)[0]
+
+    return Backward(loss, grads, model_state, loss_of)
+
+
+def _in_one_piece(
+    lane: Lane, batch: Batch, params: PyTree, model_state: PyTree, factor: Float[Array, ""]
+) -> tuple[Float[Array, ""], PyTree, PyTree]:
+    def scaled(params: PyTree) -> tuple[Float[Array, ""], PyTree]:
+        loss, after = _mean(lane, batch, params, model_state)
+        return (loss if lane.recipe.precision != "f16" else loss * factor), after
+
+    (loss, after), grads = jax.value_and_grad(scaled, has_aux=True)(params)
+    return loss, grads, after
+
+
+def _part_by_part(
+    lane: Lane, batch: Batch, params: PyTree, model_state: PyTree, factor: Float[Array, ""]
+) -> tuple[Float[Array, ""], PyTree, PyTree]:
+    count = lane.recipe.accumulate
+    rows, weights = gradient.split((batch.inputs, batch.targets), batch.weights, count)  # type: ignore[arg-type]
+    parts = (*rows, weights, jax.random.split(batch.key, count))
+
+    def sums_of(params: PyTree, part: PyTree, model_state: PyTree) -> tuple[Array, tuple[Array, PyTree]]:
+        inputs, targets, weights, key = part
+        losses, after = _losses(lane, Batch(inputs, targets, weights, key), params, model_state)
+        total = _weighted(losses, weights)
+        return (total * factor).astype(total.dtype), (jnp.sum(weights), after)
+
+    return gradient.accumulated(sums_of, params, parts, model_state)
+
+
+def _mean(lane: Lane, batch: Batch, params: PyTree, model_state: PyTree) -> tuple[Float[Array, ""], PyTree]:
+    losses, after = _losses(lane, batch, params, model_state)
+    if batch.weights is None:
+        return losses.mean(), after
+    return _weighted(losses, batch.weights) / jnp.maximum(batch.weights.sum(), 1).astype(losses.dtype), after
+
+
+def _weighted(losses: Float[Array, " row"], weights: Float[Array, " row"]) -> Float[Array, ""]:
+    # where, not a product alone: a padding row must not turn an overflow into NaN.
+    return jnp.sum(jnp.where(weights > 0, losses, 0) * weights.astype(losses.dtype))
+
+
+def _losses(lane: Lane, batch: Batch, params: PyTree, model_state: PyTree) -> tuple[Array, PyTree]:
+    narrow = precision.narrowed(params, lane.recipe.precision)
+    built = rebuilt(lane.program, lane.inputs, narrow, model_state)
+    outputs, after = apply(built, batch.inputs, key=batch.key, training=True)
+    # Running statistics keep the dtype they began with, whatever the passes run in.
+    after = jax.tree.map(lambda new, old: new.astype(old.dtype), after, model_state)
+    return lane.program.loss(outputs, batch.targets), after
+
+
+def loss_scale(recipe: Recipe) -> Any:
+    """Return the first state of dynamic loss scaling; empty for precisions that need none."""
+    return precision.first_scale() if recipe.precision == "f16" else ()

@@ -1,0 +1,109 @@
+"""One journey for every rule: 200 steps with noisy gradients and a learning rate that moves, in float64.
+
+The loss is `sum c/2 (w-a)^2 + d/4 (w-a)^4 + noise_t . w`, so that its gradient is written down in NumPy in one line.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+STEPS = 200
+SHAPES = {"matrix": (4, 3), "kernel": (3, 2, 2, 1), "embedding": (2, 3), "bias": (4,), "scale": (3,)}
+SQUARE = {"matrix": (4, 4), "bias": (4,)}
+ROLES = {name: name for name in SHAPES}
+
+
+def roles_of(shapes: dict) -> dict:
+    return {name: ROLES[name] for name in shapes}
+
+
+def start(shapes: dict) -> dict[str, np.ndarray]:
+    random = np.random.default_rng(1)
+    return {name: random.normal(size=shape) for name, shape in shapes.items()}
+
+
+class Landscape:
+    """The loss and, apart from it, its gradient in NumPy."""
+
+    def __init__(self, shapes: dict, noise: float = 0.3) -> None:
+        random = np.random.default_rng(2)
+        self.curvature = {name: random.uniform(0.5, 3.0, shape) for name, shape in shapes.items()}
+        self.minimum = {name: random.normal(size=shape) for name, shape in shapes.items()}
+        self.noise = {name: noise * random.normal(size=(STEPS, *shape)) for name, shape in shapes.items()}
+
+    def loss(self, params: Any, t: Any) -> Any:
+        total = 0.0
+        for name, w in params.items():
+            away = w - self.minimum[name]
+            total += (self.curvature[name] * away**2 / 2 + 0.05 * away**4).sum()
+            total += (jnp.asarray(self.noise[name])[t] * w).sum()
+        return total
+
+    def value(self, params: dict[str, np.ndarray]) -> float:
+        """The loss without noise, in NumPy."""
+        away = {name: w - self.minimum[name] for name, w in params.items()}
+        return sum((self.curvature[n] * d**2 / 2 + 0.05 * d**4).sum() for n, d in away.items())
+
+    def gradient(self, params: dict[str, np.ndarray], t: int) -> dict[str, np.ndarray]:
+        away = {name: w - self.minimum[name] for name, w in params.items()}
+        return {n: self.curvature[n] * d + 0.2 * d**3 + self.noise[n][t] for n, d in away.items()}
+
+
+def factor(t: int) -> float:
+    """The learning rate's factor: it moves, because conventions of momentum differ only then."""
+    return (1 + 0.5 * np.sin(t / 7)) / (1 + 0.01 * t)
+
+
+def ours(optimizer: Any, landscape: Landscape, shapes: dict, steps: int = STEPS) -> list[dict[str, np.ndarray]]:
+    """Return the parameters after every step of our rule, as the engine calls it; last, the evaluated ones."""
+    roles = roles_of(shapes)
+    factors = jnp.asarray([factor(t) for t in range(steps)])
+
+    def advance(optimizer: Any, carry: Any, t: Any) -> Any:
+        params, state = carry
+        loss_of = lambda p: landscape.loss(p, t)  # noqa: E731
+        loss, grads = jax.value_and_grad(loss_of)(params)
+        rule = optimizer.scaled(factors[t]).transform(roles)
+        updates, state = rule.update(grads, state, params, value=loss, grad=grads, value_fn=loss_of)
+        params = optax.apply_updates(params, updates)
+        return (params, state), params
+
+    @jax.jit
+    def run(optimizer: Any, params: Any) -> Any:
+        state = optimizer.transform(roles).init(params)
+        (params, state), path = jax.lax.scan(partial(advance, optimizer), (params, state), jnp.arange(steps))
+        return path, optimizer.evaluated(state, params)
+
+    traced = jax.tree.map(jnp.float64, optimizer)  # as in a run, numbers enter the program from outside
+    path, evaluated = run(traced, {name: jnp.asarray(w) for name, w in start(shapes).items()})
+    walked = [{name: np.asarray(leaf[t]) for name, leaf in path.items()} for t in range(steps)]
+    return [*walked, {name: np.asarray(leaf) for name, leaf in evaluated.items()}]
+
+
+def published(step: Callable, landscape: Landscape, shapes: dict) -> list[dict[str, np.ndarray]]:
+    """Return the same from a reference: `step(params, grads, t, factor, memory) -> params`.
+
+    The reference may leave what is evaluated under `memory["evaluated"]`.
+    """
+    params, memory = start(shapes), {}
+    path = []
+    for t in range(STEPS):
+        memory["gradient_at"] = lambda p, t=t: landscape.gradient(p, t)
+        params = step(params, landscape.gradient(params, t), t, factor(t), memory)
+        path.append(params)
+    return [*path, memory.get("evaluated", params)]
+
+
+def relative_error(ours_path: list, reference_path: list) -> float:
+    """Largest difference of any weight at any step, relative to the largest weight of its array."""
+    worst = 0.0
+    for mine, theirs in zip(ours_path, reference_path, strict=True):
+        for name in theirs:
+            scale = np.abs(theirs[name]).max()
+            worst = max(worst, float(np.abs(mine[name] - theirs[name]).max() / scale))
+    return worst
