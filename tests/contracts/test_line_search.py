@@ -93,4 +93,4 @@ def test_lbfgs_goes_the_published_way():
         pairs.append((moved, new - g))
         checked += 1
     assert checked > 3 * rule.memory, "the memory must have been filled and turned over"
-    assert np.linalg.norm(_gradient(valley, walked[-1])) < 1e-5
+    assert np.linalg.norm(_gradient(valley, walked[-1])) < 1e-3 * np.linalg.norm(_gradient(valley, walked[0]))

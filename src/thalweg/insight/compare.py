@@ -153,14 +153,20 @@ def _sentences(
 
 
 def _about_changes(changed: tuple[Difference, ...]) -> str:
-    groups = [difference.group for difference in changed]
-    number = groups.count("recipe") + ("model" in groups) + ("data" in groups)
+    groups = {difference.group for difference in changed}
+    number = len(_recipe_choices(changed)) + ("model" in groups) + ("data" in groups)
     if number == 0:
         return "No difference between their recipes, models and data is recorded."
     where = [group for group in ("recipe", "model", "data") if group in groups]
     if number == 1:
         return f"Only one thing differs, in the {where[0]}."
     return f"{number} things differ ({', '.join(where)}), so the figures do not say which of them matters."
+
+
+def _recipe_choices(changed: tuple[Difference, ...]) -> set[str]:
+    """Return what was chosen differently in the recipe; another optimizer is one choice, whatever its settings."""
+    keys = {difference.key for difference in changed if difference.group == "recipe"}
+    return {key.split(".")[0] if key.split(".")[0] in keys else key for key in keys}
 
 
 def _about_seeds(changed: tuple[Difference, ...]) -> str:

@@ -65,11 +65,13 @@ def per_step(record: Record, column: str) -> Curve:
 
 
 def evaluated(record: Record, part: str, column: str) -> Curve:
-    """Return one column of evaluations.parquet (`loss`, `metric`, `epoch`) for one part."""
+    """Return one column of evaluations.parquet (`loss`, `metric`) for one part; the last at each step."""
     frame = one_lane(record.evaluations)
-    if "part" not in frame.columns:
+    if not {"part", "step"} <= set(frame.columns):
         return _curve(frame.clear(), column)
-    return _curve(frame.filter(pl.col("part") == part), column)
+    return _curve(
+        frame.filter(pl.col("part") == part).unique("step", keep="last", maintain_order=True), column
+    )
 
 
 def buckets(curve: Curve, most: int = 400) -> Buckets:
@@ -85,7 +87,7 @@ def buckets(curve: Curve, most: int = 400) -> Buckets:
         step=_over(np.nanmean, steps),
         low=_over(np.nanmin, values),
         mean=_over(np.nanmean, values),
-        high=_over(np.nanmax, values),
+        high=_over(np.nanmean, values),
         width=width,
     )
 

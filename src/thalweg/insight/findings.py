@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from thalweg.insight.answers import confusion
-from thalweg.insight.curves import Curve, evaluated, per_step
+from thalweg.insight.curves import Curve, evaluated, per_step, smooth, smoothing_window
 from thalweg.insight.layers import layer_history
 from thalweg.insight.outcome import Outcome
 from thalweg.insight.wording import as_number, clipped, count, figure, listing, percent, plural, setting
@@ -53,10 +53,11 @@ def _risen(record: Record, curve: Curve, lowest: int) -> str:
     low, last = curve.value[lowest], curve.value[-1]
     share = f" ({percent((last - low) / low)} more)" if low > 0 else ""
     text = f"After its lowest the validation loss rose from {figure(low)} to {figure(last)}{share}"
-    train = evaluated(record, "train", "loss").finite
-    at = np.searchsorted(train.step, curve.step[lowest])
-    if len(train) > at + 1 and train.value[-1] < train.value[at]:
-        text += f" while the training loss fell from {figure(train.value[at])} to {figure(train.value[-1])}"
+    losses = per_step(record, "loss")
+    means = smooth(losses, smoothing_window(len(losses)))
+    at = int(np.searchsorted(means.step, curve.step[lowest]))
+    if at < len(means) and means.value[-1] < means.value[at]:
+        text += f" while the training loss went from {figure(means.value[at])} to {figure(means.value[-1])}"
     return text + "."
 
 

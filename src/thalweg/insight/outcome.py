@@ -13,7 +13,7 @@ from thalweg.run.record import Record
 
 # Which way is better. A metric that is in neither list (a user's own function) has no known direction.
 HIGHER_IS_BETTER = frozenset(
-    {"accuracy", "balanced_accuracy", "top5_accuracy", "f1", "precision", "recall", "auc", "r2"}
+    {"accuracy", "balanced_accuracy", "top5_accuracy", "f1", "macro_f1", "precision", "recall", "auc", "r2"}
 )
 LOWER_IS_BETTER = frozenset(
     {"rmse", "mae", "mse", "error_rate", "perplexity", "cross_entropy", "bits_per_character", "nats", "loss"}

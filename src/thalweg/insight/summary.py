@@ -5,7 +5,10 @@ What the record cannot show is not said: no causes, no advice.
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from thalweg.insight.answers import metric_interval
+from thalweg.insight.curves import per_step
 from thalweg.insight.findings import (
     Finding,
     classes_missed,
@@ -16,7 +19,7 @@ from thalweg.insight.findings import (
     validation_trend,
 )
 from thalweg.insight.outcome import Outcome, Score, outcome
-from thalweg.insight.wording import count, figure, measure, plural
+from thalweg.insight.wording import as_number, count, figure, measure, plural
 from thalweg.run.record import Record
 
 # How the baselines are made (see run/): they ignore the inputs.
@@ -47,7 +50,7 @@ def summarise(record: Record) -> Summary:
     judged = _against_baseline(record, found)
     findings = [
         judged,
-        _stopped(found),
+        _stopped(record, found),
         last_losses(record, found),
         _best(found),
         validation_trend(record, found),
@@ -82,9 +85,18 @@ def _against_baseline(record: Record, found: Outcome) -> Finding | None:
     said = f"Test {metric.name} is {metric.text}{sure}"
     if baseline is None:
         return Finding("metric", f"{said}; no baseline is recorded.", "unclear")
+    judged, within = (metric, interval) if baseline.name == metric.name else (_same_metric(found), None)
+    own = "" if judged is metric or judged is None else f" and this network {judged.text}"
     words = _BASELINE_WORDS.get(found.task or "", "the baseline")
-    level, relation = _relation(metric, baseline, interval)
-    return Finding("metric", f"{said}; {words} gives {baseline.text}. {relation}", level)
+    level, relation = ("unclear", "") if judged is None else _relation(judged, baseline, within)
+    named = "" if judged is metric else f" {baseline.name}"
+    return Finding("metric", f"{said}; {words} gives {baseline.text}{named}{own}. {relation}".rstrip(), level)
+
+
+def _same_metric(found: Outcome) -> Score | None:
+    """Return the run's own figure in the baseline's metric, where that is not the headline's."""
+    name = found.baseline.name if found.baseline is not None else ""
+    return Score(name, found.metrics[name]) if name in found.metrics else None
 
 
 def _relation(metric: Score, baseline: Score, interval: tuple[float, float] | None) -> tuple[str, str]:
@@ -111,7 +123,7 @@ def _gain(metric: Score, baseline: Score) -> str:
     return f"The baseline's error is cut by {gone}."
 
 
-def _stopped(found: Outcome) -> Finding | None:
+def _stopped(record: Record, found: Outcome) -> Finding | None:
     if found.stopped is None:
         return Finding(
             "stopped", "The record has no end: training was broken off, or is still going on.", "unclear"
@@ -126,10 +138,22 @@ def _stopped(found: Outcome) -> Finding | None:
         "diverged": "Training diverged",
         "interrupted": "Was interrupted",
     }
-    reason = f": {found.reason.rstrip('.')}" if found.reason else ""
+    reason = found.reason or _reason(record, found)
+    reason = f": {reason.rstrip('.')}" if reason else ""
     words = known.get(found.stopped, f"Stopped ({found.stopped})")
     level = {"diverged": "bad", "interrupted": "unclear"}.get(found.stopped, "good")
     return Finding("stopped", f"{words}{how_far}{reason}.", level)
+
+
+def _reason(record: Record, found: Outcome) -> str:
+    """Say why a run stopped where the record has the figures but no words."""
+    patience = as_number(record.recipe.get("patience"))
+    if found.stopped == "patience" and patience is not None:
+        return f"no better validation loss in {plural(patience, 'evaluation')}"
+    losses = per_step(record, "loss").value
+    if found.diverged and len(losses) and not np.isfinite(losses[-1]):
+        return "the loss is no number any more"
+    return ""
 
 
 def _best(found: Outcome) -> Finding | None:

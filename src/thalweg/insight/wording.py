@@ -6,7 +6,7 @@ from typing import Any
 NOTHING = "-"
 # Metrics that are shares of one and read best as per cent; everything else keeps its own unit.
 SHARES = frozenset(
-    {"accuracy", "balanced_accuracy", "top5_accuracy", "error_rate", "f1", "precision", "recall"}
+    {"accuracy", "balanced_accuracy", "top5_accuracy", "error_rate", "f1", "macro_f1", "precision", "recall"}
 )
 
 

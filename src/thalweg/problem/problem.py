@@ -53,7 +53,7 @@ class Problem:
             model = default_model(data.task, data.input_shape, data.train.count(), data.outputs)
         if isinstance(model, Architecture):
             model = model.fitted(data.input_shape, data.outputs)
-        check(model, _example(data), data.task, data.outputs)
+        check(model, _example(data), data.task, data.outputs, logits=loss.takes_logits)
         for name, value in (("data", data), ("loss", loss), ("metric", metric), ("model", model)):
             object.__setattr__(self, name, value)
 

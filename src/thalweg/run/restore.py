@@ -9,7 +9,7 @@ import numpy as np
 from thalweg.core import keys
 from thalweg.core.choice import choose
 from thalweg.core.errors import ModelError, RunFolderError
-from thalweg.problem.data.inputs import inputs_for
+from thalweg.problem.data.predict_inputs import inputs_for
 from thalweg.problem.data.preparation import Preparation
 from thalweg.problem.models import ARCHITECTURES
 from thalweg.problem.models.adapter import Built, build
@@ -36,7 +36,7 @@ class Trained:
 
     def answers(self, source: Any, folder: Path | None = None) -> dict[str, np.ndarray]:
         """Return answers for new data: `prediction`, and `probability_<class>` for classes."""
-        inputs = inputs_for(source, self.preparation, self.record.problem["data"]["source"], folder=folder)
+        inputs = inputs_for(source, self.preparation, folder=folder).inputs
         found = outputs(self.built, self.preparation.scale(inputs))
         return self.preparation.answers(found, self.record.problem["data"]["task"])
 

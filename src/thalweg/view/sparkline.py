@@ -52,7 +52,7 @@ def _levels(values: Float[np.ndarray, " bucket"]) -> Float[np.ndarray, " bucket"
     if not len(finite):
         return np.full(len(values), np.nan)
     low, high = float(finite.min()), float(finite.max())
-    if low > 0 and high / low >= WIDE:
+    if low > 0 and high >= WIDE * low:
         values, low, high = np.log(values), math.log(low), math.log(high)
     if high == low:
         return np.where(np.isfinite(values), 0.0, np.nan)

@@ -123,7 +123,10 @@ def recipe_line(recipe: Mapping[str, Any]) -> str:
     for key, value in recipe.items():
         if isinstance(value, Mapping):
             inside = ", ".join(f"{k} {setting(v)}" for k, v in flat(value).items() if k != "name")
-            parts.append(f"{value.get('name', key)}" + (f" ({inside})" if inside else ""))
+            name = value.get("name", key)
+            parts.append(
+                (f"{key} none" if name == "none" else str(name)) + (f" ({inside})" if inside else "")
+            )
         else:
             parts.append(f"{key} {setting(value)}")
     return ", ".join(parts)

@@ -57,6 +57,8 @@ def from_arrays(raw: RawArrays, options: LoadOptions) -> Data:
         )
     inputs, labels = _checked_pair(raw.inputs, raw.targets, "inputs", "targets")
     task = decide(labels, options.task) if raw.classes is None else options.task or CLASSIFICATION
+    if task == CLASSIFICATION and labels.dtype.kind in "if":
+        _check_marks(labels, raw.target)
     target = encode(labels, task, raw.target, classes=raw.classes if task == CLASSIFICATION else None)
     test, notes = _test_part(raw, options, inputs, target)
     rows, found = _split(inputs, target, options, has_test=test is not None)
@@ -76,9 +78,7 @@ def _checked_pair(
     inputs: Any, targets: Any, inputs_name: str, targets_name: str
 ) -> tuple[np.ndarray, np.ndarray]:
     x = checked_numbers(inputs_name, inputs)
-    y = np.asarray(targets)
-    if y.dtype.kind in "iuf":
-        y = checked_numbers(targets_name, y)
+    y = _labels_of(targets, targets_name)
     if x.shape[0] == 0 or x.size == 0:
         raise DataError(
             "data", f"{inputs_name} must not be empty", got=f"shape {x.shape}", hint="give some rows"
@@ -92,6 +92,36 @@ def _checked_pair(
             hint="check that both come from the same rows",
         )
     return x[:, None] if x.ndim == 1 else x, y
+
+
+def _labels_of(targets: Any, name: str) -> np.ndarray:
+    y = np.asarray(targets)
+    if y.dtype == object:
+        labels = y.reshape(-1).tolist()
+        absent = [i for i, label in enumerate(labels) if label is None or label != label]
+        if absent:
+            raise DataError(
+                "data",
+                f"{name} must not be missing",
+                got=f"{len(absent)} missing",
+                where=f"the first at {absent[0]}",
+                hint="leave those rows out",
+            )
+        y = np.asarray(y.tolist())
+    return checked_numbers(name, y) if y.dtype.kind in "iuf" else y
+
+
+def _check_marks(labels: np.ndarray, name: str) -> None:
+    """-1 beside 0..k-1 is the usual mark of an example without a label; it must not become a class."""
+    found = np.unique(labels)
+    if found.size > 2 and np.array_equal(found, np.arange(-1, found.size - 1)):
+        raise DataError(
+            "target",
+            "class numbers must not be negative",
+            got=f"-1 in {int((labels == -1).sum())} rows",
+            where=name,
+            hint="leave those rows out if -1 means no label; else add 1 to all labels",
+        )
 
 
 def _test_part(
@@ -130,7 +160,7 @@ def _split(
     share = 0.0 if has_test else options.test_share
     units, notes = units_of(first_copies(inputs), drawn)
     if drawn and classes and share + options.validation > 0:
-        check_lone(target, "target")
+        check_lone(target)
     found = split_rows(
         inputs.shape[0], options, labels=target.values if classes else None, units=units, test_share=share
     )

@@ -34,11 +34,13 @@ class Target:
         task: `classification` or `regression`.
         values: int32 class numbers, `example`; or float64 values, `example target`.
         classes: Labels by class number; None for regression.
+        name: Name of what is predicted.
     """
 
     task: str
     values: np.ndarray
     classes: tuple[Any, ...] | None = None
+    name: str = "target"
 
 
 def decide(raw: np.ndarray, task: str | None, *, table: bool = False) -> str:
@@ -72,20 +74,16 @@ def encode(raw: np.ndarray, task: str, name: str, *, classes: Sequence[Any] | No
             or class numbers outside the fixed ones.
     """
     if task == REGRESSION:
-        return Target(task, _values(raw, name))
+        return Target(task, _values(raw, name), None, name)
     labels = _labels(raw, name)
     if classes is not None:
-        return Target(task, _checked_codes(labels, len(classes), name), tuple(classes))
+        return Target(task, _checked_codes(labels, len(classes), name), tuple(classes), name)
     found, codes = np.unique(labels, return_inverse=True)
     if found.size < 2:
-        raise DataError(
-            "target",
-            "must have at least two classes",
-            got=f"only {found[0]!r}" if found.size else 0,
-            where=name,
-            hint="choose another target column",
-        )
-    return Target(task, codes.astype(np.int32), tuple(found.tolist()))
+        got = f"{found.tolist()[0]!r} in every row" if found.size else "no rows"
+        rule, hint = "must have at least two classes", "choose another target column"
+        raise DataError("target", rule, got=got, where=name, hint=hint)
+    return Target(task, codes.astype(np.int32), tuple(found.tolist()), name)
 
 
 def encode_known(raw: np.ndarray, target: Target, name: str) -> np.ndarray:
@@ -112,7 +110,7 @@ def encode_known(raw: np.ndarray, target: Target, name: str) -> np.ndarray:
     return np.array([number[label] for label in labels.tolist()], dtype=np.int32)
 
 
-def check_lone(target: Target, name: str) -> None:
+def check_lone(target: Target) -> None:
     """Refuse a class with a single row: the parts could not share it."""
     counts = np.bincount(target.values, minlength=len(target.classes or ()))
     if target.classes is not None and (counts == 1).any():
@@ -121,7 +119,7 @@ def check_lone(target: Target, name: str) -> None:
             "target",
             "every class must have at least 2 rows, so that the parts can share them",
             got=f"1 row of {lone!r}",
-            where=name,
+            where=target.name,
             hint="leave the row out, merge the class into another, or use split=time",
         )
 

@@ -17,7 +17,7 @@ from thalweg.problem.data.options import LoadOptions, options_from
 from thalweg.problem.data.sets.named import load_named, names
 from thalweg.problem.data.sets.published import CIFAR_CLASSES
 from thalweg.problem.data.tables import read as table_files
-from thalweg.problem.data.tables.frames import is_frame
+from thalweg.problem.data.tables.frames import is_frame, joined
 from thalweg.problem.data.tables.table import from_frame
 from thalweg.problem.data.text import from_text, read_text
 
@@ -31,7 +31,7 @@ def load(source: Any, options: LoadOptions | None = None, **settings: Any) -> Da
     Args:
         source: A named set (`digits`, `mnist`, ...); the path of a CSV, TSV, Parquet, npy, npz or txt file
             (.gz or not); a folder with idx files, CIFAR batches, or pictures by class; a polars or pandas
-            frame; or a pair (inputs, targets) of arrays.
+            frame; or a pair (inputs, targets) of arrays, or of a frame and its targets.
         options: How to read it; see `LoadOptions`.
         **settings: Single options by name, over `options`.
 
@@ -53,7 +53,7 @@ def load(source: Any, options: LoadOptions | None = None, **settings: Any) -> Da
     elif is_frame(source):
         data, said = from_frame(source, chosen.name or "table", chosen), IN_MEMORY
     else:
-        data, said = from_arrays(_pair(source, chosen), chosen), IN_MEMORY
+        data, said = _load_pair(source, chosen), IN_MEMORY
     return replace(data, name=chosen.name or data.name, source={"from": said, "options": chosen.to_dict()})
 
 
@@ -92,18 +92,17 @@ def read_folder(path: Path, name: str) -> RawArrays:
 def missing_path(path: Path) -> DataError:
     """Return the error for a path that is not there, with the nearest name beside it or the nearest set."""
     there = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
-    near = nearest(path.name, there)
-    known = nearest(str(path), names())
-    if near is not None:
-        hint = f"did you mean {str(path.with_name(near))!r}?"
-    elif known is not None:
+    near, known = nearest(path.name, there), nearest(str(path), names())
+    if known is not None and (near is None or not path.suffix):  # a bare word more likely means a set
         hint = f"did you mean the named set {known!r}?"
+    elif near is not None:
+        hint = f"did you mean {str(path.with_name(near))!r}?"
     else:
         hint = "named sets are " + ", ".join(names())
     return DataError("data", "must be a named set, or a file or folder that exists", got=str(path), hint=hint)
 
 
-def _pair(source: Any, options: LoadOptions) -> RawArrays:
+def _load_pair(source: Any, options: LoadOptions) -> Data:
     if not isinstance(source, (tuple, list)) or len(source) != 2:
         raise DataError(
             "data",
@@ -111,4 +110,7 @@ def _pair(source: Any, options: LoadOptions) -> RawArrays:
             got=type(source).__name__,
             hint="for example load((x, y))",
         )
-    return RawArrays(options.name or "arrays", source[0], source[1])
+    if not is_frame(source[0]):
+        return from_arrays(RawArrays(options.name or "arrays", source[0], source[1]), options)
+    frame, target = joined((source[0], source[1]))
+    return from_frame(frame, options.name or "table", options, target=target)

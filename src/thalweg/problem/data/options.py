@@ -76,8 +76,9 @@ class LoadOptions:
 
     def to_dict(self) -> dict[str, Any]:
         """Return what differs from the defaults as plain values; things in memory become `in memory`."""
-        changed = {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) != f.default}
-        return {name: _plain(value) for name, value in changed.items()}
+        # Made plain first: a frame does not compare to a truth value.
+        told = {f.name: _plain(getattr(self, f.name)) for f in fields(self)}
+        return {f.name: told[f.name] for f in fields(self) if told[f.name] != _plain(f.default)}
 
 
 def options_from(options: LoadOptions | None, settings: Mapping[str, Any]) -> LoadOptions:

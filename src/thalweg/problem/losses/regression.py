@@ -43,7 +43,7 @@ class MeanAbsoluteError(Loss):
     def elements(self, outputs: Float[Array, "batch ..."], targets: Array) -> Elements:
         """Return the absolute error of every value."""
         found, wanted = shapes.matched(self.name, outputs, targets)
-        return Elements(jnp.abs(found - wanted))
+        return Elements(_size(found - wanted))
 
     def check(self, outputs: Array, targets: Array) -> None:
         """Refuse targets that are not finite, or of another shape."""
@@ -78,7 +78,7 @@ class Huber(Loss):
         With c = min(|e|, delta) it is `c (|e| - c/2)`: no branch whose unused side could overflow.
         """
         found, wanted = shapes.matched(self.name, outputs, targets)
-        size = jnp.abs(found - wanted)
+        size = _size(found - wanted)
         core = jnp.minimum(size, self.delta)
         return Elements(core * (size - 0.5 * core))
 
@@ -86,3 +86,8 @@ class Huber(Loss):
         """Refuse targets that are not finite, or of another shape."""
         shapes.matched(self.name, outputs, targets)
         shapes.finite(self.name, targets)
+
+
+def _size(error: Array) -> Array:
+    """Return |error|, with the subgradient 0 at 0 (that of `jnp.abs` is 1)."""
+    return jnp.where(error == 0, 0.0, jnp.abs(error))

@@ -68,9 +68,11 @@ class SOAP(Optimizer):
 
     def _start(self, leaf: Float[Array, "..."]) -> "_Leaf":
         rows, columns = _sides(leaf.shape)
-        make = lambda side: jnp.eye(side, dtype=leaf.dtype) if 1 < side <= self.longest else None  # noqa: E731
+        # At least float32: there is no eigendecomposition of narrower matrices.
+        dtype = jnp.promote_types(leaf.dtype, jnp.float32)
+        make = lambda side: jnp.eye(side, dtype=dtype) if 1 < side <= self.longest else None  # noqa: E731
         sides = (make(rows), make(columns)) if leaf.ndim > 1 else (None, None)
-        zeros = jnp.zeros((rows, columns), leaf.dtype)
+        zeros = jnp.zeros((rows, columns), dtype)
         empty = tuple(None if side is None else jnp.zeros_like(side) for side in sides)
         return _Leaf(zeros, zeros, empty, sides)
 
@@ -82,7 +84,7 @@ class SOAP(Optimizer):
         return directions, _State(state.done + 1, tuple(held for _, held in moved))
 
     def _step(self, grad: Array, held: "_Leaf", count: Int[Array, ""]) -> tuple[Array, "_Leaf"]:
-        g = grad.reshape(_sides(grad.shape))
+        g = grad.reshape(_sides(grad.shape)).astype(held.mean.dtype)
         first = count == 0
         mean = jnp.where(first, 0.0, self.b1 * held.mean + (1 - self.b1) * g)
         square = jnp.where(first, 0.0, self.b2 * held.square + (1 - self.b2) * _turn(g, held.basis) ** 2)

@@ -8,6 +8,8 @@ from jaxtyping import Float
 
 from thalweg.insight.wording import figure
 
+FARTHEST = 690.0  # of a logarithm: exp(690) is about 1e299, near the end of what a float holds
+
 
 @dataclass(frozen=True)
 class Axis:
@@ -47,8 +49,9 @@ def axis_over(values: Float[np.ndarray, " n"], *, log: bool = False, margin: flo
         return Axis(0.1, 1.0, log) if log else Axis(0.0, 1.0)
     low, high = float(shown.min()), float(shown.max())
     if log:
-        ratio = max(high / low, 1.2) ** margin
-        return Axis(low / ratio, high * ratio, log) if high > low else Axis(low / 1.5, high * 1.5, log)
+        reach = margin * (math.log(high) - math.log(low)) or math.log(1.5)
+        ends = math.log(low) - reach, math.log(high) + reach
+        return Axis(math.exp(max(ends[0], -FARTHEST)), math.exp(min(ends[1], FARTHEST)), log)
     if high == low:
         reach = abs(high) * 0.1 or 1.0
         return Axis(low - reach, high + reach)

@@ -16,8 +16,9 @@ from thalweg.view.report.axis import Axis, axis_over
 from thalweg.view.report.markup import Markup, data_script, element, join
 from thalweg.view.report.strokes import SIDE, dots, grid, mark, outline, path, x_labels, y_labels
 
+MOSTLY = 0.9  # share of positive values that allows a logarithmic axis; zeros have no place on it
 READ_POINTS = 300  # points of a curve that the pointer can read
-WIDE = 20.0  # highest against lowest value from which a logarithmic axis is shown first
+WIDE = 8.0  # highest against lowest value from which a logarithmic axis is shown first
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Plot:
         key: Unique on the page.
         lines: At least one.
         log: Whether to begin with the logarithmic axis; None decides from the range.
-        switch: Offer both axes (where all values are positive).
+        switch: Offer both axes (where the values are positive).
         marks: Steps to point out, by label.
         epoch_steps: Steps in an epoch, to read epochs; None when there are none.
         note: A sentence below.
@@ -68,8 +69,8 @@ def draw(plot: Plot) -> Markup:
     """Draw a plot as a figure element."""
     values = _all_values(plot)
     positive = values[values > 0]
-    can_log = bool(len(positive)) and len(positive) == len(values)
-    begin_log = can_log and (bool(positive.max() / positive.min() >= WIDE) if plot.log is None else plot.log)
+    can_log = len(positive) >= MOSTLY * len(values) > 0
+    begin_log = can_log and (bool(positive.max() >= WIDE * positive.min()) if plot.log is None else plot.log)
     scales = [False, True] if plot.switch and can_log else [begin_log]
     x = _step_axis(plot)
     return element(

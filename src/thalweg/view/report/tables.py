@@ -59,6 +59,12 @@ def cost(record: Record) -> Markup | None:
     rows: list[tuple[str, Content]] = [
         (str(name), _spent(as_number(value), total)) for name, value in spent.items() if name != "total"
     ]
+    rest = (
+        None if total is None else total - sum(as_number(v) or 0.0 for k, v in spent.items() if k != "total")
+    )
+    rows += (
+        [("everything else", _spent(rest, total))] if rest is not None and rest > 0.01 * (total or 0) else []
+    )
     rows += [("total", seconds(total))] if total is not None else []
     speed = as_number(record.result.get("examples_per_second"))
     rows += [("training speed", f"{size(speed)} examples/s")] if speed is not None else []

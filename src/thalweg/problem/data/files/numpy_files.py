@@ -2,6 +2,7 @@
 
 import io
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +95,7 @@ def _npz_arrays(path: Path) -> dict[str, np.ndarray]:
             files = {
                 n.removesuffix(".npy"): archive.read(n) for n in archive.namelist() if n.endswith(".npy")
             }
-    except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError) as error:
         raise _damaged("npz", path, error) from error
     return {key: _loaded(io.BytesIO(content), path) for key, content in files.items()}
 

@@ -43,25 +43,9 @@ class TableColumns:
             DataError: Columns are missing, or hold something else than in training.
         """
         frame = as_frame(raw)
-        self.check(frame.columns)
+        check_columns([rule.column for rule in self.rules], self.names, frame.columns)
         blocks = [rule.apply(frame[rule.column], self.missing) for rule in self.rules]
         return np.concatenate([np.zeros((frame.height, 0), np.float32), *blocks], axis=1)
-
-    def check(self, found: Sequence[str]) -> None:
-        """Refuse a table that lacks a column, with the nearest name it has."""
-        lacking = [rule.column for rule in self.rules if rule.column not in found]
-        if not lacking:
-            return
-        spare = [name for name in found if name not in self.names]
-        near = {name: nearest(name, spare) for name in lacking}
-        pairs = ", ".join(f"{name} (is it {close!r}?)" if close else name for name, close in near.items())
-        raise DataError(
-            "table",
-            "must have the columns of the training table",
-            got=f"no column {pairs}",
-            where=f"columns {', '.join(found[:20])}",
-            hint="rename the columns as in training" if spare else "add the columns; empty cells are allowed",
-        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON."""
@@ -78,3 +62,26 @@ class TableColumns:
         """Build from plain values; the inverse of `to_dict`."""
         rules = tuple(rule_from_dict(rule) for rule in given["rules"])
         return cls(rules, tuple(given["names"]), given["target"], given["header"], tuple(given["missing"]))
+
+
+def check_columns(needed: Sequence[str], known: Sequence[str], found: Sequence[str]) -> None:
+    """Refuse a table that lacks a column, with the nearest name it has.
+
+    Args:
+        needed: Columns that are learnt from.
+        known: All columns of the training table.
+        found: Columns of this table.
+    """
+    lacking = [name for name in needed if name not in found]
+    if not lacking:
+        return
+    spare = [name for name in found if name not in known]
+    near = {name: nearest(name, spare) for name in lacking}
+    pairs = ", ".join(f"{name} (is it {close!r}?)" if close else name for name, close in near.items())
+    raise DataError(
+        "table",
+        "must have the columns of the training table",
+        got=f"no column {pairs}",
+        where=f"columns {', '.join(found[:20])}",
+        hint="rename the columns as in training" if spare else "add the columns; empty cells are allowed",
+    )

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from thalweg.problem.data.inputs.array import standard_figures
-from thalweg.problem.data.tables.types import MISSING_MARK, dates_from, plain_text
+from thalweg.problem.data.tables.types import MISSING_MARK, dates_read
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class DateRule:
 
     def apply(self, series: pl.Series, marks: tuple[str, ...]) -> np.ndarray:
         """Return float32 inputs, `row feature`."""
-        dates = dates_from(plain_text(series, marks), self.format if series.dtype == pl.String else "")
+        dates = dates_read(series, self.format, marks)
         figures = _date_figures(dates)
         scaled = [(figures[p] - m) / s for p, m, s in zip(self.parts, self.mean, self.scale, strict=True)]
         absent = dates.is_null().to_numpy()
@@ -73,7 +73,7 @@ def _date_figures(dates: pl.Series) -> dict[str, np.ndarray]:
 
 
 def _date_parts(figures: dict[str, np.ndarray]) -> list[str]:
-    """Parts that can mean something: they vary; the year where there are several; the week of frequent dates."""
+    """Parts that can mean something: those that vary; the year over several; weeks for frequent dates."""
     days = figures["days"]
     if days.size == 0:
         return []

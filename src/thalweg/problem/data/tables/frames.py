@@ -41,5 +41,29 @@ def as_frame(source: Any) -> pl.DataFrame:
     return frame
 
 
+def joined(pair: tuple[Any, Any]) -> tuple[pl.DataFrame, str]:
+    """Join (frame of inputs, targets) into one frame; return it with the name of the target column.
+
+    Raises:
+        DataError: The lengths differ, or the targets are no single column.
+    """
+    frame, targets = as_frame(pair[0]), pair[1]
+    given = getattr(targets, "name", None)
+    name = given if isinstance(given, str) and given and given not in frame.columns else "target"
+    values = targets.tolist() if hasattr(targets, "tolist") else list(targets)
+    if len(values) != frame.height:
+        raise DataError(
+            "data",
+            "inputs and targets must have the same number of rows",
+            got=f"{frame.height} and {len(values)}",
+            hint="check that both come from the same rows",
+        )
+    try:
+        column = pl.Series(name, values, strict=False)
+    except (TypeError, pl.exceptions.PolarsError) as error:
+        raise DataError("target", "must hold values of one type", got=str(error).splitlines()[0]) from error
+    return frame.with_columns(column), name
+
+
 def _is_pandas(source: Any) -> bool:
     return type(source).__module__.split(".")[0] == "pandas" and type(source).__name__ == "DataFrame"

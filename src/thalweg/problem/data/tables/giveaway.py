@@ -24,7 +24,7 @@ def giveaways(columns: dict[str, Typed], target: Target, name: str) -> tuple[Not
     rows = np.linspace(0, count - 1, min(count, MOST_ROWS)).astype(int)
     notes = []
     for column, typed in columns.items():
-        removed = _removed(_bins(typed)[rows], target, rows)
+        removed = max(_by_value(_bins(typed)[rows], target, rows), _by_line(typed, target, rows))
         if removed >= SUSPICIOUS:
             text = (
                 f"{column} alone removes {removed:.1%} of the error in {name}: will it be known beforehand?"
@@ -34,7 +34,7 @@ def giveaways(columns: dict[str, Typed], target: Target, name: str) -> tuple[Not
 
 
 def _bins(typed: Typed) -> np.ndarray:
-    """Return a small number for each row: its category, or its place among the quantiles."""
+    """Return a small number for each row: its category, or its place among the quantiles; 0 for missing."""
     if typed.kind == CATEGORY:
         return typed.values.rank("dense").fill_null(0).to_numpy().astype(np.int64)
     values = typed.values.to_physical().cast(float).to_numpy()
@@ -44,8 +44,8 @@ def _bins(typed: Typed) -> np.ndarray:
     return np.where(np.isnan(values), 0, np.searchsorted(edges, values, side="right") + 1)
 
 
-def _removed(bins: np.ndarray, target: Target, rows: np.ndarray) -> float:
-    """Return the share of the best constant's error that the column removes, on rows it was not fitted to."""
+def _by_value(bins: np.ndarray, target: Target, rows: np.ndarray) -> float:
+    """Return the share of the best constant's error that answering bin by bin removes, on rows not fitted to."""
     y = target.values[rows]
     fit, tried = np.arange(rows.size) % 2 == 0, np.arange(rows.size) % 2 == 1
     if target.task == CLASSIFICATION:
@@ -54,11 +54,25 @@ def _removed(bins: np.ndarray, target: Target, rows: np.ndarray) -> float:
         np.add.at(table, (bins[fit], y[fit]), 1)
         usual = np.bincount(y[fit], minlength=width).argmax()
         answers = np.where(table.sum(axis=1) > 0, table.argmax(axis=1), usual)
-        wrong, base = np.mean(answers[bins[tried]] != y[tried]), np.mean(usual != y[tried])
-        return float(1 - wrong / base) if base > 0 else 0.0
+        return _share(np.mean(answers[bins[tried]] != y[tried]), np.mean(usual != y[tried]))
     sizes = np.bincount(bins[fit], minlength=bins.max() + 1)[:, None]
     sums = np.stack([np.bincount(bins[fit], v, minlength=bins.max() + 1) for v in y[fit].T], axis=1)
     mean = y[fit].mean(axis=0)
     answers = np.where(sizes > 0, sums / np.maximum(sizes, 1), mean)
-    wrong, base = np.sum((answers[bins[tried]] - y[tried]) ** 2), np.sum((mean - y[tried]) ** 2)
+    return _share(np.sum((answers[bins[tried]] - y[tried]) ** 2), np.sum((mean - y[tried]) ** 2))
+
+
+def _by_line(typed: Typed, target: Target, rows: np.ndarray) -> float:
+    """Return the share of the squared error that a straight line removes; 0 where there is none to draw."""
+    if typed.kind == CATEGORY or target.task == CLASSIFICATION:
+        return 0.0
+    x = typed.values.to_physical().cast(float).to_numpy()[rows]
+    present = ~np.isnan(x)
+    x, y = x[present] - x[present].mean(), target.values[rows][present]
+    y = y - y.mean(axis=0)
+    line = x[:, None] * (x @ y) / max(float(x @ x), np.finfo(float).tiny)
+    return _share(np.sum((y - line) ** 2), np.sum(y**2)) if present.sum() >= ENOUGH_ROWS else 0.0
+
+
+def _share(wrong: float, base: float) -> float:
     return float(1 - wrong / base) if base > 0 else 0.0

@@ -124,7 +124,7 @@ def _check_shape(content: bytes, separator: str, path: Path) -> None:
         raise DataError(
             "table",
             f"every line must have {wanted} fields, as the first",
-            got=f"{fields[ragged[0]]} fields in line {ragged[0] + 1}",
+            got=f"{fields[ragged[0]]} in line {ragged[0] + 1}",
             where=f"{path}: {ragged.size} such lines" if ragged.size > 1 else path,
             hint="quote fields that hold the separator, and complete or remove the line",
         )

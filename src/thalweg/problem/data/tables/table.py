@@ -1,7 +1,6 @@
 """A frame to `Data`: target out, useless columns out, rows split, rules fitted on the training rows."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,19 +9,19 @@ import polars as pl
 from thalweg.core.errors import DataError
 from thalweg.problem.data.assembly import Pieces, assemble
 from thalweg.problem.data.data import CLASSIFICATION, Data, Note
-from thalweg.problem.data.duplicates import shared_note, units_of
+from thalweg.problem.data.duplicates import units_of
 from thalweg.problem.data.labels import Target, check_lone
 from thalweg.problem.data.options import RANDOM, LoadOptions
 from thalweg.problem.data.preparation import Preparation
 from thalweg.problem.data.splits import split_rows
 from thalweg.problem.data.tables.columns import TableColumns
-from thalweg.problem.data.tables.frames import as_frame, is_frame
+from thalweg.problem.data.tables.frames import as_frame
 from thalweg.problem.data.tables.giveaway import giveaways
 from thalweg.problem.data.tables.notes import missing_values, possible_marks, rule_notes
-from thalweg.problem.data.tables.read import read_table
+from thalweg.problem.data.tables.own_test import read_test, row_hashes
 from thalweg.problem.data.tables.roles import useless
 from thalweg.problem.data.tables.rules import CategoryRule, DateRule, NumberRule, Rule
-from thalweg.problem.data.tables.target import find_column, present_rows, read_known, read_target
+from thalweg.problem.data.tables.target import find_column, present_rows, read_target
 from thalweg.problem.data.tables.types import DATE, NUMBER, Typed, read_column
 
 
@@ -32,7 +31,6 @@ class _Table:
 
     frame: pl.DataFrame
     columns: dict[str, Typed]
-    target_name: str
     target: Target
     notes: tuple[Note, ...]
 
@@ -56,16 +54,22 @@ def from_frame(source: Any, name: str, options: LoadOptions, target: str | None 
         )
     wanted = options.target if options.target is not None else target
     table = _read(frame, find_column(frame.columns, wanted), options)
-    test, test_notes = _test_table(table, options)
+    given = options.test if not isinstance(options.test, float) else None
+    test = (
+        read_test(given, table.frame, list(table.columns), table.target, options)
+        if given is not None
+        else None
+    )
     rows, split_notes = _split(table, options, has_test=test is not None)
     columns, rule_notes = _fit(table, rows["train"], options, frame.columns)
     inputs = {part: columns.inputs(table.frame[at]) for part, at in rows.items()}
     targets = {part: table.target.values[at] for part, at in rows.items()}
+    notes = table.notes + rule_notes + split_notes
     if test is not None:
-        inputs["test"], targets["test"] = columns.inputs(test.frame), test.target.values
-    notes = table.notes + rule_notes + split_notes + test_notes
-    notes += giveaways(table.columns, table.target, table.target_name)
-    preparation = Preparation(columns, classes=table.target.classes, target=table.target_name)
+        inputs["test"], targets["test"] = columns.inputs(test.frame), test.targets
+        notes += test.notes
+    notes += giveaways(table.columns, table.target, table.target.name)
+    preparation = Preparation(columns, classes=table.target.classes, target=table.target.name)
     return assemble(Pieces(name, table.target.task, inputs, targets, preparation, notes))
 
 
@@ -87,33 +91,8 @@ def _read(frame: pl.DataFrame, target: str, options: LoadOptions) -> _Table:
             hint="use keep= for columns that were left out, or give more columns",
         )
     return _Table(
-        frame, columns, target, encoded, (*notes, *found, *missing_values(columns), *possible_marks(columns))
+        frame, columns, encoded, (*notes, *found, *missing_values(columns), *possible_marks(columns))
     )
-
-
-def _test_table(table: _Table, options: LoadOptions) -> tuple[_Table | None, tuple[Note, ...]]:
-    """Read the test table, if one is given, the way the training table was read."""
-    given = options.test
-    if given is None or isinstance(given, float):
-        return None, ()
-    if not is_frame(given) and not isinstance(given, (str, Path)):
-        kind = type(given).__name__
-        raise DataError(
-            "load", "test must be a share, a path or a frame", got=kind, hint="for example test=0.2"
-        )
-    frame = as_frame(given) if is_frame(given) else read_table(Path(given), options.header)
-    TableColumns(tuple(NumberRule(name, 0, 1) for name in table.columns), tuple(table.frame.columns)).check(
-        frame.columns
-    )
-    name = table.target_name
-    find_column(frame.columns, name)
-    frame, absent = present_rows(frame, name, options.missing)
-    values, labels = read_known(frame[name], table.target, options.missing, f"{name}, test part")
-    used = list(table.columns)
-    known = set(_hashes(table.frame, used).tolist())
-    shared = shared_note(sum(h in known for h in _hashes(frame, used).tolist()), frame.height)
-    target = Target(table.target.task, values, table.target.classes)
-    return _Table(frame, {}, name, target, ()), absent + labels + shared
 
 
 def _split(
@@ -123,12 +102,12 @@ def _split(
     share = 0.0 if has_test else options.test_share
     drawn = options.split == RANDOM
     if drawn and classes and share + options.validation > 0:
-        check_lone(table.target, table.target_name)
+        check_lone(table.target)
     if options.group:
-        units = _first(_hashes(table.frame, [find_column(table.frame.columns, options.group)]))
+        units = _first(row_hashes(table.frame, [find_column(table.frame.columns, options.group)]))
         notes = (Note("group", f"{len(np.unique(units))} groups of {options.group}, each in one part only."),)
     else:
-        units, notes = units_of(_first(_hashes(table.frame, list(table.columns))), drawn)
+        units, notes = units_of(_first(row_hashes(table.frame, list(table.columns))), drawn)
     labels = table.target.values if classes else None
     found = split_rows(table.frame.height, options, labels=labels, units=units, test_share=share)
     rows = {"train": found.train, "validation": found.validation, "test": found.test}
@@ -147,7 +126,7 @@ def _fit(
             got=", ".join(table.columns),
             hint="give columns with numbers, or categories that more rows share",
         )
-    columns = TableColumns(kept, tuple(names), table.target_name, options.header, options.missing)
+    columns = TableColumns(kept, tuple(names), table.target.name, options.header, options.missing)
     return columns, rule_notes(rules, kept)
 
 
@@ -155,10 +134,6 @@ def _rule(train: pl.Series, typed: Typed) -> Rule:
     if typed.kind == NUMBER:
         return NumberRule.fit(train)
     return DateRule.fit(train, typed.format) if typed.kind == DATE else CategoryRule.fit(train)
-
-
-def _hashes(frame: pl.DataFrame, columns: list[str]) -> np.ndarray:
-    return frame.select(pl.col(columns).cast(pl.String)).hash_rows().to_numpy()
 
 
 def _first(keys: np.ndarray) -> np.ndarray:

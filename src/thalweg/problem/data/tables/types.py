@@ -70,7 +70,7 @@ def read_column(series: pl.Series, marks: tuple[str, ...] = ()) -> Typed:
     numbers = plain.cast(pl.Float64, strict=False)
     if numbers.null_count() == plain.null_count():
         return _number(numbers.fill_nan(None))
-    if present.head(1).str.contains(r"^\d{1,4}[-/.]\d").item():
+    if present.head(1).str.contains(r"^(\d{4}[-/]\d|\d{1,2}[/.]\d{1,2}[/.]\d{4})").item():
         for form in DATE_FORMATS:
             dates = dates_from(plain, form)
             if dates.null_count() == plain.null_count():
@@ -128,6 +128,32 @@ def numbers_from(series: pl.Series, marks: tuple[str, ...] = ()) -> pl.Series:
             hint="convert it as it was in the training table",
         )
     return typed.values
+
+
+def dates_read(series: pl.Series, form: str, marks: tuple[str, ...] = ()) -> pl.Series:
+    """Read dates as in training: typed, or written in `form` (empty: in any known form).
+
+    Raises:
+        DataError: A cell holds something else.
+    """
+    plain = plain_text(series, marks)
+    if plain.dtype in (pl.Date, pl.Datetime):
+        return plain.cast(pl.Datetime("us"))
+    found, count = None, plain.null_count()
+    if plain.dtype == pl.String and form:
+        found = dates_from(plain, form)
+    elif plain.dtype == pl.String:
+        tried = (dates_from(plain, known) for known in DATE_FORMATS)
+        found = next((dates for dates in tried if dates.null_count() == count), None)
+    if found is None or found.null_count() > count:
+        strange = plain if found is None else plain.filter(found.is_null() & plain.is_not_null())
+        raise DataError(
+            "table",
+            f"column {series.name!r} must hold dates" + (f" written as {form}" if form else ""),
+            got=str(strange.drop_nulls()[0]) if strange.null_count() < strange.len() else str(plain.dtype),
+            hint="write them as in training; empty cells are allowed",
+        )
+    return found
 
 
 def _typed(series: pl.Series) -> Typed:

@@ -1,0 +1,182 @@
+"""Every layer and architecture, a row each: gradients against differences, values against torch, lanes, specs."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from tests.contracts.layers import FAR_OUT, LAYERS, SLOPES_AT_ZERO
+from thalweg.core.tree import lane, roles, stack
+from thalweg.problem.models import ARCHITECTURES, check, parse
+from thalweg.problem.models.adapter import Built, apply, build
+from thalweg.problem.models.layers.activations import ACTIVATIONS
+
+# Central differences with h = 1e-5 err by h^2 f'''/6 and 1e-16/h, both near 1e-11 of a gradient of order one.
+STEP, GRADIENT_TOLERANCE = 1e-5, 1e-7
+# A few roundings in f64, times the depth.
+VALUE_TOLERANCE = 1e-12
+
+every_layer = pytest.mark.parametrize("row", LAYERS, ids=lambda row: row.id)
+
+
+def test_every_activation_has_a_row():
+    assert {f"activation/{name}" for name in ACTIVATIONS} <= {row.id for row in LAYERS}
+    assert set(SLOPES_AT_ZERO) == set(FAR_OUT) == set(ACTIVATIONS) - {"softmax"}
+
+
+@every_layer
+def test_gradient_equals_central_differences(row):
+    with jax.enable_x64(True):
+        floats, fixed = eqx.partition((row.module(), jnp.asarray(row.inputs())), eqx.is_inexact_array)
+        flat, unflatten = jax.flatten_util.ravel_pytree(floats)
+
+        def total(vector):
+            module, inputs = eqx.combine(unflatten(vector), fixed)
+            found = row.call(module, inputs)
+            return jnp.sum(found * np.random.default_rng(1).normal(size=found.shape))
+
+        # Along single coordinates when there are few, along random directions when there are many.
+        count = flat.shape[0]
+        few = (
+            np.eye(count)
+            if count <= 60
+            else np.random.default_rng(2).normal(size=(60, count)) / np.sqrt(count)
+        )
+        gradient, differences = jax.jit(lambda v: _both_ways(total, v, jnp.asarray(few)))(flat)
+    scale = np.max(np.abs(gradient))
+    np.testing.assert_allclose(differences, gradient, rtol=0, atol=GRADIENT_TOLERANCE * scale)
+
+
+def _both_ways(total, vector, directions):
+    differences = jax.lax.map(
+        lambda d: (total(vector + STEP * d) - total(vector - STEP * d)) / (2 * STEP), directions
+    )
+    return directions @ jax.grad(total)(vector), differences
+
+
+@pytest.mark.parametrize("row", [row for row in LAYERS if row.torch], ids=lambda row: row.id)
+def test_values_equal_torch(row):
+    torch = pytest.importorskip("torch", reason="torch is the second reference where it is installed")
+    with jax.enable_x64(True):
+        module, inputs = row.module(), row.inputs()
+        found = np.asarray(row.call(module, jnp.asarray(inputs)))
+        arrays, rest = eqx.partition(module, eqx.is_inexact_array)
+        tensors = jax.tree.map(lambda w: torch.tensor(np.asarray(w)), arrays)
+    same = eqx.combine(tensors, rest, is_leaf=lambda leaf: isinstance(leaf, torch.Tensor))
+    expected = row.torch(torch, same, torch.tensor(inputs)).numpy()
+    np.testing.assert_allclose(found, expected, rtol=VALUE_TOLERANCE, atol=VALUE_TOLERANCE)
+
+
+@pytest.mark.parametrize("name", SLOPES_AT_ZERO)
+def test_the_slope_of_an_activation_at_zero_is_the_stated_one(name):
+    assert jax.grad(ACTIVATIONS[name])(0.0) == pytest.approx(SLOPES_AT_ZERO[name], rel=1e-6)
+
+
+@pytest.mark.parametrize("name", FAR_OUT)
+def test_activations_far_out_are_exact_and_keep_finite_slopes(name):
+    for x, expected in zip((1e4, -1e4), FAR_OUT[name], strict=True):
+        value, slope = jax.value_and_grad(ACTIVATIONS[name])(x)
+        assert value == pytest.approx(expected, rel=1e-6, abs=1e-30)
+        assert jnp.isfinite(slope)
+
+
+def test_softmax_far_out():
+    found = ACTIVATIONS["softmax"](jnp.asarray([1e4, 0.0, -1e4]))
+    np.testing.assert_array_equal(found, [1.0, 0.0, 0.0])
+
+
+# Architectures: spec, shape of an example, outputs, tokens in the vocabulary.
+ROWS = [
+    ("linear", (4, 3), 3, 0),
+    ("mlp:8", (5,), 3, 0),
+    ("mlp:8,8,activation=gelu,normalisation=batch,dropout=0.2,skip=true", (4, 4), 3, 0),
+    ("cnn:2,3,hidden=8,dropout=0.1", (8, 9), 3, 0),
+    ("vgg:8,channels=2", (8, 8, 3), 3, 0),
+    ("resnet:8,channels=2", (8, 8, 3), 3, 0),
+    ("rnn:8,embedding=4", (6,), 5, 5),
+    ("lstm:8,layers=2,dropout=0.1,truncation=3", (6, 2), 3, 0),
+    ("gru:8", (6, 2), 3, 0),
+    ("gpt:layers=1,heads=2,width=8,dropout=0.1", (6,), 5, 5),
+]
+every_architecture = pytest.mark.parametrize(
+    ("text", "shape", "outputs", "tokens"), ROWS, ids=lambda v: str(v)
+)
+
+
+def _fitted(text, shape, outputs):
+    return parse(text).fitted(shape, outputs)
+
+
+def _batch(shape, tokens, examples=4):
+    if tokens:
+        return jax.random.randint(jax.random.key(3), (examples, *shape), 0, tokens)
+    return jax.random.normal(jax.random.key(3), (examples, *shape))
+
+
+def test_every_architecture_has_a_row():
+    assert set(ARCHITECTURES) == {parse(text).name for text, *_ in ROWS}
+
+
+@every_architecture
+def test_reads_back_from_its_spec_and_its_fields(text, shape, outputs, tokens):
+    given, full = parse(text), _fitted(text, shape, outputs)
+    for architecture in (given, full):
+        assert parse(architecture.spec()) == architecture
+        assert type(architecture).from_dict(architecture.to_dict()) == architecture
+        assert hash(parse(architecture.spec())) == hash(architecture)
+    assert full.fitted(shape, outputs) == full
+
+
+@every_architecture
+def test_the_seed_and_nothing_else_decides_the_start(text, shape, outputs, tokens):
+    made = [build(_fitted(text, shape, outputs), jax.random.key(seed)).params for seed in (1, 1, 2)]
+    assert eqx.tree_equal(made[0], made[1])
+    if text != "linear":  # which starts at zero
+        assert not eqx.tree_equal(made[0], made[2])
+    assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(made[0]))
+    assert set(jax.tree.leaves(roles(made[0]))) <= {"bias", "scale", "embedding", "matrix", "kernel", "head"}
+
+
+@every_architecture
+def test_gives_the_outputs_that_the_check_promises(text, shape, outputs, tokens):
+    model, inputs = _fitted(text, shape, outputs), _batch(shape, tokens)
+    check(model, inputs[0], "language" if tokens else "classification", outputs, logits=True)
+    built = build(model, jax.random.key(0))
+    for training in (True, False):
+        found, state = apply(built, inputs, key=jax.random.key(1) if training else None, training=training)
+        assert found.shape == ((4, *shape, outputs) if tokens else (4, outputs))
+        assert jnp.isfinite(found).all()
+        built = built._replace(model_state=state)
+
+
+@every_architecture
+def test_alone_equals_among_lanes_bit_for_bit(text, shape, outputs, tokens):
+    inputs = _batch(shape, tokens)
+    lanes = [build(_fitted(text, shape, outputs), jax.random.key(seed)) for seed in (1, 2)]
+
+    def gradient(params, model_state):
+        def loss(params):
+            built = Built(params, model_state, lanes[0].fixed)
+            return jnp.sum(jnp.square(apply(built, inputs, key=jax.random.key(1), training=True)[0]))
+
+        return jax.value_and_grad(loss)(params)
+
+    stacked = stack([built.params for built in lanes]), stack([built.model_state for built in lanes])
+    among = jax.jit(lambda given: jax.lax.map(lambda one: gradient(*one), given))(stacked)
+    alone = jax.jit(gradient)(lanes[1].params, lanes[1].model_state)
+    for ours, theirs in zip(jax.tree.leaves(lane(among, 1)), jax.tree.leaves(alone), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(alone))
+
+
+def test_plain_and_residual_nets_differ_only_in_the_skip():
+    plain, residual = (
+        build(parse(f"{name}:8,channels=2").fitted((8, 8, 3), 3), jax.random.key(0))
+        for name in ("vgg", "resnet")
+    )
+    for ours, theirs in zip(jax.tree.leaves(plain.params), jax.tree.leaves(residual.params), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    inputs = _batch((8, 8, 3), 0)
+    found = [apply(built, inputs, key=None, training=True)[0] for built in (plain, residual)]
+    assert not np.allclose(*found)

@@ -1,0 +1,138 @@
+"""Verdicts: every sentence rests on figures of the record."""
+
+from dataclasses import replace
+
+import polars as pl
+import pytest
+
+from tests.insight import made
+from thalweg.insight.summary import summarise
+
+
+def text_of(record, kind: str) -> str:
+    return " ".join(finding.text for finding in summarise(record).findings if finding.kind == kind)
+
+
+def with_result(record, **result):
+    return replace(record, result=record.result | result)
+
+
+def with_validation(record, losses):
+    rows = [(0, 10 * k, float(k), "validation", loss, 0.5, 1.0) for k, loss in enumerate(losses, start=1)]
+    return replace(record, evaluations=pl.DataFrame(rows, schema=record.evaluations.schema, orient="row"))
+
+
+def test_a_good_run_names_metric_interval_and_baseline():
+    summary = summarise(made.classification())
+    assert summary.level == "good"
+    assert summary.headline == "mlp:512 on mnist: 95.25 % test accuracy"
+    text = summary.findings[0].text
+    assert "95.25 % (95 % interval 94.23 to 96.10 %)" in text
+    assert "10.9 %" in text
+
+
+def test_a_run_within_the_baselines_interval_is_not_called_good():
+    record = made.classification(accuracy=0.11)
+    assert summarise(record).level == "unclear"
+    assert "cannot tell the two apart" in text_of(record, "metric")
+
+
+def test_a_run_below_the_baseline_is_bad():
+    record = made.classification(accuracy=0.3)
+    worse = with_result(record, baseline={"name": "accuracy", "value": 0.6})
+    assert summarise(worse).level == "bad"
+    assert "worse than not looking at the inputs" in text_of(worse, "metric")
+
+
+def test_lower_is_better_for_errors():
+    assert summarise(made.regression()).level == "good"
+    worse = with_result(made.regression(), baseline={"name": "rmse", "value": 1.0})
+    assert summarise(worse).level == "bad"
+
+
+def test_a_metric_without_a_direction_is_not_judged():
+    record = with_result(made.classification(), test_metric={"name": "mine", "value": 3.0},
+                         baseline={"name": "mine", "value": 2.0})  # fmt: skip
+    assert summarise(record).level == "unclear"
+
+
+def test_a_baseline_in_another_metric_is_met_by_the_runs_figure_in_it():
+    record = with_result(made.regression(), test_metric={"name": "mae", "value": 40_000.0})
+    text = text_of(record, "metric")
+    assert "rmse" in text
+    assert "58,044" in text
+    assert summarise(record).level == "good"
+
+
+def test_a_diverged_run_says_when_and_how_the_loss_moved():
+    summary = summarise(made.diverged(37))
+    assert summary.level == "bad"
+    assert summary.headline == "mlp:512 on mnist: diverged at step 37"
+    assert "step 36" in text_of(made.diverged(37), "divergence")
+    assert "NaN" in text_of(made.diverged(37), "stopped")
+
+
+def test_early_stopping_names_its_patience():
+    record = replace(made.classification(), recipe=made.RECIPE | {"patience": 4})
+    record = with_result(record, stopped="patience", stopped_at={})
+    assert "no better validation loss in 4 evaluations" in text_of(record, "stopped")
+
+
+def test_a_rising_validation_loss_is_pointed_out_with_both_figures():
+    text = text_of(with_validation(made.classification(steps=60), [0.9, 0.5, 0.6, 0.75]), "trend")
+    assert "rose from 0.5000 to 0.7500 (50.0 % more)" in text
+
+
+def test_a_falling_validation_loss_is_said_to_fall():
+    text = text_of(with_validation(made.classification(steps=60), [0.9, 0.8, 0.6, 0.3]), "trend")
+    assert "still falling at the end: 50.0 %" in text
+
+
+def test_one_worse_evaluation_is_no_trend():
+    assert text_of(with_validation(made.classification(steps=60), [0.9, 0.8, 0.3, 0.4]), "trend") == ""
+
+
+def test_classes_never_answered_are_named():
+    record = made.classification(classes=3, names=["cat", "dog", "eel"])
+    record = replace(record, test=record.test.with_columns(prediction=record.test["prediction"].clip(0, 1)))
+    assert text_of(record, "classes") == "eel is never answered on the test part."
+
+
+def test_the_class_found_least_often_is_named():
+    assert "3 is found least often: 92.02 % of its 188 test examples" in text_of(
+        made.classification(), "classes"
+    )
+
+
+def test_parameters_that_never_move_are_named():
+    record = made.classification()
+    frozen = pl.when(pl.col("path") == "layers.0.bias").then(0.0).otherwise(pl.col("update_norm"))
+    record = replace(record, layers=record.layers.with_columns(update_norm=frozen.cast(pl.Float32)))
+    assert text_of(record, "layers") == "No recorded update changed layers.0.bias."
+    assert text_of(made.classification(), "layers") == ""
+
+
+def test_clipping_is_counted():
+    record = made.classification()
+    share = (record.steps["gradient_norm"] > 1.0).mean()
+    assert f"{100 * share:.1f} %" in text_of(record, "clipping")
+    assert text_of(replace(record, recipe={}), "clipping") == ""
+
+
+@pytest.mark.parametrize("stopped", ["epochs", "patience", "interrupted", "seconds", None])
+def test_every_end_has_words(stopped):
+    assert text_of(with_result(made.classification(), stopped=stopped), "stopped")
+
+
+def test_an_empty_record_has_a_verdict_too():
+    summary = summarise(made.empty())
+    assert summary.level == "unclear"
+    assert "no result recorded" in summary.headline
+
+
+def test_every_key_may_be_missing():
+    record = made.classification()
+    for key in record.result:
+        summarise(replace(record, result={k: v for k, v in record.result.items() if k != key}))
+    for key in record.problem:
+        summarise(replace(record, problem={k: v for k, v in record.problem.items() if k != key}))

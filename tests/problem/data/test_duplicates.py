@@ -1,0 +1,31 @@
+import numpy as np
+
+from thalweg.problem.data.duplicates import first_copies, shared_rows, units_of
+
+
+def test_copies_point_to_the_first_of_them():
+    rows = np.array([[1.0, 2], [3, 4], [1, 2], [1, 2]])
+    assert first_copies(rows).tolist() == [0, 1, 0, 0]
+
+
+def test_copies_stay_together_where_rows_are_drawn():
+    first = np.array([0, 1, 0, 3, 4, 5])
+    units, notes = units_of(first, drawn=True)
+    assert units is first and "1 of 6 rows repeat" in notes[0].text
+    units, notes = units_of(first, drawn=False)
+    assert units is None and len(notes) == 1
+
+
+def test_rows_that_repeat_all_the_time_are_drawn_freely():
+    units, notes = units_of(np.array([0, 0, 0, 0, 4]), drawn=True)
+    assert units is None and "too many" in notes[0].text
+
+
+def test_no_copies_no_word():
+    assert units_of(np.arange(5), drawn=True) == (None, ())
+
+
+def test_test_rows_seen_in_training_are_counted():
+    train = np.array([[1, 2], [3, 4]], dtype=np.float32)
+    assert "1 of 2 test rows" in shared_rows(train, np.array([[3, 4], [5, 6]]))[0].text
+    assert shared_rows(train, np.array([[5, 6]])) == ()
