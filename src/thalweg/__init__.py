@@ -15,6 +15,7 @@ Example:
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+# Type checkers read these imports; at run time `__getattr__` makes them, name by name.
 if TYPE_CHECKING:
     from thalweg.core.errors import BadInput as BadInput
     from thalweg.core.errors import DataError as DataError
@@ -23,11 +24,111 @@ if TYPE_CHECKING:
     from thalweg.core.errors import RecipeError as RecipeError
     from thalweg.core.errors import RunFolderError as RunFolderError
     from thalweg.core.errors import ThalwegError as ThalwegError
+    from thalweg.insight.compare import compare as compare
+    from thalweg.problem.data.data import Data as Data
+    from thalweg.problem.data.data import Note as Note
+    from thalweg.problem.data.load import load as load
+    from thalweg.problem.data.options import LoadOptions as LoadOptions
+    from thalweg.problem.data.part import Rows as Rows
+    from thalweg.problem.data.part import Windows as Windows
+    from thalweg.problem.data.preparation import Preparation as Preparation
+    from thalweg.problem.losses import LOSSES as LOSSES
+    from thalweg.problem.losses import METRICS as METRICS
+    from thalweg.problem.losses import Loss as Loss
+    from thalweg.problem.losses import Metric as Metric
+    from thalweg.problem.models import ARCHITECTURES as ARCHITECTURES
+    from thalweg.problem.models import CNN as CNN
+    from thalweg.problem.models import GPT as GPT
+    from thalweg.problem.models import GRU as GRU
+    from thalweg.problem.models import LSTM as LSTM
+    from thalweg.problem.models import MLP as MLP
+    from thalweg.problem.models import RNN as RNN
+    from thalweg.problem.models import VGG as VGG
+    from thalweg.problem.models import Architecture as Architecture
+    from thalweg.problem.models import LinearModel as LinearModel
+    from thalweg.problem.models import ResNet as ResNet
+    from thalweg.problem.models import default_model as default_model
+    from thalweg.problem.problem import Problem as Problem
+    from thalweg.recipe.averaging import EMA as EMA
+    from thalweg.recipe.averaging import SWA as SWA
+    from thalweg.recipe.averaging import NoAverage as NoAverage
+    from thalweg.recipe.averaging import Tail as Tail
+    from thalweg.recipe.book import BOOK as BOOK
+    from thalweg.recipe.book import default_recipe as default_recipe
+    from thalweg.recipe.groups import Group as Group
+    from thalweg.recipe.optimizers import LAMB as LAMB
+    from thalweg.recipe.optimizers import LARS as LARS
+    from thalweg.recipe.optimizers import LBFGS as LBFGS
+    from thalweg.recipe.optimizers import OPTIMIZERS as OPTIMIZERS
+    from thalweg.recipe.optimizers import SAM as SAM
+    from thalweg.recipe.optimizers import SGD as SGD
+    from thalweg.recipe.optimizers import SOAP as SOAP
+    from thalweg.recipe.optimizers import AMSGrad as AMSGrad
+    from thalweg.recipe.optimizers import AdaGrad as AdaGrad
+    from thalweg.recipe.optimizers import Adadelta as Adadelta
+    from thalweg.recipe.optimizers import Adafactor as Adafactor
+    from thalweg.recipe.optimizers import Adam as Adam
+    from thalweg.recipe.optimizers import AdamW as AdamW
+    from thalweg.recipe.optimizers import Adamax as Adamax
+    from thalweg.recipe.optimizers import GradientDescent as GradientDescent
+    from thalweg.recipe.optimizers import Lion as Lion
+    from thalweg.recipe.optimizers import Muon as Muon
+    from thalweg.recipe.optimizers import NAdam as NAdam
+    from thalweg.recipe.optimizers import Optimizer as Optimizer
+    from thalweg.recipe.optimizers import Prodigy as Prodigy
+    from thalweg.recipe.optimizers import RAdam as RAdam
+    from thalweg.recipe.optimizers import RMSprop as RMSprop
+    from thalweg.recipe.optimizers import ScheduleFreeAdamW as ScheduleFreeAdamW
+    from thalweg.recipe.optimizers import ScheduleFreeSGD as ScheduleFreeSGD
+    from thalweg.recipe.recipe import Recipe as Recipe
+    from thalweg.recipe.schedules import SCHEDULES as SCHEDULES
+    from thalweg.recipe.schedules import Constant as Constant
+    from thalweg.recipe.schedules import Cosine as Cosine
+    from thalweg.recipe.schedules import CosineRestarts as CosineRestarts
+    from thalweg.recipe.schedules import Exponential as Exponential
+    from thalweg.recipe.schedules import InverseTime as InverseTime
+    from thalweg.recipe.schedules import MultiStep as MultiStep
+    from thalweg.recipe.schedules import OneCycle as OneCycle
+    from thalweg.recipe.schedules import Plateau as Plateau
+    from thalweg.recipe.schedules import Polynomial as Polynomial
+    from thalweg.recipe.schedules import Schedule as Schedule
+    from thalweg.recipe.schedules import StepDecay as StepDecay
+    from thalweg.recipe.schedules import Warmup as Warmup
+    from thalweg.recipe.schedules import WarmupCosine as WarmupCosine
+    from thalweg.recipe.schedules import WarmupStableDecay as WarmupStableDecay
+    from thalweg.run.record import Record as Record
+    from thalweg.run.record import read as read
+    from thalweg.run.restore import Trained as Trained
+    from thalweg.run.restore import restore as restore
+    from thalweg.run.run import Run as Run
+    from thalweg.run.train import Keeping as Keeping
+    from thalweg.run.train import train as train
+    from thalweg.view.report import render as render
 
-_PUBLIC = {
-    "BadInput": "core.errors",
-    "DataError": "core.errors",
+_ROOMS = {
+    "core.errors": "BadInput DataError MissingExtra ModelError RecipeError RunFolderError ThalwegError",
+    "insight.compare": "compare",
+    "problem.data.data": "Data Note",
+    "problem.data.load": "load",
+    "problem.data.options": "LoadOptions",
+    "problem.data.part": "Rows Windows",
+    "problem.data.preparation": "Preparation",
+    "problem.losses": "LOSSES METRICS Loss Metric",
+    "problem.models": "ARCHITECTURES CNN GPT GRU LSTM MLP RNN VGG Architecture LinearModel ResNet default_model",
+    "problem.problem": "Problem",
+    "recipe.averaging": "EMA SWA NoAverage Tail",
+    "recipe.book": "BOOK default_recipe",
+    "recipe.groups": "Group",
+    "recipe.optimizers": "LAMB LARS LBFGS OPTIMIZERS SAM SGD SOAP AMSGrad AdaGrad Adadelta Adafactor Adam AdamW Adamax GradientDescent Lion Muon NAdam Optimizer Prodigy RAdam RMSprop ScheduleFreeAdamW ScheduleFreeSGD",
+    "recipe.recipe": "Recipe",
+    "recipe.schedules": "SCHEDULES Constant Cosine CosineRestarts Exponential InverseTime MultiStep OneCycle Plateau Polynomial Schedule StepDecay Warmup WarmupCosine WarmupStableDecay",
+    "run.record": "Record read",
+    "run.restore": "Trained restore",
+    "run.run": "Run",
+    "run.train": "Keeping train",
+    "view.report": "render",
 }
+_PUBLIC = {name: room for room, names in _ROOMS.items() for name in names.split()}
 
 
 def __getattr__(name: str) -> Any:

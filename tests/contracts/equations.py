@@ -1,7 +1,7 @@
 """The published equations in plain NumPy, array by array. Written from the papers, not from any library.
 
-Each takes `(w, g, m, t, lr, n)`: weights, gradient, a memory of this array (a dict, empty at first), steps so far
-(0 at the first), the learning rate of this step, and the rule's numbers. It returns the new weights.
+Each takes `(w, g, m, t, lr, n)`: weights, gradient, a memory of this array (a dict, empty at first), steps so
+far (0 at the first), the learning rate of this step, and the rule's numbers. It returns the new weights.
 """
 
 import numpy as np

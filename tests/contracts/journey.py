@@ -1,6 +1,7 @@
 """One journey for every rule: 200 steps with noisy gradients and a learning rate that moves, in float64.
 
-The loss is `sum c/2 (w-a)^2 + d/4 (w-a)^4 + noise_t . w`, so that its gradient is written down in NumPy in one line.
+The loss is `sum c/2 (w-a)^2 + d/4 (w-a)^4 + noise_t . w`, so that its gradient is written down in NumPy in
+one line.
 """
 
 from collections.abc import Callable
@@ -59,8 +60,10 @@ def factor(t: int) -> float:
     return (1 + 0.5 * np.sin(t / 7)) / (1 + 0.01 * t)
 
 
-def ours(optimizer: Any, landscape: Landscape, shapes: dict, steps: int = STEPS) -> list[dict[str, np.ndarray]]:
-    """Return the parameters after every step of our rule, as the engine calls it; last, the evaluated ones."""
+def ours(
+    optimizer: Any, landscape: Landscape, shapes: dict, steps: int = STEPS
+) -> list[dict[str, np.ndarray]]:
+    """Return the parameters after every step, as the engine makes it; last, the evaluated ones."""
     roles = roles_of(shapes)
     factors = jnp.asarray([factor(t) for t in range(steps)])
 

@@ -1,7 +1,8 @@
-"""The table of layers: how each is made at a smooth point, and the same rule in torch. A new layer adds a row."""
+"""The table of layers: each at a smooth point, and the same rule in torch. A new layer adds a row."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import equinox as eqx
@@ -28,7 +29,7 @@ class Layer:
         make: key -> module (or a function in `eqx.nn.Lambda`).
         call: (module, batch of inputs) -> batch of outputs.
         shape: Shape of one example.
-        torch: (torch, module with arrays as tensors, batch of inputs) -> batch of outputs; None: no counterpart.
+        torch: (torch, module with arrays as tensors, batch of inputs) -> batch of outputs, or None.
         tokens: Vocabulary, when inputs are tokens.
     """
 
@@ -144,7 +145,7 @@ def _torch_activation(name):
             "tanh": torch.tanh,
             "sigmoid": torch.sigmoid,
         }
-        return known.get(name, getattr(f, name, None))(x)
+        return (known[name] if name in known else getattr(f, name))(x)
 
     return call
 
@@ -181,41 +182,85 @@ def _in_form(form):
     return lambda m, batch: jax.vmap(lambda x: form(x, m.weight, m.stride) + m.bias)(batch)
 
 
+def _linear(torch, m, x):
+    return torch.nn.functional.linear(x, m.weight, m.bias)
+
+
+def _embedding(torch, m, x):
+    return torch.nn.functional.embedding(x.long(), m.weight)
+
+
+def _layer_norm(torch, m, x):
+    return torch.nn.functional.layer_norm(x, (6,), m.scale, m.shift)
+
+
+def _rms_norm(torch, m, x):
+    return torch.nn.functional.rms_norm(x, (6,), m.scale, 1e-5)
+
+
+def _pooled(torch, m, x):
+    return torch.nn.functional.max_pool2d(x.permute(0, 3, 1, 2), 2).permute(0, 2, 3, 1)
+
+
+def _same(torch, m, x):
+    return x
+
+
+def _dropped(module, batch):
+    return module(batch, key=jax.random.key(0))
+
+
+def _through_block(module, batch):
+    return jax.vmap(lambda x: module(x, None)[0])(batch)
+
+
+def _convolutions():
+    for form in (as_product, native):
+        for size, stride in ((1, 1), (2, 1), (3, 1), (3, 2), (5, 3)):
+            name = f"convolution/{form.__name__}/{size}x{size}/{stride}"
+            yield Layer(name, _convolution(size, stride), _in_form(form), (5, 4, 2), _convolved)
+
+
+def _activations():
+    for name, function in ACTIVATIONS.items():
+        make = partial(_lambda, function)
+        yield Layer(f"activation/{name}", make, each, (4,), _torch_activation(name))
+
+
+def _lambda(function, key):
+    return eqx.nn.Lambda(function)
+
+
+SMALL = GPT(layers=2, heads=2, width=8, context=5, vocabulary=7)
+BIASED = GPT(layers=1, heads=2, width=8, context=6, vocabulary=7, bias=True)
+
 LAYERS = [
-    Layer("linear", lambda k: Linear(4, 3, key=k), each, (4,), lambda t, m, x: t.nn.functional.linear(x, m.weight, m.bias)),
-    Layer("linear/sequence", lambda k: Linear(4, 3, key=k, bias=False), each, (5, 4),
-          lambda t, m, x: t.nn.functional.linear(x, m.weight)),
-    Layer("embedding", lambda k: Embedding(7, 3, key=k), each, (5,),
-          lambda t, m, x: t.nn.functional.embedding(x.long(), m.weight), tokens=7),
-    Layer("layer_norm", lambda k: LayerNorm(6), stateless_norm, (4, 6),
-          lambda t, m, x: t.nn.functional.layer_norm(x, (6,), m.scale, m.shift)),
-    Layer("rms_norm", lambda k: RMSNorm(6), stateless_norm, (4, 6),
-          lambda t, m, x: t.nn.functional.rms_norm(x, (6,), m.scale, 1e-5)),
+    Layer("linear", lambda k: Linear(4, 3, key=k), each, (4,), _linear),
+    Layer("linear/sequence", lambda k: Linear(4, 3, key=k, bias=False), each, (5, 4), _linear),
+    Layer("embedding", lambda k: Embedding(7, 3, key=k), each, (5,), _embedding, tokens=7),
+    Layer("layer_norm", lambda k: LayerNorm(6), stateless_norm, (4, 6), _layer_norm),
+    Layer("layer_norm/scale", lambda k: LayerNorm(6, shift=False), stateless_norm, (4, 6), _layer_norm),
+    Layer("rms_norm", lambda k: RMSNorm(6), stateless_norm, (4, 6), _rms_norm),
     Layer("group_norm", lambda k: GroupNorm(6, 3), stateless_norm, (3, 3, 6), _group_norm),
     Layer("batch_norm", lambda k: BatchNorm(4), batch_norm, (3, 3, 4), _batch_norm),
     Layer("batch_norm/vector", lambda k: BatchNorm(4), batch_norm, (4,), _batch_norm),
-    Layer("dropout/off", lambda k: Dropout(0.0), lambda m, x: m(x, key=jax.random.key(0)), (4,), lambda t, m, x: x),
-    Layer("dropout/inference", lambda k: Dropout(0.5, inference=True), lambda m, x: m(x, key=jax.random.key(0)), (4,),
-          lambda t, m, x: x),
-    Layer("dropout/training", lambda k: Dropout(0.5), lambda m, x: m(x, key=jax.random.key(0)), (4,)),
-    *(Layer(f"convolution/{form.__name__}/{size}x{size}/{stride}", _convolution(size, stride), _in_form(form), (5, 4, 2),
-            _convolved)
-      for form in (as_product, native) for size, stride in ((1, 1), (2, 1), (3, 1), (3, 2), (5, 3))),
+    Layer("dropout/off", lambda k: Dropout(0.0), _dropped, (4,), _same),
+    Layer("dropout/inference", lambda k: Dropout(0.5, inference=True), _dropped, (4,), _same),
+    Layer("dropout/training", lambda k: Dropout(0.5), _dropped, (4,)),
+    *_convolutions(),
     Layer("convolution/layer", _convolution(3, 2), each, (5, 4, 2), _convolved),
     Layer("convolution/no bias", _convolution(3, 1, bias=False), each, (5, 4, 2), _convolved),
-    Layer("pooled", lambda k: eqx.nn.Lambda(pooled), each, (5, 4, 2),
-          lambda t, m, x: t.nn.functional.max_pool2d(x.permute(0, 3, 1, 2), 2).permute(0, 2, 3, 1)),
+    Layer("pooled", partial(_lambda, pooled), each, (5, 4, 2), _pooled),
     Layer("rnn", lambda k: RNNCell.create(3, 4, key=k), recurrent, (5, 3), _recurrent("RNN")),
     Layer("lstm", lambda k: LSTMCell.create(3, 4, key=k), recurrent, (5, 3), _recurrent("LSTM")),
     Layer("gru", lambda k: GRUCell.create(3, 4, key=k), recurrent, (5, 3), _recurrent("GRU")),
     Layer("attention", _attend, each, (5, 6), _attention),
-    Layer("residual/1", _block(1), lambda m, x: jax.vmap(lambda v: m(v, None)[0])(x), (4, 4, 2), _residual),
-    Layer("residual/2", _block(2), lambda m, x: jax.vmap(lambda v: m(v, None)[0])(x), (5, 5, 2), _residual),
-    Layer("gpt", GPT(layers=2, heads=2, width=8, context=5, vocabulary=7), each, (5,), _gpt, tokens=7),
-    Layer("gpt/bias", GPT(layers=1, heads=2, width=8, context=6, vocabulary=7, bias=True), each, (5,), _gpt, tokens=7),
-    *(Layer(f"activation/{name}", lambda k, f=function: eqx.nn.Lambda(f), each, (4,), _torch_activation(name))
-      for name, function in ACTIVATIONS.items()),
-]  # fmt: skip
+    Layer("residual/1", _block(1), _through_block, (4, 4, 2), _residual),
+    Layer("residual/2", _block(2), _through_block, (5, 5, 2), _residual),
+    Layer("gpt", SMALL, each, (5,), _gpt, tokens=7),
+    Layer("gpt/bias", BIASED, each, (5,), _gpt, tokens=7),
+    *_activations(),
+]
 
 # Subgradients at 0 where the slope jumps: as the docstrings of the activations state them.
 KINKS = {"relu": 0.0, "leaky_relu": 0.01}

@@ -1,4 +1,4 @@
-"""Three problems with a known minimum: a quadratic, Rosenbrock's valley, and regularised logistic regression."""
+"""Three problems with a known minimum: quadratic, Rosenbrock's valley, regularised logistic regression."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -82,7 +82,9 @@ def logistic() -> Problem:
 PROBLEMS = {"quadratic": quadratic, "rosenbrock": rosenbrock, "logistic": logistic}
 
 
-def trained(optimizer: Any, problem: Problem, steps: int, schedule: Schedule | None = None) -> dict[str, np.ndarray]:
+def trained(
+    optimizer: Any, problem: Problem, steps: int, schedule: Schedule | None = None
+) -> dict[str, np.ndarray]:
     """Return the weights to evaluate after so many steps of the whole problem."""
     schedule = Cosine() if schedule is None else schedule
     roles = {name: name for name in problem.start}
@@ -102,5 +104,7 @@ def trained(optimizer: Any, problem: Problem, steps: int, schedule: Schedule | N
         return optimizer.evaluated(state, params)
 
     with jax.enable_x64(True):
-        found = run(jax.tree.map(jnp.float64, optimizer), {n: jnp.asarray(w) for n, w in problem.start.items()})
+        found = run(
+            jax.tree.map(jnp.float64, optimizer), {n: jnp.asarray(w) for n, w in problem.start.items()}
+        )
         return {name: np.asarray(w) for name, w in found.items()}

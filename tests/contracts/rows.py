@@ -1,4 +1,4 @@
-"""The contract table: every optimizer with its numbers, its reference, and the convention where texts differ."""
+"""The contract table: every optimizer with its numbers, its reference, and its convention."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -43,8 +43,8 @@ class Row:
         optimizer: With numbers of its own, so that none hides behind a default of 0 or 1.
         reference: The published step.
         convention: What is ours where libraries differ.
-        torch: Arguments of the torch.optim rule that is the same, with its name under `rule`; None if there is none.
-        shapes: Arrays that are trained.
+        torch: Arguments of the torch.optim rule that is the same, with its name under `rule`; None if there
+        is none. shapes: Arrays that are trained.
     """
 
     optimizer: Optimizer
@@ -89,7 +89,7 @@ def muon(optimizer: Muon) -> Callable:
 
 
 def schedule_free(equation: Callable) -> Callable:
-    """Defazio et al. 2024: z steps from the gradient at y; x averages z with weight (largest rate so far)^2."""
+    """Defazio et al. 2024: z steps from the gradient at y; x averages z by (largest rate so far)^2."""
 
     def of(optimizer: Any) -> Callable:
         b = optimizer.b1
@@ -117,7 +117,9 @@ def schedule_free(equation: Callable) -> Callable:
 
 def _free_adam(w, g, m, t, lr, n, decays):
     m["v"] = n.b2 * m.get("v", 0) + (1 - n.b2) * g * g
-    return w - lr * (g / (np.sqrt(m["v"] / (1 - n.b2 ** (t + 1))) + n.eps) + (n.weight_decay * w if decays else 0))
+    return w - lr * (
+        g / (np.sqrt(m["v"] / (1 - n.b2 ** (t + 1))) + n.eps) + (n.weight_decay * w if decays else 0)
+    )
 
 
 def _free_sgd(w, g, m, t, lr, n, decays):
@@ -178,7 +180,12 @@ _ADAM = {"b1": 0.8, "b2": 0.95, "eps": 1e-3}
 
 ROWS = [
     _row(SGD(lr=0.05), each(equations.sgd), torch={"rule": "SGD"}),
-    _row(SGD(lr=0.05, momentum=0.9), each(equations.sgd), "v = b v + g; w = w - lr v", {"rule": "SGD", "momentum": 0.9}),
+    _row(
+        SGD(lr=0.05, momentum=0.9),
+        each(equations.sgd),
+        "v = b v + g; w = w - lr v",
+        {"rule": "SGD", "momentum": 0.9},
+    ),
     _row(
         SGD(lr=0.05, momentum=0.9, nesterov=True, weight_decay=0.02),
         each(equations.sgd),
@@ -188,8 +195,16 @@ ROWS = [
     _row(SGD(lr=0.05, momentum=0.9, remember="steps"), each(equations.sgd), "v = b v - lr g; w = w + v"),
     _row(SGD(lr=0.05, momentum=0.9, nesterov=True, remember="steps"), each(equations.sgd), "v = b v - lr g"),
     _row(SGD(lr=0.05, weight_decay=0.02, decay_form="whole"), each(equations.sgd), "penalty lambda |w|^2"),
-    _row(SGD(lr=0.05, momentum=0.9, weight_decay=0.02, decay_form="decoupled"), each(equations.sgd), "decoupled"),
-    _row(AdaGrad(lr=0.3, initial=0.1, eps=1e-3, weight_decay=0.02), each(equations.adagrad), "eps inside the root"),
+    _row(
+        SGD(lr=0.05, momentum=0.9, weight_decay=0.02, decay_form="decoupled"),
+        each(equations.sgd),
+        "decoupled",
+    ),
+    _row(
+        AdaGrad(lr=0.3, initial=0.1, eps=1e-3, weight_decay=0.02),
+        each(equations.adagrad),
+        "eps inside the root",
+    ),
     _row(
         AdaGrad(lr=0.3, initial=0.1, eps=0.0),
         each(equations.adagrad),
@@ -206,7 +221,14 @@ ROWS = [
         RMSprop(lr=0.02, decay=0.9, momentum=0.5, centred=True, eps=1e-3, weight_decay=0.02),
         each(equations.rmsprop),
         "eps outside the root; momentum of divided gradients",
-        {"rule": "RMSprop", "alpha": 0.9, "eps": 1e-3, "momentum": 0.5, "centered": True, "weight_decay": 0.02},
+        {
+            "rule": "RMSprop",
+            "alpha": 0.9,
+            "eps": 1e-3,
+            "momentum": 0.5,
+            "centered": True,
+            "weight_decay": 0.02,
+        },
     ),
     _row(
         Adadelta(lr=0.7, decay=0.8, eps=1e-3, weight_decay=0.02),
@@ -233,7 +255,9 @@ ROWS = [
         {"rule": "Adamax", **_B, "weight_decay": 0.02},
     ),
     _row(NAdam(lr=0.05, **_ADAM, weight_decay=0.02), each(equations.nadam), "constant b1 (PyTorch's rises)"),
-    _row(AMSGrad(lr=0.05, **_ADAM, weight_decay=0.02), each(equations.amsgrad), "corrected before the maximum"),
+    _row(
+        AMSGrad(lr=0.05, **_ADAM, weight_decay=0.02), each(equations.amsgrad), "corrected before the maximum"
+    ),
     _row(AMSGrad(lr=0.05, **_ADAM, corrected=False), each(equations.amsgrad), "uncorrected, as in the paper"),
     _row(RAdam(lr=0.05, **_ADAM, weight_decay=0.02), each(equations.radam), "eps on the corrected root"),
     _row(
@@ -272,14 +296,22 @@ ROWS = [
         shapes=SQUARE,
     ),
     _row(ScheduleFreeSGD(lr=0.1, b1=0.8, weight_decay=0.02), schedule_free(_free_sgd), "penalty at y"),
-    _row(ScheduleFreeAdamW(lr=0.05, b1=0.8, b2=0.9, eps=1e-3, weight_decay=0.02), schedule_free(_free_adam), "decay at y"),
+    _row(
+        ScheduleFreeAdamW(lr=0.05, b1=0.8, b2=0.9, eps=1e-3, weight_decay=0.02),
+        schedule_free(_free_adam),
+        "decay at y",
+    ),
     _row(
         Prodigy(b1=0.8, b2=0.95, eps=1e-3, d0=1e-3, d_factor=0.9, weight_decay=0.02),
         prodigy,
         "bias-corrected step length, as in the authors' code",
     ),
     _row(Prodigy(lr=0.9, safeguard=True, d0=1e-3), prodigy, "safeguarded, as in the authors' code"),
-    _row(SAM(base=SGD(lr=0.05, momentum=0.8, weight_decay=0.02), rho=0.1), sam, "both gradients of the same batch"),
+    _row(
+        SAM(base=SGD(lr=0.05, momentum=0.8, weight_decay=0.02), rho=0.1),
+        sam,
+        "both gradients of the same batch",
+    ),
     _row(SAM(base=AdamW(lr=0.05), rho=0.1), sam, "both gradients of the same batch"),
 ]
 

@@ -1,8 +1,10 @@
 """The rules with a line search: gradient descent with backtracking, and L-BFGS.
 
-Backtracking is followed try by try in NumPy. For L-BFGS the direction is Nocedal's two-loop recursion in NumPy,
-fed with the weights our rule went through; its step lengths must satisfy the strong Wolfe conditions.
+Backtracking is followed try by try in NumPy. For L-BFGS the direction is Nocedal's two-loop recursion in
+NumPy, fed with the weights our rule went through; its step lengths must satisfy the strong Wolfe conditions.
 """
+
+from itertools import pairwise
 
 import jax
 import numpy as np
@@ -80,7 +82,7 @@ def test_lbfgs_goes_the_published_way():
     with jax.enable_x64(True):
         walked = [_flat(start(SHAPES)), *map(_flat, ours(rule, valley, SHAPES)[:-1])]
     pairs, checked = [], 0
-    for before, after in zip(walked, walked[1:], strict=False):
+    for before, after in pairwise(walked):
         g, moved = _gradient(valley, before), after - before
         if np.linalg.norm(g) < 1e-5:
             break  # from here on rounding decides

@@ -15,21 +15,27 @@ from tests.contracts.minima import PENALTY, PROBLEMS, solution, trained
 from thalweg.recipe.optimizers import OPTIMIZERS, SAM, SGD
 from thalweg.recipe.schedules import Constant, Cosine, Schedule, WarmupCosine
 
-# Rosenbrock's valley is flat: the smallest curvature at its minimum is 0.4, but the way there is long, and rules that
-# only ever shrink their step arrive within 1e-3, which is a distance of 0.07. The others are all convex and well
-# conditioned; 1e-8 is an error of 1.4e-3 in the least determined coefficient of the logistic regression (m = 0.01).
+# Rosenbrock's valley is flat: the smallest curvature at its minimum is 0.4, but the way there is long, and
+# rules that
+# only ever shrink their step arrive within 1e-3, which is a distance of 0.07. The others are all convex and
+# well
+# conditioned; 1e-8 is an error of 1.4e-3 in the least determined coefficient of the logistic regression (m =
+# 0.01).
 ALLOWED_GAP = {"quadratic": 1e-8, "rosenbrock": 1e-3, "logistic": 1e-8}
+
+
+COSINE = Cosine()
 
 
 @dataclass(frozen=True)
 class Way:
-    """The recipe of a rule: rates for the three problems, and what differs from 1,500 / 10,000 steps and a cosine."""
+    """The recipe of a rule: rates for the three problems, and what else it needs."""
 
     quadratic: float = 1.0
     rosenbrock: float = 1.0
     logistic: float = 1.0
     numbers: Any = None
-    schedule: Schedule = Cosine()
+    schedule: Schedule = COSINE
     steps: int = 1500
     valley_steps: int = 10_000
 

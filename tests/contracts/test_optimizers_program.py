@@ -89,7 +89,7 @@ def test_keeps_dtypes_and_structure(name, dtype):
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_lanes_are_alone_never_retrace_and_survive_saving(name):
-    """A lane depends neither on its neighbours nor on having been saved; another number is no other program."""
+    """A lane depends neither on its neighbours nor on being saved; another number is no other program."""
     params, fixed = parted(jnp.float32)
     traces = []
 
@@ -113,7 +113,9 @@ def test_lanes_are_alone_never_retrace_and_survive_saving(name):
     assert same_bits(jax.tree.map(lambda leaf: leaf[1:2], among), alone)
     assert not same_bits(once[0], among[0]), "the weights must have moved"
     if OPTIMIZERS[name].rates:
-        assert not same_bits(jax.tree.map(lambda leaf: leaf[0], among), jax.tree.map(lambda leaf: leaf[1], among))
+        assert not same_bits(
+            jax.tree.map(lambda leaf: leaf[0], among), jax.tree.map(lambda leaf: leaf[1], among)
+        )
 
     before = len(traces)
     run(*first(0.3, 1.7, 2.9))

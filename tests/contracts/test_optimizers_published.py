@@ -1,7 +1,6 @@
-"""200 steps of every rule equal the published equations in NumPy, and torch.optim where it has the same rule."""
+"""200 steps of every rule equal the published equations in NumPy, and torch.optim where it has the rule."""
 
 import jax
-import numpy as np
 import pytest
 
 from tests.contracts.equations import WEIGHTS
@@ -9,8 +8,8 @@ from tests.contracts.journey import factor, ours, published, relative_error, sta
 from tests.contracts.rows import NAMES, ROWS, landscape
 from thalweg.recipe.optimizers import OPTIMIZERS
 
-# Two orders of summation of the same 200 float64 steps on a stable problem stay within a few hundred roundings of
-# 1e-16; 1e-9 leaves room for rules that divide by small roots.
+# Two orders of summation of the same 200 float64 steps on a stable problem stay within a few hundred
+# roundings of 1e-16; 1e-9 leaves room for rules that divide by small roots.
 TOLERANCE = 1e-9
 
 

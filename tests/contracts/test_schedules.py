@@ -59,7 +59,10 @@ ROWS = [
     (Constant(), lambda t: 1.0),
     (StepDecay(every=2, drop=0.3), lambda t: 0.3 ** (t // 80)),
     (StepDecay(every=0.1, drop=0.5, unit="fraction"), lambda t: 0.5 ** (t // 28)),
-    (MultiStep(points=(1, 3, 3.5), drop=0.2, unit="epochs"), lambda t: 0.2 ** ((t >= 40) + (t >= 120) + (t >= 140))),
+    (
+        MultiStep(points=(1, 3, 3.5), drop=0.2, unit="epochs"),
+        lambda t: 0.2 ** ((t >= 40) + (t >= 120) + (t >= 140)),
+    ),
     (MultiStep(), lambda t: 0.1 ** ((t >= 142) + (t >= 212))),
     (Exponential(decay=0.7), lambda t: 0.7 ** (t / 40)),
     (InverseTime(k=0.3), lambda t: 1 / (1 + 0.3 * t / 40)),
@@ -71,14 +74,19 @@ ROWS = [
     (CosineRestarts(period=0.5, growth=2), lambda t: restarts(t, 20, 2, 0.0)),
     (CosineRestarts(period=8, growth=1.5, unit="steps"), lambda t: restarts(t, 8, 1.5, 0.0)),
     (OneCycle(), lambda t: one_cycle(t, 0.04, 1, 4e-6, 0.3, "cosine")),
-    (OneCycle(rise=0.4, start=0.1, end=0.01, shape="linear"), lambda t: one_cycle(t, 0.1, 1, 0.01, 0.4, "linear")),
+    (
+        OneCycle(rise=0.4, start=0.1, end=0.01, shape="linear"),
+        lambda t: one_cycle(t, 0.1, 1, 0.01, 0.4, "linear"),
+    ),
     (Warmup(length=1.5), lambda t: min(1, (t + 1) / 60)),
     (
         Warmup(length=0.1, unit="fraction", then=Cosine(floor=0.2)),
         lambda t: (t + 1) / 28 if t < 28 else cosine((t - 28) / (TOTAL - 28), 0.2),
     ),
-    (Warmup(length=10, unit="steps", then=StepDecay(every=1)),
-     lambda t: (t + 1) / 10 if t < 10 else 0.1 ** ((t - 10) // 40)),
+    (
+        Warmup(length=10, unit="steps", then=StepDecay(every=1)),
+        lambda t: (t + 1) / 10 if t < 10 else 0.1 ** ((t - 10) // 40),
+    ),
     (WarmupCosine(), lambda t: (t + 1) / 14 if t < 14 else cosine((t - 14) / (TOTAL - 14), 0.0)),
     (
         WarmupCosine(warmup=25, floor=0.1, unit="steps"),
@@ -91,7 +99,7 @@ ROWS = [
         lambda t: stable(t, 40, 80, 0.1, "linear"),
     ),
     (Plateau(), lambda t: 1.0),
-]  # fmt: skip
+]
 
 
 def curve(schedule, dtype):
@@ -108,7 +116,9 @@ def test_every_schedule_has_a_row():
     assert sorted({schedule.name for schedule, _ in ROWS}) == sorted(SCHEDULES)
 
 
-@pytest.mark.parametrize(("schedule", "closed"), ROWS, ids=[f"{i}-{row[0].name}" for i, row in enumerate(ROWS)])
+@pytest.mark.parametrize(
+    ("schedule", "closed"), ROWS, ids=[f"{i}-{row[0].name}" for i, row in enumerate(ROWS)]
+)
 def test_equals_its_closed_form_at_every_step(schedule, closed):
     wanted = np.array([closed(t) for t in range(TOTAL)])
     with jax.enable_x64(True):
@@ -121,7 +131,9 @@ def test_equals_its_closed_form_at_every_step(schedule, closed):
 
 @pytest.mark.parametrize("bend", ["cosine", "linear"])
 def test_one_cycle_and_its_momentum_equal_torch(bend):
-    torch = pytest.importorskip("torch", reason="its OneCycleLR is the second reference where it is installed")
+    torch = pytest.importorskip(
+        "torch", reason="its OneCycleLR is the second reference where it is installed"
+    )
     optimizer = torch.optim.SGD([torch.zeros(1)], lr=0.1, momentum=0.9)
     theirs = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, max_lr=1.0, total_steps=TOTAL, anneal_strategy={"cosine": "cos"}.get(bend, bend)
@@ -156,7 +168,9 @@ def followed(plateau, losses):
 
 
 def test_plateau_drops_as_torch_does():
-    torch = pytest.importorskip("torch", reason="its ReduceLROnPlateau is the reference where it is installed")
+    torch = pytest.importorskip(
+        "torch", reason="its ReduceLROnPlateau is the reference where it is installed"
+    )
     losses = [1, 0.9, 0.9, 0.90001, 0.95, 0.8, 0.81, 0.82, 0.83, 0.84, 0.85, 0.7, *[0.7] * 20]
     optimizer = torch.optim.SGD([torch.zeros(1)], lr=1.0)
     theirs = torch.optim.lr_scheduler.ReduceLROnPlateau(
@@ -186,7 +200,10 @@ def test_a_number_of_a_schedule_is_no_new_program():
     for name, schedule in SCHEDULES.items():
         traces.clear()
         for scale in (1.0, 0.9):
-            at(jax.tree.map(lambda number, scale=scale: jnp.float32(number * scale), schedule()), jnp.float32(7))
+            at(
+                jax.tree.map(lambda number, scale=scale: jnp.float32(number * scale), schedule()),
+                jnp.float32(7),
+            )
         assert len(traces) == 1, name
 
 

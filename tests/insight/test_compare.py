@@ -27,7 +27,7 @@ def test_settings_that_differ_are_listed_and_no_others():
     assert [(d.group, d.key, d.first, d.second) for d in found.differences] == [
         ("recipe", "optimizer.lr", "0.001", "0.0003")
     ]
-    assert "Only one thing differs, in the recipe." in found.sentences
+    assert "Only one thing differs: optimizer.lr." in found.sentences
 
 
 def test_another_optimizer_is_one_difference_with_the_settings_it_brings():
@@ -37,7 +37,7 @@ def test_another_optimizer_is_one_difference_with_the_settings_it_brings():
     keys = [d.key for d in found.differences]
     assert "optimizer" in keys
     assert "optimizer.momentum" in keys
-    assert any(sentence.startswith("2 things differ (recipe)") for sentence in found.sentences)
+    assert any(sentence.startswith("2 things differ (optimizer and seed)") for sentence in found.sentences)
 
 
 def test_models_of_the_same_name_differ_by_their_layers():

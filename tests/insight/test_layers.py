@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import polars as pl
 
 from tests.insight import made
 from thalweg.insight.layers import bulk, layer_history
@@ -50,3 +51,13 @@ def test_crowded_figures_leave_out_biases():
 
 def test_nothing_recorded_is_none():
     assert layer_history(made.empty()) is None
+
+
+def test_only_what_never_moved_is_called_unmoved():
+    record = made.classification()
+    updates = record.layers["update_norm"].to_numpy().copy()
+    updates[0] = 0.0  # once still is not always still
+    rows = np.array([path == "layers.1.bias" for path in record.layers["path"]])
+    updates[rows] = 0.0
+    frozen = replace(record, layers=record.layers.with_columns(update_norm=pl.Series(updates)))
+    assert layer_history(frozen).unmoved == ["layers.1.bias"]

@@ -27,7 +27,15 @@ def test_a_measured_figure_has_four_significant_digits(value, text):
 
 @pytest.mark.parametrize(
     ("share", "text"),
-    [(0.5, "50.0 %"), (0.97917, "97.92 %"), (0.01, "1.00 %"), (1.0, "100.00 %"), (None, "-")],
+    [
+        (0.5, "50.0 %"),
+        (0.97917, "97.92 %"),
+        (0.01, "1.00 %"),
+        (1.0, "100 %"),
+        (0.99996, "100.00 %"),
+        (0, "0 %"),
+        (None, "-"),
+    ],
 )
 def test_shares_are_finer_near_the_ends(share, text):
     assert wording.percent(share) == text

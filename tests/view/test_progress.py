@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from thalweg.run.progress import Plan, Silent, Status
-from thalweg.view.progress import Bar, Lines, last_line, progress
+from thalweg.view.progress import Bar, Lines, fields_of, last_line, progress
 
 GOOD = Status(1312, 3.1, 0.0712, 6.2e-4, 0.0931, "accuracy", 0.9742, 22712.0, 4.2)
 NAN = float("nan")
@@ -73,6 +73,14 @@ def test_wide_terminals_show_the_learning_rate_and_narrow_ones_keep_the_loss():
     assert "22.71k/s" not in narrow
 
 
+@pytest.mark.parametrize("width", range(16, 110, 3))
+def test_figures_are_whole_or_left_out(width):
+    whole = {text for text, _ in fields_of(GOOD)}
+    figures = drawn(PLANS[0], GOOD, width)[-1].strip().split("  ")
+    assert set(figures) <= whole
+    assert figures[0] == "loss 0.07120"
+
+
 def test_a_loss_that_is_no_number_is_shown():
     assert "loss NaN" in "\n".join(drawn(PLANS[0], Status(37, 0.1, NAN), 80))
 
@@ -83,12 +91,13 @@ def test_the_bar_lives_and_leaves_one_line(capsys):
     shown.start(PLANS[0])
     shown.update(GOOD)
     shown.note("compiled")
+    print("a result")
     shown.finish(RESULT)
     text = stream.getvalue()
     assert text.endswith("digits-1: done after 2,110 steps, test accuracy 97.31 %, 12.2 s\n")
     assert "compiled\n" in text
     assert text.count("\x1b[?25l") == text.count("\x1b[?25h") == 1  # the cursor comes back
-    assert capsys.readouterr() == ("", "")
+    assert capsys.readouterr() == ("a result\n", "")  # standard output is left alone while the bar lives
 
 
 def test_finish_without_start_and_without_a_result():

@@ -48,11 +48,14 @@ def test_show_says_what_how_and_what_came_of_it():
 
 def test_brackets_in_names_are_text_not_styling():
     record = made.classification(classes=2, names=["[red]no[/red]", "[bold"], examples=100, accuracy=0.5)
-    record = replace(record, folder=Path("runs/[red]x"))
+    record = replace(record, folder=Path("runs/[red]x"), recipe={"[bold]key": "[/red]", "seed": "[red]1"})
     shown = text.plain(text.show(record), 200)
     assert "runs/[red]x" in shown
-    assert "[red]no[/red]" in shown or "[bold" in shown
-    text.plain(text.compare(compare(record, made.classification())), 200)
+    assert "[bold]key [/red]" in shown
+    assert "[red]no[/red] is found" in shown or "[bold is found" in shown
+    beside = text.plain(text.compare(compare(record, made.classification())), 200)
+    for part in ("[red]x", "[bold]key", "[/red]", "[red]1"):
+        assert part in beside
 
 
 def test_a_terminal_gets_colours():

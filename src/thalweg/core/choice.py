@@ -229,8 +229,14 @@ def _read(cls: type, field: Field[Any], value: Any, where: object) -> Any:
         return choose(field.metadata["among"], value, who, where)
     if kind == "parts" and isinstance(value, Sequence) and not isinstance(value, str):
         among = field.metadata["among"]
-        return tuple(item if isinstance(item, Choice) else choose(among, item, who, where) for item in value)
+        return tuple(item if isinstance(item, Choice) else _one_of(among, item, who, where) for item in value)
     return None if value == "off" and field.metadata.get("optional") else value
+
+
+def _one_of(among: Mapping[str, type], given: Any, who: str, where: object) -> Any:
+    if len(among) == 1 and isinstance(given, Mapping):
+        given = {"name": next(iter(among))} | dict(given)  # nothing to choose, so nothing to name
+    return choose(among, given, who, where)
 
 
 def _check_known(cls: type, given: Mapping[str, Any], where: object) -> None:

@@ -6,7 +6,6 @@ they cost nothing at the steps between.
 """
 
 from collections import Counter
-from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
@@ -59,25 +58,28 @@ def run_chunk(
         lane = Lane(program, inputs, recipe, part)
         return _run_lane(lane, state, batches.indices[stream], batches.sizes, count)
 
-    return _one_after_another(run_lane, (inputs.numbers, inputs.stream, states), inputs.lanes)
+    blank = _blank(program, states)
+
+    def body(index: Array, found: tuple[State, Chunk]) -> tuple[State, Chunk]:
+        one = run_lane(take_lane((inputs.numbers, inputs.stream, states), index))
+        return jax.tree.map(lambda lanes, leaf: lanes.at[index].set(leaf), found, one)
+
+    # Like `lax.map`, with a trip count that the compiler does not know. A loop of one trip would be dissolved and
+    # its body fused with what surrounds it, and a lane alone would differ in its last bits from the same
+    # lane among others (seen with AdamW on AVX-512). So the lane's program is the same for any number of lanes.
+    return jax.lax.fori_loop(0, inputs.lanes, body, (states, blank))
 
 
-def _one_after_another(function: Callable[[PyTree], PyTree], given: PyTree, lanes: Int[Array, ""]) -> PyTree:
-    """Map over the lane axis like `lax.map`, with a trip count that the compiler does not know.
-
-    A loop of one trip would be dissolved and its body fused with what surrounds it, and a lane alone would differ in
-    its last bits from the same lane among others (seen with AdamW on AVX-512). With an unknown count
-    the lane's program is compiled the same for any number of lanes.
-    """
-    shapes = jax.eval_shape(function, take_lane(given, 0))
-    count = jax.tree.leaves(given)[0].shape[0]
-    blank = jax.tree.map(lambda leaf: jnp.zeros((count, *leaf.shape), leaf.dtype), shapes)
-
-    def body(index: Array, found: PyTree) -> PyTree:
-        one = function(take_lane(given, index))
-        return jax.tree.map(lambda all_lanes, leaf: all_lanes.at[index].set(leaf), found, one)
-
-    return jax.lax.fori_loop(0, lanes, body, blank)
+def _blank(program: Program, states: State) -> Chunk:
+    """Return an unwritten chunk for these lanes."""
+    lanes, paths = states.step.shape[0], len(jax.tree.leaves(states.params))
+    unset = jnp.full((lanes, program.capacity), jnp.nan, jnp.float32)
+    return Chunk(
+        info=Info(unset, unset, unset),
+        layers=jnp.zeros((lanes, program.statistics, paths, 3), jnp.float32),
+        layer_steps=jnp.full((lanes, program.statistics), -1, jnp.int32),
+        done=jnp.zeros(lanes, jnp.int32),
+    )
 
 
 class _Carry(NamedTuple):
@@ -90,16 +92,8 @@ class _Carry(NamedTuple):
 
 
 def _run_lane(lane: Lane, state: State, indices: Array, sizes: Array, count: Array) -> tuple[State, Chunk]:
-    blank = jnp.full(lane.program.capacity, jnp.nan, jnp.float32)
-    paths = len(jax.tree.leaves(state.params))
-    start = _Carry(
-        done=jnp.int32(0),
-        state=state,
-        info=Info(blank, blank, blank),
-        layers=jnp.zeros((lane.program.statistics, paths, 3), jnp.float32),
-        layer_steps=jnp.full(lane.program.statistics, -1, jnp.int32),
-        rows=jnp.int32(0),
-    )
+    blank = _blank(lane.program, jax.tree.map(lambda leaf: leaf[None], state))
+    start = _Carry(jnp.int32(0), state, *take_lane((blank.info, blank.layers, blank.layer_steps), 0), jnp.int32(0))
 
     def go_on(carry: _Carry) -> Array:
         return (carry.done < count) & (carry.state.code == RUNNING)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from thalweg.insight.outcome import Outcome, Score, outcome, table
 from thalweg.insight.paired import Paired, TestSets, paired, test_sets
 from thalweg.insight.settings import Difference, differences
-from thalweg.insight.wording import NOTHING, as_number, count, figure, seconds, size
+from thalweg.insight.wording import NOTHING, as_number, count, figure, listing, seconds, size
 from thalweg.run.record import Record
 
 
@@ -154,19 +154,20 @@ def _sentences(
 
 def _about_changes(changed: tuple[Difference, ...]) -> str:
     groups = {difference.group for difference in changed}
-    number = len(_recipe_choices(changed)) + ("model" in groups) + ("data" in groups)
-    if number == 0:
+    things = [*_recipe_choices(changed), *(group for group in ("model", "data") if group in groups)]
+    if not things:
         return "No difference between their recipes, models and data is recorded."
-    where = [group for group in ("recipe", "model", "data") if group in groups]
-    if number == 1:
-        return f"Only one thing differs, in the {where[0]}."
-    return f"{number} things differ ({', '.join(where)}), so the figures do not say which of them matters."
+    if len(things) == 1:
+        return f"Only one thing differs: {things[0]}."
+    return (
+        f"{len(things)} things differ ({listing(things)}), so the figures do not say which of them matters."
+    )
 
 
-def _recipe_choices(changed: tuple[Difference, ...]) -> set[str]:
-    """Return what was chosen differently in the recipe; another optimizer is one choice, whatever its settings."""
-    keys = {difference.key for difference in changed if difference.group == "recipe"}
-    return {key.split(".")[0] if key.split(".")[0] in keys else key for key in keys}
+def _recipe_choices(changed: tuple[Difference, ...]) -> list[str]:
+    """Return what differs in the recipe; another optimizer is one choice, whatever settings it brings."""
+    keys = [difference.key for difference in changed if difference.group == "recipe"]
+    return list(dict.fromkeys(key.split(".")[0] if key.split(".")[0] in keys else key for key in keys))
 
 
 def _about_seeds(changed: tuple[Difference, ...]) -> str:

@@ -87,7 +87,7 @@ def buckets(curve: Curve, most: int = 400) -> Buckets:
         step=_over(np.nanmean, steps),
         low=_over(np.nanmin, values),
         mean=_over(np.nanmean, values),
-        high=_over(np.nanmean, values),
+        high=_over(np.nanmax, values),
         width=width,
     )
 

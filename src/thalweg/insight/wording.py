@@ -64,12 +64,12 @@ def plural(number: Any, one: str, many: str | None = None) -> str:
 
 
 def percent(share: Any, decimals: int | None = None) -> str:
-    """Write a share of one in per cent, finer near 0 and 100: `97.9 %`, `99.86 %`."""
+    """Write a share of one in per cent, finer near 0 and 100: `87.9 %`, `99.86 %`."""
     number = as_number(share)
     if number is None or not math.isfinite(number):
         return figure(number)
     if decimals is None:
-        decimals = 2 if min(abs(number), abs(1 - number)) < 0.1 else 1
+        decimals = 0 if number in (0.0, 1.0) else 2 if min(abs(number), abs(1 - number)) < 0.1 else 1
     return f"{100 * number:.{decimals}f} %"
 
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from thalweg.core.errors import RecipeError
 from thalweg.core.names import did_you_mean
-from thalweg.recipe.optimizers import SGD, AdamW
-from thalweg.recipe.recipe import Recipe
-from thalweg.recipe.schedules import WarmupCosine
+from thalweg.recipe.optimizers import OPTIMIZERS, SGD, AdamW, Muon
+from thalweg.recipe.recipe import FULL, Recipe
+from thalweg.recipe.schedules import OneCycle, StepDecay, WarmupCosine, WarmupStableDecay
 
 
 @dataclass(frozen=True)
@@ -29,18 +29,19 @@ BOOK: dict[str, Entry] = {
     "sgd": Entry(
         Recipe(SGD(lr=0.01), batch_size=128, epochs=5),
         "Plain gradient descent, as the textbooks write it.",
-        "the textbooks' lr 0.01; batch 128 as in LeCun et al., Efficient BackProp, 1998, for small nets",
+        "the textbooks' rate 0.01 and batch 128",
     ),
     "nanogpt": Entry(
         Recipe(
             AdamW(lr=6e-4, b1=0.9, b2=0.95, weight_decay=0.1),
             schedule=WarmupCosine(warmup=2000, floor=0.1, unit="steps"),
             batch_size=480,
+            accumulate=40,
             steps=600_000,
             clip_norm=1.0,
         ),
         "Training GPT-2 (124M) from scratch.",
-        "nanoGPT's train.py",
+        "nanoGPT's train.py (40 parts of 12 windows of 1,024 tokens)",
     ),
     "nanogpt-cpu": Entry(
         Recipe(
@@ -51,22 +52,73 @@ BOOK: dict[str, Entry] = {
             clip_norm=1.0,
         ),
         "A small character GPT in minutes, without a GPU.",
-        "nanoGPT's README and config/train_shakespeare_char.py",
+        "nanoGPT's README and config/train_shakespeare_char.py (rate 1e-3 to 1e-4)",
+    ),
+    "nanochat": Entry(
+        Recipe(
+            Muon(lr=0.02, momentum=0.95, adam_lr=4e-3, b1=0.8, b2=0.95, eps=1e-10),
+            schedule=WarmupStableDecay(warmup=0.0, decay=0.2, shape="linear"),
+            batch_size=256,
+            steps=21_400,
+            clip_norm=1.0,
+        ),
+        "Muon for the matrices of a transformer, AdamW for the rest.",
+        "nanochat's first release, scripts/base_train.py (its embeddings have a rate of their own, 0.2; "
+        "the one rate here is that of its head)",
+    ),
+    "imagenet-sgd": Entry(
+        Recipe(
+            SGD(lr=0.1, momentum=0.9, nesterov=True, weight_decay=1e-4),
+            schedule=StepDecay(every=30, drop=0.1, unit="epochs"),
+            batch_size=256,
+            epochs=90,
+        ),
+        "Residual networks on ImageNet.",
+        "He et al., Deep Residual Learning, 2016; Goyal et al., Accurate, Large Minibatch SGD, 2017 "
+        "(Nesterov, 90 epochs)",
+    ),
+    "transformer-adamw": Entry(
+        Recipe(
+            AdamW(lr=3e-4, b1=0.9, b2=0.95, weight_decay=0.1),
+            schedule=WarmupCosine(warmup=0.05, floor=0.1),
+            batch_size=64,
+            epochs=10,
+            clip_norm=1.0,
+        ),
+        "A transformer of any kind, to begin with.",
+        "Brown et al., Language Models are Few-Shot Learners, 2020 (batch and length are ours)",
+    ),
+    "one-cycle": Entry(
+        Recipe(
+            SGD(lr=0.1, momentum=0.9, nesterov=True, weight_decay=5e-4),
+            schedule=OneCycle(),
+            batch_size=128,
+            epochs=30,
+        ),
+        "Convolutional networks in few epochs.",
+        "Smith & Topin, Super-Convergence, 2018; decay and batch of Zagoruyko & Komodakis, Wide "
+        "Residual Networks, 2016",
     ),
 }
 
 
 def named(name: str) -> Recipe:
-    """Return a recipe of the book.
+    """Return a recipe of the book; the name of an optimizer stands for its defaults.
 
     Raises:
         RecipeError: There is none of that name.
     """
-    if name not in BOOK:
-        raise RecipeError(
-            "recipe", "must be a name in the book, or a TOML file", got=name, hint=did_you_mean(name, BOOK)
-        )
-    return BOOK[name].recipe
+    if name in BOOK:
+        return BOOK[name].recipe
+    if name in OPTIMIZERS:
+        optimizer = OPTIMIZERS[name]()
+        return Recipe(optimizer, batch_size=FULL) if optimizer.line_search else Recipe(optimizer)
+    raise RecipeError(
+        "recipe",
+        "must be a name in the book, the name of an optimizer, or a TOML file",
+        got=name,
+        hint=did_you_mean(name, [*BOOK, *OPTIMIZERS]),
+    )
 
 
 def default_recipe(task: str, examples: int) -> Recipe:

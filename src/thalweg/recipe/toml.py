@@ -14,7 +14,7 @@ import tomli_w
 
 from thalweg.core.errors import RecipeError
 from thalweg.core.names import did_you_mean
-from thalweg.recipe.book import BOOK, named
+from thalweg.recipe.book import named
 from thalweg.recipe.recipe import Recipe, with_setting
 
 
@@ -39,13 +39,13 @@ def write(recipe: Recipe) -> str:
 
 
 def named_or_file(text: str) -> Recipe:
-    """Return a recipe by its name in the book, or from a TOML file.
+    """Return a recipe by its name in the book, or from a TOML file: what ends in .toml or has a slash in it.
 
     Raises:
         RecipeError: Neither a name nor a readable file.
     """
-    is_file = text.endswith(".toml") or "/" in text or Path(text).is_file()
-    return read(Path(text)) if text not in BOOK and is_file else named(text)
+    is_file = text.endswith(".toml") or "/" in text
+    return read(Path(text)) if is_file else named(text)
 
 
 def settings(base: Mapping[str, Any], given: Iterable[str]) -> dict[str, Any]:

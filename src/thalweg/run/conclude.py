@@ -10,6 +10,7 @@ from jaxtyping import PyTree
 from thalweg.core.tree import lane as take_lane
 from thalweg.engine.evaluate import outputs_of
 from thalweg.problem.data.data import CLASSIFICATION, REGRESSION
+from thalweg.problem.data.part import Rows
 from thalweg.problem.problem import Problem
 from thalweg.run import weights as files
 from thalweg.run.course import Course
@@ -89,11 +90,11 @@ def _test_table(problem: Problem, course: Course, params: PyTree, model_state: P
 
     Empty where the task has no single answer per example (language, several targets).
     """
-    part = course.group.parts.get("test")
-    if part is None:
+    part = problem.data.test
+    if not isinstance(part, Rows) or problem.data.task not in (CLASSIFICATION, REGRESSION):
         return pl.DataFrame()
-    found = np.asarray(outputs_of(course.group.program, course.group.inputs, part, params, model_state))
-    targets = np.asarray(part.batch(np.arange(part.count()))[1])
+    found = np.asarray(outputs_of(course.group.program, course.group.inputs, course.group.parts["test"], params, model_state))
+    targets = np.asarray(part.targets)
     if problem.data.task == CLASSIFICATION and targets.ndim == 1 and found.ndim == 2:
         columns = {"target": targets.astype(np.int32), "prediction": found.argmax(-1).astype(np.int32)}
         return pl.DataFrame(columns)

@@ -142,6 +142,8 @@ class Course:
 
     def stop(self, which: np.ndarray, reason: str) -> None:
         """Freeze lanes where they stand."""
+        if not which.any():
+            return
         for lane in np.flatnonzero(which):
             self.stopped[lane] = reason
         codes = jnp.where(jnp.asarray(which) & (self.states.code == RUNNING), STOPPED, self.states.code)

@@ -55,7 +55,7 @@ def _problem(problem: Problem, params: PyTree) -> dict[str, Any]:
             "spec": problem.model_spec, "architecture": _architecture(problem.model),
             "parameters": count(params), "layers": _layers(params),
         },
-        "loss": problem.loss.name, "metric": problem.metric.name,
+        "loss": getattr(problem.loss, "label", problem.loss.name), "metric": problem.metric.name,
     }  # fmt: skip
 
 

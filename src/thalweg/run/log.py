@@ -18,6 +18,7 @@ from thalweg.run.record import TABLES
 
 _ARROW = {pl.Int32: pa.int32(), pl.Int64: pa.int64(), pl.Float32: pa.float32(), pl.Float64: pa.float64(),
           pl.String: pa.string()}  # fmt: skip
+_NUMPY = {pa.int32(): np.int32, pa.int64(): np.int64, pa.float32(): np.float32, pa.float64(): np.float64}
 SCHEMAS = {name: pa.schema([(c, _ARROW[t]) for c, t in columns.items()]) for name, columns in TABLES.items()}
 
 
@@ -76,13 +77,21 @@ class Log:
 
     def _append(self, name: str, columns: dict[str, Any]) -> None:
         schema = SCHEMAS[name]
-        batch = pa.record_batch([pa.array(columns[f.name], f.type) for f in schema], schema=schema)
+        batch = pa.record_batch([_column(columns[f.name], f.type) for f in schema], schema=schema)
         self._batches[name].append(batch)
         if name in self._streams:
             self._streams[name].write(batch)
 
     def _table(self, name: str) -> pa.Table:
         return pa.Table.from_batches(self._batches[name], schema=SCHEMAS[name])
+
+
+def _column(values: Any, kind: pa.DataType) -> pa.Array:
+    """Return a column. `pa.array` on a NumPy array imports pandas, where that is installed: half a second."""
+    if pa.types.is_string(kind):
+        return pa.array(list(values), kind)
+    numbers = np.ascontiguousarray(values, _NUMPY[kind])
+    return pa.Array.from_buffers(kind, len(numbers), [None, pa.py_buffer(numbers)])
 
 
 class _Stream:

@@ -155,9 +155,9 @@ def _environment(environment: Mapping[str, Any]) -> str:
 def _side_by_side(comparison: Comparison, rows: Iterable[Figure]) -> RenderableType:
     grid = Table(box=None, padding=(0, 2, 0, 0), show_edge=False, header_style="dim")
     grid.add_column("", overflow="fold", style="dim")
-    grid.add_column(comparison.first, overflow="fold")
-    grid.add_column(comparison.second, overflow="fold")
+    grid.add_column(Text(comparison.first), overflow="fold")
+    grid.add_column(Text(comparison.second), overflow="fold")
     for row in rows:
         styles = ["bold" if row.better == which else "" for which in (1, 2)]
-        grid.add_row(row.name, Text(row.first, style=styles[0]), Text(row.second, style=styles[1]))
+        grid.add_row(Text(row.name), Text(row.first, style=styles[0]), Text(row.second, style=styles[1]))
     return Padding(grid, (0, 0, 0, 2))

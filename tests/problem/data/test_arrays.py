@@ -97,6 +97,7 @@ def broken(row, column, value):
     [
         ((broken(3, 1, np.nan), CLASS), {}, ("inputs must be finite", "1 NaN or inf", "[3, 1]")),
         ((X, np.where(CLASS, np.inf, Y)), {}, ("targets must be finite", "100 NaN or inf", "[1]")),
+        ((broken(5, 0, 1e39), CLASS), {}, ("that fit float32", "1 beyond float32", "1e+39 at [5, 0]")),
         ((X, CLASS[:-1]), {}, ("the same number of rows", "200 and 199")),
         ((X[:0], CLASS[:0]), {}, ("must not be empty",)),
         ((X[:, :0], CLASS), {}, ("must not be empty",)),

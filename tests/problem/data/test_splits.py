@@ -43,7 +43,7 @@ def test_the_split_of_a_seed_never_changes():
     assert (found.test.tolist(), found.validation.tolist()) == TWENTY
 
 
-TWENTY = ([4, 5, 16, 18], [6, 7])
+TWENTY = ([4, 13, 17, 19], [12, 18])
 
 
 def test_random_splits_give_every_part_the_same_mix_of_classes():
@@ -74,6 +74,18 @@ def test_units_are_never_separated(seed):
     homes = [set(units[part]) for part in parts(found)]
     assert not (homes[0] & homes[1] or homes[0] & homes[2] or homes[1] & homes[2])
     assert 20 <= found.test.size <= 28
+
+
+def test_the_share_is_met_as_nearly_as_units_allow():
+    units = np.repeat(np.arange(0, 100, 10), 10)
+    assert split_rows(100, LoadOptions(test=0.26), units=units).test.size == 30
+    assert split_rows(100, LoadOptions(test=0.24), units=units).test.size == 20
+
+
+def test_two_large_groups_still_make_two_parts():
+    units = np.repeat([0, 60], [60, 40])
+    found = split_rows(100, LoadOptions(test=0.1, validation=0), units=units)
+    assert found.test.tolist() == list(range(60, 100))
 
 
 def test_too_few_rows_are_refused():

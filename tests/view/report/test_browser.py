@@ -24,6 +24,7 @@ RECORDS = {
     "empty": made.empty,
 }
 WIDTHS = (1280, 400)
+FRAME = '<iframe name="{name} {width}" src="{number}.html" style="width:{width}px;height:900px;border:0"></iframe>'  # noqa: E501
 # Measures every frame: sections, widths, what was fetched, and what a moving pointer reads.
 PROBE = """
 <script>
@@ -75,10 +76,7 @@ def browsed(tmp_path_factory):
     frames = []
     for number, (name, make) in enumerate(RECORDS.items()):
         (folder / f"{number}.html").write_text(render(make()), encoding="utf-8")
-        frames += [
-            f'<iframe name="{name} {width}" src="{number}.html" style="width:{width}px;height:900px;border:0"></iframe>'
-            for width in WIDTHS
-        ]
+        frames += [FRAME.format(name=name, width=width, number=number) for width in WIDTHS]
     (folder / "all.html").write_text(
         f"<!doctype html><body>{''.join(frames)}{PROBE}</body>", encoding="utf-8"
     )

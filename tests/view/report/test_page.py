@@ -92,7 +92,7 @@ def test_sections_are_there_and_named():
         "Loss (cross_entropy)",
         "Learning rate",
         "Gradient norm",
-        "Size of one update against the weights",
+        "Update to weight ratio",
         "<b>7</b> taken for <b>8</b>: 11 times",
         "The commonest class has 11.2 % of the rows",
         "warmup-cosine",

@@ -149,7 +149,8 @@ def _named_inputs(name: str, folder: Path | str | None) -> Any:
     if name in synthetic.SETS:
         return synthetic.make(name).inputs
     if name in bundled.TABLES:
-        return bundled.table(name)[0].drop(bundled.TABLES[name][1]).to_numpy()
+        frame, target = bundled.table(name)
+        return frame.drop(target).to_numpy()
     found = read_published(name, folder)
     if isinstance(found, str):
         raise DataError("predict", "the model takes arrays, not text", got=name, hint="give another set")

@@ -11,9 +11,9 @@ import numpy as np
 from thalweg.core.errors import DataError
 from thalweg.problem.data.options import RANDOM, TIME, LoadOptions
 
-# A purpose number of its own beside those of `thalweg.core.keys`, so that a split shares no random word
-# with the order of an epoch.
-SPLIT = 3
+# A purpose of its own, counted down from 255 beside those of `thalweg.core.keys`: a split shares no random
+# word with the order of an epoch.
+SPLIT = 254
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,8 @@ class _Draw:
         quotas = _quotas(np.bincount(classes, weights=sizes), share)
         drawn = np.zeros(heads.size, bool)
         drawn[order] = within <= quotas[classes[order]]
+        if not drawn.any() and heads.size > 1:  # every unit is larger than the share: take a smallest
+            drawn[order[sizes[order].argmin()]] = True
         return rows[~drawn[inverse]], rows[drawn[inverse]]
 
 

@@ -21,7 +21,8 @@ class RAdam(Optimizer):
     name: ClassVar[str] = "radam"
     formula: ClassVar[str] = (
         "R = 2/(1-b2) - 1; r = R - 2 t b2^t/(1-b2^t); c = sqrt((r-4)(r-2)R / ((R-4)(R-2)r)); "
-        "m, v as in Adam; w = w - lr c (m/(1-b1^t)) / (sqrt(v/(1-b2^t)) + eps) if r >= 5; else c, root + eps = 1"
+        "m, v as in Adam; if r >= 5 w = w - lr c (m/(1-b1^t)) / (sqrt(v/(1-b2^t)) + eps); "
+        "else w = w - lr m/(1-b1^t)"
     )
     when: ClassVar[str] = "Adam without having to choose a warmup."
     reference: ClassVar[str] = "Liu et al. 2020"

@@ -49,7 +49,8 @@ class CosineRestarts(Schedule):
         grows = self.growth > 1.0
         excess = jnp.where(grows, self.growth - 1.0, 1.0)
         start = jnp.where(grows, period * (jnp.power(self.growth, cycle) - 1.0) / excess, period * cycle)
-        # With whole lengths the starts are whole, and the powers are not quite: some roundings of 1.2e-7 each.
+        # With whole lengths the starts are whole, and the powers are not quite: some roundings of 1.2e-7
+        # each.
         whole = jnp.round(start)
         return jnp.where(jnp.abs(start - whole) <= 4e-6 * whole, whole, start)
 

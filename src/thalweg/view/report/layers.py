@@ -22,7 +22,7 @@ def layers(record: Record) -> Markup | None:
     shown = bulk(record, history)
     left_out = len(history.paths) - len(shown.paths)
     figures = [
-        ("Size of one update against the weights", "update-ratio", shown.update_ratio),
+        ("Update to weight ratio", "update-ratio", shown.update_ratio),
         ("Gradient norm", "layer-gradient", shown.gradient_norm),
         ("Weight norm", "layer-weight", shown.weight_norm),
     ]

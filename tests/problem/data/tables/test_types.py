@@ -71,8 +71,10 @@ def test_columns_that_hold_no_values_are_refused():
 
 
 def test_infinite_numbers_are_refused():
-    with refused("column 'c' must hold finite numbers", "1 inf", "row 2", "missing='inf'"):
+    with refused("column 'c' must hold finite numbers", "1 inf", "inf, in row 2", "missing='inf'"):
         read_column(pl.Series("c", ["1", "inf", "2"]))
+    with refused("that fit float32", "1e+300, in row 1"):
+        read_column(pl.Series("c", [1e300, 2.0]))
     assert read_column(pl.Series("c", ["1", "inf", "2"]), ("inf",)).values.null_count() == 1
 
 

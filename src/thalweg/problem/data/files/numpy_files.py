@@ -1,6 +1,8 @@
 """Arrays in npy and npz files. Objects are never unpickled."""
 
 import io
+import struct
+import tokenize
 import zipfile
 import zlib
 from pathlib import Path
@@ -22,6 +24,12 @@ TRAIN_NAMES = (
     ("images", "labels"),
 )
 TEST_NAMES = (("x_test", "y_test"),)
+
+# All that zipfile and NumPy raise on damaged bytes: seen by changing bytes of whole files at random.
+_BROKEN = (
+    *(zipfile.BadZipFile, zlib.error, tokenize.TokenError, struct.error, OSError, EOFError, KeyError),
+    *(ValueError, TypeError, SyntaxError, RuntimeError, OverflowError, MemoryError),
+)
 
 
 def read_npz(path: Path, name: str) -> RawArrays:
@@ -95,7 +103,7 @@ def _npz_arrays(path: Path) -> dict[str, np.ndarray]:
             files = {
                 n.removesuffix(".npy"): archive.read(n) for n in archive.namelist() if n.endswith(".npy")
             }
-    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError) as error:
+    except _BROKEN as error:
         raise _damaged("npz", path, error) from error
     return {key: _loaded(io.BytesIO(content), path) for key, content in files.items()}
 
@@ -103,7 +111,7 @@ def _npz_arrays(path: Path) -> dict[str, np.ndarray]:
 def _loaded(file: io.BytesIO, path: Path) -> np.ndarray:
     try:
         return np.lib.format.read_array(file, allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
+    except _BROKEN as error:
         if "Object arrays" in str(error):
             raise DataError(
                 "npy",

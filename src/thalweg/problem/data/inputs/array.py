@@ -7,6 +7,9 @@ import numpy as np
 
 from thalweg.core.errors import DataError
 
+# What training computes in can hold no more.
+LARGEST = float(np.finfo(np.float32).max)
+
 
 @dataclass(frozen=True)
 class ArrayInputs:
@@ -92,8 +95,8 @@ def checked_numbers(who: str, raw: Any) -> np.ndarray:
         raise DataError(
             "data", f"{who} must have a first axis, the examples", got=array.item(), hint="wrap it in a list"
         )
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        _refuse_non_finite(who, array)
+    if array.dtype.kind == "f" and not (np.abs(array) <= LARGEST).all():
+        _refuse_large(who, array)
     return array
 
 
@@ -109,13 +112,14 @@ def check_shape(array: np.ndarray, shape: tuple[int, ...]) -> None:
         )
 
 
-def _refuse_non_finite(who: str, array: np.ndarray) -> None:
-    bad = ~np.isfinite(array)
+def _refuse_large(who: str, array: np.ndarray) -> None:
+    finite = np.isfinite(array)
+    bad, what = (~finite, "NaN or inf") if not finite.all() else (np.abs(array) > LARGEST, "beyond float32")
     first = tuple(int(i) for i in np.argwhere(bad)[0])
     raise DataError(
         "data",
-        f"{who} must be finite numbers",
-        got=f"{int(bad.sum())} NaN or inf",
+        f"{who} must be finite numbers that fit float32",
+        got=f"{int(bad.sum())} {what}",
         where=f"the first is {array[first]} at {list(first)}",
         hint="fill or leave out those rows; a CSV file or a frame may hold missing values",
     )

@@ -81,8 +81,9 @@ def _place(path: Path, content: bytes) -> None:
 
 
 def _reason(error: Exception) -> str:
-    reason = error.reason if isinstance(error, urllib.error.URLError) else error
-    return str(reason)
+    if isinstance(error, urllib.error.URLError) and not isinstance(error, urllib.error.HTTPError):
+        return str(error.reason)
+    return str(error)
 
 
 def _advice(name: str) -> str:

@@ -1,7 +1,7 @@
 """Small sets made from a seed, for learning and for tests: the data of textbooks, with noise.
 
 Every set is a pure function of its name: the numbers come from NumPy's Philox stream and inverse or
-Box-Muller transforms written here, which no library version changes.
+Box-Muller transforms written here, which no library version changes (but for a last bit of a sine).
 """
 
 from collections.abc import Callable
@@ -10,8 +10,8 @@ import numpy as np
 
 from thalweg.problem.data.arrays import RawArrays
 
-# A purpose number of its own beside those of `thalweg.core.keys` and of the splits.
-MADE = 4
+# A purpose of its own, counted down from 255 beside those of `thalweg.core.keys`.
+MADE = 255
 COUNT = 1000  # rows in each set: small enough for seconds, large enough for test parts that mean something
 
 

@@ -45,7 +45,7 @@ def _bins(typed: Typed) -> np.ndarray:
 
 
 def _by_value(bins: np.ndarray, target: Target, rows: np.ndarray) -> float:
-    """Return the share of the best constant's error that answering bin by bin removes, on rows not fitted to."""
+    """Return the share of the best constant's error that answering bin by bin removes, on other rows."""
     y = target.values[rows]
     fit, tried = np.arange(rows.size) % 2 == 0, np.arange(rows.size) % 2 == 1
     if target.task == CLASSIFICATION:
@@ -68,10 +68,12 @@ def _by_line(typed: Typed, target: Target, rows: np.ndarray) -> float:
         return 0.0
     x = typed.values.to_physical().cast(float).to_numpy()[rows]
     present = ~np.isnan(x)
+    if present.sum() < ENOUGH_ROWS:
+        return 0.0
     x, y = x[present] - x[present].mean(), target.values[rows][present]
     y = y - y.mean(axis=0)
     line = x[:, None] * (x @ y) / max(float(x @ x), np.finfo(float).tiny)
-    return _share(np.sum((y - line) ** 2), np.sum(y**2)) if present.sum() >= ENOUGH_ROWS else 0.0
+    return _share(np.sum((y - line) ** 2), np.sum(y**2))
 
 
 def _share(wrong: float, base: float) -> float:

@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 
 from thalweg.core.errors import DataError
+from thalweg.problem.data.inputs.array import LARGEST
 
 NUMBER, CATEGORY, DATE = "number", "category", "date"
 
@@ -119,6 +120,8 @@ def numbers_from(series: pl.Series, marks: tuple[str, ...] = ()) -> pl.Series:
                 hint=f"if it marks a missing value, use missing={plain[row]!r}",
             )
         return _number(found.fill_nan(None)).values
+    if plain.dtype == pl.Null:
+        return plain.cast(pl.Float64)
     typed = _typed(plain)
     if typed.kind != NUMBER:
         raise DataError(
@@ -137,7 +140,7 @@ def dates_read(series: pl.Series, form: str, marks: tuple[str, ...] = ()) -> pl.
         DataError: A cell holds something else.
     """
     plain = plain_text(series, marks)
-    if plain.dtype in (pl.Date, pl.Datetime):
+    if plain.dtype in (pl.Date, pl.Datetime, pl.Null):
         return plain.cast(pl.Datetime("us"))
     found, count = None, plain.null_count()
     if plain.dtype == pl.String and form:
@@ -178,14 +181,14 @@ def _typed(series: pl.Series) -> Typed:
 
 def _number(values: pl.Series) -> Typed:
     array = values.drop_nulls().to_numpy()
-    infinite = np.isinf(array)
-    if infinite.any():
-        row = int(values.is_infinite().fill_null(False).arg_max() or 0)
+    large = np.abs(array) > LARGEST
+    if large.any():
+        row = int((values.abs() > LARGEST).fill_null(False).arg_max() or 0)
         raise DataError(
             "table",
-            f"column {values.name!r} must hold finite numbers",
-            got=f"{int(infinite.sum())} inf",
-            where=f"the first in row {row + 1}",
-            hint="use missing='inf' to take them for missing values",
+            f"column {values.name!r} must hold finite numbers that fit float32",
+            got=f"{int(large.sum())} inf or larger than 3.4e38",
+            where=f"the first, {values[row]}, in row {row + 1}",
+            hint=f"use missing='{values[row]}' to take it for a missing value",
         )
     return Typed(NUMBER, values, whole=bool(np.array_equal(array, np.round(array))))

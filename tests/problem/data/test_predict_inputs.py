@@ -1,0 +1,148 @@
+import json
+
+import numpy as np
+import polars as pl
+import pytest
+from PIL import Image
+
+from tests.problem.data.given import csv, refused
+from thalweg.problem.data.load import load
+from thalweg.problem.data.predict_inputs import inputs_for
+from thalweg.problem.data.preparation import Preparation
+
+RANDOM = np.random.default_rng(0)
+TABLE = {
+    "size": RANDOM.normal(size=60).round(5).tolist(),
+    "kind": ["red", "green", "blue"] * 20,
+    "y": [0, 0, 1, 1] * 15,
+}
+
+
+def trained(source, **settings):
+    """The preparation of a run, as a run folder gives it back."""
+    data = load(source, test=0, validation=0, **settings)
+    return data, Preparation.from_dict(json.loads(json.dumps(data.preparation.to_dict())))
+
+
+def test_a_table_with_or_without_its_target(tmp_path):
+    data, preparation = trained(csv(tmp_path / "t.csv", TABLE), target="y")
+    without = {name: values for name, values in TABLE.items() if name != "y"}
+    frames = (
+        tmp_path / "t.csv",
+        csv(tmp_path / "n.csv", without),
+        pl.DataFrame(TABLE),
+        pl.DataFrame(without),
+    )
+    for source in frames:
+        found = inputs_for(source, preparation)
+        assert np.array_equal(found.inputs, data.train.inputs)
+        assert found.frame.height == 60
+
+
+def test_columns_may_come_in_another_order_with_others_among_them(tmp_path):
+    data, preparation = trained(pl.DataFrame(TABLE), target="y")
+    shuffled = pl.DataFrame({"kind": TABLE["kind"], "more": [1] * 60, "size": TABLE["size"]})
+    assert np.array_equal(inputs_for(shuffled, preparation).inputs, data.train.inputs)
+
+
+def test_missing_columns_are_named_with_the_nearest():
+    _, preparation = trained(pl.DataFrame(TABLE), target="y")
+    with refused("no column size, kind (is it 'kinds'?)", "rename"):
+        inputs_for(pl.DataFrame({"kinds": ["red"]}), preparation)
+
+
+def test_unknown_categories_and_missing_values_are_taken():
+    _, preparation = trained(pl.DataFrame(TABLE), target="y")
+    found = inputs_for(pl.DataFrame({"size": [None], "kind": ["violet"]}), preparation)
+    assert found.inputs.tolist() == [[0, 0, 0, 0]]
+
+
+@pytest.mark.parametrize("target", [0, 2])
+def test_a_file_without_names_and_without_its_target(tmp_path, target):
+    order = ["y", "size", "kind"] if target == 0 else ["size", "kind", "y"]
+    path = csv(tmp_path / "t.csv", {name: TABLE[name] for name in order})
+    path.write_text(path.read_text().split("\n", 1)[1])
+    data, preparation = trained(path, target=target, header=False)
+    bare = csv(tmp_path / "n.csv", {"size": TABLE["size"], "kind": TABLE["kind"]})
+    bare.write_text(bare.read_text().split("\n", 1)[1])
+    assert np.array_equal(inputs_for(bare, preparation).inputs, data.train.inputs)
+    assert np.array_equal(inputs_for(path, preparation).inputs, data.train.inputs)
+
+
+def test_marks_of_missing_values_are_those_of_training(tmp_path):
+    marked = TABLE | {"size": ["?", *TABLE["size"][1:]]}
+    data, preparation = trained(csv(tmp_path / "t.csv", marked), target="y", missing="?")
+    assert np.array_equal(inputs_for(tmp_path / "t.csv", preparation).inputs, data.train.inputs)
+
+
+def test_arrays_and_their_files(tmp_path):
+    x, y = RANDOM.normal(size=(40, 2)), np.arange(40) % 2
+    data, preparation = trained((x, y))
+    np.save(tmp_path / "x.npy", x)
+    np.savez(tmp_path / "x.npz", x=x)
+    for source in (x, (x, y), tmp_path / "x.npy", str(tmp_path / "x.npz")):
+        assert np.array_equal(inputs_for(source, preparation).inputs, data.train.inputs)
+    with refused("must have the shape (2,)", "(3,)", "(rows, 2)"):
+        inputs_for(np.zeros((4, 3)), preparation)
+    with refused("must be finite numbers"):
+        inputs_for(np.full((4, 2), np.nan), preparation)
+
+
+def test_an_npy_table_with_or_without_its_target(tmp_path):
+    np.save(tmp_path / "t.npy", np.column_stack([np.arange(40) % 2, RANDOM.normal(size=(40, 2))]))
+    data, preparation = trained(tmp_path / "t.npy", target=0)
+    np.save(tmp_path / "x.npy", np.load(tmp_path / "t.npy")[:, 1:])
+    for name in ("t.npy", "x.npy"):
+        assert np.array_equal(inputs_for(tmp_path / name, preparation).inputs, data.train.inputs)
+
+
+def test_pictures(tmp_path):
+    for label in "ab":
+        (tmp_path / "train" / label).mkdir(parents=True)
+        for i in range(10):
+            image = RANDOM.integers(0, 256, (9, 8)).astype(np.uint8)
+            Image.fromarray(image).save(tmp_path / "train" / label / f"{i}.png")
+    data, preparation = trained(tmp_path)
+    found = inputs_for(tmp_path / "train", preparation)
+    assert np.array_equal(found.inputs, data.train.inputs)
+    assert found.frame["file"][0].endswith("0.png") and found.frame.height == 20
+    one = inputs_for(tmp_path / "train" / "a" / "0.png", preparation)
+    assert np.array_equal(one.inputs[0], data.train.inputs[0])
+
+
+def test_brightness_must_fit_the_training_images():
+    images = RANDOM.integers(0, 256, (40, 8, 8)).astype(np.uint8)
+    _, preparation = trained((images, np.arange(40) % 2))
+    assert np.array_equal(inputs_for(images.astype(float), preparation).inputs, images)
+    with refused("brightness values from 0 to 255", "multiply by 255"):
+        inputs_for(images / 255, preparation)
+    with refused("brightness values from 0 to 255", "300"):
+        inputs_for(images.astype(int) * 0 + 300, preparation)
+
+
+@pytest.mark.parametrize(("name", "count"), [("digits", 1797), ("iris", 150), ("moons", 1000)])
+def test_named_sets(name, count):
+    _, preparation = trained(name)
+    assert inputs_for(name, preparation).inputs.shape[0] == count
+
+
+def test_text(tmp_path):
+    path = tmp_path / "t.txt"
+    path.write_text("to be or not to be\n" * 90)
+    data, preparation = trained(path)
+    assert np.array_equal(inputs_for(path, preparation).inputs, data.train.tokens)
+
+
+def test_another_form_of_data_is_refused(tmp_path):
+    _, table = trained(pl.DataFrame(TABLE), target="y")
+    _, array = trained((RANDOM.normal(size=(40, 2)), np.arange(40) % 2))
+    (tmp_path / "x.npy").touch()
+    (tmp_path / "x.csv").touch()
+    with refused("trained on a table", who="predict"):
+        inputs_for(tmp_path / "x.npy", table)
+    with refused("takes arrays of shape (2,)", who="predict"):
+        inputs_for(tmp_path / "x.csv", array)
+    with refused("must be a path", who="predict"):
+        inputs_for(5, table)
+    with refused("file or folder that exists"):
+        inputs_for("nowhere.csv", table)
