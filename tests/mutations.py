@@ -54,7 +54,11 @@ def run(mutant: Mutant) -> int:
     code = 3
     with contextlib.suppress(BaseException):
         chosen = ["-k", mutant.words] if mutant.words else []
-        code = int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", str(ROOT / mutant.tests), *chosen]))
+        code = int(
+            pytest.main(
+                ["-x", "-q", "--assert=plain", "-p", "no:cacheprovider", str(ROOT / mutant.tests), *chosen]
+            )
+        )
     os._exit(code)
 
 

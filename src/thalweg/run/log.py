@@ -87,9 +87,11 @@ class Log:
 
 
 def _column(values: Any, kind: pa.DataType) -> pa.Array:
-    """Return a column. `pa.array` on a NumPy array imports pandas, where that is installed: half a second."""
+    """Return a column, put together from buffers: `pa.array` imports pandas where it is installed (half a second)."""
     if pa.types.is_string(kind):
-        return pa.array(list(values), kind)
+        encoded = [value.encode() for value in values]
+        ends = np.cumsum([0, *map(len, encoded)], dtype=np.int32)
+        return pa.StringArray.from_buffers(len(encoded), pa.py_buffer(ends), pa.py_buffer(b"".join(encoded)))
     numbers = np.ascontiguousarray(values, _NUMPY[kind])
     return pa.Array.from_buffers(kind, len(numbers), [None, pa.py_buffer(numbers)])
 
