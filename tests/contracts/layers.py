@@ -7,6 +7,7 @@ from typing import Any
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from thalweg.problem.models.deep import Block
@@ -31,6 +32,8 @@ class Layer:
         shape: Shape of one example.
         torch: (torch, module with arrays as tensors, batch of inputs) -> batch of outputs, or None.
         tokens: Vocabulary, when inputs are tokens.
+        differences: Whether its gradient is compared with differences; not for a whole network, whose
+            parts have rows of their own.
     """
 
     id: str
@@ -39,6 +42,7 @@ class Layer:
     shape: tuple[int, ...]
     torch: Callable[[Any, Any, Any], Any] | None = None
     tokens: int = 0
+    differences: bool = True
 
     def inputs(self, examples: int = 3) -> np.ndarray:
         generator = np.random.default_rng(7)
@@ -47,13 +51,20 @@ class Layer:
         return generator.normal(size=(examples, *self.shape))
 
     def module(self) -> Any:
-        """The layer with scales and shifts moved away from 1 and 0, so that a missing one is seen."""
-        made = self.make(jax.random.key(5))
-        floats, rest = eqx.partition(made, eqx.is_inexact_array)
-        leaves, treedef = jax.tree.flatten(floats)
-        keys = jax.random.split(jax.random.key(6), max(1, len(leaves)))
-        moved = [w + 0.1 * jax.random.normal(k, w.shape) for w, k in zip(leaves, keys, strict=False)]
-        return eqx.combine(jax.tree.unflatten(treedef, moved), rest)
+        """The layer with numbers of its own in every array, so that no scale of 1 hides a missing one."""
+        return filled(eqx.filter_eval_shape(self.make, jax.random.key(5)))
+
+
+def filled(shapes: Any, seed: int = 6) -> Any:
+    """Put random numbers where shapes are; drawn by NumPy, which compiles nothing."""
+    generator = np.random.default_rng(seed)
+
+    def draw(leaf):
+        if not isinstance(leaf, jax.ShapeDtypeStruct):
+            return leaf
+        return jnp.asarray(0.5 * generator.normal(size=leaf.shape), leaf.dtype)
+
+    return jax.tree.map(draw, shapes, is_leaf=lambda leaf: isinstance(leaf, jax.ShapeDtypeStruct))
 
 
 def each(module, batch):
@@ -257,8 +268,8 @@ LAYERS = [
     Layer("attention", _attend, each, (5, 6), _attention),
     Layer("residual/1", _block(1), _through_block, (4, 4, 2), _residual),
     Layer("residual/2", _block(2), _through_block, (5, 5, 2), _residual),
-    Layer("gpt", SMALL, each, (5,), _gpt, tokens=7),
-    Layer("gpt/bias", BIASED, each, (5,), _gpt, tokens=7),
+    Layer("gpt", SMALL, each, (5,), _gpt, tokens=7, differences=False),
+    Layer("gpt/bias", BIASED, each, (5,), _gpt, tokens=7, differences=False),
     *_activations(),
 ]
 

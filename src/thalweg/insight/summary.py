@@ -4,6 +4,7 @@ What the record cannot show is not said: no causes, no advice.
 """
 
 from dataclasses import dataclass
+from typing import TypeGuard
 
 import numpy as np
 
@@ -59,6 +60,11 @@ def summarise(record: Record) -> Summary:
         findings += [train_and_test(found), classes_missed(record), layers_unmoved(record)]
     findings.append(clipping(record))
     return Summary(_level(found, judged), _headline(found), tuple(finding for finding in findings if finding))
+
+
+def worth_saying(epochs: float | None) -> TypeGuard[float]:
+    """Tell whether a length in epochs says more than one in steps: from a hundredth of an epoch on."""
+    return epochs is not None and epochs >= 0.01
 
 
 def _headline(found: Outcome) -> str:
@@ -129,7 +135,7 @@ def _stopped(record: Record, found: Outcome) -> Finding | None:
             "stopped", "The record has no end: training was broken off, or is still going on.", "unclear"
         )
     where = [] if found.steps is None else [plural(found.steps, "step")]
-    where += [] if found.epochs is None else [plural(float(f"{found.epochs:.3g}"), "epoch")]
+    where += [plural(float(f"{found.epochs:.3g}"), "epoch")] if worth_saying(found.epochs) else []
     how_far = f" after {' ('.join(where)}{')' if len(where) == 2 else ''}" if where else ""
     known = {
         "epochs": "Ran to its planned end",
@@ -159,26 +165,19 @@ def _reason(record: Record, found: Outcome) -> str:
 def _best(found: Outcome) -> Finding | None:
     if found.best_loss is None:
         return None
-    at = [f"epoch {found.best_epoch:.4g}"] if found.best_epoch is not None else []
+    at = [f"epoch {found.best_epoch:.4g}"] if worth_saying(found.best_epoch) else []
     at += [f"step {count(found.best_step)}"] if found.best_step is not None else []
     where = f" at {', '.join(at)}" if at else ""
-    used = {
-        "best": "; the test figures are of these weights",
-        "final": "; the test figures are of the last weights",
-    }
-    at_end = used.get(found.weights or "", "")
-    return Finding(
-        "best", f"The validation loss was lowest{where}: {figure(found.best_loss)}{at_end}.", "good"
-    )
+    used = {"best": "these", "final": "the last"}.get(found.weights or "")
+    tested = found.metric is not None or found.test_loss is not None
+    of = f"; the test figures are of {used} weights" if used and tested else ""
+    return Finding("best", f"The validation loss was lowest{where}: {figure(found.best_loss)}{of}.")
 
 
 def _range(name: str, interval: tuple[float, float]) -> str:
     low, high = (measure(name, end) for end in interval)
-    return (
-        f"{low.removesuffix(' %')} to {high}"
-        if low.endswith(" %") and high.endswith(" %")
-        else f"{low} to {high}"
-    )
+    both = low.endswith(" %") and high.endswith(" %")
+    return f"{low.removesuffix(' %') if both else low} to {high}"
 
 
 def _level(found: Outcome, judged: Finding | None) -> str:

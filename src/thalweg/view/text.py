@@ -110,7 +110,7 @@ def _about_data(record: Record) -> Iterable[tuple[str, RenderableType]]:
         return
     counts = ", ".join(f"{count(number)} {part}" for part, number in table(data, "counts").items())
     kind = f", {data['task']}" if data.get("task") else ""
-    target = f" of {data['target']}" if data.get("target") else ""
+    target = f", target {data['target']}" if data.get("target") else ""
     yield "data", Text(f"{data.get('name', 'unnamed')}{kind}{target}" + (f": {counts}" if counts else ""))
     for note in data.get("notes") or ():
         if isinstance(note, Mapping) and note.get("text"):

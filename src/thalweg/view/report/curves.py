@@ -7,7 +7,7 @@ from thalweg.insight.outcome import Outcome, loss_name, metric_name, outcome
 from thalweg.insight.wording import as_number, count, setting
 from thalweg.run.record import Record
 from thalweg.view.report.markup import Markup, element
-from thalweg.view.report.plot import Line, Plot, draw
+from thalweg.view.report.plot import Line, Plot, Span, draw
 
 FEW = 60  # points up to which each one is marked
 # Palette: 1 training, 2 validation, 3 the rest (see page.css).
@@ -25,11 +25,11 @@ def curves(record: Record) -> Markup | None:
     return element("div", [draw(plot) for plot in wide], element("div", drawn, class_="small-plots"))
 
 
-def epoch_steps(found: Outcome) -> float | None:
-    """Return how many steps an epoch had, from how far training came."""
+def span(found: Outcome) -> Span:
+    """Return how far training came, in steps, and how many of them an epoch had."""
     if not found.steps or not found.epochs or not np.isfinite(found.epochs):
-        return None
-    return found.steps / found.epochs
+        return Span(found.steps)
+    return Span(found.steps, found.steps / found.epochs)
 
 
 def _loss(record: Record, found: Outcome) -> Plot | None:
@@ -64,7 +64,7 @@ def _loss(record: Record, found: Outcome) -> Plot | None:
         lines,
         switch=True,
         marks=_marks(found),
-        epoch_steps=epoch_steps(found),
+        span=span(found),
         note=note,
     )
 
@@ -89,7 +89,7 @@ def _metric(record: Record, found: Outcome) -> Plot | None:
     if not lines:
         return None
     name = metric_name(record) or "metric"
-    return Plot(_title(name), "metric", lines, log=False, epoch_steps=epoch_steps(found))
+    return Plot(_title(name), "metric", lines, log=False, span=span(found))
 
 
 def _title(name: str) -> str:
@@ -107,7 +107,7 @@ def _learning_rate(record: Record, found: Outcome) -> Plot | None:
         "learning-rate",
         [Line("", Curve(thinned.step, thinned.mean), OTHER)],
         log=False,
-        epoch_steps=epoch_steps(found),
+        span=span(found),
     )
 
 
@@ -126,4 +126,4 @@ def _gradient_norm(record: Record, found: Outcome) -> Plot | None:
     )
     limit = as_number(record.recipe.get("clip_norm"))
     note = None if limit is None else f"Before clipping to {setting(limit)}."
-    return Plot("Gradient norm", "gradient-norm", [line], epoch_steps=epoch_steps(found), note=note)
+    return Plot("Gradient norm", "gradient-norm", [line], span=span(found), note=note)

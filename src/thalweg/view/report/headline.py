@@ -1,8 +1,8 @@
 """The report's head: what was trained, the figure that counts, and the verdict in words."""
 
 from thalweg.insight.outcome import Outcome, Score, outcome, table
-from thalweg.insight.summary import Summary, summarise
-from thalweg.insight.wording import count, figure, plural, seconds, size
+from thalweg.insight.summary import Summary, summarise, worth_saying
+from thalweg.insight.wording import figure, plural, seconds, size
 from thalweg.run.record import Record
 from thalweg.view.report.markup import Markup, element
 
@@ -65,7 +65,7 @@ def _tiles(record: Record, found: Outcome) -> Markup:
     tiles = [
         ("test loss", figure(found.test_loss), found.test_loss is not None),
         ("lowest validation loss", figure(found.best_loss), found.best_loss is not None),
-        ("at epoch", figure(found.best_epoch, 3), found.best_epoch is not None),
+        ("at epoch", figure(found.best_epoch, 3), worth_saying(found.best_epoch)),
         ("training", _STOPPED.get(found.stopped or "", found.stopped or "no end recorded"), True),
         ("length", _length(found), found.steps is not None),
         ("time", seconds(total), total is not None),
@@ -78,8 +78,8 @@ def _tiles(record: Record, found: Outcome) -> Markup:
 
 
 def _length(found: Outcome) -> str:
-    if found.epochs is None or found.diverged:
-        return f"{count(found.steps)} steps"
+    if found.epochs is None or found.diverged or not worth_saying(found.epochs):
+        return plural(found.steps, "step")
     return plural(float(f"{found.epochs:.3g}"), "epoch")
 
 

@@ -35,6 +35,7 @@ def draw(heat: Heat) -> Markup:
     """Draw a heat map as a figure element; rows are named beside it, thinned where they would collide."""
     shades, ends = _log_shades(heat.values)
     low, high = float(heat.step.min()), float(heat.step.max())
+    x = Axis(low, high) if high > low else Axis(low - 0.5, low + 0.5)
     tall = 1.15 if len(heat.rows) <= 24 else 0.75  # row height in rem
     every = 1 if len(heat.rows) <= 24 else 2
     names = [element("span", name if row % every == 0 else "") for row, name in enumerate(heat.rows)]
@@ -50,7 +51,7 @@ def draw(heat: Heat) -> Markup:
             "div",
             element("div", names, class_="rows"),
             element("div", cells(shades), element("i", class_="cursor"), class_="area"),
-            element("div", x_labels(Axis(low, high if high > low else low + 1), "step"), class_="under"),
+            element("div", x_labels(x, "step"), class_="under"),
             class_="heat-frame",
             style=f"--rows:{len(heat.rows)};--tall:{tall}rem",
         ),

@@ -39,7 +39,7 @@ def layers(record: Record) -> Markup | None:
 def _figure(
     history: LayerHistory, title: str, key: str, values: Float[np.ndarray, "parameter time"]
 ) -> Markup:
-    if len(history.paths) > FEW and len(history.step) > 1:
+    if len(history.paths) > FEW:
         return heat.draw(heat.Heat(title, history.paths, *_thinned(history.step, values)))
     lines = [
         Line(path, Curve(history.step, row), colour, dots=len(history.step) <= FEW)

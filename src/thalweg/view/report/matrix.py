@@ -2,7 +2,6 @@
 
 import numpy as np
 from jaxtyping import Int
-from scipy.cluster.hierarchy import leaves_list, linkage, optimal_leaf_ordering
 
 from thalweg.insight.answers import Confusion
 from thalweg.insight.wording import count, percent
@@ -27,18 +26,23 @@ def draw(counted: Confusion) -> Markup:
 def reading_order(counted: Confusion) -> Int[np.ndarray, " place"]:
     """Return class indices in the order in which they are shown.
 
-    Up to 20 classes keep their own order. More are sorted so that the ones confused most are neighbours:
-    average linkage on one minus the share of mutual confusion, leaves in optimal order.
-
-    Reference: Bar-Joseph, Gifford & Jaakkola, Fast Optimal Leaf Ordering for Hierarchical Clustering, 2001.
+    Up to 20 classes keep their own order. More are put into a chain, so that the ones confused most are
+    neighbours: it begins with the worst pair and grows, at either end, by the class confused most with
+    that end.
     """
     number = len(counted.classes)
     if number <= OWN_ORDER:
         return np.arange(number)
-    shares = counted.shares
-    likeness = (shares + shares.T) / 2
-    distance = (1 - likeness)[np.triu_indices(number, 1)]
-    return leaves_list(optimal_leaf_ordering(linkage(distance, "average"), distance)).astype(int)
+    likeness = counted.shares + counted.shares.T
+    np.fill_diagonal(likeness, -1.0)
+    chain = [int(end) for end in np.unravel_index(likeness.argmax(), likeness.shape)]
+    likeness[:, chain] = -1.0  # a class in the chain is no candidate any more
+    while len(chain) < number:
+        ends = likeness[[chain[0], chain[-1]]]
+        end, chosen = (int(place) for place in np.unravel_index(ends.argmax(), ends.shape))
+        chain.insert(0 if end == 0 else len(chain), chosen)
+        likeness[:, chosen] = -1.0
+    return np.array(chain)
 
 
 def _figure(body: Markup, note: str, hint: str) -> Markup:

@@ -41,6 +41,19 @@ class Line:
 
 
 @dataclass(frozen=True)
+class Span:
+    """How far a run went, so that all its plots have one horizontal axis.
+
+    Args:
+        end: Its last step; None when not known.
+        epoch_steps: Steps in an epoch, to read epochs; None when there are none.
+    """
+
+    end: float | None = None
+    epoch_steps: float | None = None
+
+
+@dataclass(frozen=True)
 class Plot:
     """Lines over steps, ready to be drawn.
 
@@ -51,7 +64,7 @@ class Plot:
         log: Whether to begin with the logarithmic axis; None decides from the range.
         switch: Offer both axes (where the values are positive).
         marks: Steps to point out, by label.
-        epoch_steps: Steps in an epoch, to read epochs; None when there are none.
+        span: How far the run went.
         note: A sentence below.
     """
 
@@ -61,7 +74,7 @@ class Plot:
     log: bool | None = None
     switch: bool = False
     marks: dict[str, float] = field(default_factory=dict)
-    epoch_steps: float | None = None
+    span: Span = Span()
     note: str | None = None
 
 
@@ -181,12 +194,14 @@ def _all_values(plot: Plot) -> Float[np.ndarray, " n"]:
 
 
 def _step_axis(plot: Plot) -> Axis:
-    steps = np.concatenate([line.curve.step for line in plot.lines] + [np.array(list(plot.marks.values()))])
+    ends = [] if plot.span.end is None else [0.0, plot.span.end]
+    steps = np.concatenate([*(line.curve.step for line in plot.lines), [*plot.marks.values(), *ends]])
     if not len(steps):
         return Axis(0.0, 1.0)
     low, high = float(steps.min()), float(steps.max())
     low = 0.0 if low < 0.2 * high else low  # runs begin at 0, and read best from there
-    return Axis(low, high) if high > low else Axis(low - 0.5, high + 0.5)
+    room = 0.012 * (high - low)  # so that a dot at the last step is whole
+    return Axis(low, high + room) if high > low else Axis(low - 0.5, high + 0.5)
 
 
 def _step_ticks(x: Axis) -> Markup:
@@ -202,7 +217,7 @@ def _readings(plot: Plot, x: Axis) -> dict[str, object]:
         series.append(
             {"name": line.name, "x": [round(float(s)) for s in steps], "y": [_short(v) for v in values]}
         )
-    return {"x": [x.low, x.high], "epoch": plot.epoch_steps, "series": series}
+    return {"x": [x.low, x.high], "epoch": plot.span.epoch_steps, "series": series}
 
 
 def _short(value: float) -> float:

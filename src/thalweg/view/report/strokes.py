@@ -61,10 +61,11 @@ def y_labels(axis: Axis) -> Markup:
 
 
 def x_labels(axis: Axis, name: str) -> Markup:
-    """Return the tick labels of a horizontal axis, with its name in the corner."""
+    """Return the tick labels of a horizontal axis, with its name in the corner; steps are whole numbers."""
     ticks = [
         element("span", tick_text(tick), style=f"left:{100 * float(axis.place(tick)):.2f}%")
         for tick in axis.ticks(5)
+        if name != "step" or tick == round(tick)
     ]
     return element("div", element("b", name), element("div", ticks), class_="x", aria_hidden="true")
 

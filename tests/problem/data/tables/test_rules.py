@@ -6,7 +6,8 @@ import polars as pl
 import pytest
 
 from thalweg.problem.data.tables.dates import DateRule
-from thalweg.problem.data.tables.rules import CategoryRule, NumberRule, rule_from_dict, rule_to_dict
+from thalweg.problem.data.tables.fitting import rule_from_dict, rule_to_dict
+from thalweg.problem.data.tables.rules import CategoryRule, NumberRule
 
 RANDOM = np.random.default_rng(0)
 

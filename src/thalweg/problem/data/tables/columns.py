@@ -8,8 +8,8 @@ import numpy as np
 
 from thalweg.core.errors import DataError
 from thalweg.core.names import nearest
+from thalweg.problem.data.tables.fitting import Rule, rule_from_dict, rule_to_dict
 from thalweg.problem.data.tables.frames import as_frame
-from thalweg.problem.data.tables.rules import Rule, rule_from_dict, rule_to_dict
 
 
 @dataclass(frozen=True)

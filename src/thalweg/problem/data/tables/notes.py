@@ -3,8 +3,10 @@
 import polars as pl
 
 from thalweg.problem.data.data import Note
-from thalweg.problem.data.tables.rules import CategoryRule, NumberRule, Rule
+from thalweg.problem.data.tables.fitting import Rule
+from thalweg.problem.data.tables.rules import CategoryRule, NumberRule
 from thalweg.problem.data.tables.types import CATEGORY, Typed
+from thalweg.problem.data.tables.words import WordRule
 
 
 def rule_notes(rules: list[Rule], kept: tuple[Rule, ...]) -> tuple[Note, ...]:
@@ -22,6 +24,11 @@ def rule_notes(rules: list[Rule], kept: tuple[Rule, ...]) -> tuple[Note, ...]:
         notes.append(
             Note("skewed", f"the logarithm is used, for a long tail, of {', '.join(long)}.", tuple(long))
         )
+    for rule in kept:
+        if isinstance(rule, WordRule):
+            first = ", ".join(rule.words[:8]) + (", ..." if len(rule.words) > 8 else "")
+            text = f"{rule.column} is text; its {len(rule.words)} frequent words have an input each: {first}."
+            notes.append(Note("words", text, (rule.column,)))
     return tuple(notes)
 
 

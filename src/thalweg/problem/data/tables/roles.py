@@ -7,6 +7,7 @@ import polars as pl
 
 from thalweg.problem.data.data import Note
 from thalweg.problem.data.tables.types import CATEGORY, NUMBER, Typed
+from thalweg.problem.data.tables.words import has_words
 
 # Below this many rows all values of an ordinary column may well differ by chance.
 FEWEST_ROWS = 20
@@ -33,6 +34,8 @@ def _note(name: str, typed: Typed) -> Note | None:
         return Note("constant", f"{name} is {_written(present[0])} in every row; it was left out.", (name,))
     if distinct < typed.values.len() or distinct < FEWEST_ROWS:
         return None
+    if typed.kind == CATEGORY and has_words(typed.values):
+        return None  # a name or a description, and no identifier
     if typed.kind == CATEGORY:
         return Note("id", f"{name} differs in every row, like an identifier; it was left out.", (name,))
     if typed.kind == NUMBER and typed.whole and _is_row_number(present):

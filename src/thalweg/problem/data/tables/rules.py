@@ -1,13 +1,12 @@
 """How one column becomes input numbers: one rule for each kind, fitted on training rows only."""
 
-from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, Self
+from dataclasses import dataclass
+from typing import ClassVar, Self
 
 import numpy as np
 import polars as pl
 
 from thalweg.problem.data.inputs.array import standard_figures
-from thalweg.problem.data.tables.dates import DateRule
 from thalweg.problem.data.tables.types import MISSING_MARK, numbers_from, plain_text
 
 # An exponential distribution has skewness 2: from there on a few rows carry most of a column's variance, and
@@ -98,8 +97,7 @@ class CategoryRule:
             .value_counts(name="rows")
             .sort(["rows", values.name], descending=[True, False])
         )
-        least = max(FEWEST, min(RARE_ROWS, round(values.len() * RARE_SHARE)))
-        kept = counts.filter(pl.col("rows") >= least).head(MOST_CATEGORIES)[values.name].to_list()
+        kept = counts.filter(pl.col("rows") >= least_rows(values.len())).head(MOST_CATEGORIES)[values.name].to_list()
         return cls(values.name, tuple(kept), len(kept) < counts.height, values.null_count() > 0)
 
     @property
@@ -123,20 +121,9 @@ class CategoryRule:
         return wide[:, kept]
 
 
-Rule = NumberRule | CategoryRule | DateRule
-RULES: dict[str, Any] = {rule.kind: rule for rule in (NumberRule, CategoryRule, DateRule)}
-
-
-def rule_to_dict(rule: Rule) -> dict[str, Any]:
-    """Return plain values, for JSON."""
-    plain = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(rule).items()}
-    return {"kind": rule.kind} | plain
-
-
-def rule_from_dict(given: dict[str, Any]) -> Rule:
-    """Build a rule from plain values; the inverse of `rule_to_dict`."""
-    values = {key: tuple(value) if isinstance(value, list) else value for key, value in given.items()}
-    return RULES[str(values.pop("kind"))](**values)
+def least_rows(count: int) -> int:
+    """Return in how many of `count` training rows a category or a word must be seen to get an input."""
+    return max(FEWEST, min(RARE_ROWS, round(count * RARE_SHARE)))
 
 
 def _log(values: np.ndarray, unit: float) -> np.ndarray:

@@ -15,14 +15,14 @@ from thalweg.problem.data.options import RANDOM, LoadOptions
 from thalweg.problem.data.preparation import Preparation
 from thalweg.problem.data.splits import split_rows
 from thalweg.problem.data.tables.columns import TableColumns
+from thalweg.problem.data.tables.fitting import fit_rule
 from thalweg.problem.data.tables.frames import as_frame
 from thalweg.problem.data.tables.giveaway import giveaways
 from thalweg.problem.data.tables.notes import missing_values, possible_marks, rule_notes
 from thalweg.problem.data.tables.own_test import read_test, row_hashes
 from thalweg.problem.data.tables.roles import useless
-from thalweg.problem.data.tables.rules import CategoryRule, DateRule, NumberRule, Rule
 from thalweg.problem.data.tables.target import find_column, present_rows, read_target
-from thalweg.problem.data.tables.types import DATE, NUMBER, Typed, read_column
+from thalweg.problem.data.tables.types import Typed, read_column
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def _split(
 def _fit(
     table: _Table, train: np.ndarray, options: LoadOptions, names: list[str]
 ) -> tuple[TableColumns, tuple[Note, ...]]:
-    rules = [_rule(typed.values.gather(train), typed) for typed in table.columns.values()]
+    rules = [fit_rule(typed.values.gather(train), typed) for typed in table.columns.values()]
     kept = tuple(rule for rule in rules if rule.features and set(rule.features) != {f"{rule.column}=other"})
     if not kept:
         raise DataError(
@@ -128,12 +128,6 @@ def _fit(
         )
     columns = TableColumns(kept, tuple(names), table.target.name, options.header, options.missing)
     return columns, rule_notes(rules, kept)
-
-
-def _rule(train: pl.Series, typed: Typed) -> Rule:
-    if typed.kind == NUMBER:
-        return NumberRule.fit(train)
-    return DateRule.fit(train, typed.format) if typed.kind == DATE else CategoryRule.fit(train)
 
 
 def _first(keys: np.ndarray) -> np.ndarray:
