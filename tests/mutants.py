@@ -283,7 +283,7 @@ MUTANTS: list[Mutant] = [
     ),
     *_plan(
         "cosine_restarts",
-        "closed",
+        "closed or restarts",
         ("period * jnp.power(self.growth, cycle)", "period"),
         (
             "jnp.power(self.growth, cycle) - 1.0) / excess",

@@ -58,7 +58,7 @@ def test_values_equal_torch(row):
     torch = pytest.importorskip("torch", reason="torch is the second reference where it is installed")
     with jax.enable_x64(True):
         module, inputs = row.module(), row.inputs()
-        found = np.asarray(row.call(module, jnp.asarray(inputs)))
+        found = np.asarray(jax.jit(lambda batch: row.call(module, batch))(jnp.asarray(inputs)))
         arrays, rest = eqx.partition(module, eqx.is_inexact_array)
         tensors = jax.tree.map(lambda w: torch.tensor(np.asarray(w)), arrays)
     same = eqx.combine(tensors, rest, is_leaf=lambda leaf: isinstance(leaf, torch.Tensor))
@@ -120,8 +120,9 @@ def _batch(shape, tokens, examples=4):
     return jax.random.normal(jax.random.key(3), (examples, *shape))
 
 
-def test_every_architecture_has_a_row():
+def test_every_architecture_has_a_row_and_says_what_it_is():
     assert set(ARCHITECTURES) == {parse(text).name for text, *_ in ROWS}
+    assert all(kind.formula and kind.when and kind.reference for kind in ARCHITECTURES.values())
 
 
 @every_architecture

@@ -184,6 +184,12 @@ def test_plateau_drops_as_torch_does():
     np.testing.assert_allclose(ours, wanted, rtol=1e-6)
 
 
+def test_plateau_remembers_the_best_and_not_the_last():
+    """Up and down above the best is no progress."""
+    losses = [1.0, 0.5, 2.0, 1.0, 2.0, 1.0]
+    assert followed(Plateau(drop=0.5, patience=2), losses) == [1, 1, 1, 1, 0.5, 0.5]
+
+
 def test_plateau_by_hand():
     losses = [1.0, 0.5, 0.5, 0.5, 0.4, math.nan, math.nan, 0.4]
     assert followed(Plateau(drop=0.5, patience=1), losses) == [1, 1, 1, 0.5, 0.5, 0.5, 0.25, 0.25]
@@ -214,7 +220,23 @@ def test_warmup_before_a_cosine_is_warmup_cosine():
 
 
 def test_a_length_in_fractions_is_whole_steps():
-    """0.1 of 30 steps is 3.0000001 in float32: the drop still comes at step 3."""
-    drop = MultiStep(points=(0.1,), drop=0.5)
-    found = [float(drop.factor(Clock(jnp.float32(t), jnp.float32(30), jnp.float32(10)))) for t in (2, 3)]
+    """0.6 of 25 steps is 15.000001 in float32: the drop still comes at step 15."""
+    drop = jax.tree.map(jnp.float32, MultiStep(points=(0.6,), drop=0.5))
+    found = [float(drop.factor(Clock(jnp.float32(t), jnp.float32(25), jnp.float32(10)))) for t in (14, 15)]
     assert found == [1.0, 0.5]
+
+
+@pytest.mark.parametrize("growth", [1, 2, 3, 7])
+def test_restarts_come_at_their_step_in_float32(growth):
+    """The logarithm that finds the cycle is a rounding too low at some restarts."""
+    every = [(period, sum(growth**n for n in range(cycle))) for period in range(1, 99) for cycle in range(15)]
+    starts = [(period, period * units) for period, units in every if period * units < 2**22]
+
+    @jax.jit
+    def at(period, step):
+        schedule = CosineRestarts(period=period, growth=jnp.float32(growth), unit="steps")
+        return schedule.factor(Clock(step, jnp.float32(2**24), jnp.float32(1)))
+
+    period, start = (jnp.asarray(column, jnp.float32) for column in zip(*starts, strict=True))
+    found = jax.vmap(at)(period, start)
+    np.testing.assert_allclose(found, 1.0, atol=1e-6)

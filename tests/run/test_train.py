@@ -1,6 +1,7 @@
 """`train`: why runs stop, which weights count, what lies in the folder, and that the same seed is the same run."""
 
 import json
+import signal
 
 import jax
 import numpy as np
@@ -16,6 +17,7 @@ from thalweg.recipe.recipe import Recipe
 from thalweg.recipe.schedules import WarmupCosine
 from thalweg.recipe.toml import read as read_recipe
 from thalweg.run import weights
+from thalweg.run.progress import Silent
 from thalweg.run.record import read
 from thalweg.run.restore import restore
 from thalweg.run.train import Keeping, train
@@ -142,10 +144,10 @@ def test_a_run_can_be_read_back_and_answers_the_same(tmp_path):
 
 
 def test_a_model_of_the_callers_own_needs_the_caller_to_be_read_back(tmp_path):
-    train(problem(), RECIPE, keep=tmp_path / "run")
+    run = train(problem(), RECIPE, keep=tmp_path / "run")
     with pytest.raises(ModelError, match="class of your own"):
         restore(tmp_path / "run")
-    assert restore(tmp_path / "run", model=net).weights == "best"
+    assert restore(tmp_path / "run", model=net).weights == run.result["weights"]
     with pytest.raises(ModelError, match="must be the one that the weights were saved from"):
         restore(tmp_path / "run", model=MLP([6, 4, 3]))
 
@@ -167,3 +169,29 @@ def test_a_custom_loss_and_metric():
 
     run = train(Problem(MLP([1, 8, 1]), line(), loss=absolute, metric=absolute), Recipe(batch_size=20, steps=50))
     assert run.record.problem["loss"] == "absolute" and np.isfinite(run.result["test_metric"]["value"])
+
+
+def test_progress_hears_the_end_also_of_a_run_that_breaks(monkeypatch):
+    heard = []
+
+    class Listener(Silent):
+        def finish(self, result):
+            heard.append(dict(result))
+
+    monkeypatch.setattr("thalweg.run.train.conclude", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        train(problem(), RECIPE, progress=Listener())
+    assert heard == [{}]
+
+
+def test_an_interrupt_keeps_what_there_is(tmp_path):
+    class Impatient(Silent):
+        def update(self, status):
+            if status.step >= 30:
+                signal.raise_signal(signal.SIGINT)
+
+    recipe = Recipe(AdamW(lr=0.01), batch_size=16, epochs=5000)
+    run = train(problem(), recipe, keep=tmp_path / "run", progress=Impatient())
+    assert run.result["stopped"] == "interrupted" and 0 < run.result["steps"] < 5000 * 14
+    assert restore(tmp_path / "run", model=net).record.result["stopped"] == "interrupted"
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

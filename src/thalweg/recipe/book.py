@@ -124,10 +124,10 @@ def named(name: str) -> Recipe:
 def default_recipe(task: str, examples: int) -> Recipe:
     """Return the recipe for data that nobody has tuned one for.
 
-    AdamW with warmup and a cosine fall. The batch grows as the square root of the number of examples (the
+    AdamW with warmup and a cosine fall to zero. The batch grows as the square root of the number of examples (the
     power of two nearest to it, within 16 and 256): small sets need many noisy updates, large ones full vector
-    units. As many epochs as make about 3,000 updates, between 5 and 100, so that small sets are not cut
-    short; patience ends a run that has stopped improving.
+    units. As many epochs as make about 4,000 updates, between 10 and 60. The rate 1e-3 and decay 0.1 were
+    chosen with the default models on digits, california_housing, titanic and adult.
 
     Args:
         task: `classification`, `regression` or `language`.
@@ -136,12 +136,11 @@ def default_recipe(task: str, examples: int) -> Recipe:
     if task == "language":
         return named("nanogpt-cpu")
     batch = 2 ** min(8, max(4, round(math.log2(max(examples, 1) ** 0.5))))
-    epochs = min(100, max(5, round(3000 * batch / max(examples, 1))))
+    epochs = min(60, max(10, round(4000 * batch / max(examples, 1))))
     return Recipe(
-        AdamW(lr=1e-3, weight_decay=0.01),
+        AdamW(lr=1e-3, weight_decay=0.1),
         schedule=WarmupCosine(warmup=0.05),
-        batch_size=batch,
+        batch_size=max(1, min(batch, examples)),
         epochs=epochs,
         clip_norm=1.0,
-        patience=10,
     )

@@ -13,6 +13,7 @@ from thalweg.problem.data.data import CLASSIFICATION, REGRESSION
 from thalweg.problem.data.part import Rows
 from thalweg.problem.problem import Problem
 from thalweg.run import weights as files
+from thalweg.run.counting import which_count
 from thalweg.run.course import Course
 from thalweg.run.describe import Descriptions
 from thalweg.run.folder import plain, write_atomically, write_json
@@ -54,12 +55,11 @@ def conclude(problem: Problem, course: Course, told: Descriptions, folder: Path 
     recipe = course.group.recipes[0]
     record = Record(folder, recipe.to_dict(), told.problem, plain(result), told.environment,
                     **course.log.frames(), test=test)  # fmt: skip
-    course.progress.finish(record.result)
     return Run(problem, recipe, params, model_state, record)
 
 
 def _evaluated(course: Course, final: tuple[PyTree, PyTree]) -> _Ended:
-    which = "best" if course.best.kept is not None else "final"
+    which = which_count(course, final)
     weights = course.best.kept if which == "best" else final
     steps = course.best.step if which == "best" else course.steps
     found = {}
@@ -122,7 +122,7 @@ def _result(
         loss, value = (float(values[0]) for values in ended.found[part]) if part in ended.found else (None, None)
         result[f"{part}_loss"] = loss
         result[f"{part}_metric"] = None if value is None else {"name": metric.name, "value": value}
-    if ended.which == "best":
+    if course.best.kept is not None:
         at = int(course.best.step[0])
         result["best"] = {"step": at, "epoch": round(course.epochs(at), 6),
                           "validation_loss": float(course.best.loss[0])}  # fmt: skip

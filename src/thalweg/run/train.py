@@ -87,9 +87,14 @@ def train(
     progress.start(Plan(name, group.total, group.feed.epoch_steps, group.program.batch_size))
     if start is not None and start.fresh:
         progress.note("starting fresh (not in the run this one starts from): " + ", ".join(start.fresh))
-    with Interrupt() as interrupt:
-        _descend(course, interrupt)
-        return conclude(problem, course, told, folder)
+    run = None
+    try:
+        with Interrupt() as interrupt:
+            _descend(course, interrupt)
+            run = conclude(problem, course, told, folder)
+    finally:
+        progress.finish(run.result if run is not None else {})
+    return run
 
 
 def _descend(course: Course, interrupt: Interrupt) -> None:

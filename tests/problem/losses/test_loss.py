@@ -41,6 +41,7 @@ def test_a_function_of_a_batch_or_of_an_example_is_a_loss(function):
     np.testing.assert_allclose(loss(OUTPUTS, TARGETS), mse(OUTPUTS, TARGETS), rtol=1e-6)
     assert loss == Custom(function)
     assert hash(loss) == hash(Custom(function))
+    assert isinstance(loss, Custom)
     assert loss.label == function.__name__
 
 

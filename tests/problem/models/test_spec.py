@@ -1,5 +1,7 @@
 """Models in one line: read, written, refused."""
 
+from typing import Any
+
 import jax
 import pytest
 
@@ -104,8 +106,9 @@ def test_a_model_with_open_sizes_is_not_made(text):
 
 
 def test_an_unknown_setting_in_python_is_refused():
-    with pytest.raises(BadInput, match="dropout"):
-        MLP([4, 3], droput=0.1)
+    given: Any = {"droput": 0.1}
+    with pytest.raises(BadInput, match="did you mean 'dropout'"):
+        MLP([4, 3], **given)
 
 
 @pytest.mark.parametrize(

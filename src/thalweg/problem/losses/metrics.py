@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
 from thalweg.core.errors import ModelError
 from thalweg.core.names import did_you_mean
@@ -32,13 +32,13 @@ class Metric:
     """
 
     name: str
-    rule: Callable[[Array, Array], Array]
+    rule: Callable[[Any, Any], Array]
     higher_is_better: bool
     root: float = 1.0
     exponential: bool = False
     in_target_unit: bool = False
 
-    def per_example(self, outputs: Array, targets: Array) -> Float[Array, " batch"]:
+    def per_example(self, outputs: PyTree, targets: PyTree) -> Float[Array, " batch"]:
         """Return one number per example, whose mean is `finish`ed."""
         return self.rule(outputs, targets)
 

@@ -34,11 +34,13 @@ class Architecture(Choice):
     Class attributes:
         name: Standard name in lower case, as on the command line.
         bare: The field that values without a name fill: `mlp:512` is `mlp:sizes=512`. Empty: none.
+        formula: What it computes, in plain text.
         when: When to use it, one sentence.
         reference: Authors, title, year.
     """
 
     bare: ClassVar[str] = ""
+    formula: ClassVar[str]
     when: ClassVar[str]
     reference: ClassVar[str]
 

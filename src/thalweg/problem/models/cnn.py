@@ -28,6 +28,7 @@ class CNN(Architecture):
     """
 
     name: ClassVar[str] = "cnn"
+    formula: ClassVar[str] = "h = pool(relu(norm(conv 3x3 h))), then relu(W h + b), then W h + b"
     bare: ClassVar[str] = "channels"
     when: ClassVar[str] = "Small images; the first thing to try after an mlp."
     reference: ClassVar[str] = "LeCun et al. 1998 (LeNet-5, in today's parts)"

@@ -107,6 +107,7 @@ class VGG(DeepArchitecture):
     """The plain net: 3x3 convolutions one after another, as in VGG nets, strides in place of pooling."""
 
     name: ClassVar[str] = "vgg"
+    formula: ClassVar[str] = "h = relu(norm(conv(relu(norm(conv h))))), mean over pixels, W h + b"
     skip: ClassVar[bool] = False
     when: ClassVar[str] = "To see what the skip of `resnet` is for."
     reference: ClassVar[str] = "Simonyan & Zisserman 2015; He et al. 2016 (the plain nets of table 1)"
@@ -116,6 +117,7 @@ class ResNet(DeepArchitecture):
     """The residual net: every two convolutions add to what came in, `relu(x + F(x))`."""
 
     name: ClassVar[str] = "resnet"
+    formula: ClassVar[str] = "h = relu(h + norm(conv(relu(norm(conv h))))), mean over pixels, W h + b"
     skip: ClassVar[bool] = True
     when: ClassVar[str] = "Images, when accuracy matters more than time."
     reference: ClassVar[str] = "He et al., Deep Residual Learning for Image Recognition, 2016"

@@ -35,6 +35,7 @@ class GPT(Architecture):
     """
 
     name: ClassVar[str] = "gpt"
+    formula: ClassVar[str] = "x = x + attention(norm(x)); x = x + W2 gelu(W1 norm(x)); logits = norm(x) E^T"
     when: ClassVar[str] = "Text, and any sequence of tokens."
     reference: ClassVar[str] = "Radford et al. 2019; Karpathy, nanoGPT, 2022"
 

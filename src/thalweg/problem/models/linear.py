@@ -24,6 +24,7 @@ class LinearModel(Architecture):
     """
 
     name: ClassVar[str] = "linear"
+    formula: ClassVar[str] = "W x + b"
     bare: ClassVar[str] = "sizes"
     when: ClassVar[str] = "The baseline; convex, so that training can be judged without excuses."
     reference: ClassVar[str] = "Legendre 1805; Cox 1958"

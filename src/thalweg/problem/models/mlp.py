@@ -31,6 +31,7 @@ class MLP(Architecture):
     """
 
     name: ClassVar[str] = "mlp"
+    formula: ClassVar[str] = "h = dropout(act(norm(W h + b))), the last layer W h + b"
     bare: ClassVar[str] = "sizes"
     when: ClassVar[str] = "Tables, small images, anything without structure to exploit."
     reference: ClassVar[str] = "Rumelhart, Hinton & Williams 1986; He et al. 2015 (start) and 2016 (skip)"

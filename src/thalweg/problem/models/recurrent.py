@@ -75,6 +75,7 @@ class RNN(RecurrentArchitecture):
     """The plain recurrent network, `h = tanh(W x + U h + b)`."""
 
     name: ClassVar[str] = "rnn"
+    formula: ClassVar[str] = "h = tanh(W x + U h + b)"
     cell: ClassVar[type[Cell]] = RNNCell
     when: ClassVar[str] = "To see why gates were invented: its gradient fades or bursts over long sequences."
     reference: ClassVar[str] = "Elman 1990"
@@ -84,6 +85,7 @@ class LSTM(RecurrentArchitecture):
     """Long short-term memory: a cell that adds to what it keeps."""
 
     name: ClassVar[str] = "lstm"
+    formula: ClassVar[str] = "c = f c + i g; h = o tanh(c)"
     cell: ClassVar[type[Cell]] = LSTMCell
     when: ClassVar[str] = "Sequences and series of any length, with little data."
     reference: ClassVar[str] = "Hochreiter & Schmidhuber 1997; Gers et al. 2000"
@@ -93,6 +95,7 @@ class GRU(RecurrentArchitecture):
     """Gated recurrent units: about as good as an LSTM, with three quarters of its parameters."""
 
     name: ClassVar[str] = "gru"
+    formula: ClassVar[str] = "h = (1-z) n + z h, n = tanh(W x + b + r (U h + c))"
     cell: ClassVar[type[Cell]] = GRUCell
     when: ClassVar[str] = "As an LSTM, somewhat smaller and faster."
     reference: ClassVar[str] = "Cho et al. 2014"

@@ -29,7 +29,7 @@ class Clock(NamedTuple):
     def steps(self, length: Float[Array, ""] | float, unit: str) -> Float[Array, ""]:
         """Return `length` in whole steps; `unit` is `fraction` (of the whole run), `epochs` or `steps`.
 
-        Rounded, because 0.1 of 30 steps is 3.0000001 in float32, and a drop at step 3 would come at step 4.
+        Rounded, because 0.6 of 25 steps is 15.000001 in float32, and a drop at step 15 would come at 16.
         """
         scale = {"fraction": self.total, "epochs": self.epoch_steps, "steps": 1.0}[unit]
         return jnp.round(jnp.asarray(length * scale)).astype(self.total.dtype)

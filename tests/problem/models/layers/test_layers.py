@@ -1,0 +1,62 @@
+"""Dropout's statistics, the choice of convolution, pooling's ties, and unknown tokens."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from thalweg.problem.models.layers import convolution
+from thalweg.problem.models.layers.dropout import Dropout
+from thalweg.problem.models.layers.linear import Embedding
+
+KEY = jax.random.key(0)
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.5, 0.9])
+def test_dropout_zeroes_its_share_and_keeps_the_mean(rate):
+    found = np.asarray(Dropout(rate)(jnp.ones(100_000), key=KEY))
+    # Five deviations of a binomial share.
+    assert abs((found == 0).mean() - rate) < 5 * np.sqrt(rate * (1 - rate) / found.size)
+    kept = found[found != 0]
+    np.testing.assert_allclose(kept, 1 / (1 - rate), rtol=2e-4)
+    assert np.unique(kept).size == 1
+
+
+def test_dropout_is_off_without_noise():
+    x = jnp.arange(5.0)
+    np.testing.assert_array_equal(Dropout(0.5)(x, key=None), x)
+    np.testing.assert_array_equal(Dropout(0.5, inference=True)(x, key=KEY), x)
+
+
+@pytest.mark.parametrize(("backend", "form"), [("cpu", "as_product"), ("gpu", "native"), ("tpu", "native")])
+def test_the_form_of_convolution_is_chosen_by_backend(backend, form):
+    assert convolution.form_for(backend) is getattr(convolution, form)
+
+
+@pytest.mark.parametrize("extent", [(7, 6), (1, 1), (2, 9)])
+@pytest.mark.parametrize(("size", "stride"), [(1, 2), (2, 2), (3, 1), (3, 2), (4, 3), (7, 2)])
+def test_both_forms_of_convolution_agree(extent, size, stride):
+    x = jax.random.normal(KEY, (*extent, 3))
+    kernel = jax.random.normal(KEY, (5, size, size, 3))
+    ours, theirs = (form(x, kernel, stride) for form in (convolution.as_product, convolution.native))
+    assert ours.shape == (-(-extent[0] // stride), -(-extent[1] // stride), 5)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
+def test_the_largest_share_the_gradient_evenly_and_the_rest_gets_none():
+    image = jnp.asarray([[1.0, 1.0, 9.0], [0.0, 1.0, 9.0], [9.0, 9.0, 9.0]])[..., None]
+    gradient = jax.grad(lambda x: convolution.pooled(x).sum())(image)[..., 0]
+    np.testing.assert_allclose(gradient, [[1 / 3, 1 / 3, 0], [0, 1 / 3, 0], [0, 0, 0]], rtol=1e-6)
+
+
+def test_a_grey_or_whole_number_image_becomes_floating_point_with_a_channel():
+    found = convolution.as_image(jnp.ones((4, 5), jnp.uint8))
+    assert found.shape == (4, 5, 1)
+    assert found.dtype == jnp.float32
+
+
+def test_a_token_out_of_the_vocabulary_gives_nan_and_not_another_vector():
+    layer = Embedding(3, 2, key=KEY)
+    found = layer(jnp.asarray([0, 2, 3]))
+    np.testing.assert_array_equal(found[:2], layer.weight[jnp.asarray([0, 2])])
+    assert jnp.isnan(found[2]).all()

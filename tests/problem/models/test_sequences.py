@@ -1,0 +1,178 @@
+"""Recurrent networks and the GPT: carrying on, truncation, causality, starts, sampled text."""
+
+import dataclasses
+import math
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from thalweg.core.errors import BadInput, ModelError
+from thalweg.problem.models import GPT, GRU, LSTM, RNN
+from thalweg.problem.models.sampling import Sampling, sample
+
+KEY = jax.random.key(0)
+TOKENS = jnp.asarray([3, 1, 4, 1, 5, 2, 6, 5])
+KINDS = [RNN, LSTM, GRU]
+
+
+def network(kind, **settings):
+    return kind(width=6, layers=2, embedding=4, **settings).fitted((8,), 7)(KEY)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_sequence_in_two_pieces_is_the_sequence_in_one(kind):
+    module = network(kind)
+    whole = module(TOKENS)
+    first, carry = module.run(TOKENS[:3], module.begin())
+    second, _ = module.run(TOKENS[3:], carry)
+    np.testing.assert_allclose(jnp.concatenate([first, second]), whole, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_truncation_cuts_the_gradient_and_not_the_values(kind):
+    full, cut = network(kind), network(kind, truncation=3)
+    np.testing.assert_array_equal(full(TOKENS), cut(TOKENS))
+
+    def reach(module, position):
+        """Gradient of the output at `position` with respect to the vector of each token."""
+
+        def output(vectors):
+            hidden = eqx.tree_at(lambda m: m.embedding, module, None, is_leaf=lambda leaf: leaf is None)
+            end = hidden.run(vectors[: position + 1], hidden.begin())[0]
+            return end.sum()
+
+        return np.abs(jax.grad(output)(module.embedding(TOKENS))).sum(axis=-1)
+
+    assert (reach(full, 5)[:6] > 0).all()
+    assert (reach(cut, 5)[:6] > 0).tolist() == [False, False, False, True, True, True]
+    assert (reach(cut, 6)[:7] > 0).tolist() == [False] * 6 + [True]
+
+
+def test_truncated_gradients_equal_those_of_pieces_carried_over():
+    """One pass with truncation 4 is what two passes of 4 with the carry cut would give."""
+    module = network(LSTM, truncation=4)
+    params, rest = eqx.partition(module, eqx.is_inexact_array)
+
+    def at_once(params):
+        return jnp.sum(jnp.square(eqx.combine(params, rest)(TOKENS)))
+
+    def in_pieces(params):
+        module = dataclasses.replace(eqx.combine(params, rest), truncation=None)
+        first, carry = module.run(TOKENS[:4], module.begin())
+        second, _ = module.run(TOKENS[4:], jax.lax.stop_gradient(carry))
+        return jnp.sum(jnp.square(first)) + jnp.sum(jnp.square(second))
+
+    ours, theirs = (jax.tree.leaves(jax.grad(loss)(params)) for loss in (at_once, in_pieces))
+    for one, other in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+
+
+def test_the_forget_gate_starts_at_one():
+    bias = network(LSTM).cells[0].bias
+    np.testing.assert_array_equal(bias.reshape(4, 6)[1], 1.0)
+    assert not np.any(bias.reshape(4, 6)[jnp.asarray([0, 2, 3])])
+
+
+def test_a_series_gives_one_output_from_its_end():
+    module = LSTM(width=6).fitted((8, 3), 2)(KEY)
+    assert module.embedding is None
+    assert module(jnp.ones((8, 3))).shape == (2,)
+
+
+SMALL = GPT(layers=2, heads=2, width=16).fitted((8,), 7)
+
+
+@pytest.mark.parametrize("module", [SMALL(KEY), network(LSTM)], ids=["gpt", "lstm"])
+def test_no_position_sees_what_comes_after_it(module):
+    changed = TOKENS.at[5].set(0)
+    before, after = module(TOKENS), module(changed)
+    np.testing.assert_array_equal(before[:5], after[:5])
+    assert not np.allclose(before[5:], after[5:])
+
+
+def test_the_gpt_starts_as_nanogpt_does():
+    module = GPT(layers=2, heads=4, width=128, context=64, vocabulary=65)(KEY)
+    block = module.blocks[0]
+    for weight in (
+        module.tokens.weight,
+        module.positions.weight,
+        block.attention.mix.weight,
+        block.expand.weight,
+    ):
+        assert float(weight.std()) == pytest.approx(0.02, rel=0.05)
+    for weight in (block.attention.out.weight, block.shrink.weight):
+        assert float(weight.std()) == pytest.approx(0.02 / math.sqrt(4), rel=0.05)
+    # A fresh model knows nothing: its loss is that of a uniform guess.
+    logits = module(jnp.arange(64) % 65)
+    surprise = -jax.nn.log_softmax(logits)[:, 0].mean()
+    assert surprise == pytest.approx(math.log(65), rel=0.05)
+
+
+def test_the_gpt_has_nanogpts_parameters():
+    # Tokens, positions, 4 blocks of 12 x 128^2 + 2 x 128, one last norm; nanoGPT prints 0.80M.
+    module = GPT().fitted((64,), 65)(KEY)
+    count = sum(leaf.size for leaf in jax.tree.leaves(eqx.filter(module, eqx.is_array)))
+    assert count == 65 * 128 + 64 * 128 + 4 * (12 * 128**2 + 2 * 128) + 128
+
+
+def test_tied_and_untied_heads():
+    assert SMALL(KEY).head is None
+    untied = GPT(layers=1, heads=2, width=16, tied=False).fitted((8,), 7)(KEY)
+    assert untied.head is not None
+    assert untied.head.roles == {"weight": "head"}
+    assert untied(TOKENS).shape == (8, 7)
+
+
+def test_a_sequence_beyond_the_context_is_refused():
+    with pytest.raises(ModelError, match=r"takes 8 positions; got a sequence of 9"):
+        SMALL(KEY)(jnp.zeros(9, int))
+
+
+class Successor(eqx.Module):
+    """After token t comes t + 1, surely; after 6 comes 0."""
+
+    def __call__(self, x):
+        return 100.0 * jax.nn.one_hot((x + 1) % 7, 7)
+
+
+@pytest.mark.parametrize("context", [1, 3, 8, 40])
+def test_text_goes_on_from_the_prompt_through_and_beyond_the_context(context):
+    found = sample(Successor(), jnp.asarray([2, 3]), Sampling(12, context, temperature=1.0), key=KEY)
+    np.testing.assert_array_equal(found, (np.arange(12) + 4) % 7)
+
+
+def test_a_model_sees_the_same_window_while_sampling_as_when_read_at_once():
+    module = SMALL(KEY)
+    found = sample(module, TOKENS[:3], Sampling(2, 8, temperature=0.0), key=KEY)
+    sequence = list(TOKENS[:3])
+    for token in found:
+        assert token == jnp.argmax(module(jnp.asarray(sequence))[-1])
+        sequence.append(token)
+
+
+def test_sampling_draws_by_probability_and_only_among_the_top():
+    class Fixed(eqx.Module):
+        def __call__(self, x):
+            return jnp.broadcast_to(jnp.log(jnp.asarray([0.6, 0.3, 0.1])), (*x.shape, 3))
+
+    prompt = jnp.asarray([0])
+    drawn = np.asarray(sample(Fixed(), prompt, Sampling(4000, 4, temperature=1.0), key=KEY))
+    shares = np.bincount(drawn, minlength=3) / 4000
+    np.testing.assert_allclose(shares, [0.6, 0.3, 0.1], atol=5 * math.sqrt(0.25 / 4000))
+    top = np.asarray(sample(Fixed(), prompt, Sampling(500, 4, temperature=1.0, top=2), key=KEY))
+    assert set(top) == {0, 1}
+    cold = np.asarray(sample(Fixed(), prompt, Sampling(50, 4, temperature=0.0), key=KEY))
+    assert set(cold) == {0}
+
+
+@pytest.mark.parametrize(
+    "how", [Sampling(length=0), Sampling(context=0), Sampling(temperature=-1.0), Sampling(top=-1)]
+)
+def test_impossible_sampling_is_refused(how):
+    with pytest.raises(BadInput, match="at least"):
+        sample(Successor(), jnp.asarray([0]), how, key=KEY)
+    with pytest.raises(BadInput, match="prompt"):
+        sample(Successor(), jnp.zeros(0, int), Sampling(), key=KEY)

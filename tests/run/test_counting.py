@@ -1,0 +1,40 @@
+"""Which weights count: the last ones, unless the best are better by more than chance."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from thalweg.run import counting
+from thalweg.run.counting import BEST, FINAL, which_count
+
+RNG = np.random.default_rng(0)
+NOISE = RNG.normal(0, 1, 200)
+BASE = RNG.normal(3, 1, 200)
+
+
+def course(stopped: str, kept: object = "kept") -> SimpleNamespace:
+    return SimpleNamespace(best=SimpleNamespace(kept=kept), stopped=[stopped])
+
+
+@pytest.mark.parametrize(
+    ("stopped", "shift", "expected"),
+    [
+        ("epochs", -0.5, FINAL),  # the last weights are better
+        ("epochs", 0.05, FINAL),  # worse, by less than the standard error of 1/sqrt(200) = 0.07
+        ("steps", 0.5, BEST),  # worse by seven standard errors
+        ("patience", 0.05, BEST),  # stopped on the way: the schedule had not come to rest
+        ("interrupted", -0.5, BEST),
+        ("diverged", 0.0, BEST),
+        ("epochs", float("nan"), BEST),  # last weights that give no number never count
+    ],
+)
+def test_the_rule_of_one_standard_error(monkeypatch, stopped, shift, expected):
+    centred = NOISE - NOISE.mean()
+    found = iter([BASE + centred + shift, BASE])  # final, then best
+    monkeypatch.setattr(counting, "_losses", lambda *_: next(found))
+    assert which_count(course(stopped), "final") == expected
+
+
+def test_without_an_evaluation_there_is_only_the_last():
+    assert which_count(course("interrupted", kept=None), "final") == FINAL
