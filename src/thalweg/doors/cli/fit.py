@@ -58,7 +58,7 @@ def run(request: Request) -> int:
     recipe = _recipe(request, problem, named)
     progress = showing.progress(quiet=request.quiet)
     for note in problem.data.notes:
-        progress.note(f"{note.kind}: {note.text}")
+        progress.note(note.text)
     keep = Keeping(request.out, request.force)
     found = train(problem, recipe, keep=keep, init=request.init, progress=progress)
     report = write_report(found.record)
