@@ -9,7 +9,8 @@ from pathlib import Path
 from benchmarks.machine import machine
 
 RESULTS = Path(__file__).parent / "results"
-# Name: module. Each has `run(quick) -> dict`, `table(result) -> str` and a docstring that says what it measures.
+# Name: module. Each has `run(quick) -> dict`, `table(result) -> str` and a docstring that says what it
+# measures.
 BENCHMARKS = {
     "digits": "benchmarks.digits",
     "defaults": "benchmarks.defaults",
@@ -23,7 +24,9 @@ def main() -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="run one benchmark, or all")
     run.add_argument("name", nargs="?", choices=sorted(BENCHMARKS))
-    run.add_argument("--quick", action="store_true", help="a short form, to see that it works; nothing is kept")
+    run.add_argument(
+        "--quick", action="store_true", help="a short form, to see that it works; nothing is kept"
+    )
     commands.add_parser("report", help="print the tables of the results that are kept")
     arguments = parser.parse_args()
     if arguments.command == "report":

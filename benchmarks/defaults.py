@@ -1,8 +1,10 @@
-"""Thalweg's default model and recipe beside scikit-learn's MLP defaults: same rows, five seeds, four data sets.
+"""Thalweg's default model and recipe beside scikit-learn's MLP defaults: same rows, five seeds, four data
+sets.
 
 scikit-learn gets StandardScaler, one-hot encoding and imputation, and on titanic the columns that are worth
-having (its one-hot encoding of names and tickets would only hurt it); Thalweg gets the raw table. MLPRegressor is
-shown as it comes, and with a standardised target (TransformedTargetRegressor), which its users often miss.
+having (its one-hot encoding of names and tickets would only hurt it); Thalweg gets the raw table.
+MLPRegressor is shown as it comes, and with a standardised target (TransformedTargetRegressor), which its
+users often miss.
 """
 
 import sys
@@ -24,7 +26,12 @@ from benchmarks.machine import data_folder, markdown
 
 SEEDS = 5
 SETS = ("digits", "california_housing", "titanic", "adult")
-TARGETS = {"digits": "target", "california_housing": "median_house_value", "titanic": "Survived", "adult": "14"}
+TARGETS = {
+    "digits": "target",
+    "california_housing": "median_house_value",
+    "titanic": "Survived",
+    "adult": "14",
+}
 PEER_DROPS = {"titanic": ["PassengerId", "Name", "Ticket", "Cabin"]}
 
 
@@ -47,9 +54,14 @@ def table(result: dict) -> str:
     rows = []
     for name, scores in result["scores"].items():
         low_is_good = name == "california_housing"
-        cells = [_cell(scores.get(peer), low_is_good) for peer in ("thalweg", "scikit-learn", "standardised target")]
+        cells = [
+            _cell(scores.get(peer), low_is_good)
+            for peer in ("thalweg", "scikit-learn", "standardised target")
+        ]
         rows.append([name, "RMSE, thousand $" if low_is_good else "accuracy, %", *cells])
-    return markdown(["data", "test metric", "Thalweg", "scikit-learn MLP", "the same, target standardised"], rows)
+    return markdown(
+        ["data", "test metric", "Thalweg", "scikit-learn MLP", "the same, target standardised"], rows
+    )
 
 
 def split(name: str, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:

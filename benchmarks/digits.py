@@ -18,10 +18,25 @@ def run(quick: bool) -> dict:
         with tempfile.TemporaryDirectory() as folder:
             begun = time.perf_counter()
             found = subprocess.run(
-                [sys.executable, "-m", "thalweg", "fit", "digits", "--seed", str(seed), "--split-seed", str(seed),
-                 "--out", f"{folder}/run", "--json", "--quiet"],
-                capture_output=True, text=True, check=True,
-            )  # fmt: skip
+                [
+                    sys.executable,
+                    "-m",
+                    "thalweg",
+                    "fit",
+                    "digits",
+                    "--seed",
+                    str(seed),
+                    "--split-seed",
+                    str(seed),
+                    "--out",
+                    f"{folder}/run",
+                    "--json",
+                    "--quiet",
+                ],
+                capture_output=True,
+                text=True,
+                check=True,
+            )
             seconds.append(time.perf_counter() - begun)
             accuracies.append(json.loads(found.stdout)["test_metric"]["value"])
         print(f"seed {seed}: {accuracies[-1]:.4f} in {seconds[-1]:.1f} s", file=sys.stderr)
@@ -33,5 +48,11 @@ def table(result: dict) -> str:
     accuracy = spread(100 * a for a in result["accuracies"])
     return markdown(
         ["digits, default model and recipe", "test accuracy, %", "process, s"],
-        [[f"median (range) of {accuracy['runs']:.0f} seeds", shown(accuracy), shown(spread(result["seconds"]), 1)]],
+        [
+            [
+                f"median (range) of {accuracy['runs']:.0f} seeds",
+                shown(accuracy),
+                shown(spread(result["seconds"]), 1),
+            ]
+        ],
     )

@@ -53,5 +53,9 @@ def _version(name: str) -> str | None:
 
 def _processor() -> str:
     path = Path("/proc/cpuinfo")
-    names = [line for line in path.read_text().splitlines() if line.startswith("model name")] if path.exists() else []
+    names = (
+        [line for line in path.read_text().splitlines() if line.startswith("model name")]
+        if path.exists()
+        else []
+    )
     return names[0].split(":", 1)[1].strip() if names else platform.processor()

@@ -1,8 +1,8 @@
 """MNIST, 784-512-10: the default recipe, and plain SGD 0.01 at batch 128 beside the same in eager PyTorch.
 
-Both train on the same 60,000 rows, equally scaled, from the same rule of initialisation (PyTorch's), with batches by
-index from tensors in memory: PyTorch's quickest eager form. Runs alternate; seconds are of the training
-loop alone, without import, compilation and evaluation.
+Both train on the same 60,000 rows, equally scaled, from the same rule of initialisation (PyTorch's), with
+batches by index from tensors in memory: PyTorch's quickest eager form. Runs alternate; seconds are of the
+training loop alone, without import, compilation and evaluation.
 """
 
 import json
@@ -40,13 +40,24 @@ def table(result: dict) -> str:
     rows = []
     for name in ("thalweg", "torch"):
         accuracy = spread(100 * r["accuracy"] for r in result[name])
-        rows.append([f"SGD 0.01, batch {BATCH}, {EPOCHS} epochs: {name}", shown(accuracy),
-                     shown(spread(r["seconds"] for r in result[name]))])  # fmt: skip
+        rows.append(
+            [
+                f"SGD 0.01, batch {BATCH}, {EPOCHS} epochs: {name}",
+                shown(accuracy),
+                shown(spread(r["seconds"] for r in result[name])),
+            ]
+        )
     pairs = zip(result["torch"], result["thalweg"], strict=True)
     ratio = spread(t["seconds"] / o["seconds"] for t, o in pairs)
     rows.append(["PyTorch's seconds over Thalweg's", "", shown(ratio)])
     default = result["default"]
-    rows.append([f"default recipe, {EPOCHS} epochs, seed 0", f"{100 * default['accuracy']:.2f}", f"{default['seconds']:.2f}"])
+    rows.append(
+        [
+            f"default recipe, {EPOCHS} epochs, seed 0",
+            f"{100 * default['accuracy']:.2f}",
+            f"{default['seconds']:.2f}",
+        ]
+    )
     return markdown(["MNIST, 784-512-10", "test accuracy, %", "training loop, s"], rows)
 
 
@@ -62,7 +73,10 @@ def _torch(torch, data, seed: int) -> dict:  # noqa: ANN001 - optional extra
         name: torch.from_numpy(np.asarray(data.preparation.scale(part.inputs)).reshape(-1, 784).copy())
         for name, part in (("train", data.train), ("test", data.test))
     }
-    targets = {n: torch.from_numpy(np.asarray(p.targets, np.int64)) for n, p in (("train", data.train), ("test", data.test))}
+    targets = {
+        n: torch.from_numpy(np.asarray(p.targets, np.int64))
+        for n, p in (("train", data.train), ("test", data.test))
+    }
     model = torch.nn.Sequential(torch.nn.Linear(784, 512), torch.nn.ReLU(), torch.nn.Linear(512, 10))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
     loss = torch.nn.CrossEntropyLoss()
@@ -81,7 +95,24 @@ def _torch(torch, data, seed: int) -> dict:  # noqa: ANN001 - optional extra
 
 def _default_recipe() -> dict:
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "thalweg", "fit", "mnist", "--model", "mlp:512", "--epochs", str(EPOCHS),
-                   "--seed", "0", "--json", "--quiet", "--out", f"{folder}/run", "--folder", str(data_folder())]  # fmt: skip
+        command = [
+            sys.executable,
+            "-m",
+            "thalweg",
+            "fit",
+            "mnist",
+            "--model",
+            "mlp:512",
+            "--epochs",
+            str(EPOCHS),
+            "--seed",
+            "0",
+            "--json",
+            "--quiet",
+            "--out",
+            f"{folder}/run",
+            "--folder",
+            str(data_folder()),
+        ]
         result = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     return {"accuracy": result["test_metric"]["value"], "seconds": result["seconds"]["train"]}

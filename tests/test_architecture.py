@@ -7,8 +7,16 @@ import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "thalweg"
 FLOORS = {
-    "core": 0, "problem": 1, "recipe": 1, "engine": 2, "run": 3, "insight": 4, "view": 5, "lab": 5, "doors": 6,
-}  # fmt: skip
+    "core": 0,
+    "problem": 1,
+    "recipe": 1,
+    "engine": 2,
+    "run": 3,
+    "insight": 4,
+    "view": 5,
+    "lab": 5,
+    "doors": 6,
+}
 # Inside a floor folders do not see each other, unless the plan says so: experiments draw.
 ALLOWED_SIDEWAYS = {("lab", "view")}
 # The door loads a command's modules when the command is called, and the root loads names on first use.
@@ -79,9 +87,11 @@ def test_folders_hold_at_least_three_files():
     small = [
         str(folder.relative_to(SOURCE))
         for folder in SOURCE.rglob("*")
-        if folder.is_dir() and folder.name != "__pycache__" and 0 < len(list(folder.glob("*.py"))) < 3
+        if folder.is_dir()
+        and folder.name != "__pycache__"
+        and 0 < len(list(folder.glob("*.py"))) < 3
         and not any(child.is_dir() and child.name != "__pycache__" for child in folder.iterdir())
-    ]  # fmt: skip
+    ]
     assert small == []
 
 

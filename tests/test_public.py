@@ -33,7 +33,9 @@ def test_everything_registered_is_public():
 
 
 def test_public_names_have_docstrings():
-    undocumented = [n for n in dir(thalweg) if callable(getattr(thalweg, n)) and not getattr(thalweg, n).__doc__]
+    undocumented = [
+        n for n in dir(thalweg) if callable(getattr(thalweg, n)) and not getattr(thalweg, n).__doc__
+    ]
     assert undocumented == []
 
 

@@ -1,7 +1,7 @@
 """Thalweg trains neural networks by gradient descent: one run or many at once, fast, and it says why.
 
-Three nouns: a `Problem` is what is learned, a `Recipe` is how, a `Run` is what came of it. The verb between them is
-`train`. This module is the whole public list. Names load when they are first used, so that the
+Three nouns: a `Problem` is what is learned, a `Recipe` is how, a `Run` is what came of it. The verb between
+them is `train`. This module is the whole public list. Names load when they are first used, so that the
 command line answers before JAX is imported.
 
 Example:
@@ -63,13 +63,13 @@ if TYPE_CHECKING:
     from thalweg.recipe.optimizers import SAM as SAM
     from thalweg.recipe.optimizers import SGD as SGD
     from thalweg.recipe.optimizers import SOAP as SOAP
-    from thalweg.recipe.optimizers import AMSGrad as AMSGrad
-    from thalweg.recipe.optimizers import AdaGrad as AdaGrad
     from thalweg.recipe.optimizers import Adadelta as Adadelta
     from thalweg.recipe.optimizers import Adafactor as Adafactor
+    from thalweg.recipe.optimizers import AdaGrad as AdaGrad
     from thalweg.recipe.optimizers import Adam as Adam
-    from thalweg.recipe.optimizers import AdamW as AdamW
     from thalweg.recipe.optimizers import Adamax as Adamax
+    from thalweg.recipe.optimizers import AdamW as AdamW
+    from thalweg.recipe.optimizers import AMSGrad as AMSGrad
     from thalweg.recipe.optimizers import GradientDescent as GradientDescent
     from thalweg.recipe.optimizers import Lion as Lion
     from thalweg.recipe.optimizers import Muon as Muon
@@ -114,14 +114,23 @@ _ROOMS = {
     "problem.data.part": "Rows Windows",
     "problem.data.preparation": "Preparation",
     "problem.losses": "LOSSES METRICS Loss Metric",
-    "problem.models": "ARCHITECTURES CNN GPT GRU LSTM MLP RNN VGG Architecture LinearModel ResNet default_model",
+    "problem.models": (
+        "ARCHITECTURES CNN GPT GRU LSTM MLP RNN VGG Architecture LinearModel ResNet default_model"
+    ),
     "problem.problem": "Problem",
     "recipe.averaging": "EMA SWA NoAverage Tail",
     "recipe.book": "BOOK default_recipe",
     "recipe.groups": "Group",
-    "recipe.optimizers": "LAMB LARS LBFGS OPTIMIZERS SAM SGD SOAP AMSGrad AdaGrad Adadelta Adafactor Adam AdamW Adamax GradientDescent Lion Muon NAdam Optimizer Prodigy RAdam RMSprop ScheduleFreeAdamW ScheduleFreeSGD",
+    "recipe.optimizers": (
+        "LAMB LARS LBFGS OPTIMIZERS SAM SGD SOAP AMSGrad AdaGrad Adadelta Adafactor Adam "
+        "AdamW Adamax GradientDescent Lion Muon NAdam Optimizer Prodigy RAdam RMSprop "
+        "ScheduleFreeAdamW ScheduleFreeSGD"
+    ),
     "recipe.recipe": "Recipe",
-    "recipe.schedules": "SCHEDULES Constant Cosine CosineRestarts Exponential InverseTime MultiStep OneCycle Plateau Polynomial Schedule StepDecay Warmup WarmupCosine WarmupStableDecay",
+    "recipe.schedules": (
+        "SCHEDULES Constant Cosine CosineRestarts Exponential InverseTime MultiStep OneCycle "
+        "Plateau Polynomial Schedule StepDecay Warmup WarmupCosine WarmupStableDecay"
+    ),
     "run.record": "Record read",
     "run.restore": "Trained restore",
     "run.run": "Run",

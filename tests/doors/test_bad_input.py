@@ -1,4 +1,6 @@
-"""Bad input, as a process: exit code 2, what came, the rule, a hint, no traceback, and nothing left behind."""
+"""Bad input, as a process: exit code 2, what came, the rule, a hint, no traceback, and nothing left
+behind.
+"""
 
 import gzip
 from pathlib import Path
@@ -8,7 +10,9 @@ import pytest
 
 from tests.doors.process import thalweg
 
-TABLE = "age,town,income\n" + "".join(f"{20 + i % 40},{'ABC'[i % 3]},{1000 + 37 * (i % 50)}\n" for i in range(60))
+TABLE = "age,town,income\n" + "".join(
+    f"{20 + i % 40},{'ABC'[i % 3]},{1000 + 37 * (i % 50)}\n" for i in range(60)
+)
 
 
 def table(folder: Path, name: str = "people.csv", text: str = TABLE) -> str:
@@ -153,13 +157,36 @@ def wrong_flag(folder):
 
 
 CASES = [
-    missing_file, empty_table, header_without_rows, target_not_there, constant_target, one_class,
-    not_a_number_in_arrays, infinity_in_arrays, labels_out_of_range, lengths_differ, broken_gzip,
-    model_does_not_fit, unknown_model, batch_larger_than_data, negative_rate, absurd_number, no_epochs,
-    epochs_and_steps, unknown_key_in_toml, broken_toml, unknown_recipe, unknown_setting, setting_without_value,
-    output_is_a_file, output_below_a_file, output_holds_a_run, start_from_no_run, test_fraction_beyond_one,
+    missing_file,
+    empty_table,
+    header_without_rows,
+    target_not_there,
+    constant_target,
+    one_class,
+    not_a_number_in_arrays,
+    infinity_in_arrays,
+    labels_out_of_range,
+    lengths_differ,
+    broken_gzip,
+    model_does_not_fit,
+    unknown_model,
+    batch_larger_than_data,
+    negative_rate,
+    absurd_number,
+    no_epochs,
+    epochs_and_steps,
+    unknown_key_in_toml,
+    broken_toml,
+    unknown_recipe,
+    unknown_setting,
+    setting_without_value,
+    output_is_a_file,
+    output_below_a_file,
+    output_holds_a_run,
+    start_from_no_run,
+    test_fraction_beyond_one,
     wrong_flag,
-]  # fmt: skip
+]
 del test_fraction_beyond_one  # a case, which the collector would take for a test
 
 
@@ -173,7 +200,9 @@ def test_refused_with_exit_code_2(case, tmp_path):
     assert "Traceback" not in found.stderr
     for word in expected:
         assert word in found.stderr, found.stderr
-    assert sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*")) == before  # nothing lost, nothing left
+    assert (
+        sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*")) == before
+    )  # nothing lost, nothing left
     if case is not wrong_flag:
         assert found.stderr.startswith("error: ") and len(found.stderr) < 800
 

@@ -48,7 +48,8 @@ def test_streams_with_equal_seeds_are_equal_and_others_are_not():
 
 
 def test_an_order_is_uniform():
-    # Each of the 6 orders of 3 rows: 600 epochs, expected 100 each; chi-square with 5 degrees, 0.9999 quantile 25.7.
+    # Each of the 6 orders of 3 rows: 600 epochs, expected 100 each; chi-square with 5 degrees, 0.9999
+    # quantile 25.7.
     counts: dict[tuple, int] = {}
     feed = Feed(3, 3, "reshuffle", True, (0,))
     for epoch in range(600):

@@ -52,7 +52,7 @@ def test_the_loop_equals_the_same_steps_written_by_hand():
     states, losses = run([recipe], 30, given=Problem(net, data))
 
     params = net(keys.purpose_key(keys.lane_key(0), keys.INITIALISATION))
-    params, static = jax.tree.flatten(params)
+    params = jax.tree.leaves(params)
     floats = [leaf for leaf in params if hasattr(leaf, "dtype")]
     rule = optax.sgd(0.1, momentum=0.9)
     state = rule.init(floats)
@@ -71,8 +71,8 @@ def test_the_loop_equals_the_same_steps_written_by_hand():
         updates, state = rule.update(grads, state, floats)
         floats = optax.apply_updates(floats, updates)
         expected.append(value)
-    # Other order of the same sums: float32 rounding (6e-8) times 30 steps times a margin of ten; a loss near zero
-    # is a difference of logits around 10, whose rounding it inherits.
+    # Other order of the same sums: float32 rounding (6e-8) times 30 steps times a margin of ten; a loss
+    # near zero is a difference of logits around 10, whose rounding it inherits.
     np.testing.assert_allclose(losses[0], expected, rtol=2e-5, atol=6e-6)
     for got, wanted in zip(jax.tree.leaves(states.params), floats, strict=True):
         np.testing.assert_allclose(got[0], wanted, rtol=2e-4, atol=2e-6)
@@ -82,10 +82,23 @@ def test_another_number_does_not_trace_again():
     run([RECIPE], 16)
     before = dict(TRACES)
     for changed in (
-        Recipe(AdamW(lr=0.5, weight_decay=0.3), schedule=WarmupCosine(warmup=0.2), batch_size=16, steps=40, clip_norm=9),
+        Recipe(
+            AdamW(lr=0.5, weight_decay=0.3),
+            schedule=WarmupCosine(warmup=0.2),
+            batch_size=16,
+            steps=40,
+            clip_norm=9,
+        ),
         Recipe(AdamW(lr=1), schedule=WarmupCosine(), batch_size=16, steps=25, clip_norm=1, seed=7),
-        Recipe(AdamW(lr=np.float32(0.1)), schedule=WarmupCosine(), batch_size=16, epochs=3, clip_norm=1, patience=4),
-    ):  # fmt: skip
+        Recipe(
+            AdamW(lr=np.float32(0.1)),
+            schedule=WarmupCosine(),
+            batch_size=16,
+            epochs=3,
+            clip_norm=1,
+            patience=4,
+        ),
+    ):
         run([changed], 16)
     assert dict(TRACES) == before
     run([Recipe(AdamW(), batch_size=11, steps=40)], 16)  # another structure: this one must

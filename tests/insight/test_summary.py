@@ -51,8 +51,11 @@ def test_lower_is_better_for_errors():
 
 
 def test_a_metric_without_a_direction_is_not_judged():
-    record = with_result(made.classification(), test_metric={"name": "mine", "value": 3.0},
-                         baseline={"name": "mine", "value": 2.0})  # fmt: skip
+    record = with_result(
+        made.classification(),
+        test_metric={"name": "mine", "value": 3.0},
+        baseline={"name": "mine", "value": 2.0},
+    )
     assert summarise(record).level == "unclear"
 
 

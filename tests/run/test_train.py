@@ -1,4 +1,6 @@
-"""`train`: why runs stop, which weights count, what lies in the folder, and that the same seed is the same run."""
+"""`train`: why runs stop, which weights count, what lies in the folder, and that the same seed is the same
+run.
+"""
 
 import json
 import signal
@@ -99,7 +101,9 @@ def test_per_layer_figures_are_those_of_the_weights(tmp_path):
     ready = net(jax.random.key(3))
     run = train(Problem(ready, blobs()), Recipe(SGD(lr=0.0), batch_size=16, steps=30), keep=tmp_path / "run")
     first = run.record.layers.filter((pl.col("step") == 0) & (pl.col("path") == "mlp.layers.0.weight"))
-    assert first["weight_norm"][0] == pytest.approx(float(np.linalg.norm(ready.mlp.layers[0].weight)), rel=1e-5)
+    assert first["weight_norm"][0] == pytest.approx(
+        float(np.linalg.norm(ready.mlp.layers[0].weight)), rel=1e-5
+    )
     assert first["update_norm"][0] == 0 and first["gradient_norm"][0] > 0
 
 
@@ -117,7 +121,11 @@ def test_an_occupied_folder_is_refused_and_kept(tmp_path):
     with pytest.raises(RunFolderError, match="must not hold a run already"):
         train(problem(), RECIPE, keep=tmp_path / "run")
     assert (tmp_path / "run" / "final.safetensors").read_bytes() == before
-    train(problem(), Recipe.from_dict(RECIPE.to_dict() | {"seed": 5}), keep=Keeping(tmp_path / "run", force=True))
+    train(
+        problem(),
+        Recipe.from_dict(RECIPE.to_dict() | {"seed": 5}),
+        keep=Keeping(tmp_path / "run", force=True),
+    )
     assert (tmp_path / "run" / "final.safetensors").read_bytes() != before
     assert (tmp_path / "run" / "notes.txt").read_text() == "mine"
 
@@ -125,7 +133,9 @@ def test_an_occupied_folder_is_refused_and_kept(tmp_path):
 def test_the_next_free_number_is_taken(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for number in (1, 2):
-        assert train(problem(), Recipe(batch_size=16, steps=1), keep=Keeping()).folder.name == f"blobs-{number}"
+        assert (
+            train(problem(), Recipe(batch_size=16, steps=1), keep=Keeping()).folder.name == f"blobs-{number}"
+        )
 
 
 def test_a_batch_larger_than_the_data_is_refused():
@@ -157,7 +167,11 @@ def test_fine_tuning_takes_over_what_fits(tmp_path):
     frozen = Recipe(SGD(lr=0.0), batch_size=16, steps=1)
     second = train(Problem(MLP([6, 8, 5]), blobs(classes=5)), frozen, init=tmp_path / "first")
     ours, theirs = weights.named(first.params), weights.named(second.params)
-    same = {name for name in ours if ours[name].shape == theirs[name].shape and np.array_equal(ours[name], theirs[name])}
+    same = {
+        name
+        for name in ours
+        if ours[name].shape == theirs[name].shape and np.array_equal(ours[name], theirs[name])
+    }
     assert same == {name for name in ours if ours[name].shape[0] == 8}  # the hidden layer, not the head
     with pytest.raises(ModelError, match="must share layers"):
         train(Problem(MLP([6, 7, 4]), blobs(classes=4)), frozen, init=tmp_path / "first")
@@ -167,7 +181,9 @@ def test_a_custom_loss_and_metric():
     def absolute(outputs, targets):
         return abs(outputs - targets).mean(axis=-1)
 
-    run = train(Problem(MLP([1, 8, 1]), line(), loss=absolute, metric=absolute), Recipe(batch_size=20, steps=50))
+    run = train(
+        Problem(MLP([1, 8, 1]), line(), loss=absolute, metric=absolute), Recipe(batch_size=20, steps=50)
+    )
     assert run.record.problem["loss"] == "absolute" and np.isfinite(run.result["test_metric"]["value"])
 
 

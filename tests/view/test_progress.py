@@ -61,8 +61,17 @@ def test_the_bar_fits_every_width(width, plan, status):
 
 def test_eighty_columns_show_what_matters():
     text = "\n".join(drawn(PLANS[0], GOOD, 80))
-    for part in ("digits-1", "62 %", "step 1,312/2,110", "epoch 3.1", "loss 0.07120", "accuracy 97.42 %",
-                 "validation 0.09310", "4.2 s left", "22.71k/s"):  # fmt: skip
+    for part in (
+        "digits-1",
+        "62 %",
+        "step 1,312/2,110",
+        "epoch 3.1",
+        "loss 0.07120",
+        "accuracy 97.42 %",
+        "validation 0.09310",
+        "4.2 s left",
+        "22.71k/s",
+    ):
         assert part in text
 
 

@@ -1,13 +1,13 @@
 """Tools for parameter trees: stacking into lanes, counting, paths, and the role of each parameter."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import PyTree
+from jaxtyping import Array, PyTree
 
 
 def stack(trees: Sequence[PyTree]) -> PyTree:
@@ -15,7 +15,7 @@ def stack(trees: Sequence[PyTree]) -> PyTree:
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
 
 
-def lane(tree: PyTree, index: int) -> PyTree:
+def lane(tree: PyTree, index: int | Array) -> PyTree:
     """Take one lane out of a stacked tree."""
     return jax.tree.map(lambda leaf: leaf[index], tree)
 
@@ -70,14 +70,14 @@ _NORMS = (eqx.nn.LayerNorm, eqx.nn.RMSNorm, eqx.nn.GroupNorm, eqx.nn.BatchNorm)
 
 def _owner(model: PyTree, path: Sequence[Any]) -> tuple[Any, str]:
     """Return the innermost module that holds a leaf, and the field it lies in."""
-    node, owner, field = model, None, ""
+    node, owner, field = cast(Any, model), None, ""
     for key in path:
         if isinstance(node, eqx.Module) and hasattr(key, "name"):
             owner, field = node, key.name
         if hasattr(key, "name"):
             node = getattr(node, key.name)
         elif hasattr(key, "idx"):
-            node = node[key.idx]
+            node = cast(Any, node)[key.idx]
         elif hasattr(key, "key"):
-            node = node[key.key]
+            node = cast(Any, node)[key.key]
     return owner, field

@@ -13,7 +13,8 @@ from thalweg.engine.group import Group
 from thalweg.engine.loop import TRACES, Chunk, run_chunk
 from thalweg.engine.state import State
 
-# A dispatch costs about a millisecond all told; a third of a second makes that 0.3 %, and a person sees it move.
+# A dispatch costs about a millisecond all told; a third of a second makes that 0.3 %, and a person sees it
+# move.
 CHUNK_SECONDS = 0.3
 FIRST_CHUNK = 32
 

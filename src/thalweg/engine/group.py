@@ -79,18 +79,28 @@ def prepare(
     model, model_arrays = split_model(built.fixed)
     capacity = max(8, min(STEP_BUDGET, INDEX_BUDGET // batch_size))
     program = Program(
-        model=model, recipe=structure(first), loss=problem.loss, metric=problem.metric,
-        batch_size=batch_size, masked=feed.masked, capacity=capacity,
+        model=model,
+        recipe=structure(first),
+        loss=problem.loss,
+        metric=problem.metric,
+        batch_size=batch_size,
+        masked=feed.masked,
+        capacity=capacity,
         statistics=capacity // FEWEST_STEPS_BETWEEN_FIGURES + 1,
-    )  # fmt: skip
+    )
     ready = data.preparation
     inputs = Inputs(
-        numbers=numbers(recipes), model_arrays=model_arrays,
-        shift=_array(ready.input_shift), scale=_array(ready.input_scale), target_scale=_unit(problem),
-        total=jnp.float32(total), epoch_steps=jnp.float32(feed.epoch_steps), every=jnp.int32(_every(total)),
+        numbers=numbers(recipes),
+        model_arrays=model_arrays,
+        shift=_array(ready.input_shift),
+        scale=_array(ready.input_scale),
+        target_scale=_unit(problem),
+        total=jnp.float32(total),
+        epoch_steps=jnp.float32(feed.epoch_steps),
+        every=jnp.int32(_every(total)),
         stream=jnp.asarray([seeds.index(recipe.seed) for recipe in recipes], jnp.int32),
         lanes=jnp.int32(len(recipes)),
-    )  # fmt: skip
+    )
     parts = {name: jax.tree.map(jnp.asarray, part) for name, part in data.parts.items()}
     states = _first_states(program, inputs, built.params, built.model_state, _lane_keys(recipes))
     return Group(program, inputs, parts, feed, tuple(recipes), total), states
@@ -131,12 +141,17 @@ def _first_states(program: Program, inputs: Inputs, params: PyTree, model_state:
         lane_numbers, lane_params, lane_model_state, lane_key = given
         recipe = jax.tree.unflatten(program.recipe, lane_numbers)
         return State(
-            params=lane_params, model_state=lane_model_state,
+            params=lane_params,
+            model_state=lane_model_state,
             optimizer=rule_of(recipe, roles(lane_params)).init(lane_params),
-            schedule=recipe.schedule.init(), average=recipe.averaging.init(lane_params),
-            scale=loss_scale(recipe), key=lane_key, step=jnp.int32(0),
-            code=jnp.int32(RUNNING), limit=jnp.float32(jnp.inf),
-        )  # fmt: skip
+            schedule=recipe.schedule.init(),
+            average=recipe.averaging.init(lane_params),
+            scale=loss_scale(recipe),
+            key=lane_key,
+            step=jnp.int32(0),
+            code=jnp.int32(RUNNING),
+            limit=jnp.float32(jnp.inf),
+        )
 
     return jax.lax.map(of_lane, (inputs.numbers, params, model_state, key))
 
@@ -146,7 +161,9 @@ def _evaluated(program: Program, inputs: Inputs, states: State) -> PyTree:
     def of_lane(given: tuple[PyTree, State]) -> PyTree:
         recipe = jax.tree.unflatten(program.recipe, given[0])
         state = given[1]
-        return recipe.averaging.evaluated(state.average, recipe.optimizer.evaluated(state.optimizer, state.params))
+        return recipe.averaging.evaluated(
+            state.average, recipe.optimizer.evaluated(state.optimizer, state.params)
+        )
 
     return jax.lax.map(of_lane, (inputs.numbers, states))
 

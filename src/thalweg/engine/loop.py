@@ -1,7 +1,7 @@
 """The compiled loop: one dispatch runs many steps of every lane.
 
-A `while` whose length is an input: one program serves chunks of any length, and a lane stops at the very step at
-which it diverges. Per-layer figures are written every `Inputs.every` steps behind a `cond`, so that
+A `while` whose length is an input: one program serves chunks of any length, and a lane stops at the very
+step at which it diverges. Per-layer figures are written every `Inputs.every` steps behind a `cond`, so that
 they cost nothing at the steps between.
 """
 
@@ -47,8 +47,8 @@ def run_chunk(
 ) -> tuple[State, Chunk]:
     """Run `count` steps of every lane that is not frozen.
 
-    Lanes run one after another inside the program (`lax.map`), which computes for each of them bit for bit what
-    it would compute alone; a frozen lane costs nothing.
+    Lanes run one after another inside the program (`lax.map`), which computes for each of them bit for bit
+    what it would compute alone; a frozen lane costs nothing.
     """
     TRACES["chunk"] += 1
 
@@ -64,9 +64,10 @@ def run_chunk(
         one = run_lane(take_lane((inputs.numbers, inputs.stream, states), index))
         return jax.tree.map(lambda lanes, leaf: lanes.at[index].set(leaf), found, one)
 
-    # Like `lax.map`, with a trip count that the compiler does not know. A loop of one trip would be dissolved and
-    # its body fused with what surrounds it, and a lane alone would differ in its last bits from the same
-    # lane among others (seen with AdamW on AVX-512). So the lane's program is the same for any number of lanes.
+    # Like `lax.map`, with a trip count that the compiler does not know. A loop of one trip would be
+    # dissolved and its body fused with what surrounds it, and a lane alone would differ in its last bits
+    # from the same lane among others (seen with AdamW on AVX-512). So the lane's program is the same for
+    # any number of lanes.
     return jax.lax.fori_loop(0, inputs.lanes, body, (states, blank))
 
 
@@ -93,7 +94,8 @@ class _Carry(NamedTuple):
 
 def _run_lane(lane: Lane, state: State, indices: Array, sizes: Array, count: Array) -> tuple[State, Chunk]:
     blank = _blank(lane.program, jax.tree.map(lambda leaf: leaf[None], state))
-    start = _Carry(jnp.int32(0), state, *take_lane((blank.info, blank.layers, blank.layer_steps), 0), jnp.int32(0))
+    info, layers, layer_steps = take_lane((blank.info, blank.layers, blank.layer_steps), 0)
+    start = _Carry(jnp.int32(0), state, info, layers, layer_steps, jnp.int32(0))
 
     def go_on(carry: _Carry) -> Array:
         return (carry.done < count) & (carry.state.code == RUNNING)

@@ -1,4 +1,5 @@
-"""The one pure step: `step(state, batch) -> (state, info)`, and the trees that per-layer figures are taken of.
+"""The one pure step: `step(state, batch) -> (state, info)`, and the trees that per-layer figures are taken
+of.
 
 Forward pass, loss, backpropagation, update. The learning rate's way ends here: recipe -> schedule's
 factor -> optimizer's rule -> what is added to the parameters.
@@ -20,8 +21,8 @@ from thalweg.recipe import gradient, precision
 from thalweg.recipe.rule import rule_of
 from thalweg.recipe.schedules import Clock
 
-# A loss this many times the first one (or this high, when the first is below 1) will not come back: from there
-# the gradients are useless in float32 long before they overflow. Ours, and deliberately far out, so
+# A loss this many times the first one (or this high, when the first is below 1) will not come back: from
+# there the gradients are useless in float32 long before they overflow. Ours, and deliberately far out, so
 # that no run that recovers is cut.
 DIVERGENCE_FACTOR = 1e4
 
@@ -85,7 +86,11 @@ def step(
     if lane.recipe.skip_nonfinite or scale is not None:
         advanced = _or_skipped(state, advanced, found.grads, found.loss)
     rate = jnp.float32(lane.recipe.optimizer.scaled(factor * lane.recipe.rate_factor()).first_rate())
-    return advanced, Info(found.loss.astype(jnp.float32), rate, norm), Trace(state.params, found.grads, updates)
+    return (
+        advanced,
+        Info(found.loss.astype(jnp.float32), rate, norm),
+        Trace(state.params, found.grads, updates),
+    )
 
 
 def diverged(loss: Float[Array, ""], limit: Float[Array, ""]) -> Bool[Array, ""]:
@@ -98,4 +103,6 @@ def _or_skipped(before: State, after: State, grads: PyTree, loss: Float[Array, "
     finite = gradient.all_finite(grads) & jnp.isfinite(loss)
     chosen = gradient.chosen(finite, after, before)
     scale = before.scale if before.scale == () else precision.adjusted(before.scale, finite)
-    return dataclasses.replace(chosen, step=after.step, scale=scale, limit=jnp.where(finite, after.limit, before.limit))
+    return dataclasses.replace(
+        chosen, step=after.step, scale=scale, limit=jnp.where(finite, after.limit, before.limit)
+    )

@@ -1,6 +1,5 @@
 """`Problem`: what is learned. A model, data, a loss and a metric."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,8 +9,7 @@ from jaxtyping import PyTree
 from thalweg.problem.data.data import Data
 from thalweg.problem.data.load import load
 from thalweg.problem.losses.infer import as_loss, default_loss, default_metric
-from thalweg.problem.losses.loss import Loss
-from thalweg.problem.losses.metrics import Metric, as_metric
+from thalweg.problem.losses.metrics import as_metric
 from thalweg.problem.models.architecture import Architecture
 from thalweg.problem.models.checks import check
 from thalweg.problem.models.default import default_model
@@ -22,8 +20,8 @@ class Problem:
     """A model, data and a loss.
 
     Args:
-        model: An architecture (`MLP([784, 512, 10])`), a factory `key -> equinox.Module` (each seed gets its own
-            start), or a ready `equinox.Module` (every lane gets the same start). None: a sensible
+        model: An architecture (`MLP([784, 512, 10])`), a factory `key -> equinox.Module` (each seed gets
+            its own start), or a ready `equinox.Module` (every lane gets the same start). None: a sensible
             default for the data (`problem.models.default`).
         data: What `load` gave, or anything that `load` takes.
         loss: A registered loss, its name, or a function `(outputs, targets) -> per-example losses`.
@@ -40,9 +38,9 @@ class Problem:
     """
 
     model: Any
-    data: Data
-    loss: Loss | str | Callable[..., Any] | None = None
-    metric: Metric | str | Callable[..., Any] | None = None
+    data: Any
+    loss: Any = None
+    metric: Any = None
 
     def __post_init__(self) -> None:
         data = self.data if isinstance(self.data, Data) else load(self.data)

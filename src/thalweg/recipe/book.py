@@ -124,10 +124,10 @@ def named(name: str) -> Recipe:
 def default_recipe(task: str, examples: int) -> Recipe:
     """Return the recipe for data that nobody has tuned one for.
 
-    AdamW with warmup and a cosine fall to zero. The batch grows as the square root of the number of examples (the
-    power of two nearest to it, within 16 and 256): small sets need many noisy updates, large ones full vector
-    units. As many epochs as make about 4,000 updates, between 10 and 60. The rate 1e-3 and decay 0.1 were
-    chosen with the default models on digits, california_housing, titanic and adult.
+    AdamW with warmup and a cosine fall to zero. The batch grows as the square root of the number of
+    examples (the power of two nearest to it, within 16 and 256): small sets need many noisy updates, large
+    ones full vector units. As many epochs as make about 4,000 updates, between 10 and 60. The rate 1e-3 and
+    decay 0.1 were chosen with the default models on digits, california_housing, titanic and adult.
 
     Args:
         task: `classification`, `regression` or `language`.

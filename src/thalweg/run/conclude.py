@@ -53,8 +53,15 @@ def conclude(problem: Problem, course: Course, told: Descriptions, folder: Path 
         _write_test(folder, test)
         write_json(folder / "result.json", result)
     recipe = course.group.recipes[0]
-    record = Record(folder, recipe.to_dict(), told.problem, plain(result), told.environment,
-                    **course.log.frames(), test=test)  # fmt: skip
+    record = Record(
+        folder,
+        recipe.to_dict(),
+        told.problem,
+        plain(result),
+        told.environment,
+        **course.log.frames(),
+        test=test,
+    )
     return Run(problem, recipe, params, model_state, record)
 
 
@@ -71,10 +78,10 @@ def _evaluated(course: Course, final: tuple[PyTree, PyTree]) -> _Ended:
 
 def _write_weights(folder: Path, course: Course, final: tuple[PyTree, PyTree]) -> None:
     facts = {"step": int(course.steps[0]), "weights": "final"}
-    files.save(folder / "final.safetensors", *take_lane(final, 0), facts)
+    files.save(folder / "final.safetensors", take_lane(final, 0), facts)
     if course.best.kept is not None:
         facts = {"step": int(course.best.step[0]), "weights": "best"}
-        files.save(folder / "best.safetensors", *take_lane(course.best.kept, 0), facts)
+        files.save(folder / "best.safetensors", take_lane(course.best.kept, 0), facts)
 
 
 def _write_test(folder: Path, test: pl.DataFrame) -> None:
@@ -93,7 +100,9 @@ def _test_table(problem: Problem, course: Course, params: PyTree, model_state: P
     part = problem.data.test
     if not isinstance(part, Rows) or problem.data.task not in (CLASSIFICATION, REGRESSION):
         return pl.DataFrame()
-    found = np.asarray(outputs_of(course.group.program, course.group.inputs, course.group.parts["test"], params, model_state))
+    found = np.asarray(
+        outputs_of(course.group.program, course.group.inputs, course.group.parts["test"], params, model_state)
+    )
     targets = np.asarray(part.targets)
     if problem.data.task == CLASSIFICATION and targets.ndim == 1 and found.ndim == 2:
         columns = {"target": targets.astype(np.int32), "prediction": found.argmax(-1).astype(np.int32)}
@@ -101,10 +110,12 @@ def _test_table(problem: Problem, course: Course, params: PyTree, model_state: P
     if problem.data.task == REGRESSION and targets.shape[1:] == (1,) and found.shape == targets.shape:
         ready = problem.data.preparation
         scale, mean = np.ravel(ready.target_scale)[0], np.ravel(ready.target_mean)[0]
-        return pl.DataFrame({
-            name: values[:, 0].astype(np.float64) * scale + mean
-            for name, values in (("target", targets), ("prediction", found))
-        })  # fmt: skip
+        return pl.DataFrame(
+            {
+                name: values[:, 0].astype(np.float64) * scale + mean
+                for name, values in (("target", targets), ("prediction", found))
+            }
+        )
     return pl.DataFrame()
 
 
@@ -113,19 +124,30 @@ def _result(
 ) -> dict[str, Any]:
     step, metric = int(course.steps[0]), problem.metric
     result: dict[str, Any] = {
-        "run": None, "data": problem.data.name, "task": problem.data.task, "model": problem.model_spec,
-        "parameters": told.problem["model"]["parameters"], "steps": step, "epochs": round(course.epochs(step), 6),
-        "stopped": course.stopped[0], "stopped_at": {"step": step, "epoch": round(course.epochs(step), 6)},
+        "run": None,
+        "data": problem.data.name,
+        "task": problem.data.task,
+        "model": problem.model_spec,
+        "parameters": told.problem["model"]["parameters"],
+        "steps": step,
+        "epochs": round(course.epochs(step), 6),
+        "stopped": course.stopped[0],
+        "stopped_at": {"step": step, "epoch": round(course.epochs(step), 6)},
         "weights": ended.which,
-    }  # fmt: skip
+    }
     for part in ("train", "validation", "test"):
-        loss, value = (float(values[0]) for values in ended.found[part]) if part in ended.found else (None, None)
+        loss, value = (
+            (float(values[0]) for values in ended.found[part]) if part in ended.found else (None, None)
+        )
         result[f"{part}_loss"] = loss
         result[f"{part}_metric"] = None if value is None else {"name": metric.name, "value": value}
     if course.best.kept is not None:
         at = int(course.best.step[0])
-        result["best"] = {"step": at, "epoch": round(course.epochs(at), 6),
-                          "validation_loss": float(course.best.loss[0])}  # fmt: skip
+        result["best"] = {
+            "step": at,
+            "epoch": round(course.epochs(at), 6),
+            "validation_loss": float(course.best.loss[0]),
+        }
     if len(test):
         result["test_metrics"] = scores(problem.data.task, test)
         result["baseline"] = baseline(problem.data, test)
@@ -136,4 +158,7 @@ def _spent(course: Course, step: int) -> dict[str, Any]:
     watch = course.watch
     examples = course.epochs(step) * course.group.feed.count
     seconds = {name: round(getattr(watch, name), 4) for name in ("total", "compile", "train", "evaluate")}
-    return {"seconds": seconds, "examples_per_second": round(examples / watch.train, 1) if watch.train else None}
+    return {
+        "seconds": seconds,
+        "examples_per_second": round(examples / watch.train, 1) if watch.train else None,
+    }

@@ -13,12 +13,13 @@ BEST, FINAL = "best", "final"
 def which_count(course: Course, final: tuple[PyTree, PyTree]) -> str:
     """Return `best` or `final`.
 
-    The best of many validation losses is partly luck, all the more when the part is small; the last weights of a
-    run that went to its planned end have the whole schedule behind them. So there the last ones count,
-    unless the best ones are better by more than one standard error of the paired difference over the validation
-    examples. A run that stopped before its end has not come to rest: there the best ones count.
+    The best of many validation losses is partly luck, all the more when the part is small; the last weights
+    of a run that went to its planned end have the whole schedule behind them. So there the last ones count,
+    unless the best ones are better by more than one standard error of the paired difference over the
+    validation examples. A run that stopped before its end has not come to rest: there the best ones count.
 
-    On titanic (71 validation rows, 16 splits) choosing the lowest loss outright cost 1.3 points of test accuracy.
+    On titanic (71 validation rows, 16 splits) choosing the lowest loss outright cost 1.3 points of test
+    accuracy.
 
     Reference: Breiman, Friedman, Olshen & Stone, Classification and Regression Trees, 1984 (the rule of one
     standard error).

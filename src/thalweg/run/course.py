@@ -18,13 +18,13 @@ from thalweg.run.log import Log
 from thalweg.run.progress import Progress, Status
 from thalweg.run.stopping import Best
 
-# Evaluations are at ends of epochs, at least this many steps apart: on tiny data sets one at every epoch would
-# cost more than the training.
+# Evaluations are at ends of epochs, at least this many steps apart: on tiny data sets one at every epoch
+# would cost more than the training.
 STEPS_BETWEEN_EVALUATIONS = 50
 
 
-# The training part's last evaluation only describes; a large part is looked at in so many examples. Windows of text
-# start at every position and overlap: over all of them it took longer than the run (seen: 7 minutes).
+# The training part's last evaluation only describes; a large part is looked at in so many examples. Windows
+# of text start at every position and overlap: over all of them it took longer than the run (seen: 7 minutes).
 MOST_ROWS, MOST_WINDOWS = 60_000, 2_000
 
 
@@ -114,7 +114,9 @@ class Course:
             self._seen["learning_rate"] = float(moved.chunk.info.learning_rate[first, done[first] - 1])
 
     def evaluate(self, part: str, weights: PyTree, model_state: PyTree) -> tuple[np.ndarray, np.ndarray]:
-        """Return every lane's loss and metric over a part; over a large training part at evenly spaced examples."""
+        """Return every lane's loss and metric over a part; over a large training part at evenly spaced
+        examples.
+        """
         traced, begun = TRACES["evaluate"], time.perf_counter()
         resident = self.group.parts[part]
         apart = -(-resident.count() // _most(resident)) if part == "train" else 1
@@ -127,8 +129,15 @@ class Course:
     def note_evaluation(self, part: str, found: tuple[np.ndarray, np.ndarray], steps: np.ndarray) -> None:
         """Log an evaluation of every lane with weights of these steps."""
         for lane, (loss, metric) in enumerate(zip(*found, strict=True)):
-            self.log.evaluation(lane=lane, step=int(steps[lane]), epoch=self.epochs(int(steps[lane])), part=part,
-                                loss=float(loss), metric=float(metric), seconds=self.watch.total)  # fmt: skip
+            self.log.evaluation(
+                lane=lane,
+                step=int(steps[lane]),
+                epoch=self.epochs(int(steps[lane])),
+                part=part,
+                loss=float(loss),
+                metric=float(metric),
+                seconds=self.watch.total,
+            )
 
     def validate(self) -> None:
         """Evaluate on the validation part, keep the best weights, and stop lanes whose patience is over."""
@@ -141,8 +150,11 @@ class Course:
         alive = np.array([reason is None for reason in self.stopped])
         self.best.observe(found[0], self.steps, (weights, self.states.model_state), alive)
         middle = int(np.argsort(found[0])[len(found[0]) // 2])
-        self._seen |= {"validation_loss": float(found[0][middle]), "metric": float(found[1][middle]),
-                       "metric_name": self.group.program.metric.name}  # fmt: skip
+        self._seen |= {
+            "validation_loss": float(found[0][middle]),
+            "metric": float(found[1][middle]),
+            "metric_name": self.group.program.metric.name,
+        }
         self.progress.update(self.status())
         self.stop(self.best.exhausted & alive, "patience")
 
@@ -159,8 +171,13 @@ class Course:
         """Return where the lanes stand, for progress."""
         running = sum(reason is None for reason in self.stopped)
         left = (self.group.total - self.step) * self.group.program.batch_size * running
-        return Status(step=self.step, epoch=self.epochs(self.step), examples_per_second=self._speed or None,
-                      seconds_left=left / self._speed if self._speed else None, **self._seen)  # fmt: skip
+        return Status(
+            step=self.step,
+            epoch=self.epochs(self.step),
+            examples_per_second=self._speed or None,
+            seconds_left=left / self._speed if self._speed else None,
+            **self._seen,
+        )
 
     def weights(self) -> tuple[PyTree, PyTree]:
         """Return the weights to evaluate of all lanes as they stand now, and their model state."""

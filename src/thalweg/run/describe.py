@@ -27,8 +27,10 @@ class Descriptions(NamedTuple):
 def describe(problem: Problem, recipe: Recipe, params: PyTree, group: Group) -> Descriptions:
     """Gather what is to be written; `params` with their lane axis."""
     told = environment() | {
-        "steps_per_dispatch": group.program.capacity, "layout": "map", "lanes": len(group.recipes),
-    }  # fmt: skip
+        "steps_per_dispatch": group.program.capacity,
+        "layout": "map",
+        "lanes": len(group.recipes),
+    }
     return Descriptions(plain(_problem(problem, lane(params, 0))), recipe, plain(told))
 
 
@@ -44,19 +46,27 @@ def _problem(problem: Problem, params: PyTree) -> dict[str, Any]:
     data = problem.data
     return {
         "data": {
-            "name": data.name, "source": data.source, "task": data.task,
+            "name": data.name,
+            "source": data.source,
+            "task": data.task,
             "counts": {name: part.count() for name, part in data.parts.items()},
-            "input_shape": data.input_shape, "outputs": data.outputs,
-            "classes": data.preparation.classes, "target": data.preparation.target,
+            "input_shape": data.input_shape,
+            "outputs": data.outputs,
+            "classes": data.preparation.classes,
+            "target": data.preparation.target,
             "notes": [{"kind": n.kind, "text": n.text, "columns": n.columns} for n in data.notes],
-            "fingerprint": data.fingerprint, "preparation": data.preparation.to_dict(),
+            "fingerprint": data.fingerprint,
+            "preparation": data.preparation.to_dict(),
         },
         "model": {
-            "spec": problem.model_spec, "architecture": _architecture(problem.model),
-            "parameters": count(params), "layers": _layers(params),
+            "spec": problem.model_spec,
+            "architecture": _architecture(problem.model),
+            "parameters": count(params),
+            "layers": _layers(params),
         },
-        "loss": getattr(problem.loss, "label", problem.loss.name), "metric": problem.metric.name,
-    }  # fmt: skip
+        "loss": getattr(problem.loss, "label", problem.loss.name),
+        "metric": problem.metric.name,
+    }
 
 
 def _architecture(model: Any) -> dict[str, Any] | None:

@@ -10,10 +10,21 @@ from thalweg.core.errors import RunFolderError
 
 # What a run writes, and so what `force` may remove. Nothing else in a folder is ever touched.
 FILES = (
-    "recipe.toml", "problem.json", "result.json", "environment.json", "steps.parquet", "evaluations.parquet",
-    "layers.parquet", "test.parquet", "final.safetensors", "best.safetensors", "report.html",
-    "steps.arrows", "evaluations.arrows", "layers.arrows",
-)  # fmt: skip
+    "recipe.toml",
+    "problem.json",
+    "result.json",
+    "environment.json",
+    "steps.parquet",
+    "evaluations.parquet",
+    "layers.parquet",
+    "test.parquet",
+    "final.safetensors",
+    "best.safetensors",
+    "report.html",
+    "steps.arrows",
+    "evaluations.arrows",
+    "layers.arrows",
+)
 
 
 def make(out: Path | str | None, name: str, force: bool = False) -> Path:
@@ -33,8 +44,12 @@ def make(out: Path | str | None, name: str, force: bool = False) -> Path:
     _create(folder)
     taken = [file for file in FILES if (folder / file).exists()]
     if taken and not force:
-        raise RunFolderError("run", "the output folder must not hold a run already", got=str(folder),
-                             hint="choose another --out, or overwrite it with --force")  # fmt: skip
+        raise RunFolderError(
+            "run",
+            "the output folder must not hold a run already",
+            got=str(folder),
+            hint="choose another --out, or overwrite it with --force",
+        )
     _check_writable(folder)
     for file in taken:
         (folder / file).unlink()
@@ -42,7 +57,9 @@ def make(out: Path | str | None, name: str, force: bool = False) -> Path:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that a reader, or a crash at any instant, sees the old content or the new, never a part."""
+    """Write a file so that a reader, or a crash at any instant, sees the old content or the new, never a
+    part.
+    """
     temporary = path.with_name(f".{path.name}.part")
     with temporary.open("wb") as file:
         file.write(content)
@@ -101,5 +118,10 @@ def _check_writable(folder: Path) -> None:
 
 
 def _unwritable(folder: Path, error: OSError) -> RunFolderError:
-    return RunFolderError("run", "the output folder must be writable", got=str(folder),
-                          where=error.strerror or str(error), hint="choose another folder with --out")  # fmt: skip
+    return RunFolderError(
+        "run",
+        "the output folder must be writable",
+        got=str(folder),
+        where=error.strerror or str(error),
+        hint="choose another folder with --out",
+    )

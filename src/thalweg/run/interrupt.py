@@ -7,7 +7,8 @@ from typing import Any, Self
 
 
 class Interrupt:
-    """While entered, the first SIGINT or SIGTERM sets `asked` and nothing else; the next SIGINT raises as ever.
+    """While entered, the first SIGINT or SIGTERM sets `asked` and nothing else; the next SIGINT raises as
+    ever.
 
     Outside of the main thread, where Python delivers no signals, it does nothing.
     """

@@ -1,9 +1,10 @@
 """The log: columns, appended while the run goes on and readable at any moment, Parquet once it rests.
 
-While running each table is an Arrow stream (`steps.arrows`), to which whole record batches are appended; a torn
-tail costs the last batch, no more. `close` writes `steps.parquet` in its place.
+While running each table is an Arrow stream (`steps.arrows`), to which whole record batches are appended; a
+torn tail costs the last batch, no more. `close` writes `steps.parquet` in its place.
 """
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,13 @@ from thalweg.engine.drive import Progressed
 from thalweg.run.folder import write_atomically
 from thalweg.run.record import TABLES
 
-_ARROW = {pl.Int32: pa.int32(), pl.Int64: pa.int64(), pl.Float32: pa.float32(), pl.Float64: pa.float64(),
-          pl.String: pa.string()}  # fmt: skip
+_ARROW = {
+    pl.Int32: pa.int32(),
+    pl.Int64: pa.int64(),
+    pl.Float32: pa.float32(),
+    pl.Float64: pa.float64(),
+    pl.String: pa.string(),
+}
 _NUMPY = {pa.int32(): np.int32, pa.int64(): np.int64, pa.float32(): np.float32, pa.float64(): np.float64}
 SCHEMAS = {name: pa.schema([(c, _ARROW[t]) for c, t in columns.items()]) for name, columns in TABLES.items()}
 
@@ -39,11 +45,16 @@ class Log:
         """Append what one chunk told, for every lane."""
         for lane, done in enumerate(np.asarray(moved.chunk.done)):
             info = moved.chunk.info
-            self._append("steps", {
-                "lane": np.full(done, lane), "step": moved.start + np.arange(done), "loss": info.loss[lane, :done],
-                "learning_rate": info.learning_rate[lane, :done],
-                "gradient_norm": info.gradient_norm[lane, :done],
-            })  # fmt: skip
+            self._append(
+                "steps",
+                {
+                    "lane": np.full(done, lane),
+                    "step": moved.start + np.arange(done),
+                    "loss": info.loss[lane, :done],
+                    "learning_rate": info.learning_rate[lane, :done],
+                    "gradient_norm": info.gradient_norm[lane, :done],
+                },
+            )
             self._layers(moved, lane)
 
     def _layers(self, moved: Progressed, lane: int) -> None:
@@ -51,11 +62,17 @@ class Log:
         rows = np.flatnonzero(steps >= 0)
         figures = np.asarray(moved.chunk.layers[lane])[rows].reshape(-1, 3)
         if len(rows):
-            self._append("layers", {
-                "lane": np.full(len(figures), lane), "step": np.repeat(steps[rows], len(self._paths)),
-                "path": self._paths * len(rows), "weight_norm": figures[:, 0],
-                "gradient_norm": figures[:, 1], "update_norm": figures[:, 2],
-            })  # fmt: skip
+            self._append(
+                "layers",
+                {
+                    "lane": np.full(len(figures), lane),
+                    "step": np.repeat(steps[rows], len(self._paths)),
+                    "path": self._paths * len(rows),
+                    "weight_norm": figures[:, 0],
+                    "gradient_norm": figures[:, 1],
+                    "update_norm": figures[:, 2],
+                },
+            )
 
     def evaluation(self, **row: Any) -> None:
         """Append one evaluation: lane, step, epoch, part, loss, metric, seconds."""
@@ -87,7 +104,9 @@ class Log:
 
 
 def _column(values: Any, kind: pa.DataType) -> pa.Array:
-    """Return a column, put together from buffers: `pa.array` imports pandas where it is installed (half a second)."""
+    """Return a column, put together from buffers: `pa.array` imports pandas where it is installed (half a
+    second).
+    """
     if pa.types.is_string(kind):
         encoded = [value.encode() for value in values]
         ends = np.cumsum([0, *map(len, encoded)], dtype=np.int32)
@@ -117,8 +136,7 @@ def read_stream(path: Path) -> pl.DataFrame:
     batches = []
     with path.open("rb") as file:
         reader = pa.ipc.open_stream(file)
-        try:
-            batches.extend(iter(reader.read_next_batch, None))
-        except (StopIteration, pa.ArrowInvalid, OSError):
-            pass  # the end, or a torn tail
+        with contextlib.suppress(StopIteration, pa.ArrowInvalid, OSError):  # the end, or a torn tail
+            while True:
+                batches.append(reader.read_next_batch())
         return pl.DataFrame(pa.Table.from_batches(batches, schema=reader.schema))

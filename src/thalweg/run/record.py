@@ -25,12 +25,30 @@ import polars as pl
 
 from thalweg.core.errors import RunFolderError
 
-STEPS = {"lane": pl.Int32, "step": pl.Int64, "loss": pl.Float32, "learning_rate": pl.Float32,
-         "gradient_norm": pl.Float32}  # fmt: skip
-EVALUATIONS = {"lane": pl.Int32, "step": pl.Int64, "epoch": pl.Float64, "part": pl.String,
-               "loss": pl.Float64, "metric": pl.Float64, "seconds": pl.Float64}  # fmt: skip
-LAYERS = {"lane": pl.Int32, "step": pl.Int64, "path": pl.String, "weight_norm": pl.Float32,
-          "gradient_norm": pl.Float32, "update_norm": pl.Float32}  # fmt: skip
+STEPS = {
+    "lane": pl.Int32,
+    "step": pl.Int64,
+    "loss": pl.Float32,
+    "learning_rate": pl.Float32,
+    "gradient_norm": pl.Float32,
+}
+EVALUATIONS = {
+    "lane": pl.Int32,
+    "step": pl.Int64,
+    "epoch": pl.Float64,
+    "part": pl.String,
+    "loss": pl.Float64,
+    "metric": pl.Float64,
+    "seconds": pl.Float64,
+}
+LAYERS = {
+    "lane": pl.Int32,
+    "step": pl.Int64,
+    "path": pl.String,
+    "weight_norm": pl.Float32,
+    "gradient_norm": pl.Float32,
+    "update_norm": pl.Float32,
+}
 TABLES = {"steps": STEPS, "evaluations": EVALUATIONS, "layers": LAYERS}
 
 
@@ -68,11 +86,19 @@ def read(folder: Path | str) -> Record:
     """
     path = Path(folder)
     if not path.is_dir():
-        raise RunFolderError("run", "must be a folder with a run in it", got=str(path),
-                             hint="the last line of `thalweg fit` names the folder it wrote")  # fmt: skip
+        raise RunFolderError(
+            "run",
+            "must be a folder with a run in it",
+            got=str(path),
+            hint="the last line of `thalweg fit` names the folder it wrote",
+        )
     if not (path / "problem.json").exists():
-        raise RunFolderError("run", "the folder must hold a run (problem.json)", got=str(path),
-                             hint="give the folder that `thalweg fit` wrote, for example runs/digits-1")  # fmt: skip
+        raise RunFolderError(
+            "run",
+            "the folder must hold a run (problem.json)",
+            got=str(path),
+            hint="give the folder that `thalweg fit` wrote, for example runs/digits-1",
+        )
     return Record(
         folder=path,
         recipe=_toml(path / "recipe.toml"),
@@ -108,5 +134,10 @@ def _table(path: Path, schema: dict[str, Any]) -> pl.DataFrame:
 
 
 def _damaged(path: Path, error: Exception) -> RunFolderError:
-    return RunFolderError("run", "every file of a run must be readable", got=str(error).splitlines()[0], where=path,
-                          hint="the file is damaged or was edited; train again, or restore a copy")  # fmt: skip
+    return RunFolderError(
+        "run",
+        "every file of a run must be readable",
+        got=str(error).splitlines()[0],
+        where=path,
+        hint="the file is damaged or was edited; train again, or restore a copy",
+    )

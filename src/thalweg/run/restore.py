@@ -1,4 +1,6 @@
-"""A run folder becomes a model again: rebuilt from names the library knows, or from the model the caller brings."""
+"""A run folder becomes a model again: rebuilt from names the library knows, or from the model the caller
+brings.
+"""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -70,11 +72,20 @@ def _there(folder: Path) -> str:
 def _model(record: Record) -> Any:
     told = record.problem.get("model", {}).get("architecture")
     if told is None:
-        raise ModelError("model", "a run of a class of your own needs that class to be read back",
-                         got=record.problem.get("model", {}).get("spec"), where=record.folder,
-                         hint="pass it from Python: restore(folder, model=...)")  # fmt: skip
+        raise ModelError(
+            "model",
+            "a run of a class of your own needs that class to be read back",
+            got=record.problem.get("model", {}).get("spec"),
+            where=record.folder,
+            hint="pass it from Python: restore(folder, model=...)",
+        )
     try:
         return choose(ARCHITECTURES, told, "model", record.folder)
     except ValueError as error:
-        raise RunFolderError("run", "problem.json must name a model that this version knows", got=told.get("name"),
-                             where=record.folder, hint=str(error).splitlines()[-1]) from error  # fmt: skip
+        raise RunFolderError(
+            "run",
+            "problem.json must name a model that this version knows",
+            got=told.get("name"),
+            where=record.folder,
+            hint=str(error).splitlines()[-1],
+        ) from error

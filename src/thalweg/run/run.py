@@ -22,7 +22,8 @@ class Run:
 
     Args:
         problem, recipe: What was learned, and how.
-        params, model_state: The weights that count (`result["weights"]`: best or final), and running statistics.
+        params, model_state: The weights that count (`result["weights"]`: best or final), and running
+            statistics.
         record: The run as plain data: result, history as polars frames, environment.
     """
 
@@ -44,7 +45,9 @@ class Run:
 
     @property
     def model(self) -> eqx.Module:
-        """The trained Equinox module, in inference mode. Models with running statistics need `model_state` too."""
+        """The trained Equinox module, in inference mode. Models with running statistics need `model_state`
+        too.
+        """
         return eqx.nn.inference_mode(eqx.combine(self.params, self._built.fixed))
 
     @property
@@ -61,7 +64,9 @@ class Run:
         return outputs(built, self.problem.data.preparation.scale(inputs))
 
     def predict(self, raw: Any) -> dict[str, np.ndarray]:
-        """Return answers for raw data (a frame, an array): `prediction`, and `probability_<class>` for classes."""
+        """Return answers for raw data (a frame, an array): `prediction`, and `probability_<class>` for
+        classes.
+        """
         preparation = self.problem.data.preparation
         return preparation.answers(self.outputs(preparation.columns.inputs(raw)), self.problem.data.task)
 
@@ -77,6 +82,8 @@ def _forward(built: Built, rows: PyTree) -> PyTree:
 
 
 def _slices(inputs: PyTree, rows: int = 4096) -> list[PyTree]:
+    def cut(first: int) -> PyTree:
+        return jax.tree.map(lambda leaf: leaf[first : first + rows], inputs)
+
     count = jax.tree.leaves(inputs)[0].shape[0]
-    starts = range(0, max(count, 1), rows)
-    return [jax.tree.map(lambda leaf: leaf[first : first + rows], inputs) for first in starts]
+    return [cut(first) for first in range(0, max(count, 1), rows)]

@@ -1,4 +1,6 @@
-"""Figures over the test predictions that need all of them at once, and what a trivial predictor would reach."""
+"""Figures over the test predictions that need all of them at once, and what a trivial predictor would
+reach.
+"""
 
 from typing import Any
 
@@ -19,7 +21,9 @@ def scores(task: str, test: pl.DataFrame) -> dict[str, float]:
 
 
 def baseline(data: Data, test: pl.DataFrame) -> dict[str, Any]:
-    """Return what always answering the training part's commonest class, or its mean, scores on the test part."""
+    """Return what always answering the training part's commonest class, or its mean, scores on the test
+    part.
+    """
     target = test["target"].to_numpy()
     train = np.asarray(data.train.targets)  # type: ignore[attr-defined]
     if data.task == CLASSIFICATION:

@@ -1,4 +1,6 @@
-"""When lanes stop, and which of their weights were best: a reading of the validation loss, evaluation by evaluation."""
+"""When lanes stop, and which of their weights were best: a reading of the validation loss, evaluation by
+evaluation.
+"""
 
 from typing import Any
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import PyTree
@@ -49,7 +50,8 @@ def train(
 ) -> Run:
     """Train a model by gradient descent.
 
-    Divergence and interruption are no errors: the run says so in `result["stopped"]`, and keeps its best weights.
+    Divergence and interruption are no errors: the run says so in `result["stopped"]`, and keeps its best
+    weights.
 
     Args:
         problem: What is learned.
@@ -87,14 +89,15 @@ def train(
     progress.start(Plan(name, group.total, group.feed.epoch_steps, group.program.batch_size))
     if start is not None and start.fresh:
         progress.note("starting fresh (not in the run this one starts from): " + ", ".join(start.fresh))
-    run = None
+    result: dict[str, Any] = {}
     try:
         with Interrupt() as interrupt:
             _descend(course, interrupt)
             run = conclude(problem, course, told, folder)
+        result = run.result
+        return run
     finally:
-        progress.finish(run.result if run is not None else {})
-    return run
+        progress.finish(result)  # also when training breaks, so that the terminal is given back
 
 
 def _descend(course: Course, interrupt: Interrupt) -> None:
@@ -143,5 +146,9 @@ def _check(problem: Problem, recipe: Recipe) -> None:
     """Refuse what of a recipe does not fit the data."""
     count = problem.data.train.count()
     if recipe.batch(count) > count:
-        raise RecipeError("recipe", f"batch_size must be at most the training part's {count} examples",
-                          got=recipe.batch_size, hint=f"try {max(1, count // 10)}, or more data")  # fmt: skip
+        raise RecipeError(
+            "recipe",
+            f"batch_size must be at most the training part's {count} examples",
+            got=recipe.batch_size,
+            hint=f"try {max(1, count // 10)}, or more data",
+        )

@@ -19,8 +19,11 @@ from thalweg.run.folder import write_atomically
 STATE = "state:"  # prefix of arrays that change without gradients (batch-norm statistics)
 
 
-def save(path: Path, params: PyTree, model_state: PyTree, facts: dict[str, Any]) -> None:
-    """Write parameters and model state; `facts` (step, which weights, versions) goes into the header."""
+def save(path: Path, weights: tuple[PyTree, PyTree], facts: dict[str, Any]) -> None:
+    """Write weights (parameters and model state); `facts` (step, which weights, versions) goes into the
+    header.
+    """
+    params, model_state = weights
     arrays = named(params) | {STATE + name: value for name, value in named(model_state).items()}
     header = {"thalweg": json.dumps(facts)}
     write_atomically(path, safetensors.numpy.save(arrays, metadata=header))
@@ -35,11 +38,20 @@ def load(path: Path) -> dict[str, np.ndarray]:
     try:
         return safetensors.numpy.load_file(path)
     except FileNotFoundError as error:
-        raise RunFolderError("run", "the weights must be there", got=str(path),
-                             hint="the run may have been killed before it wrote them") from error  # fmt: skip
+        raise RunFolderError(
+            "run",
+            "the weights must be there",
+            got=str(path),
+            hint="the run may have been killed before it wrote them",
+        ) from error
     except (safetensors.SafetensorError, OSError, ValueError) as error:
-        raise RunFolderError("run", "the weights must be readable", got=str(error), where=path,
-                             hint="the file is damaged; restore a copy or train again") from error  # fmt: skip
+        raise RunFolderError(
+            "run",
+            "the weights must be readable",
+            got=str(error),
+            where=path,
+            hint="the file is damaged; restore a copy or train again",
+        ) from error
 
 
 def named(tree: PyTree) -> dict[str, np.ndarray]:
@@ -61,10 +73,13 @@ def restored(tree: PyTree, arrays: dict[str, np.ndarray], prefix: str = "") -> P
         name = prefix + dotted(path)
         found = arrays.get(name)
         if found is None or found.shape != leaf.shape:
-            raise ModelError("model", "must be the one that the weights were saved from",
-                             got=None if found is None else f"shape {found.shape} in the file",
-                             where=f"{name}, shape {leaf.shape} in the model",
-                             hint="give the same model as in training")  # fmt: skip
+            raise ModelError(
+                "model",
+                "must be the one that the weights were saved from",
+                got=None if found is None else f"shape {found.shape} in the file",
+                where=f"{name}, shape {leaf.shape} in the model",
+                hint="give the same model as in training",
+            )
         return jnp.asarray(found)
 
     return jax.tree_util.tree_map_with_path(one, tree)
@@ -84,7 +99,10 @@ def transferred(params: PyTree, arrays: dict[str, np.ndarray]) -> tuple[PyTree, 
         leaves.append(jnp.asarray(found, leaf.dtype) if fits else leaf)
         fresh += [] if fits else [dotted(path)]
     if len(fresh) == len(flat):
-        raise ModelError("model", "must share layers with the run it starts from",
-                         got=", ".join(f"{dotted(p)} {leaf.shape}" for p, leaf in flat[:4]),
-                         hint="use the same --model as that run")  # fmt: skip
+        raise ModelError(
+            "model",
+            "must share layers with the run it starts from",
+            got=", ".join(f"{dotted(p)} {leaf.shape}" for p, leaf in flat[:4]),
+            hint="use the same --model as that run",
+        )
     return jax.tree_util.tree_unflatten(treedef, leaves), fresh

@@ -33,8 +33,13 @@ def test_ticks_are_round():
     assert Axis(0, 2110).ticks(5) == [0, 500, 1000, 1500, 2000]
     assert Axis(0.02, 2.5, log=True).ticks(7) == pytest.approx([0.02, 0.05, 0.1, 0.2, 0.5, 1, 2])
     assert [tick_text(t) for t in (0.05, 20_000, 1e-5, 1.5e6, 0.0, -250_000)] == [
-        "0.05", "20k", "1e-05", "1.5M", "0", "-250k",
-    ]  # fmt: skip
+        "0.05",
+        "20k",
+        "1e-05",
+        "1.5M",
+        "0",
+        "-250k",
+    ]
 
 
 def test_places_run_from_zero_to_one_and_the_impossible_has_none():

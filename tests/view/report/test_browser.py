@@ -57,9 +57,15 @@ addEventListener("load", () => {
 </script>
 """
 FLAGS = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run",
-    "--allow-file-access-from-files", "--enable-logging=stderr", "--window-size=1400,1000",
-]  # fmt: skip
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--no-first-run",
+    "--allow-file-access-from-files",
+    "--enable-logging=stderr",
+    "--window-size=1400,1000",
+]
 
 
 def browse(page: Path) -> tuple[str, list[str]]:

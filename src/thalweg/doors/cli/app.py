@@ -1,7 +1,7 @@
 """The `thalweg` command: options and help texts, nothing else.
 
-The one place with imports inside functions: a command's module (and with it JAX) is loaded when the command is
-called, so that `thalweg --help` answers at once.
+The one place with imports inside functions: a command's module (and with it JAX) is loaded when the command
+is called, so that `thalweg --help` answers at once.
 """
 
 import sys

@@ -20,5 +20,9 @@ def use(device: Any) -> None:
     try:
         jax.devices()
     except RuntimeError as error:
-        raise BadInput("--device", "must name a device that JAX finds here", got=str(device),
-                       hint="leave --device out; for NVIDIA cards install thalweg[cuda]") from error  # fmt: skip
+        raise BadInput(
+            "--device",
+            "must name a device that JAX finds here",
+            got=str(device),
+            hint="leave --device out; for NVIDIA cards install thalweg[cuda]",
+        ) from error

@@ -73,11 +73,18 @@ def run(request: Request) -> int:
 def _data(request: Request) -> Data:
     target = request.target
     return load(
-        request.data, target=int(target) if target is not None and target.isdigit() else target,
-        test=_test(request.test), validation=request.validation, split=request.split,
-        split_seed=request.split_seed, header=request.header, missing=tuple(request.missing or ()),
-        drop=tuple(request.drop or ()), task=request.task, folder=request.folder,
-    )  # fmt: skip
+        request.data,
+        target=int(target) if target is not None and target.isdigit() else target,
+        test=_test(request.test),
+        validation=request.validation,
+        split=request.split,
+        split_seed=request.split_seed,
+        header=request.header,
+        missing=tuple(request.missing or ()),
+        drop=tuple(request.drop or ()),
+        task=request.task,
+        folder=request.folder,
+    )
 
 
 def _test(given: str | None) -> float | str | None:
@@ -87,16 +94,20 @@ def _test(given: str | None) -> float | str | None:
         return float(given)
     except ValueError:
         if not Path(given).exists():
-            raise DataError("--test", "must be a fraction or a file that exists", got=given,
-                            hint="for example --test 0.2") from None  # fmt: skip
+            raise DataError(
+                "--test", "must be a fraction or a file that exists", got=given, hint="for example --test 0.2"
+            ) from None
         return given
 
 
 def _named(request: Request) -> Recipe | None:
     """Return the recipe that was asked for; None for the data's default."""
     if request.epochs is not None and request.steps is not None:
-        raise RecipeError("recipe", "takes epochs or steps, not both",
-                          got=f"--epochs {request.epochs} --steps {request.steps}")  # fmt: skip
+        raise RecipeError(
+            "recipe",
+            "takes epochs or steps, not both",
+            got=f"--epochs {request.epochs} --steps {request.steps}",
+        )
     return named_or_file(request.recipe) if request.recipe else None
 
 

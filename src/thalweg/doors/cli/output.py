@@ -34,7 +34,9 @@ def print_text(shown: RenderableType) -> None:
 def write_report(record: Record, out: Path | None = None) -> Path:
     """Write a run's report; return where it lies."""
     if out is None and record.folder is None:
-        raise BadInput("report", "a run that was not saved needs a file to write to", hint="give --out FILE.html")
+        raise BadInput(
+            "report", "a run that was not saved needs a file to write to", hint="give --out FILE.html"
+        )
     path = out if out is not None else Path(record.folder or ".") / "report.html"
     try:
         write_atomically(path, render(record).encode())

@@ -39,8 +39,13 @@ def run(request: Request) -> int:
     if request.out is not None:
         _write(request.out, answers)
     if request.json:
-        told = {"run": str(request.run), "rows": _rows(answers), "columns": list(answers),
-                "out": str(request.out) if request.out else None, "weights": trained.weights}  # fmt: skip
+        told = {
+            "run": str(request.run),
+            "rows": _rows(answers),
+            "columns": list(answers),
+            "out": str(request.out) if request.out else None,
+            "weights": trained.weights,
+        }
         print_json(told)
     elif request.out is not None:
         print(f"{_rows(answers)} predictions written to {request.out} ({trained.weights} weights)")
@@ -51,8 +56,12 @@ def run(request: Request) -> int:
 
 def _check(request: Request) -> None:
     if request.out is not None and request.out.suffix not in WRITERS:
-        raise BadInput("--out", f"must end in one of {', '.join(WRITERS)}", got=str(request.out),
-                       hint=f"try {request.out.with_suffix('.csv').name}")  # fmt: skip
+        raise BadInput(
+            "--out",
+            f"must end in one of {', '.join(WRITERS)}",
+            got=str(request.out),
+            hint=f"try {request.out.with_suffix('.csv').name}",
+        )
     if request.out is not None and not request.out.absolute().parent.is_dir():
         raise BadInput("--out", "must lie in a folder that exists", got=str(request.out))
     if request.weights not in ("", "best", "final"):

@@ -48,9 +48,12 @@ def build(model: Callable[..., Any], key: Key[Array, ""]) -> Built:
     def make() -> Any:
         made = model(key) if is_factory(model) else model
         if not isinstance(made, eqx.Module):
-            raise ModelError("model", "must be an equinox.Module, or a factory key -> Module",
-                             got=type(made).__name__,
-                             hint="for example lambda key: eqx.nn.MLP(4, 3, 32, 2, key=key)")  # fmt: skip
+            raise ModelError(
+                "model",
+                "must be an equinox.Module, or a factory key -> Module",
+                got=type(made).__name__,
+                hint="for example lambda key: eqx.nn.MLP(4, 3, 32, 2, key=key)",
+            )
         return made
 
     if not callable(model):

@@ -11,9 +11,10 @@ FEW = 2_000
 def default_model(task: str, input_shape: tuple[int, ...], count: int, outputs: int) -> Architecture:
     """Return a sensible model for data of this shape.
 
-    Language: the small GPT. Images (two or three axes): one hidden layer of 512, the textbooks' network. Tables: two of 256 with dropout 0.3
-    (0.1 for regression, whose outputs suffer from the noise; 0.5 below 2,000 examples). Chosen on digits, california_housing, titanic and adult; `python -m benchmarks run defaults`
-    shows what they reach there.
+    Language: the small GPT. Images (two or three axes): one hidden layer of 512, the textbooks' network.
+    Tables: two of 256 with dropout 0.3 (0.1 for regression, whose outputs suffer from the noise; 0.5 below
+    2,000 examples). Chosen on digits, california_housing, titanic and adult; `python -m benchmarks run
+    defaults` shows what they reach there.
 
     Args:
         task: `classification`, `regression` or `language`.

@@ -7,7 +7,9 @@ from thalweg.problem.data.load import load
 from thalweg.problem.data.preparation import Preparation
 from thalweg.problem.data.tables.words import WordRule, has_words
 
-NAMES = [f"{('Mr', 'Mrs', 'Dr')[i % 3]}. Person{chr(97 + i % 26)}{chr(97 + i // 26)} of Ghent" for i in range(120)]
+NAMES = [
+    f"{('Mr', 'Mrs', 'Dr')[i % 3]}. Person{chr(97 + i % 26)}{chr(97 + i // 26)} of Ghent" for i in range(120)
+]
 
 
 def test_words_are_those_that_many_rows_share_but_not_all():
@@ -27,7 +29,9 @@ def test_identifiers_have_no_words():
 
 
 def test_a_table_learns_from_a_name_and_says_so():
-    frame = pl.DataFrame({"name": NAMES, "x": np.arange(120) % 7, "y": ["ab"[i % 3 == 0] for i in range(120)]})
+    frame = pl.DataFrame(
+        {"name": NAMES, "x": np.arange(120) % 7, "y": ["ab"[i % 3 == 0] for i in range(120)]}
+    )
     data = load(frame, target="y")
     assert any(note.kind == "words" and "mrs" in note.text for note in data.notes)
     again = Preparation.from_dict(data.preparation.to_dict())

@@ -97,7 +97,11 @@ class CategoryRule:
             .value_counts(name="rows")
             .sort(["rows", values.name], descending=[True, False])
         )
-        kept = counts.filter(pl.col("rows") >= least_rows(values.len())).head(MOST_CATEGORIES)[values.name].to_list()
+        kept = (
+            counts.filter(pl.col("rows") >= least_rows(values.len()))
+            .head(MOST_CATEGORIES)[values.name]
+            .to_list()
+        )
         return cls(values.name, tuple(kept), len(kept) < counts.height, values.null_count() > 0)
 
     @property

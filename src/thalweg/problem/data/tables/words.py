@@ -12,8 +12,8 @@ from thalweg.problem.data.tables.rules import RARE_ROWS
 from thalweg.problem.data.tables.types import plain_text
 
 WORD = re.compile(r"[^\W\d_]{2,}")
-# A word needs more rows than a category: a cell has many, and first names are shared by a few per cent of people
-# without meaning anything (on titanic 2 % cost half a point of accuracy against 4 %). A word in nearly
+# A word needs more rows than a category: a cell has many, and first names are shared by a few per cent of
+# people without meaning anything (on titanic 2 % cost half a point of accuracy against 4 %). A word in nearly
 # every row says as little as one in nearly none.
 RAREST_SHARE, COMMONEST_SHARE = 0.04, 0.95
 MOST_WORDS = 50  # one input each; the most frequent win
@@ -34,7 +34,9 @@ class WordRule:
 
     @classmethod
     def fit(cls, values: pl.Series) -> Self:
-        """Take the words from training rows (String, nulls for missing values); none when too few share any."""
+        """Take the words from training rows (String, nulls for missing values); none when too few share
+        any.
+        """
         counts = Counter(word for cell in values.drop_nulls() for word in words_of(cell))
         least = max(RARE_ROWS, RAREST_SHARE * values.len())
         most = COMMONEST_SHARE * values.len()
