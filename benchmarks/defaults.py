@@ -1,5 +1,5 @@
-"""Thalweg's default model and recipe beside scikit-learn's MLP defaults: same rows, five seeds, four data
-sets.
+"""Thalweg's default model and recipe beside scikit-learn's MLP defaults: same rows, five splits
+(titanic: twenty), four data sets.
 
 scikit-learn gets StandardScaler, one-hot encoding and imputation, and on titanic the columns that are worth
 having (its one-hot encoding of names and tickets would only hurt it); Thalweg gets the raw table.
@@ -24,7 +24,9 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 import thalweg as tw
 from benchmarks.machine import data_folder, markdown
 
-SEEDS = 5
+# Titanic's test part is 179 rows: five splits tell nothing below two points, so it gets twenty, and both means.
+SEEDS = {"titanic": 20}
+FEWEST = 5
 SETS = ("digits", "california_housing", "titanic", "adult")
 TARGETS = {
     "digits": "target",
@@ -40,7 +42,7 @@ def run(quick: bool) -> dict:
     found: dict[str, dict[str, list[float]]] = {}
     for name in SETS:
         found[name] = {"thalweg": [], "scikit-learn": []}
-        for seed in range(1 if quick else SEEDS):
+        for seed in range(1 if quick else SEEDS.get(name, FEWEST)):
             train, test = split(name, seed)
             found[name]["thalweg"].append(ours(name, train, test, seed))
             for peer, score in theirs(name, train, test, seed).items():
@@ -58,6 +60,11 @@ def table(result: dict) -> str:
             _cell(scores.get(peer), low_is_good)
             for peer in ("thalweg", "scikit-learn", "standardised target")
         ]
+        if len(scores["thalweg"]) > FEWEST:
+            few = {peer: values[:FEWEST] for peer, values in scores.items()}
+            cells_few = [_cell(few.get(peer), low_is_good) for peer in ("thalweg", "scikit-learn", "")]
+            rows.append([f"{name}, first {FEWEST} splits", "accuracy, %", *cells_few])
+            name = f"{name}, {len(scores['thalweg'])} splits"
         rows.append([name, "RMSE, thousand $" if low_is_good else "accuracy, %", *cells])
     return markdown(
         ["data", "test metric", "Thalweg", "scikit-learn MLP", "the same, target standardised"], rows

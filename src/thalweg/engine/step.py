@@ -1,12 +1,10 @@
-"""The one pure step: `step(state, batch) -> (state, info)`, and the trees that per-layer figures are taken
-of.
+"""The one pure step: `step(state, batch) -> (state, info)`, and the gradient for those who look closer.
 
 Forward pass, loss, backpropagation, update. The learning rate's way ends here: recipe -> schedule's
 factor -> optimizer's rule -> what is added to the parameters.
 """
 
 import dataclasses
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -27,33 +25,23 @@ from thalweg.recipe.schedules import Clock
 DIVERGENCE_FACTOR = 1e4
 
 
-class Trace(NamedTuple):
-    """Trees of one step, for per-layer figures."""
-
-    params: PyTree
-    grads: PyTree
-    updates: PyTree
-
-
 def step(
-    lane: Lane, state: State, indices: Int[Array, " row"], size: Int[Array, ""]
-) -> tuple[State, Info, Trace]:
+    lane: Lane, state: State, batch: tuple[Int[Array, " row"], Int[Array, ""]]
+) -> tuple[State, Info, PyTree]:
     """Make one update.
 
     Args:
         lane: The program and its inputs.
         state: The lane's state.
-        indices: Rows of this batch.
-        size: How many of them count; the rest are padding.
+        batch: Rows of this batch, and how many of them count; the rest are padding.
 
     Returns:
-        The next state, what a reader wants, and the trees behind it.
+        The next state, what a reader wants, and the gradient as backpropagation gave it.
     """
     root = jax.random.wrap_key_data(state.key, impl="threefry2x32")
     noise = jax.random.fold_in(keys.purpose_key(root, keys.MODEL), state.step)
-    batch = read_batch(lane, indices, size, noise)
     scale = state.scale.scale if lane.recipe.precision == "f16" else None
-    found = backward(lane, batch, state.params, state.model_state, scale)
+    found = backward(lane, read_batch(lane, *batch, noise), state.params, state.model_state, scale)
 
     clock = Clock(state.step.astype(jnp.float32), lane.inputs.total, lane.inputs.epoch_steps)
     factor = lane.recipe.schedule.factor(clock, state.schedule)
@@ -61,6 +49,7 @@ def step(
     grads, norm = gradient.process(
         found.grads, state.params, lane.recipe, key=keys.purpose_key(root, keys.GRADIENT), step=state.step
     )
+
     updates, optimizer = rule.update(
         grads, state.optimizer, state.params, value=found.loss, grad=grads, value_fn=found.loss_of
     )
@@ -86,11 +75,7 @@ def step(
     if lane.recipe.skip_nonfinite or scale is not None:
         advanced = _or_skipped(state, advanced, found.grads, found.loss)
     rate = jnp.float32(lane.recipe.optimizer.scaled(factor * lane.recipe.rate_factor()).first_rate())
-    return (
-        advanced,
-        Info(found.loss.astype(jnp.float32), rate, norm),
-        Trace(state.params, found.grads, updates),
-    )
+    return advanced, Info(found.loss.astype(jnp.float32), rate, norm), found.grads
 
 
 def diverged(loss: Float[Array, ""], limit: Float[Array, ""]) -> Bool[Array, ""]:
