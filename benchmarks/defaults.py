@@ -24,7 +24,8 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 import thalweg as tw
 from benchmarks.machine import data_folder, markdown
 
-# Titanic's test part is 179 rows: five splits tell nothing below two points, so it gets twenty, and both means.
+# Titanic's test part is 179 rows: five splits tell nothing below two points, so it gets twenty, and both
+# means.
 SEEDS = {"titanic": 20}
 FEWEST = 5
 SETS = ("digits", "california_housing", "titanic", "adult")

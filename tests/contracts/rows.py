@@ -43,8 +43,8 @@ class Row:
         optimizer: With numbers of its own, so that none hides behind a default of 0 or 1.
         reference: The published step.
         convention: What is ours where libraries differ.
-        torch: Arguments of the torch.optim rule that is the same, with its name under `rule`; None if there
-        is none. shapes: Arrays that are trained.
+        torch: Arguments of the torch.optim rule that is the same, its name under `rule`; None without one.
+        shapes: Arrays that are trained.
     """
 
     optimizer: Optimizer

@@ -36,8 +36,8 @@ class Row:
 
     Args:
         name: As in TOML.
-        kind: `optimizer`, `schedule`, `averaging`, `recipe` (the settings of a recipe itself), `group`, or
-        `book`. formula: The published equation in plain text; empty for kinds that have none.
+        kind: `optimizer`, `schedule`, `averaging`, `recipe` (a recipe's own settings), `group` or `book`.
+        formula: The published equation in plain text; empty for kinds that have none.
         when: When to take it.
         reference: Authors and year.
         settings: Its settings with their defaults.

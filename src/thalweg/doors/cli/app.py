@@ -133,6 +133,20 @@ def report(
     raise typer.Exit(command.report(run, out))
 
 
+@app.command()
+def recipes(
+    what: Annotated[
+        list[str] | None, typer.Argument(help="Nothing for the table; `show NAME` for one row.")
+    ] = None,
+    json: AsJson = False,
+) -> None:
+    """List every optimizer, schedule and named recipe; `recipes show adamw` tells all of one."""
+    words = [word for word in what or [] if word != "show"]
+    from thalweg.doors.cli import recipes as command
+
+    raise typer.Exit(command.run(words[0] if words else None, json))
+
+
 def version(asked: bool) -> None:
     """Print the version and stop."""
     if asked:

@@ -1,0 +1,68 @@
+"""`thalweg recipes`: what a recipe can be made of, and the book of named recipes."""
+
+import dataclasses
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from thalweg.core.errors import RecipeError
+from thalweg.core.names import did_you_mean
+from thalweg.doors.cli.app import DONE
+from thalweg.doors.cli.output import print_json, print_text
+from thalweg.recipe import toml
+from thalweg.recipe.book import BOOK
+from thalweg.recipe.catalogue import Row, rows
+
+
+def run(name: str | None, as_json: bool) -> int:
+    """Print the table, or one of its rows in full."""
+    if name is None:
+        found = rows()
+        if as_json:
+            print_json({"rows": [dataclasses.asdict(row) for row in found]})
+        else:
+            print_text(_table(found))
+        return DONE
+    row = _row(name)
+    if as_json:
+        print_json(row)
+    else:
+        print_text(_in_full(row))
+    return DONE
+
+
+def _row(name: str) -> Row:
+    found = [row for row in rows() if row.name == name]
+    if not found:
+        names = [row.name for row in rows()]
+        raise RecipeError(
+            "recipes", "must be a name in the catalogue", got=name, hint=did_you_mean(name, names)
+        )
+    return found[0]
+
+
+def _table(found: list[Row]) -> RenderableType:
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for title in ("name", "kind", "when"):
+        table.add_column(title, overflow="fold")
+    for row in found:
+        table.add_row(Text(row.name, style="bold"), Text(row.kind), Text(row.when))
+    return table
+
+
+def _in_full(row: Row) -> RenderableType:
+    lines = [Text(f"{row.name} ({row.kind})", style="bold"), Text(row.when)]
+    lines += [Text(f"formula    {row.formula}")] if row.formula else []
+    lines += [Text(f"reference  {row.reference}")] if row.reference else []
+    settings = Table(box=None, padding=(0, 2, 0, 0))
+    for title in ("setting", "default", "what it is", "source"):
+        settings.add_column(title, overflow="fold")
+    for setting in row.settings:
+        settings.add_row(
+            *(Text(cell) for cell in (setting.name, setting.default, setting.doc, setting.source))
+        )
+    parts: list[RenderableType] = [*lines, Text(), settings]
+    if row.name in BOOK:
+        parts += [Text(), Text(toml.write(BOOK[row.name].recipe))]
+    return Group(*parts)
