@@ -11,6 +11,8 @@ from typing import Annotated, Any
 
 import typer
 
+from thalweg.doors.cli.codes import BAD_INPUT, DONE, INTERRUPTED
+
 app = typer.Typer(
     name="thalweg",
     help="Train neural networks by gradient descent, and know why a run works or does not.",
@@ -19,8 +21,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-DONE, BUG, BAD_INPUT, FAILED, INTERRUPTED = 0, 1, 2, 3, 130
 
 
 class Device(StrEnum):

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from thalweg.core.errors import DataError, RecipeError
-from thalweg.doors.cli.app import DONE, FAILED, INTERRUPTED
+from thalweg.doors.cli.codes import DONE, FAILED, INTERRUPTED
 from thalweg.doors.cli.device import use
 from thalweg.doors.cli.output import print_json, print_text, write_report
 from thalweg.problem.data.data import Data

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from thalweg.doors.cli.app import DONE
+from thalweg.doors.cli.codes import DONE
 from thalweg.doors.cli.output import print_json, print_text, write_report
 from thalweg.insight import compare as comparing
 from thalweg.run.record import read

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from thalweg.core.errors import BadInput
-from thalweg.doors.cli.app import DONE
+from thalweg.doors.cli.codes import DONE
 from thalweg.doors.cli.device import use
 from thalweg.doors.cli.output import print_json
 from thalweg.run.restore import restore

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from thalweg.core.errors import RecipeError
 from thalweg.core.names import did_you_mean
-from thalweg.doors.cli.app import DONE
+from thalweg.doors.cli.codes import DONE
 from thalweg.doors.cli.output import print_json, print_text
 from thalweg.recipe import toml
 from thalweg.recipe.book import BOOK
