@@ -152,6 +152,10 @@ def test_fraction_beyond_one(folder):
     return ["digits", "--test", "1.5"], ["1.5"]
 
 
+def no_such_device(folder):
+    return ["digits", "--device", "gpu"], ["gpu", "cpu"]
+
+
 def wrong_flag(folder):
     return ["digits", "--epoch", "3"], ["--epoch"]
 
@@ -185,6 +189,7 @@ CASES = [
     output_holds_a_run,
     start_from_no_run,
     test_fraction_beyond_one,
+    no_such_device,
     wrong_flag,
 ]
 del test_fraction_beyond_one  # a case, which the collector would take for a test

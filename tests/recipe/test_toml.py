@@ -126,7 +126,7 @@ def test_the_names_of_optimizers_are_recipes():
 
 @pytest.mark.parametrize(
     ("examples", "batch", "epochs"),
-    [(1, 1, 60), (1300, 32, 60), (15_000, 128, 34), (54_000, 256, 19), (10**7, 256, 10)],
+    [(1, 1, 19_200), (107, 16, 180), (1300, 32, 60), (15_000, 128, 34), (54_000, 256, 19), (10**7, 256, 10)],
 )
 def test_the_default_grows_with_the_data(examples, batch, epochs):
     recipe = default_recipe("classification", examples)

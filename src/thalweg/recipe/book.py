@@ -126,8 +126,9 @@ def default_recipe(task: str, examples: int) -> Recipe:
 
     AdamW with warmup and a cosine fall to zero. The batch grows as the square root of the number of
     examples (the power of two nearest to it, within 16 and 256): small sets need many noisy updates, large
-    ones full vector units. As many epochs as make about 4,000 updates, between 10 and 60. The rate 1e-3 and
-    decay 0.1 were chosen with the default models on digits, california_housing, titanic and adult.
+    ones full vector units. As many epochs as make about 4,000 updates, between 10 and 60, or more where
+    those make fewer than 1,200. The rate 1e-3 and decay 0.1 were chosen with the default models on digits,
+    california_housing, titanic and adult.
 
     Args:
         task: `classification`, `regression` or `language`.
@@ -137,6 +138,7 @@ def default_recipe(task: str, examples: int) -> Recipe:
         return named("nanogpt-cpu")
     batch = 2 ** min(8, max(4, round(math.log2(max(examples, 1) ** 0.5))))
     epochs = min(60, max(10, round(4000 * batch / max(examples, 1))))
+    epochs = max(epochs, -(-1200 * batch // max(examples, 1)))
     return Recipe(
         AdamW(lr=1e-3, weight_decay=0.1),
         schedule=WarmupCosine(warmup=0.05),

@@ -15,14 +15,13 @@ def use(device: Any) -> None:
     """
     if device is None:
         return
-    platform = {"gpu": "cuda", "cpu": "cpu"}[str(device)]
-    jax.config.update("jax_platforms", platform if platform == "cpu" else "cuda,cpu")
-    try:
-        jax.devices()
-    except RuntimeError as error:
+    jax.config.update("jax_platforms", "cpu" if str(device) == "cpu" else None)
+    found = sorted({one.platform for one in jax.devices()})
+    if str(device) not in found:
         raise BadInput(
             "--device",
             "must name a device that JAX finds here",
             got=str(device),
+            where=f"found: {', '.join(found)}",
             hint="leave --device out; for NVIDIA cards install thalweg[cuda]",
-        ) from error
+        )
