@@ -1,5 +1,7 @@
 """The model that is used when none is asked for: one rule, from the task and the shape of the data."""
 
+import math
+
 from thalweg.problem.models.architecture import Architecture
 from thalweg.problem.models.gpt import GPT
 from thalweg.problem.models.mlp import MLP
@@ -33,5 +35,5 @@ def default_model(task: str, input_shape: tuple[int, ...], count: int, outputs: 
     if len(input_shape) >= 2:
         return MLP([None, 512, None]).fitted(input_shape, outputs)
     dropout = 0.1 if task == "regression" else 0.5 if count < FEW else 0.3
-    dropout = 0.0 if input_shape[0] <= NARROW else dropout
+    dropout = 0.0 if math.prod(input_shape) <= NARROW else dropout
     return MLP([None, 256, 256, None], dropout=dropout).fitted(input_shape, outputs)
