@@ -24,7 +24,7 @@ class Progressed(NamedTuple):
 
     Args:
         states: Where every lane stands.
-        chunk: What it tells, as NumPy arrays, cut to the steps that were asked for.
+        chunk: What it tells, as NumPy arrays; rows from `done` on are unset.
         start: First step of the chunk.
         steps: How many steps were asked for.
         compile_seconds, seconds: Time spent compiling, and running.
@@ -46,7 +46,7 @@ class Pace:
         self.steps = min(FIRST_CHUNK, capacity)
 
     def observe(self, steps: int, seconds: float) -> None:
-        """Take in how long a chunk took; at most double, so that one fast reading cannot mislead."""
+        """Take in how long a chunk took; at most four times as long, so that one fast reading cannot mislead."""
         wanted = int(steps * CHUNK_SECONDS / max(seconds, 1e-6))
         self.steps = max(1, min(wanted, 4 * steps if steps >= self.steps else self.steps, self._capacity))
 

@@ -13,7 +13,6 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PyTree
 
 from thalweg.core.tree import stack
-from thalweg.problem.data.part import Part
 from thalweg.problem.losses.loss import Loss
 from thalweg.problem.losses.metrics import Metric
 from thalweg.problem.models.adapter import Built
@@ -133,6 +132,3 @@ def numbers(recipes: list[Recipe]) -> PyTree[Float[Array, " lane"]]:
     """
     leaves = [[np.float32(leaf) for leaf in jax.tree.leaves(recipe)] for recipe in recipes]
     return stack(leaves)
-
-
-__all__ = ["Batches", "Frozen", "Inputs", "Part", "Program", "numbers", "rebuilt", "split_model", "structure"]
