@@ -46,7 +46,7 @@ class Pace:
         self.steps = min(FIRST_CHUNK, capacity)
 
     def observe(self, steps: int, seconds: float) -> None:
-        """Take in how long a chunk took; at most four times as long, so that one fast reading cannot mislead."""
+        """Take in how long a chunk took; grow at most fourfold, lest one fast reading mislead."""
         wanted = int(steps * CHUNK_SECONDS / max(seconds, 1e-6))
         self.steps = max(1, min(wanted, 4 * steps if steps >= self.steps else self.steps, self._capacity))
 
