@@ -19,6 +19,7 @@ from thalweg.recipe.recipe import Recipe
 from thalweg.recipe.schedules import WarmupCosine
 from thalweg.recipe.toml import read as read_recipe
 from thalweg.run import weights
+from thalweg.run.log import Log
 from thalweg.run.progress import Silent
 from thalweg.run.record import read
 from thalweg.run.restore import restore
@@ -211,3 +212,18 @@ def test_an_interrupt_keeps_what_there_is(tmp_path):
     assert run.result["stopped"] == "interrupted" and 0 < run.result["steps"] < 5000 * 14
     assert restore(tmp_path / "run", model=net).record.result["stopped"] == "interrupted"
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_the_log_of_a_killed_run_is_read_up_to_its_torn_tail(tmp_path):
+    train(problem(), RECIPE, keep=tmp_path / "run")
+    folder, log = tmp_path / "run", Log(tmp_path / "run", ["w"])
+    for step in range(3):
+        log.evaluation(lane=0, step=step, epoch=1.0, part="validation", loss=0.5, metric=0.9, seconds=1.0)
+    (folder / "evaluations.parquet").unlink()
+    assert read(folder).evaluations["step"].to_list() == [0, 1, 2]
+    stream = folder / "evaluations.arrows"
+    stream.write_bytes(stream.read_bytes()[:-40])
+    assert read(folder).evaluations["step"].to_list() == [0, 1]
+    stream.write_bytes(b"")
+    assert read(folder).evaluations.height == 0
+    log.close()

@@ -4,7 +4,6 @@ While running each table is an Arrow stream (`steps.arrows`), to which whole rec
 torn tail costs the last batch, no more. `close` writes `steps.parquet` in its place.
 """
 
-import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -129,14 +128,3 @@ class _Stream:
         self._writer.close()
         self._file.close()
         self._path.unlink()
-
-
-def read_stream(path: Path) -> pl.DataFrame:
-    """Read a stream that a run is still writing, or that a crash cut short: all whole record batches."""
-    batches = []
-    with path.open("rb") as file:
-        reader = pa.ipc.open_stream(file)
-        with contextlib.suppress(StopIteration, pa.ArrowInvalid, OSError):  # the end, or a torn tail
-            while True:
-                batches.append(reader.read_next_batch())
-        return pl.DataFrame(pa.Table.from_batches(batches, schema=reader.schema))

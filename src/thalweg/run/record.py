@@ -15,6 +15,7 @@ The folder, file by file (all readable by a person or by any tool):
     report.html           the curves, when asked for
 """
 
+import contextlib
 import json
 import tomllib
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pyarrow as pa
 
 from thalweg.core.errors import RunFolderError
 
@@ -125,8 +127,9 @@ def _toml(path: Path) -> dict[str, Any]:
 
 
 def _table(path: Path, schema: dict[str, Any]) -> pl.DataFrame:
+    stream = path.with_suffix(".arrows")
     if not path.exists():
-        return pl.DataFrame(schema=schema)
+        return _stream(stream) if stream.exists() else pl.DataFrame(schema=schema)
     try:
         return pl.read_parquet(path)
     except (pl.exceptions.PolarsError, OSError) as error:
@@ -141,3 +144,13 @@ def _damaged(path: Path, error: Exception) -> RunFolderError:
         where=path,
         hint="the file is damaged or was edited; train again, or restore a copy",
     )
+
+
+def _stream(path: Path) -> pl.DataFrame:
+    """Read a table that a run is still writing, or that a kill cut short: all whole record batches."""
+    batches = []
+    with path.open("rb") as file, contextlib.suppress(StopIteration, pa.ArrowInvalid, OSError):
+        reader = pa.ipc.open_stream(file)
+        while True:  # until the end, or a torn tail
+            batches.append(pl.from_arrow(reader.read_next_batch()))
+    return pl.concat(batches) if batches else pl.DataFrame(schema=TABLES[path.stem])
