@@ -1,7 +1,6 @@
 """The recipe: impossible mixes are refused with a reason; what varies goes to lanes."""
 
 import jax
-import numpy as np
 import pytest
 
 from thalweg.core.errors import RecipeError
@@ -54,21 +53,6 @@ def test_numbers_are_leaves_and_choices_are_structure():
     assert jax.tree.structure(one) == jax.tree.structure(other)
     for changed in (Recipe(AdamW()), Recipe(Adam(), clip_norm=1.0), Recipe(clip_norm=1.0, batch_size=64)):
         assert jax.tree.structure(one) != jax.tree.structure(changed)
-
-
-def test_vary_makes_one_recipe_for_each_value():
-    rates = np.geomspace(1e-4, 1e-1, 4)
-    found = Recipe(AdamW(weight_decay=0.1), schedule=Cosine()).vary(
-        lr=rates, seed=range(4), floor=[0.0, 0.1, 0.2, 0.3]
-    )
-    assert [recipe.optimizer.lr for recipe in found] == list(rates)
-    assert [recipe.seed for recipe in found] == [0, 1, 2, 3]
-    assert [recipe.schedule.floor for recipe in found] == [0.0, 0.1, 0.2, 0.3]
-    assert {recipe.optimizer.weight_decay for recipe in found} == {0.1}
-    with pytest.raises(RecipeError, match="one length"):
-        Recipe().vary(lr=[1, 2], seed=[1])
-    with pytest.raises(RecipeError, match="did you mean 'weight_decay'"):
-        Recipe().vary(weight_decy=[1.0])
 
 
 def test_the_rate_grows_with_the_batch():

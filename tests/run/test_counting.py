@@ -13,8 +13,10 @@ NOISE = RNG.normal(0, 1, 200)
 BASE = RNG.normal(3, 1, 200)
 
 
-def course(stopped: str, kept: object = "kept") -> SimpleNamespace:
-    return SimpleNamespace(best=SimpleNamespace(kept=kept), stopped=[stopped])
+def course(stopped: str, step: int = 5) -> SimpleNamespace:
+    best = SimpleNamespace(kept="best", step=np.array([step]))
+    group = SimpleNamespace(program=None, inputs=None, parts={"validation": None})
+    return SimpleNamespace(best=best, stopped=[stopped], used=np.array([True]), group=group)
 
 
 @pytest.mark.parametrize(
@@ -31,10 +33,10 @@ def course(stopped: str, kept: object = "kept") -> SimpleNamespace:
 )
 def test_the_rule_of_one_standard_error(monkeypatch, stopped, shift, expected):
     centred = NOISE - NOISE.mean()
-    found = iter([BASE + centred + shift, BASE])  # final, then best
-    monkeypatch.setattr(counting, "_losses", lambda *_: next(found))
-    assert which_count(course(stopped), "final") == expected
+    found = {"final": BASE + centred + shift, "best": BASE}
+    monkeypatch.setattr(counting, "losses_of", lambda _, __, ___, weights, ____: found[weights][None])
+    assert which_count(course(stopped), "final") == [expected]
 
 
 def test_without_an_evaluation_there_is_only_the_last():
-    assert which_count(course("interrupted", kept=None), "final") == FINAL
+    assert which_count(course("interrupted", step=-1), "final") == [FINAL]

@@ -13,6 +13,7 @@ INITIALISATION = 0
 MODEL = 1
 ORDER = 2
 GRADIENT = 3
+AUGMENTATION = 4
 
 
 def lane_key(seed: int) -> Key[Array, ""]:

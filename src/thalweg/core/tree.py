@@ -21,8 +21,8 @@ def lane(tree: PyTree, index: int | Array) -> PyTree:
 
 
 def count(tree: PyTree) -> int:
-    """Count the numbers in a tree's arrays."""
-    return sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(tree) if eqx.is_array_like(leaf))
+    """Count the numbers in a tree's arrays, or in those that its shapes stand for."""
+    return sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(tree) if hasattr(leaf, "shape"))
 
 
 def paths(tree: PyTree) -> list[str]:
@@ -46,11 +46,16 @@ def roles(model: PyTree) -> PyTree:
     A layer may say so itself: an attribute `roles`, a dict from field name to role. Else: Equinox's
     norm layers give `scale`, `Embedding` gives `embedding`; of the rest an array with one axis is
     a `bias`, with two a `matrix`, with more a `kernel` (convolution), with none `other`.
-    Leaves that are not inexact arrays become None.
+    Leaves that are not inexact arrays (or their shapes) become None.
     """
     flat, treedef = jax.tree_util.tree_flatten_with_path(model)
-    found = [_role(model, path, leaf) if eqx.is_inexact_array(leaf) else None for path, leaf in flat]
+    found = [_role(model, path, leaf) if _is_inexact(leaf) else None for path, leaf in flat]
     return jax.tree_util.tree_unflatten(treedef, found)
+
+
+def _is_inexact(leaf: Any) -> bool:
+    is_shape = isinstance(leaf, jax.ShapeDtypeStruct) and jnp.issubdtype(leaf.dtype, jnp.inexact)
+    return is_shape or eqx.is_inexact_array(leaf)
 
 
 def _role(model: PyTree, path: Sequence[Any], leaf: Any) -> str:

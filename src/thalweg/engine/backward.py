@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key, PyTree
 
 from thalweg.engine.program import Inputs, Program, rebuilt
+from thalweg.problem.augment import AUGMENTATIONS
 from thalweg.problem.data.part import Part
 from thalweg.problem.models.adapter import apply
 from thalweg.recipe import gradient, precision
@@ -57,10 +58,20 @@ class Backward(NamedTuple):
     loss_of: Callable[[PyTree], Float[Array, ""]]
 
 
-def read_batch(lane: Lane, indices: Int[Array, " row"], size: Int[Array, ""], key: Key[Array, ""]) -> Batch:
-    """Take a batch's rows from the resident data; rows from `size` on are padding."""
+def read_batch(
+    lane: Lane, indices: Int[Array, " row"], size: Int[Array, ""], key: Key[Array, ""], change: Key[Array, ""]
+) -> Batch:
+    """Take a batch's rows from the resident data; rows from `size` on are padding.
+
+    Args:
+        lane: The program and its inputs.
+        indices, size: The rows, and how many of them count.
+        key, change: Noise of this step for the model, and for the images' augmentation.
+    """
     inputs, targets = lane.part.batch(indices)
     prepared = precision.narrowed(lane.inputs.prepared(inputs), lane.recipe.precision)
+    if lane.recipe.augment != "none":
+        prepared = AUGMENTATIONS[lane.recipe.augment](change, prepared)
     masked = lane.program.masked or lane.recipe.accumulate > 1
     weights = (jnp.arange(indices.shape[0]) < size).astype(jnp.float32) if masked else None
     return Batch(prepared, targets, weights, key)

@@ -9,8 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from thalweg.engine.compiling import TRACES, with_one_compilation
 from thalweg.engine.group import Group
-from thalweg.engine.loop import TRACES, Chunk, run_chunk
+from thalweg.engine.loop import Chunk, run_chunk
 from thalweg.engine.state import State
 
 # A dispatch costs about a millisecond all told; a third of a second makes that 0.3 %, and a person sees it
@@ -54,17 +55,23 @@ class Pace:
 def chunks(group: Group, states: State, start: int, stop: int, pace: Pace) -> Iterator[Progressed]:
     """Run from step `start` to step `stop`, yielding after every dispatch."""
     while start < stop:
-        steps = min(pace.steps, stop - start)
-        traced, begun = TRACES["chunk"], time.perf_counter()
-        batches = group.feed.batches(start, steps, group.program.capacity)
-        states, chunk = run_chunk(
-            group.program, group.inputs, group.parts["train"], batches, jnp.int32(steps), states
-        )
-        dispatched = time.perf_counter()
-        group.feed.prefetch(start + steps)  # while the device works
-        chunk = jax.tree.map(lambda leaf: np.asarray(leaf), chunk)
-        ended = time.perf_counter()
-        compiling = dispatched - begun if TRACES["chunk"] > traced else 0.0
-        pace.observe(steps, ended - dispatched if compiling else ended - begun)
-        yield Progressed(states, chunk, start, steps, compiling, ended - begun - compiling)
-        start += steps
+        moved = chunk(group, states, start, stop, pace)
+        yield moved
+        states, start = moved.states, start + moved.steps
+
+
+def chunk(group: Group, states: State, start: int, stop: int, pace: Pace) -> Progressed:
+    """Run one dispatch from step `start`, as long as `pace` says, and not beyond step `stop`."""
+    steps = min(pace.steps, stop - start)
+    traced, begun = TRACES.mine("chunk"), time.perf_counter()
+    batches = group.feed.batches(start, steps, group.program.capacity)
+    states, found = with_one_compilation(
+        run_chunk, group.program, group.inputs, group.parts["train"], batches, jnp.int32(steps), states
+    )
+    dispatched = time.perf_counter()
+    group.feed.prefetch(start + steps)  # while the device works
+    found = jax.tree.map(lambda leaf: np.asarray(leaf), found)
+    ended = time.perf_counter()
+    compiling = dispatched - begun if TRACES.mine("chunk") > traced else 0.0
+    pace.observe(steps, ended - dispatched if compiling else ended - begun)
+    return Progressed(states, found, start, steps, compiling, ended - begun - compiling)

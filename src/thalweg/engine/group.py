@@ -3,7 +3,7 @@
 Here a problem and recipes become what the loop takes: the static program, its inputs and the first states.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -21,6 +21,7 @@ from thalweg.engine.backward import loss_scale
 from thalweg.engine.feed import Feed
 from thalweg.engine.program import Inputs, Program, numbers, split_model, structure
 from thalweg.engine.state import RUNNING, State
+from thalweg.problem.data.data import Data
 from thalweg.problem.data.part import Part
 from thalweg.problem.models.adapter import Built, build, is_factory
 from thalweg.problem.problem import Problem
@@ -56,9 +57,24 @@ class Group:
     recipes: tuple[Recipe, ...]
     total: int
 
+    @property
+    def width(self) -> int:
+        """Lanes that the program has room for; those beyond `recipes` stand still."""
+        return int(self.inputs.stream.shape[0])
+
+
+def resident(data: Data) -> dict[str, Part]:
+    """Put the data's parts on the device; once for all the groups that train on them."""
+    return {name: jax.tree.map(jnp.asarray, part) for name, part in data.parts.items()}
+
 
 def prepare(
-    problem: Problem, recipes: list[Recipe], start: Callable[[PyTree], PyTree] | None = None
+    problem: Problem,
+    recipes: list[Recipe],
+    start: Callable[[PyTree], PyTree] | None = None,
+    *,
+    parts: dict[str, Part] | None = None,
+    width: int | None = None,
 ) -> tuple[Group, State]:
     """Make the group and the first states of its lanes.
 
@@ -66,11 +82,15 @@ def prepare(
         problem: What is learned.
         recipes: One for each lane; equal in structure and in length.
         start: Changes a lane's first parameters (given and returned without a lane axis), for fine-tuning.
+        parts: The data on the device, from `resident`; None puts it there.
+        width: Lanes to make room for. Groups of equal width share one compilation; the lanes beyond the
+            recipes are never run.
     """
+    lanes = len(recipes)
+    recipes = [*recipes, *[recipes[-1]] * ((width or lanes) - lanes)]
     first, data = recipes[0], problem.data
-    seeds = tuple(dict.fromkeys(recipe.seed for recipe in recipes))
-    batch_size = first.batch(data.train.count())
-    feed = Feed(data.train.count(), batch_size, first.shuffle, first.last_batch == "keep", seeds)
+    feed = feed_of(problem, recipes)
+    batch_size = feed.batch_size
     total = first.length(feed.epoch_steps)
     built = initial(problem.model, [recipe.seed for recipe in recipes])
     if start is not None:
@@ -98,12 +118,50 @@ def prepare(
         total=jnp.float32(total),
         epoch_steps=jnp.float32(feed.epoch_steps),
         every=jnp.int32(_every(total)),
-        stream=jnp.asarray([seeds.index(recipe.seed) for recipe in recipes], jnp.int32),
-        lanes=jnp.int32(len(recipes)),
+        stream=jnp.asarray([feed.seeds.index(recipe.seed) for recipe in recipes], jnp.int32),
+        lanes=jnp.int32(lanes),
     )
-    parts = {name: jax.tree.map(jnp.asarray, part) for name, part in data.parts.items()}
     states = _first_states(program, inputs, built.params, built.model_state, _lane_keys(recipes))
-    return Group(program, inputs, parts, feed, tuple(recipes), total), states
+    parts = resident(data) if parts is None else parts
+    return Group(program, inputs, parts, feed, tuple(recipes[:lanes]), total), states
+
+
+def length(problem: Problem, recipe: Recipe) -> int:
+    """Return how many updates a recipe plans on a problem's training part."""
+    return recipe.length(feed_of(problem, [recipe]).epoch_steps)
+
+
+def feed_of(problem: Problem, recipes: Sequence[Recipe]) -> Feed:
+    """Return the order in which recipes of equal structure read the training part."""
+    first, count = recipes[0], problem.data.train.count()
+    seeds = tuple(dict.fromkeys(recipe.seed for recipe in recipes))
+    return Feed(count, first.batch(count), first.shuffle, first.last_batch == "keep", seeds)
+
+
+def shapes(problem: Problem) -> Built:
+    """Return the problem's module as shapes; nothing is computed."""
+    return eqx.filter_eval_shape(build, problem.model, keys.lane_key(0))
+
+
+def lane_bytes(problem: Problem, recipe: Recipe, parameters_only: bool = False) -> int:
+    """Return the bytes that a lane keeps in memory: nothing is computed for it.
+
+    A lane has its state twice while its chunk runs (before and after) and the best weights so far.
+    """
+    built = shapes(problem)
+    if parameters_only:
+        return _bytes(built.params)
+
+    def rules(params: PyTree) -> PyTree:
+        return rule_of(recipe, roles(params)).init(params), recipe.averaging.init(params)
+
+    kept = _bytes((built.params, built.model_state))
+    return 2 * (kept + _bytes(eqx.filter_eval_shape(rules, built.params))) + kept
+
+
+def _bytes(tree: PyTree) -> int:
+    leaves = [leaf for leaf in jax.tree.leaves(tree) if hasattr(leaf, "dtype")]
+    return sum(int(np.prod(leaf.shape)) * leaf.dtype.itemsize for leaf in leaves)
 
 
 def initial(model: Any, seeds: list[int]) -> Built:

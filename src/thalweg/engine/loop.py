@@ -5,7 +5,6 @@ step at which it diverges. Per-layer figures are written every `Inputs.every` st
 they cost nothing at the steps between.
 """
 
-from collections import Counter
 from functools import partial
 from typing import NamedTuple
 
@@ -16,13 +15,11 @@ from jaxtyping import Array, Float, Int, PyTree
 
 from thalweg.core.tree import lane as take_lane
 from thalweg.engine.backward import Lane
+from thalweg.engine.compiling import TRACES
 from thalweg.engine.program import Batches, Inputs, Program
 from thalweg.engine.state import RUNNING, Info, State
 from thalweg.engine.step import step
 from thalweg.problem.data.part import Part
-
-# How often each compiled function was traced in this process; tests count on it.
-TRACES: Counter[str] = Counter()
 
 
 class Chunk(eqx.Module):
@@ -50,7 +47,7 @@ def run_chunk(
     Lanes run one after another inside the program (`lax.map`), which computes for each of them bit for bit
     what it would compute alone; a frozen lane costs nothing.
     """
-    TRACES["chunk"] += 1
+    TRACES.count("chunk")
 
     def run_lane(given: tuple[PyTree, Array, State]) -> tuple[State, Chunk]:
         numbers, stream, state = given

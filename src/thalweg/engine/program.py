@@ -117,12 +117,13 @@ def rebuilt(program: Program, inputs: Inputs, params: PyTree, model_state: PyTre
     return Built(params, model_state, eqx.combine(inputs.model_arrays, program.model.tree))
 
 
+# Settings that only the host reads. They are no part of the program: on or off, it is the same one.
+HOST = ("epochs", "steps", "patience", "target", "loss_change_below", "seconds")
+
+
 def structure(recipe: Recipe) -> Any:
     """Return what of a recipe selects the program: all but its numbers, its seed and its length."""
-    plain = dict(recipe.to_dict(), seed=0)
-    for name in ("epochs", "steps", "patience"):
-        plain.pop(name, None)
-    return jax.tree.structure(type(recipe).from_dict(plain))
+    return jax.tree.structure(_compiled(recipe))
 
 
 def numbers(recipes: list[Recipe]) -> PyTree[Float[Array, " lane"]]:
@@ -130,5 +131,10 @@ def numbers(recipes: list[Recipe]) -> PyTree[Float[Array, " lane"]]:
 
     One dtype for all, whatever was typed: 1, 1.0 and np.float32(1) would be three traces.
     """
-    leaves = [[np.float32(leaf) for leaf in jax.tree.leaves(recipe)] for recipe in recipes]
+    leaves = [[np.float32(leaf) for leaf in jax.tree.leaves(_compiled(recipe))] for recipe in recipes]
     return stack(leaves)
+
+
+def _compiled(recipe: Recipe) -> Recipe:
+    plain = {name: value for name, value in recipe.to_dict().items() if name not in HOST}
+    return type(recipe).from_dict(plain | {"seed": 0})

@@ -4,7 +4,9 @@ import equinox as eqx
 from jaxtyping import Array, Float, Int, PyTree, UInt32
 
 # Result codes of a lane. RUNNING lanes go on; the others are frozen where they are.
-RUNNING, DIVERGED, STOPPED = 0, 1, 2
+RUNNING, DIVERGED, STOPPED, STATIONARY = 0, 1, 2, 3
+# Why a lane stopped, in a result's words, where the program itself stopped it.
+REASONS = {DIVERGED: "diverged", STATIONARY: "gradient_below"}
 
 
 class State(eqx.Module):

@@ -14,7 +14,7 @@ from jaxtyping import Array, Bool, Float, Int, PyTree
 from thalweg.core import keys
 from thalweg.core.tree import roles
 from thalweg.engine.backward import Lane, backward, read_batch
-from thalweg.engine.state import DIVERGED, RUNNING, Info, State
+from thalweg.engine.state import DIVERGED, RUNNING, STATIONARY, Info, State
 from thalweg.recipe import gradient, precision
 from thalweg.recipe.rule import rule_of
 from thalweg.recipe.schedules import Clock
@@ -40,8 +40,9 @@ def step(
     """
     root = jax.random.wrap_key_data(state.key, impl="threefry2x32")
     noise = jax.random.fold_in(keys.purpose_key(root, keys.MODEL), state.step)
+    change = jax.random.fold_in(keys.purpose_key(root, keys.AUGMENTATION), state.step)
     scale = state.scale.scale if lane.recipe.precision == "f16" else None
-    found = backward(lane, read_batch(lane, *batch, noise), state.params, state.model_state, scale)
+    found = backward(lane, read_batch(lane, *batch, noise, change), state.params, state.model_state, scale)
 
     clock = Clock(state.step.astype(jnp.float32), lane.inputs.total, lane.inputs.epoch_steps)
     factor = lane.recipe.schedule.factor(clock, state.schedule)
@@ -75,12 +76,22 @@ def step(
     if lane.recipe.skip_nonfinite or scale is not None:
         advanced = _or_skipped(state, advanced, found.grads, found.loss)
     rate = jnp.float32(lane.recipe.optimizer.scaled(factor * lane.recipe.rate_factor()).first_rate())
-    return advanced, Info(found.loss.astype(jnp.float32), rate, norm), found.grads
+    if lane.recipe.gradient_below is not None:
+        advanced = _or_stationary(state, advanced, norm < lane.recipe.gradient_below)
+    info = Info(found.loss.astype(jnp.float32), rate, norm.astype(jnp.float32))
+    return advanced, info, found.grads
 
 
 def diverged(loss: Float[Array, ""], limit: Float[Array, ""]) -> Bool[Array, ""]:
     """Tell whether a loss is not finite or beyond its limit. Written so that NaN says yes."""
     return ~(loss <= limit) | ~jnp.isfinite(loss)
+
+
+def _or_stationary(before: State, after: State, small: Bool[Array, ""]) -> State:
+    """Return `after`, or, where the gradient is small, `before` as it is, stopped."""
+    small = small & (after.code == RUNNING)
+    chosen = gradient.chosen(small, before, after)
+    return dataclasses.replace(chosen, code=jnp.where(small, STATIONARY, after.code).astype(after.code.dtype))
 
 
 def _or_skipped(before: State, after: State, grads: PyTree, loss: Float[Array, ""]) -> State:

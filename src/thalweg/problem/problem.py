@@ -10,6 +10,7 @@ from thalweg.problem.data.data import Data
 from thalweg.problem.data.load import load
 from thalweg.problem.losses.infer import as_loss, default_loss, default_metric
 from thalweg.problem.losses.metrics import as_metric
+from thalweg.problem.losses.weighting import Weighted, weighed
 from thalweg.problem.models.architecture import Architecture
 from thalweg.problem.models.checks import check
 from thalweg.problem.models.default import default_model
@@ -46,6 +47,8 @@ class Problem:
         data = self.data if isinstance(self.data, Data) else load(self.data)
         loss = default_loss(data.task) if self.loss is None else as_loss(self.loss)
         metric = default_metric(data.task) if self.metric is None else as_metric(self.metric)
+        if data.train.weighted and not isinstance(loss, Weighted):
+            loss, metric = Weighted(loss), weighed(metric)
         model = self.model
         if model is None:
             model = default_model(data.task, data.input_shape, data.train.count(), data.outputs)

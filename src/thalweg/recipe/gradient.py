@@ -31,12 +31,12 @@ def process(
         step: Updates made so far.
 
     Returns:
-        What the rule is to see, and the global norm before all this, float32: NaN where nothing needs it, for
-        it costs 5-20 % of a step on small networks.
+        What the rule is to see, and the global norm before all this: NaN where nothing needs it, for it costs
+        5-20 % of a step on small networks.
     """
     norm = jnp.float32(jnp.nan)
-    if recipe.clip_norm is not None:
-        norm = optax.tree.norm(grads).astype(jnp.float32)
+    if recipe.clip_norm is not None or recipe.gradient_below is not None:
+        norm = optax.tree.norm(grads)
     if recipe.clip_value is not None:
         grads = clip_value(grads, recipe.clip_value)
     if recipe.agc is not None:

@@ -10,6 +10,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PyTree
 
+from thalweg.core.errors import RecipeError
+
 DTYPES: dict[str, Any] = {"f32": jnp.float32, "bf16": jnp.bfloat16, "f16": jnp.float16, "f64": jnp.float64}
 
 # As in PyTorch's GradScaler, after Micikevicius et al., Mixed Precision Training, 2018.
@@ -26,6 +28,21 @@ class Scale(NamedTuple):
 
     scale: Float[Array, ""]
     good: Float[Array, ""]
+
+
+def check_available(precision: str) -> None:
+    """Refuse float64 where JAX would silently compute in float32.
+
+    Raises:
+        RecipeError: JAX's 64-bit types are switched off.
+    """
+    if precision == "f64" and not jax.config.jax_enable_x64:  # type: ignore[attr-defined]
+        raise RecipeError(
+            "recipe",
+            "precision f64 needs JAX's 64-bit types, and they are switched off",
+            got="jax_enable_x64=False",
+            hint="set JAX_ENABLE_X64=1 in the environment before the start",
+        )
 
 
 def narrowed(tree: PyTree, precision: str) -> PyTree:

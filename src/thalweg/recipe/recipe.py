@@ -1,11 +1,11 @@
 """`Recipe`: how a problem is learned. A frozen pytree: numbers are leaves, choices are structure."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from thalweg.core.choice import Choice, integer, number, option, part, parts
 from thalweg.core.errors import RecipeError
-from thalweg.core.names import did_you_mean
+from thalweg.recipe import vary
 from thalweg.recipe.averaging import AVERAGES, Average, NoAverage
 from thalweg.recipe.groups import GROUPS, Group
 from thalweg.recipe.optimizers import OPTIMIZERS, AdamW, Optimizer
@@ -48,6 +48,12 @@ class Recipe(Choice):
     )
     last_batch: str = option(
         "keep", among=("keep", "drop"), doc="What becomes of an epoch's last, short batch."
+    )
+    augment: str = option(
+        "none",
+        among=("none", "flip", "crop", "crop-flip", "crop-flip-cutout"),
+        doc="Random changes of training images: shifts, mirror images, a blank square.",
+        source="He et al., Deep Residual Learning, 2016, section 4.2; DeVries & Taylor, Cutout, 2017",
     )
     accumulate: int = integer(
         1, low=1, doc="Parts that a batch is computed in, to save memory; same gradient."
@@ -111,6 +117,34 @@ class Recipe(Choice):
         optional=True,
         doc="Evaluations without a better validation loss after which training stops.",
     )
+    target: float | None = number(
+        None,
+        optional=True,
+        doc="Value of the metric on the validation part at which training stops.",
+    )
+    loss_change_below: float | None = number(
+        None,
+        low=0.0,
+        open_low=True,
+        optional=True,
+        doc="Training stops when the loss moves by less from one evaluation to the next: the validation "
+        "loss, or without a validation part the mean training loss between evaluations.",
+    )
+    gradient_below: float | None = number(
+        None,
+        low=0.0,
+        open_low=True,
+        optional=True,
+        doc="Training stops before the update whose gradient, as backpropagation gives it for the batch, "
+        "has a smaller global norm.",
+    )
+    seconds: float | None = number(
+        None,
+        low=0.0,
+        open_low=True,
+        optional=True,
+        doc="Seconds of training after which it stops, compilation and evaluations not counted.",
+    )
     seed: int = integer(0, low=0, high=2**63 - 1, doc="Seed of start, order and noise.")
 
     def __check_init__(self) -> None:
@@ -159,56 +193,37 @@ class Recipe(Choice):
         ratio = self.batch_size / self.rate_batch
         return ratio if self.rate_rule == "linear" else ratio**0.5
 
-    def vary(self, **values: Iterable[Any]) -> list["Recipe"]:
-        """Return one recipe for each value: `vary(lr=np.geomspace(1e-5, 1e-1, 32))`.
+    def vary(self, values: Mapping[str, Any] | None = None, /, **named: Any) -> list["Recipe"]:
+        """Return one recipe for every combination of values: `vary(lr=[1e-3, 1e-2], seed=range(3))`.
 
-        Several settings must be of equal length and go together. A setting is looked for in the recipe, then
-        in its optimizer, then in its schedule; a dotted path (as `**{"optimizer.lr": ...}`) says which.
+        A setting is given by its full path, as `vary({"optimizer.lr": [1e-3, 1e-2]})`, or by the end of it
+        where only one path ends so. Values are an iterable, or text as `"1e-5..1e-1:32log"`. The last setting
+        changes fastest. See `recipe.vary.every`.
 
         Raises:
-            RecipeError: No such setting, a value out of range, or lengths that differ.
+            RecipeError: No such setting, a name that means several, no values, or a value out of range.
         """
-        columns = {_path(self, name): list(column) for name, column in values.items()}
-        lengths = {path: len(column) for path, column in columns.items()}
-        if len(set(lengths.values())) != 1:
-            raise RecipeError("recipe", "settings that vary together must have one length", got=lengths)
-        found = []
-        for row in zip(*columns.values(), strict=True):
-            plain = self.to_dict()
-            for path, value in zip(columns, row, strict=True):
-                plain = with_setting(plain, path, value)
-            found.append(Recipe.from_dict(plain))
-        return found
+        return vary.every(self, {**(values or {}), **named})
 
+    def vary_together(self, values: Mapping[str, Any] | None = None, /, **named: Any) -> list["Recipe"]:
+        """Return one recipe for each place in columns of one length: `vary_together(lr=rates, b1=decays)`.
 
-def with_setting(given: Mapping[str, Any], path: str, value: Any) -> dict[str, Any]:
-    """Return recipe settings (nested plain values) with the one at a dotted `path` replaced.
+        Raises:
+            RecipeError: As for `vary`, or the lengths differ.
+        """
+        return vary.together(self, {**(values or {}), **named})
 
-    Naming another optimizer or schedule replaces the whole part: its numbers mean other things there.
-    Epochs replace steps and the other way round.
-    """
-    head, _, rest = path.partition(".")
-    changed = dict(given)
-    if not rest:
-        changed.pop({"epochs": "steps", "steps": "epochs"}.get(head, ""), None)
-        changed[head] = value
-        return changed
-    inner = changed.get(head, {})
-    inner = {"name": inner} if isinstance(inner, str) else inner
-    if not isinstance(inner, Mapping):
-        raise RecipeError("recipe", f"{head} has no setting {rest!r}", got=path)
-    changed[head] = with_setting(inner, rest, value)
-    return changed
+    def sample(self, count: int, space: Mapping[str, Any], *, key: Any = 0) -> list["Recipe"]:
+        """Return `count` recipes spread evenly over ranges: `sample(64, {"lr": (1e-5, 1e-1)}, key=0)`.
 
+        A pair is a logarithmic range; `Range(0, 0.5, log=False)` and lists of choices go too. The points are
+        those of a scrambled Sobol sequence, and the same `key` (a seed, or a JAX key) gives the same points.
+        See `recipe.vary.drawn`.
 
-def _path(recipe: Recipe, name: str) -> str:
-    if "." in name or name in Recipe.described():
-        return name
-    for part_name in ("optimizer", "schedule"):
-        if name in type(getattr(recipe, part_name)).described():
-            return f"{part_name}.{name}"
-    known = [*Recipe.described(), *type(recipe.optimizer).described(), *type(recipe.schedule).described()]
-    raise RecipeError("recipe", f"has no setting {name!r} to vary", hint=did_you_mean(name, known))
+        Raises:
+            RecipeError: As for `vary`, or a range that is none.
+        """
+        return vary.drawn(self, count, space, key)
 
 
 def _check_line_search(recipe: Recipe) -> None:

@@ -15,7 +15,8 @@ import tomli_w
 from thalweg.core.errors import RecipeError
 from thalweg.core.names import did_you_mean
 from thalweg.recipe.book import named
-from thalweg.recipe.recipe import Recipe, with_setting
+from thalweg.recipe.recipe import Recipe
+from thalweg.recipe.setting import with_setting
 
 
 def read(source: Path | str) -> Recipe:

@@ -1,8 +1,10 @@
 """The end of a run: the last evaluations, the weights, the result, and bringing the folder to rest."""
 
-from pathlib import Path
+from collections.abc import Sequence
+from io import BytesIO
 from typing import Any, NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 import polars as pl
 from jaxtyping import PyTree
@@ -13,53 +15,69 @@ from thalweg.problem.data.data import CLASSIFICATION, REGRESSION
 from thalweg.problem.data.part import Rows
 from thalweg.problem.problem import Problem
 from thalweg.run import weights as files
-from thalweg.run.counting import which_count
+from thalweg.run.counting import BEST, FINAL, which_count
 from thalweg.run.course import Course
 from thalweg.run.describe import Descriptions
-from thalweg.run.folder import plain, write_atomically, write_json
+from thalweg.run.folder import Home, plain
 from thalweg.run.record import Record
 from thalweg.run.run import Run
 from thalweg.run.scores import baseline, scores
+from thalweg.run.stopping import chosen
 
 
 class _Ended(NamedTuple):
     """The weights that count, and what they reach.
 
     Args:
-        which: `best` on the validation part, or `final` where there is none.
+        which: For each lane `best` on the validation part, or `final` where there is none.
         weights: Parameters and model state, stacked.
         steps: Updates behind them, `lane`.
         found: Loss and metric of every lane, by part.
     """
 
-    which: str
+    which: list[str]
     weights: tuple[PyTree, PyTree]
     steps: np.ndarray
     found: dict[str, tuple[np.ndarray, np.ndarray]]
 
 
-def conclude(problem: Problem, course: Course, told: Descriptions, folder: Path | None) -> Run:
-    """Evaluate on every part with the weights that count, and write what is left to write."""
+def conclude(problem: Problem, course: Course, told: Descriptions, homes: Sequence[Home]) -> list[Run]:
+    """Evaluate every lane on every part with the weights that count, and write what is left to write.
+
+    Args:
+        problem: What was learned.
+        course: The lanes, all of them stopped.
+        told: What was written before the first step.
+        homes: Where each lane's run lies.
+    """
     final = course.weights()
-    if folder is not None:
-        _write_weights(folder, course, final)
+    for lane, home in enumerate(homes):
+        _write_weights(home, course, final, lane)
     ended = _evaluated(course, final)
-    params, model_state = take_lane(ended.weights, 0)
-    test = _test_table(problem, course, params, model_state)
-    result = _result(problem, course, told, ended, test)
-    result["run"] = str(folder) if folder is not None else None
+    runs = [_concluded(problem, course, told, ended, lane, home) for lane, home in enumerate(homes)]
     course.log.close()
-    if folder is not None:
-        _write_test(folder, test)
-        write_json(folder / "result.json", result)
-    recipe = course.group.recipes[0]
+    return runs
+
+
+def _concluded(
+    problem: Problem, course: Course, told: Descriptions, ended: _Ended, lane: int, home: Home
+) -> Run:
+    params, model_state = take_lane(ended.weights, lane)
+    test = _test_table(problem, course, params, model_state)
+    result = _result(problem, course, told, ended, test, lane)
+    result["run"] = None if home.folder is None else str(home.folder)
+    if home.folder is not None:
+        course.log.write(lane, home)
+        _write_test(home, test)
+        home.write_json("result.json", result)
+    recipe = course.group.recipes[lane]
     record = Record(
-        folder,
+        home.folder,
         recipe.to_dict(),
         told.problem,
         plain(result),
         told.environment,
-        **course.log.frames(),
+        **course.log.frames(lane),
         test=test,
     )
     return Run(problem, recipe, params, model_state, record)
@@ -67,29 +85,31 @@ def conclude(problem: Problem, course: Course, told: Descriptions, folder: Path 
 
 def _evaluated(course: Course, final: tuple[PyTree, PyTree]) -> _Ended:
     which = which_count(course, final)
-    weights = course.best.kept if which == "best" else final
-    steps = course.best.step if which == "best" else course.steps
+    best = np.array([name == BEST for name in which])
+    weights = final if not best.any() else chosen(jnp.asarray(best), course.best.kept, final)
+    steps = np.where(best, course.best.step, course.steps)
     found = {}
     for part in course.group.parts:
-        found[part] = course.evaluate(part, *weights)
-        course.note_evaluation(part, found[part], steps)
+        found[part] = course.evaluate(part, *weights, course.used)
+        course.note_evaluation(part, found[part], steps, course.used)
     return _Ended(which, weights, steps, found)
 
 
-def _write_weights(folder: Path, course: Course, final: tuple[PyTree, PyTree]) -> None:
-    facts = {"step": int(course.steps[0]), "weights": "final"}
-    files.save(folder / "final.safetensors", take_lane(final, 0), facts)
-    if course.best.kept is not None:
-        facts = {"step": int(course.best.step[0]), "weights": "best"}
-        files.save(folder / "best.safetensors", take_lane(course.best.kept, 0), facts)
+def _write_weights(home: Home, course: Course, final: tuple[PyTree, PyTree], lane: int) -> None:
+    if home.folder is None:
+        return
+    facts = {"step": int(course.steps[lane]), "weights": FINAL}
+    home.write(f"{FINAL}.safetensors", files.packed(take_lane(final, lane), facts))
+    if course.best.step[lane] >= 0:
+        facts = {"step": int(course.best.step[lane]), "weights": BEST}
+        home.write(f"{BEST}.safetensors", files.packed(take_lane(course.best.kept, lane), facts))
 
 
-def _write_test(folder: Path, test: pl.DataFrame) -> None:
+def _write_test(home: Home, test: pl.DataFrame) -> None:
     if len(test):
-        temporary = folder / ".test.parquet.part"
-        test.write_parquet(temporary)
-        write_atomically(folder / "test.parquet", temporary.read_bytes())
-        temporary.unlink(missing_ok=True)
+        content = BytesIO()
+        test.write_parquet(content)
+        home.write("test.parquet", content.getvalue())
 
 
 def _test_table(problem: Problem, course: Course, params: PyTree, model_state: PyTree) -> pl.DataFrame:
@@ -120,9 +140,9 @@ def _test_table(problem: Problem, course: Course, params: PyTree, model_state: P
 
 
 def _result(
-    problem: Problem, course: Course, told: Descriptions, ended: _Ended, test: pl.DataFrame
+    problem: Problem, course: Course, told: Descriptions, ended: _Ended, test: pl.DataFrame, lane: int
 ) -> dict[str, Any]:
-    step, metric = int(course.steps[0]), problem.metric
+    step, metric = int(course.steps[lane]), problem.metric
     result: dict[str, Any] = {
         "run": None,
         "data": problem.data.name,
@@ -131,34 +151,39 @@ def _result(
         "parameters": told.problem["model"]["parameters"],
         "steps": step,
         "epochs": round(course.epochs(step), 6),
-        "stopped": course.stopped[0],
+        "stopped": course.stopped[lane],
         "stopped_at": {"step": step, "epoch": round(course.epochs(step), 6)},
-        "weights": ended.which,
+        "weights": ended.which[lane],
     }
     for part in ("train", "validation", "test"):
         loss, value = (
-            (float(values[0]) for values in ended.found[part]) if part in ended.found else (None, None)
+            (float(values[lane]) for values in ended.found[part]) if part in ended.found else (None, None)
         )
         result[f"{part}_loss"] = loss
         result[f"{part}_metric"] = None if value is None else {"name": metric.name, "value": value}
-    if course.best.kept is not None:
-        at = int(course.best.step[0])
+    if course.best.step[lane] >= 0:
+        at = int(course.best.step[lane])
         result["best"] = {
             "step": at,
             "epoch": round(course.epochs(at), 6),
-            "validation_loss": float(course.best.loss[0]),
+            "validation_loss": float(course.best.loss[lane]),
         }
     if len(test):
         result["test_metrics"] = scores(problem.data.task, test)
         result["baseline"] = baseline(problem.data, test)
-    return result | _spent(course, step)
+    return result | _spent(course, lane)
 
 
-def _spent(course: Course, step: int) -> dict[str, Any]:
+def _spent(course: Course, lane: int) -> dict[str, Any]:
+    """Return a lane's share of the seconds that its shard was worked on: of training, by its updates."""
+    lanes, steps = int(course.used.sum()), course.steps[course.used]
+    share = steps[lane] / max(steps.sum(), 1)
     watch = course.watch
-    examples = course.epochs(step) * course.group.feed.count
-    seconds = {name: round(getattr(watch, name), 4) for name in ("total", "compile", "train", "evaluate")}
+    examples = course.epochs(int(steps[lane])) * course.group.feed.count
+    train = watch.train * share
+    seconds = {"train": train, "compile": watch.compile / lanes, "evaluate": watch.evaluate / lanes}
+    total = watch.total if lanes == 1 else sum(seconds.values())
     return {
-        "seconds": seconds,
-        "examples_per_second": round(examples / watch.train, 1) if watch.train else None,
+        "seconds": {name: round(value, 4) for name, value in ({"total": total} | seconds).items()},
+        "examples_per_second": round(examples / train, 1) if train else None,
     }

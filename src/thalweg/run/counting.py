@@ -3,15 +3,14 @@
 import numpy as np
 from jaxtyping import PyTree
 
-from thalweg.core.tree import lane
 from thalweg.engine.evaluate import losses_of
 from thalweg.run.course import Course
 
 BEST, FINAL = "best", "final"
 
 
-def which_count(course: Course, final: tuple[PyTree, PyTree]) -> str:
-    """Return `best` or `final`.
+def which_count(course: Course, final: tuple[PyTree, PyTree]) -> list[str]:
+    """Return `best` or `final` for every lane.
 
     The best of many validation losses is partly luck, all the more when the part is small; the last weights
     of a run that went to its planned end have the whole schedule behind them. So there the last ones count,
@@ -24,17 +23,22 @@ def which_count(course: Course, final: tuple[PyTree, PyTree]) -> str:
     Reference: Breiman, Friedman, Olshen & Stone, Classification and Regression Trees, 1984 (the rule of one
     standard error).
     """
-    if course.best.kept is None:
-        return FINAL
-    if course.stopped[0] not in ("epochs", "steps"):
-        return BEST
-    last, best = (_losses(course, weights) for weights in (final, course.best.kept))
+    found = course.best.step >= 0
+    ended = np.array([reason in ("epochs", "steps") for reason in course.stopped])
+    asked = found & ended & course.used
+    better = found & ~ended
+    if asked.any():
+        group, part = course.group, course.group.parts["validation"]
+        last, best = (
+            losses_of(group.program, group.inputs, part, weights, asked)
+            for weights in (final, course.best.kept)
+        )
+        for lane in np.flatnonzero(asked):
+            better[lane] = _is_better(best[lane], last[lane])
+    return [BEST if lane else FINAL for lane in better]
+
+
+def _is_better(best: np.ndarray, last: np.ndarray) -> bool:
     difference = last - best
     error = difference.std(ddof=1) / np.sqrt(len(difference)) if len(difference) > 1 else 0.0
-    return BEST if not np.mean(difference) <= error else FINAL
-
-
-def _losses(course: Course, weights: tuple[PyTree, PyTree]) -> np.ndarray:
-    group = course.group
-    found = losses_of(group.program, group.inputs, group.parts["validation"], *lane(weights, 0))
-    return np.asarray(found, np.float64)
+    return not np.mean(difference) <= error

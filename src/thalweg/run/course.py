@@ -1,6 +1,7 @@
 """Where lanes stand on the host while they run: states, the best weights, the clock, why each stopped."""
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,12 +11,13 @@ import numpy as np
 from jaxtyping import PyTree
 
 from thalweg.engine import drive, group
+from thalweg.engine.compiling import TRACES
 from thalweg.engine.evaluate import evaluate
-from thalweg.engine.loop import TRACES
-from thalweg.engine.state import DIVERGED, RUNNING, STOPPED, State
+from thalweg.engine.state import DIVERGED, REASONS, RUNNING, STOPPED, State
 from thalweg.problem.data.part import Part, Windows
+from thalweg.run.conditions import Conditions, Reason
 from thalweg.run.log import Log
-from thalweg.run.progress import Progress, Status
+from thalweg.run.progress import LaneStatus, Progress, Status
 from thalweg.run.stopping import Best
 
 # Evaluations are at ends of epochs, at least this many steps apart: on tiny data sets one at every epoch
@@ -25,7 +27,9 @@ STEPS_BETWEEN_EVALUATIONS = 50
 
 # The training part's last evaluation only describes; a large part is looked at in so many examples. Windows
 # of text start at every position and overlap: over all of them it took longer than the run (seen: 7 minutes).
-MOST_ROWS, MOST_WINDOWS = 60_000, 2_000
+MOST_ROWS, MOST_WINDOWS = 10_000, 2_000
+# Why a lane beyond the recipes, which is only there to make the program's width even, does not run.
+UNUSED = "unused"
 
 
 @dataclass
@@ -42,22 +46,38 @@ class Watch:
         """Seconds since the run began."""
         return time.perf_counter() - self.begun
 
+    def add(self, other: "Watch") -> None:
+        """Add what another watch spent; lanes that ran side by side add up to more than the total."""
+        if other is not self:
+            self.compile += other.compile
+            self.train += other.train
+            self.evaluate += other.evaluate
+
+    def seconds(self) -> dict[str, float]:
+        """Return the seconds, for a run's records."""
+        return {name: round(getattr(self, name), 4) for name in ("total", "compile", "train", "evaluate")}
+
 
 @dataclass
 class Course:
-    """A group of lanes on its way.
+    """A shard of lanes on its way. Arrays over lanes are as wide as the program; lanes that make the width
+    even never run.
 
     Args:
         group: What is compiled, and its inputs.
+        labels: The lanes' numbers among all that are trained together, and what tells them apart.
         states: Where the lanes stand.
         log, progress: Who is told.
         best: Best validation losses and their weights.
         watch: Seconds.
         step: Updates planned so far; lanes that stopped have made fewer.
         stopped: Why each lane stopped; None while it runs.
+        validated: Every lane's latest validation loss and metric; NaN before the first.
+        conditions: When lanes stop before the end.
     """
 
     group: group.Group
+    labels: tuple[tuple[int, str], ...]
     states: State
     log: Log
     progress: Progress
@@ -65,16 +85,33 @@ class Course:
     watch: Watch = field(default_factory=Watch)
     step: int = 0
     stopped: list[str | None] = field(default_factory=list)
+    validated: tuple[np.ndarray, ...] = ()
+    conditions: Conditions = field(init=False)
+    _losses: np.ndarray = field(default_factory=lambda: np.zeros(0))
     _speed: float = 0.0
     _seen: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.stopped = [None] * len(self.group.recipes)
+        lanes = len(self.group.recipes)
+        self.stopped = [None] * lanes + [UNUSED] * (self.group.width - lanes)
+        self.conditions = Conditions(self.group.recipes, self.group.program.metric, self.group.width)
+        self.validated = (np.full(self.group.width, np.nan), np.full(self.group.width, np.nan))
+        self._losses = np.full(self.group.width, np.nan)
 
     @property
     def over(self) -> bool:
         """Whether no lane runs any more."""
-        return all(reason is not None for reason in self.stopped)
+        return not self.alive.any()
+
+    @property
+    def alive(self) -> np.ndarray:
+        """Lanes that run, `lane` of bool."""
+        return np.array([reason is None for reason in self.stopped])
+
+    @property
+    def used(self) -> np.ndarray:
+        """Lanes that are a run, `lane` of bool; the others make the width even."""
+        return np.array([reason != UNUSED for reason in self.stopped])
 
     @property
     def next_stop(self) -> int:
@@ -98,68 +135,88 @@ class Course:
         self.watch.compile += moved.compile_seconds
         self.watch.train += moved.seconds
         self.log.chunk(moved)
-        for lane in np.flatnonzero(np.asarray(moved.states.code) == DIVERGED):
-            self.stopped[lane] = self.stopped[lane] or "diverged"
         done = np.asarray(moved.chunk.done)
+        for lane, code in enumerate(np.asarray(moved.states.code)):
+            self.stopped[lane] = self.stopped[lane] or REASONS.get(int(code))
+        self._stop(self.conditions.trained(moved.seconds, done, moved.chunk.info.loss))
         self._speed = float(done.sum()) * self.group.program.batch_size / max(moved.seconds, 1e-9)
         self._look(moved, done)
         self.progress.update(self.status())
 
     def _look(self, moved: drive.Progressed, done: np.ndarray) -> None:
         """Remember what progress shows: the median lane's loss, the first lane's learning rate."""
-        losses = [moved.chunk.info.loss[lane, :count].mean() for lane, count in enumerate(done) if count]
-        if losses:
+        for lane in np.flatnonzero(done):
+            self._losses[lane] = moved.chunk.info.loss[lane, : done[lane]].mean()
+        if done.any():
             first = int(np.flatnonzero(done)[0])
-            self._seen["loss"] = float(np.median(losses))
+            self._seen["loss"] = float(np.median(self._losses[done > 0]))
             self._seen["learning_rate"] = float(moved.chunk.info.learning_rate[first, done[first] - 1])
 
-    def evaluate(self, part: str, weights: PyTree, model_state: PyTree) -> tuple[np.ndarray, np.ndarray]:
-        """Return every lane's loss and metric over a part; over a large training part at evenly spaced
-        examples.
+    def evaluate(
+        self, part: str, weights: PyTree, model_state: PyTree, which: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the loss and metric of `which` lanes over a part (NaN for the others); over a large training
+        part at evenly spaced examples.
         """
-        traced, begun = TRACES["evaluate"], time.perf_counter()
+        traced, begun = TRACES.mine("evaluate"), time.perf_counter()
         resident = self.group.parts[part]
         apart = -(-resident.count() // _most(resident)) if part == "train" else 1
-        means = evaluate(self.group.program, self.group.inputs, resident, (weights, model_state), apart)
-        compiling = means.dispatch_seconds if TRACES["evaluate"] > traced else 0.0
+        means = evaluate(
+            self.group.program, self.group.inputs, resident, (weights, model_state), apart, which
+        )
+        compiling = means.dispatch_seconds if TRACES.mine("evaluate") > traced else 0.0
         self.watch.compile += compiling
         self.watch.evaluate += time.perf_counter() - begun - compiling
         return means.loss, self.group.program.metric.finish(means.metric)
 
-    def note_evaluation(self, part: str, found: tuple[np.ndarray, np.ndarray], steps: np.ndarray) -> None:
-        """Log an evaluation of every lane with weights of these steps."""
-        for lane, (loss, metric) in enumerate(zip(*found, strict=True)):
+    def note_evaluation(
+        self, part: str, found: tuple[np.ndarray, np.ndarray], steps: np.ndarray, which: np.ndarray
+    ) -> None:
+        """Log an evaluation of `which` lanes with weights of these steps."""
+        for lane in np.flatnonzero(which):
             self.log.evaluation(
-                lane=lane,
+                lane=int(lane),
                 step=int(steps[lane]),
                 epoch=self.epochs(int(steps[lane])),
                 part=part,
-                loss=float(loss),
-                metric=float(metric),
+                loss=float(found[0][lane]),
+                metric=float(found[1][lane]),
                 seconds=self.watch.total,
             )
 
     def validate(self) -> None:
         """Evaluate on the validation part, keep the best weights, and stop lanes whose patience is over."""
+        alive = self.alive
+        if not alive.any():
+            return
         if "validation" not in self.group.parts:
+            self._stop(self.conditions.evaluated(None))
             return
         weights = group.weights(self.group, self.states)
-        found = self.evaluate("validation", weights, self.states.model_state)
-        self.note_evaluation("validation", found, self.steps)
+        found = self.evaluate("validation", weights, self.states.model_state, alive)
+        self.note_evaluation("validation", found, self.steps, alive)
         self.states = group.observe(self.group, self.states, found[0])
-        alive = np.array([reason is None for reason in self.stopped])
         self.best.observe(found[0], self.steps, (weights, self.states.model_state), alive)
-        middle = int(np.argsort(found[0])[len(found[0]) // 2])
+        self.validated = tuple(
+            np.where(alive, new, old) for new, old in zip(found, self.validated, strict=True)
+        )
+        middle = np.flatnonzero(alive)[np.argsort(found[0][alive])[alive.sum() // 2]]
         self._seen |= {
             "validation_loss": float(found[0][middle]),
             "metric": float(found[1][middle]),
             "metric_name": self.group.program.metric.name,
         }
         self.progress.update(self.status())
-        self.stop(self.best.exhausted & alive, "patience")
+        self._stop(self.conditions.evaluated(found))
+        self.stop(self.best.exhausted, "patience")
+
+    def _stop(self, reasons: Iterable[Reason]) -> None:
+        for reason, which in reasons:
+            self.stop(which, reason)
 
     def stop(self, which: np.ndarray, reason: str) -> None:
-        """Freeze lanes where they stand."""
+        """Freeze lanes where they stand; those that stopped before keep their reason."""
+        which = which & self.alive
         if not which.any():
             return
         for lane in np.flatnonzero(which):
@@ -169,14 +226,31 @@ class Course:
 
     def status(self) -> Status:
         """Return where the lanes stand, for progress."""
-        running = sum(reason is None for reason in self.stopped)
+        running = int(self.alive.sum())
         left = (self.group.total - self.step) * self.group.program.batch_size * running
         return Status(
             step=self.step,
             epoch=self.epochs(self.step),
             examples_per_second=self._speed or None,
             seconds_left=left / self._speed if self._speed else None,
+            lanes=self._lanes(),
             **self._seen,
+        )
+
+    def _lanes(self) -> tuple[LaneStatus, ...]:
+        """Return where each lane stands."""
+        steps, (losses, metrics) = self.steps, self.validated
+        return tuple(
+            LaneStatus(
+                number,
+                label,
+                int(steps[lane]),
+                float(self._losses[lane]),
+                float(losses[lane]),
+                float(metrics[lane]),
+                self.stopped[lane] or "running",
+            )
+            for lane, (number, label) in enumerate(self.labels)
         )
 
     def weights(self) -> tuple[PyTree, PyTree]:

@@ -1,45 +1,38 @@
 """What is written before the first step: the resolved problem and recipe, and where it runs."""
 
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 from jaxtyping import PyTree
 
-from thalweg.core.tree import count, dotted, lane, roles
-from thalweg.engine.group import Group
+from thalweg.core.tree import count, dotted, roles
 from thalweg.problem.models.architecture import Architecture
 from thalweg.problem.problem import Problem
 from thalweg.recipe import toml
 from thalweg.recipe.recipe import Recipe
 from thalweg.run.environment import environment
-from thalweg.run.folder import plain, write_atomically, write_json
+from thalweg.run.folder import Home, plain
 
 
 class Descriptions(NamedTuple):
-    """The contents of problem.json, recipe.toml and environment.json."""
+    """The contents of problem.json and environment.json."""
 
     problem: dict[str, Any]
-    recipe: Recipe
     environment: dict[str, Any]
 
 
-def describe(problem: Problem, recipe: Recipe, params: PyTree, group: Group) -> Descriptions:
-    """Gather what is to be written; `params` with their lane axis."""
-    told = environment() | {
-        "steps_per_dispatch": group.program.capacity,
-        "layout": "map",
-        "lanes": len(group.recipes),
-    }
-    return Descriptions(plain(_problem(problem, lane(params, 0))), recipe, plain(told))
+def describe(problem: Problem, params: PyTree, layout: str, lanes: int) -> Descriptions:
+    """Gather what is to be written; `params` of one lane, or their shapes."""
+    told = environment() | {"layout": layout, "lanes": lanes}
+    return Descriptions(plain(_problem(problem, params)), plain(told))
 
 
-def write_descriptions(folder: Path, told: Descriptions) -> None:
-    """Write the three files."""
-    write_json(folder / "problem.json", told.problem)
-    write_atomically(folder / "recipe.toml", toml.write(told.recipe).encode())
-    write_json(folder / "environment.json", told.environment)
-    write_json(folder / "result.json", {"run": str(folder), "stopped": None})
+def write_descriptions(home: Home, told: Descriptions, recipe: Recipe) -> None:
+    """Write what is known before the first step."""
+    home.write_json("problem.json", told.problem)
+    home.write("recipe.toml", toml.write(recipe).encode())
+    home.write_json("environment.json", told.environment)
+    home.write_json("result.json", {"run": str(home.folder), "stopped": None})
 
 
 def _problem(problem: Problem, params: PyTree) -> dict[str, Any]:

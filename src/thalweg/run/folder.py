@@ -3,6 +3,8 @@
 import json
 import os
 import re
+import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,39 @@ FILES = (
     "steps.arrows",
     "evaluations.arrows",
     "layers.arrows",
+    "sample.txt",
+    "sweep.json",
 )
+# Folders of a sweep, and of a run that saves its state; `force` removes them whole.
+FOLDERS = ("lanes", "shards", "checkpoints")
+
+
+def remove(folder: Path) -> None:
+    """Remove one of a sweep's folders, if it is there."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@dataclass(frozen=True)
+class Home:
+    """Where a run's files go.
+
+    Args:
+        folder: None for a run that is kept in memory only.
+        durable: Whether a file is on the disk when its writing returns. One of hundreds of lanes leaves that
+            to the end of the sweep.
+    """
+
+    folder: Path | None
+    durable: bool = True
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write a file, whole or not at all."""
+        if self.folder is not None:
+            write_atomically(self.folder / name, content, durable=self.durable)
+
+    def write_json(self, name: str, value: dict[str, Any]) -> None:
+        """Write plain values as JSON; NaN and infinities become null."""
+        self.write(name, as_json(value))
 
 
 def make(out: Path | str | None, name: str, force: bool = False) -> Path:
@@ -42,7 +76,7 @@ def make(out: Path | str | None, name: str, force: bool = False) -> Path:
         return _next_free(Path("runs"), re.sub(r"[^\w.-]+", "-", name).strip("-.") or "run")
     folder = Path(out)
     _create(folder)
-    taken = [file for file in FILES if (folder / file).exists()]
+    taken = [name for name in (*FILES, *FOLDERS) if (folder / name).exists()]
     if taken and not force:
         raise RunFolderError(
             "run",
@@ -51,27 +85,36 @@ def make(out: Path | str | None, name: str, force: bool = False) -> Path:
             hint="choose another --out, or overwrite it with --force",
         )
     _check_writable(folder)
-    for file in taken:
-        (folder / file).unlink()
+    for name in taken:
+        if name in FOLDERS:
+            shutil.rmtree(folder / name)
+        else:
+            (folder / name).unlink()
     return folder
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that a reader, or a crash at any instant, sees the old content or the new, never a
-    part.
+def write_atomically(path: Path, content: bytes, durable: bool = True) -> None:
+    """Write a file so that a reader, or a kill at any instant, sees the old content or the new, never a
+    part; when durable, so does a crash of the machine.
     """
     temporary = path.with_name(f".{path.name}.part")
     with temporary.open("wb") as file:
         file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+        if durable:
+            file.flush()
+            os.fsync(file.fileno())
     temporary.replace(path)
 
 
 def write_json(path: Path, value: dict[str, Any]) -> None:
-    """Write plain values as JSON that a person can read. NaN and infinities become null: JSON has none."""
+    """Write plain values as JSON that a person can read."""
+    write_atomically(path, as_json(value))
+
+
+def as_json(value: dict[str, Any]) -> bytes:
+    """Return plain values as indented JSON. NaN and infinities become null: JSON has none."""
     text = json.dumps(plain(value), indent=2, ensure_ascii=False, allow_nan=False)
-    write_atomically(path, (text + "\n").encode())
+    return (text + "\n").encode()
 
 
 def plain(value: Any) -> Any:

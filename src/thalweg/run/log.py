@@ -1,7 +1,8 @@
 """The log: columns, appended while the run goes on and readable at any moment, Parquet once it rests.
 
 While running each table is an Arrow stream (`steps.arrows`), to which whole record batches are appended; a
-torn tail costs the last batch, no more. `close` writes `steps.parquet` in its place.
+torn tail costs the last batch, no more. `write` puts each lane's `steps.parquet` in its
+place.
 """
 
 from pathlib import Path
@@ -13,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from thalweg.engine.drive import Progressed
-from thalweg.run.folder import write_atomically
+from thalweg.run.folder import Home
 from thalweg.run.record import TABLES
 
 _ARROW = {
@@ -37,15 +38,18 @@ class Log:
 
     def __init__(self, folder: Path | None, paths: list[str]):
         self._folder, self._paths = folder, paths
-        self._batches: dict[str, list[pa.RecordBatch]] = {name: [] for name in SCHEMAS}
+        self._batches: dict[str, dict[int, list[pa.RecordBatch]]] = {name: {} for name in SCHEMAS}
         self._streams = {} if folder is None else {name: _Stream(folder, name) for name in SCHEMAS}
 
     def chunk(self, moved: Progressed) -> None:
         """Append what one chunk told, for every lane."""
-        for lane, done in enumerate(np.asarray(moved.chunk.done)):
+        counts = np.asarray(moved.chunk.done)
+        for lane in map(int, np.flatnonzero(counts)):
+            done = int(counts[lane])
             info = moved.chunk.info
             self._append(
                 "steps",
+                lane,
                 {
                     "lane": np.full(done, lane),
                     "step": moved.start + np.arange(done),
@@ -63,6 +67,7 @@ class Log:
         if len(rows):
             self._append(
                 "layers",
+                lane,
                 {
                     "lane": np.full(len(figures), lane),
                     "step": np.repeat(steps[rows], len(self._paths)),
@@ -75,31 +80,35 @@ class Log:
 
     def evaluation(self, **row: Any) -> None:
         """Append one evaluation: lane, step, epoch, part, loss, metric, seconds."""
-        self._append("evaluations", {name: [value] for name, value in row.items()})
+        self._append("evaluations", row["lane"], {name: [value] for name, value in row.items()})
 
-    def frames(self) -> dict[str, pl.DataFrame]:
-        """Return the tables."""
-        return {name: pl.DataFrame(self._table(name)) for name in SCHEMAS}
+    def frames(self, lane: int = 0) -> dict[str, pl.DataFrame]:
+        """Return a lane's tables, as those of a run of its own: its lane is 0."""
+        return {name: pl.DataFrame(self._table(name, lane)) for name in SCHEMAS}
+
+    def write(self, lane: int, home: Home) -> None:
+        """Bring a lane's tables to rest as Parquet."""
+        for name in SCHEMAS:
+            sink = pa.BufferOutputStream()
+            pq.write_table(self._table(name, lane), sink, compression="zstd")
+            home.write(f"{name}.parquet", sink.getvalue().to_pybytes())
 
     def close(self) -> None:
-        """Bring the tables to rest as Parquet."""
-        if self._folder is None:
-            return
-        for name, stream in self._streams.items():
-            sink = pa.BufferOutputStream()
-            pq.write_table(self._table(name), sink, compression="zstd")
-            write_atomically(self._folder / f"{name}.parquet", sink.getvalue().to_pybytes())
+        """Remove the streams: the tables are at rest."""
+        for stream in self._streams.values():
             stream.remove()
 
-    def _append(self, name: str, columns: dict[str, Any]) -> None:
+    def _append(self, name: str, lane: int, columns: dict[str, Any]) -> None:
         schema = SCHEMAS[name]
         batch = pa.record_batch([_column(columns[f.name], f.type) for f in schema], schema=schema)
-        self._batches[name].append(batch)
+        self._batches[name].setdefault(lane, []).append(batch)
         if name in self._streams:
             self._streams[name].write(batch)
 
-    def _table(self, name: str) -> pa.Table:
-        return pa.Table.from_batches(self._batches[name], schema=SCHEMAS[name])
+    def _table(self, name: str, lane: int) -> pa.Table:
+        table = pa.Table.from_batches(self._batches[name].get(lane, []), schema=SCHEMAS[name])
+        own = _column(np.zeros(len(table), np.int32), pa.int32())
+        return table.set_column(0, SCHEMAS[name].field(0), own)
 
 
 def _column(values: Any, kind: pa.DataType) -> pa.Array:

@@ -4,9 +4,32 @@ This is the listener's side of `run.train`, and no callback registry: one object
 back. Drawing for people's eyes (a terminal, a log) lies in `thalweg.view.progress`.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
+
+
+@dataclass(frozen=True)
+class LaneStatus:
+    """Where one of many lanes stands.
+
+    Args:
+        lane: Its number among the recipes.
+        label: What tells it apart: the settings that vary, for people.
+        step: Updates made.
+        loss: Training loss, mean over its last chunk; NaN before the first.
+        validation_loss, metric: Of its latest evaluation; NaN before the first.
+        state: `running`, `waiting`, or why it stopped.
+    """
+
+    lane: int
+    label: str
+    step: int = 0
+    loss: float = math.nan
+    validation_loss: float = math.nan
+    metric: float = math.nan
+    state: str = "waiting"
 
 
 @dataclass(frozen=True)
@@ -18,12 +41,14 @@ class Plan:
         total_steps: Updates in the whole run; None when open-ended.
         epoch_steps: Updates in one pass over the training part; None or 0 when there are no epochs.
         batch_size: Examples in an update; None when not known.
+        lanes: How many runs are trained together.
     """
 
     name: str
     total_steps: int | None = None
     epoch_steps: int | None = None
     batch_size: int | None = None
+    lanes: int = 1
 
 
 @dataclass(frozen=True)
@@ -40,6 +65,7 @@ class Status:
         metric: The latest figure on the validation part.
         examples_per_second: Speed of late, without compilation.
         seconds_left: Until the planned end, at that speed; None when it cannot be told.
+        lanes: Where each lane stands. With more than one, the other figures are those of the median lane.
     """
 
     step: int
@@ -51,6 +77,7 @@ class Status:
     metric: float | None = None
     examples_per_second: float | None = None
     seconds_left: float | None = None
+    lanes: tuple[LaneStatus, ...] = ()
 
 
 class Progress(Protocol):

@@ -40,7 +40,7 @@ class Best:
         """
         better = alive & np.isfinite(losses) & (losses < self.loss)
         first = self.kept is None
-        self.kept = given if first or better.all() else _chosen(jnp.asarray(better), given, self.kept)
+        self.kept = given if first or better.all() else chosen(jnp.asarray(better), given, self.kept)
         self.loss, self.step = np.where(better, losses, self.loss), np.where(better, steps, self.step)
         self.waited = np.where(better, 0, self.waited + alive)
 
@@ -51,7 +51,9 @@ class Best:
 
 
 @jax.jit
-def _chosen(better: Bool[Array, " lane"], new: PyTree, old: PyTree) -> PyTree:
+def chosen(better: Bool[Array, " lane"], new: PyTree, old: PyTree) -> PyTree:
+    """Return the stacked tree that has `new` in the lanes that are better and `old` in the others."""
+
     def one(a: Array, b: Array) -> Array:
         return jnp.where(better.reshape(-1, *[1] * (a.ndim - 1)), a, b)
 

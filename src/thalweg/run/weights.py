@@ -14,19 +14,17 @@ from jaxtyping import PyTree
 
 from thalweg.core.errors import ModelError, RunFolderError
 from thalweg.core.tree import dotted
-from thalweg.run.folder import write_atomically
 
 STATE = "state:"  # prefix of arrays that change without gradients (batch-norm statistics)
 
 
-def save(path: Path, weights: tuple[PyTree, PyTree], facts: dict[str, Any]) -> None:
-    """Write weights (parameters and model state); `facts` (step, which weights, versions) goes into the
-    header.
+def packed(weights: tuple[PyTree, PyTree], facts: dict[str, Any]) -> bytes:
+    """Return weights (parameters and model state) as a safetensors file; `facts` (step, which weights) goes
+    into its header.
     """
     params, model_state = weights
     arrays = named(params) | {STATE + name: value for name, value in named(model_state).items()}
-    header = {"thalweg": json.dumps(facts)}
-    write_atomically(path, safetensors.numpy.save(arrays, metadata=header))
+    return safetensors.numpy.save(arrays, metadata={"thalweg": json.dumps(facts)})
 
 
 def load(path: Path) -> dict[str, np.ndarray]:

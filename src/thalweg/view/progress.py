@@ -7,6 +7,7 @@ import math
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any, TextIO
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType
@@ -18,6 +19,7 @@ from rich.text import Text
 from thalweg.insight.outcome import table
 from thalweg.insight.wording import as_number, clipped, count, figure, measure, percent, plural, seconds, size
 from thalweg.run.progress import Plan, Progress, Silent, Status
+from thalweg.view.sweep import live
 
 REFRESHES = 8  # a second: smooth to the eye, and under 1 % of a core
 LINE_SECONDS = 10.0  # a log gets a line at least this often, ...
@@ -42,7 +44,9 @@ def progress(quiet: bool = False, stream: TextIO | None = None) -> Progress:
 
 
 class Bar:
-    """A live display of two lines that fits the terminal's width, whatever it is."""
+    """A live display of two lines that fits the terminal's width, whatever it is; with many lanes, a table of
+    the best ones below, as long as the screen is high.
+    """
 
     def __init__(self, console: Console):
         self._console = console
@@ -80,7 +84,15 @@ class Bar:
             name = clipped(self._plan.name, max(4, width - 12))
             yield Text.assemble((name, "bold"), "  compiling", no_wrap=True, overflow="crop")
             return
-        yield Group(_bar(self._plan, self._status, width), _figures(self._status, width))
+        status = self._status
+        if len(status.lanes) < 2:
+            yield Group(_bar(self._plan, status, width), _figures(status, width))
+            return
+        said = Text(clipped(live.line(status.lanes), width), no_wrap=True, overflow="crop")
+        # Two lines stand above the table, and one below stays free for the cursor.
+        lanes = live.table(status.lanes, console.size.height - 4, status.metric_name)
+        above = Group(_bar(self._plan, status, width), said, _figures(_speed_only(status), width))
+        yield above if lanes is None else Group(above, lanes)
 
 
 class Lines:
@@ -113,7 +125,11 @@ class Lines:
         waited = self._clock() - self._told_at
         if waited >= LINE_SECONDS or (epoch > self._told_epoch and waited >= EPOCH_SECONDS):
             self._told_at, self._told_epoch = self._clock(), epoch
-            fields = " ".join(text for text, _ in reversed(fields_of(status)))
+            many = len(status.lanes) > 1
+            fields = " ".join(
+                text for text, _ in reversed(fields_of(_speed_only(status) if many else status))
+            )
+            fields = f"{live.line(status.lanes)} {fields}" if many else fields
             self._write(f"{_place(self._plan, status)} {fields}".rstrip())
 
     def note(self, text: str) -> None:
@@ -168,6 +184,11 @@ def as_finite(value: Any) -> float | None:
     """Return a number that can be shown as time or speed, else None."""
     number = as_number(value)
     return number if number is not None and math.isfinite(number) else None
+
+
+def _speed_only(status: Status) -> Status:
+    """Leave out the median lane's figures, where every lane has its own."""
+    return replace(status, loss=None, learning_rate=None, validation_loss=None, metric=None)
 
 
 def _alarm(value: float | None) -> str:

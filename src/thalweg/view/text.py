@@ -11,6 +11,7 @@ from rich.text import Text
 
 from thalweg.insight.compare import Comparison, Figure
 from thalweg.insight.curves import per_step
+from thalweg.insight.findings import Finding
 from thalweg.insight.outcome import loss_name, outcome, table
 from thalweg.insight.settings import flat
 from thalweg.insight.summary import Summary, summarise
@@ -33,7 +34,7 @@ def show(record: Record) -> RenderableType:
     facts.add_column(overflow="fold")
     for name, value in _facts(record):
         facts.add_row(name, value)
-    return Group(_headline(summary), Text(), *_findings(summary), Text(), facts)
+    return Group(_headline(summary), Text(), *bullets(summary.findings), Text(), facts)
 
 
 def compare(comparison: Comparison) -> RenderableType:
@@ -64,11 +65,9 @@ def _headline(summary: Summary) -> Text:
     return Text(summary.headline, style=f"bold {_LEVELS.get(summary.level, '')}".strip())
 
 
-def _findings(summary: Summary) -> list[RenderableType]:
-    return [
-        _bullet(found.text, "" if found.level == "good" else _LEVELS[found.level])
-        for found in summary.findings
-    ]
+def bullets(findings: Iterable[Finding]) -> list[RenderableType]:
+    """Write findings as a list, what is unclear or bad in its colour."""
+    return [_bullet(found.text, "" if found.level == "good" else _LEVELS[found.level]) for found in findings]
 
 
 def _bullet(text: str, style: str) -> RenderableType:

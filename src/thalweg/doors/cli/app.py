@@ -66,6 +66,13 @@ def fit(
     task: Annotated[
         str | None, typer.Option(help="classification or regression; default: from the target.")
     ] = None,
+    lines: Annotated[
+        bool, typer.Option("--lines", help="A text's lines are examples of their own (names, words).")
+    ] = False,
+    window: Annotated[
+        int | None, typer.Option(help="Time series: rows that the model sees at a time, in row order.")
+    ] = None,
+    horizon: Annotated[int, typer.Option(help="Time series: following values to predict.")] = 1,
     folder: Folder = None,
     init: Annotated[Path | None, typer.Option(help="Start from the weights of this run.")] = None,
     device: Chosen = None,

@@ -40,6 +40,9 @@ class Request:
     missing: list[str] | None
     drop: list[str] | None
     task: str | None
+    lines: bool
+    window: int | None
+    horizon: int
     folder: Path | None
     init: Path | None
     device: Any
@@ -83,6 +86,9 @@ def _data(request: Request) -> Data:
         missing=tuple(request.missing or ()),
         drop=tuple(request.drop or ()),
         task=request.task,
+        lines=request.lines,
+        window=request.window,
+        horizon=request.horizon,
         folder=request.folder,
     )
 

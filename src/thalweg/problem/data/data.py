@@ -3,10 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-import jax
-import numpy as np
-
-from thalweg.problem.data.part import Part, Rows, Windows, first_leaf
+from thalweg.problem.data.part import Part, Rows, first_leaf
 from thalweg.problem.data.preparation import Preparation
 
 CLASSIFICATION, REGRESSION, LANGUAGE = "classification", "regression", "language"
@@ -62,13 +59,7 @@ class Data:
     @property
     def input_shape(self) -> Any:
         """Shape of one example's inputs; for a tree of arrays the tree of their shapes."""
-        if isinstance(self.train, Windows):
-            return (self.train.length,)
-        if not isinstance(self.train, Rows):
-            raise TypeError(f"no rule for the input shape of {type(self.train).__name__}")
-        if isinstance(self.train.inputs, (np.ndarray, jax.Array)):
-            return tuple(self.train.inputs.shape[1:])
-        return jax.tree.map(lambda leaf: tuple(leaf.shape[1:]), self.train.inputs)
+        return self.train.input_shape
 
     @property
     def outputs(self) -> int:

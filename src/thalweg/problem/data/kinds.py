@@ -6,10 +6,12 @@ from thalweg.core.errors import DataError
 from thalweg.core.names import did_you_mean
 from thalweg.problem.data.inputs.array import ArrayInputs
 from thalweg.problem.data.inputs.image import ImageInputs
+from thalweg.problem.data.inputs.lines import LineInputs
 from thalweg.problem.data.inputs.text import TextInputs
 from thalweg.problem.data.tables.columns import TableColumns
 
-KINDS: dict[str, Any] = {kind.kind: kind for kind in (TableColumns, ArrayInputs, ImageInputs, TextInputs)}
+_ALL = (TableColumns, ArrayInputs, ImageInputs, TextInputs, LineInputs)
+KINDS: dict[str, Any] = {kind.kind: kind for kind in _ALL}
 
 
 def columns_from(given: dict[str, Any]) -> Any:

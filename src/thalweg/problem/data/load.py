@@ -13,6 +13,7 @@ from thalweg.problem.data.files.compressed import plain_suffix
 from thalweg.problem.data.files.idx import idx_files, read_idx_folder
 from thalweg.problem.data.files.numpy_files import read_npy, read_npz
 from thalweg.problem.data.files.pictures import read_picture_folder
+from thalweg.problem.data.lines import from_lines
 from thalweg.problem.data.options import LoadOptions, options_from
 from thalweg.problem.data.sets.named import load_named, names
 from thalweg.problem.data.sets.published import CIFAR_CLASSES
@@ -67,7 +68,7 @@ def _load_path(path: Path, options: LoadOptions) -> Data:
     if suffix in table_files.SUFFIXES:
         return from_frame(table_files.read_table(path, options.header), name, options)
     if suffix == ".txt":
-        return from_text(read_text(path), name, options)
+        return (from_lines if options.lines else from_text)(read_text(path), name, options)
     if suffix == ".npz":
         return from_arrays(read_npz(path, name), options)
     if suffix == ".npy":

@@ -37,6 +37,10 @@ class LoadOptions:
         keep: Columns to use although they look like row numbers or identifiers.
         task: `classification` or `regression`, where the target does not make it plain.
         context: Window length for text, in tokens. 64 is nanoGPT's setting for small machines.
+        lines: Whether each line of a text is an example of its own (names, words), with a beginning and an
+            end; else the text is one long stream.
+        window: Rows of a time series that the model sees at a time; None: rows are no series.
+        horizon: Values of the target that follow the window and are predicted, in rows.
         name: Name of the set; None: from the file or the named set.
     """
 
@@ -52,6 +56,9 @@ class LoadOptions:
     keep: tuple[str, ...] = ()
     task: str | None = None
     context: int = 64
+    lines: bool = False
+    window: int | None = None
+    horizon: int = 1
     name: str | None = None
 
     def __post_init__(self) -> None:
@@ -130,10 +137,17 @@ def _check_choices(options: LoadOptions) -> None:
         )
     if isinstance(options.split_seed, bool) or not isinstance(options.split_seed, int):
         raise DataError("load", "split_seed must be a whole number", got=options.split_seed, hint="try 0")
-    if isinstance(options.context, bool) or not isinstance(options.context, int) or options.context < 1:
-        raise DataError(
-            "load", "context must be a whole number of tokens, at least 1", got=options.context, hint="try 64"
-        )
+    _check_whole("context", options.context, "tokens", "try 64")
+    _check_whole("horizon", options.horizon, "rows", "try 1")
+    if options.window is not None:
+        _check_whole("window", options.window, "rows", "try 24")
+    elif options.horizon != 1:
+        raise DataError("load", "horizon needs a window", got=options.horizon, hint="for example window=24")
+
+
+def _check_whole(name: str, value: Any, unit: str, hint: str) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise DataError("load", f"{name} must be a whole number of {unit}, at least 1", got=value, hint=hint)
 
 
 def _plain(value: Any) -> Any:

@@ -4,6 +4,7 @@ A part is a pytree whose arrays lie on the device and enter every program as arg
 """
 
 import abc
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -13,11 +14,22 @@ from jaxtyping import Array, Int, PyTree, Shaped
 
 
 class Part(eqx.Module):
-    """A train, validation or test part."""
+    """A train, validation or test part.
+
+    Class attributes:
+        weighted: Whether targets come with weights, `(targets, weights)`, as `losses.Weighted` takes them.
+    """
+
+    weighted: ClassVar[bool] = False
 
     @abc.abstractmethod
     def count(self) -> int:
         """Return how many examples there are."""
+
+    @property
+    @abc.abstractmethod
+    def input_shape(self) -> Any:
+        """Shape of one example's inputs; for a tree of arrays the tree of their shapes."""
 
     @abc.abstractmethod
     def batch(self, indices: Int[Array, " batch"]) -> tuple[PyTree, PyTree]:
@@ -38,6 +50,13 @@ class Rows(Part):
     def count(self) -> int:
         """Return the length of the first axis."""
         return first_leaf(self.targets).shape[0]
+
+    @property
+    def input_shape(self) -> Any:
+        """Shapes without the first axis."""
+        if isinstance(self.inputs, (np.ndarray, jax.Array)):
+            return tuple(self.inputs.shape[1:])
+        return jax.tree.map(lambda leaf: tuple(leaf.shape[1:]), self.inputs)
 
     def batch(self, indices: Int[Array, " batch"]) -> tuple[PyTree, PyTree]:
         """Gather rows by index."""
@@ -62,11 +81,53 @@ class Windows(Part):
         """Return how many whole windows there are, each with a next token for its last position."""
         return max(0, (self.tokens.shape[0] - 1 - self.length) // self.stride + 1)
 
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """`(length,)`."""
+        return (self.length,)
+
     def batch(self, indices: Int[Array, " batch"]) -> tuple[Array, Array]:
         """Return (tokens, next tokens), both int32 `batch position`."""
         positions = indices[:, None] * self.stride + jnp.arange(self.length + 1)
         found = jnp.asarray(self.tokens)[positions].astype(jnp.int32)
         return found[:, :-1], found[:, 1:]
+
+
+class Sequences(Part):
+    """Sequences of tokens, each of its own length; the target of each position is the token after it.
+
+    Targets come with weights that make the mean over all examples the mean over all tokens, whatever the
+    lengths: with T positions and a mean length m a token weighs T / m and padding 0. A batch is not divided
+    by its own number of tokens, so that every token counts the same in every batch.
+
+    Args:
+        tokens: From the first input to the last target, padded at the end, int, `example position`.
+        lengths: Tokens to predict in each, int32, `example`.
+        mean_length: Their mean over the part, in tokens, float32.
+    """
+
+    weighted: ClassVar[bool] = True
+
+    tokens: Shaped[Array | np.ndarray, "example position"]
+    lengths: Int[Array | np.ndarray, " example"]
+    mean_length: Shaped[Array | np.ndarray, ""]
+
+    def count(self) -> int:
+        """Return how many sequences there are."""
+        return self.tokens.shape[0]
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """`(positions,)`, as many as the longest sequence has."""
+        return (self.tokens.shape[1] - 1,)
+
+    def batch(self, indices: Int[Array, " batch"]) -> tuple[Array, tuple[Array, Array]]:
+        """Return (tokens, (next tokens, weights)), each `batch position`."""
+        found = jnp.asarray(self.tokens)[indices].astype(jnp.int32)
+        positions = self.tokens.shape[1] - 1
+        counted = jnp.arange(positions) < jnp.asarray(self.lengths)[indices][:, None]
+        weights = jnp.where(counted, positions / jnp.asarray(self.mean_length), 0.0)
+        return found[:, :-1], (found[:, 1:], weights)
 
 
 def first_leaf(tree: PyTree) -> Array | np.ndarray:

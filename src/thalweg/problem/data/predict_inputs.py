@@ -15,6 +15,7 @@ from thalweg.problem.data.files.idx import idx_files, read_idx
 from thalweg.problem.data.files.numpy_files import read_array, read_npz_inputs
 from thalweg.problem.data.files.pictures import ENDINGS, read_pictures
 from thalweg.problem.data.inputs.image import ImageInputs
+from thalweg.problem.data.inputs.lines import LineInputs
 from thalweg.problem.data.inputs.text import TextInputs
 from thalweg.problem.data.load import missing_path
 from thalweg.problem.data.preparation import Preparation
@@ -56,7 +57,7 @@ def inputs_for(source: Any, preparation: Preparation, folder: Path | str | None 
     if isinstance(columns, TableColumns):
         frame = _frame(source, columns)
         return NewInputs(columns.inputs(frame), frame)
-    if isinstance(columns, TextInputs):
+    if isinstance(columns, (TextInputs, LineInputs)):
         return NewInputs(columns.inputs(_text(source, folder)))
     raw, labels = _array(source, preparation, folder)
     return NewInputs(columns.inputs(raw), None if labels is None else pl.DataFrame({"file": labels}))

@@ -29,6 +29,7 @@ class Metric:
         exponential: Whether e is raised to the mean at the end (perplexity).
         in_target_unit: Whether it scales with the target, so that a figure on standardised targets
             times `target_scale` is the figure in the target's own unit.
+        best: The best value that there is, such as an accuracy of 1; None: not known.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Metric:
     root: float = 1.0
     exponential: bool = False
     in_target_unit: bool = False
+    best: float | None = None
 
     def per_example(self, outputs: PyTree, targets: PyTree) -> Float[Array, " batch"]:
         """Return one number per example, whose mean is `finish`ed."""
@@ -79,11 +81,11 @@ def _absolute(outputs: Array, targets: Array) -> Array:
     return averaged(Elements(jnp.abs(found - wanted)))
 
 
-accuracy = Metric("accuracy", _correct, higher_is_better=True)
-top5 = Metric("top5", _among_five, higher_is_better=True)
-rmse = Metric("rmse", _squared, higher_is_better=False, root=0.5, in_target_unit=True)
-mae = Metric("mae", _absolute, higher_is_better=False, in_target_unit=True)
-perplexity = Metric("perplexity", CrossEntropy(), higher_is_better=False, exponential=True)
+accuracy = Metric("accuracy", _correct, higher_is_better=True, best=1.0)
+top5 = Metric("top5", _among_five, higher_is_better=True, best=1.0)
+rmse = Metric("rmse", _squared, higher_is_better=False, root=0.5, in_target_unit=True, best=0.0)
+mae = Metric("mae", _absolute, higher_is_better=False, in_target_unit=True, best=0.0)
+perplexity = Metric("perplexity", CrossEntropy(), higher_is_better=False, exponential=True, best=1.0)
 
 METRICS: dict[str, Metric] = {metric.name: metric for metric in (accuracy, top5, rmse, mae, perplexity)}
 

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from thalweg.core.errors import DataError, ModelError
-from thalweg.problem.losses.loss import Elements, Loss, at_least_f32
+from thalweg.problem.losses.loss import Elements, Loss, at_least_f32, averaged
 from thalweg.problem.losses.metrics import Metric
 
 
@@ -32,6 +32,11 @@ class Weighted(Loss):
     reference: ClassVar[str] = "Horvitz & Thompson 1952"
 
     loss: Loss
+
+    @property
+    def label(self) -> str:
+        """The name of the loss that is weighted."""
+        return getattr(self.loss, "label", self.loss.name)
 
     def elements(self, outputs: Float[Array, "batch ..."], targets: Any) -> Elements:
         """Return the weighted loss of every example and position."""
@@ -69,6 +74,25 @@ class _Unweighted:
 def unweighted(metric: Metric) -> Metric:
     """Return a metric for targets that come with weights; the weights are not applied to it."""
     return replace(metric, rule=_Unweighted(metric.rule))
+
+
+@dataclass(frozen=True)
+class _Weighed:
+    """A metric's rule on targets that come with weights: a weighted mean of what it says of every position."""
+
+    rule: Any
+
+    def __call__(self, outputs: Array, targets: Any) -> Array:
+        wanted, weights = _parted(targets)
+        _check_shape(outputs, weights)
+        flat = [leaf.reshape(weights.size, *leaf.shape[weights.ndim :]) for leaf in (outputs, wanted)]
+        values = self.rule(*flat).reshape(weights.shape)
+        return averaged(Elements(jnp.where(weights == 0, 0.0, weights * values)))
+
+
+def weighed(metric: Metric) -> Metric:
+    """Return a metric for targets that come with weights; each example or position counts by its weight."""
+    return replace(metric, rule=_Weighed(metric.rule))
 
 
 def balanced(counts: Sequence[int]) -> tuple[float, ...]:

@@ -1,7 +1,9 @@
 """Puts the report's page together: head, sections that have something to show, style and script inline."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from importlib.resources import files
+from pathlib import Path
+from typing import Any
 
 from thalweg.insight.summary import summarise
 from thalweg.run.record import Record
@@ -13,6 +15,7 @@ from thalweg.view.report.layers import layers
 from thalweg.view.report.markup import Markup, element, join
 
 Maker = Callable[[Record], Markup | None]
+Section = tuple[str, str, Markup | None]
 # Key (its anchor), title, maker; a section whose maker has nothing is left out.
 _SECTIONS: tuple[tuple[str, str, Maker], ...] = (
     ("curves", "How training went", curves),
@@ -36,30 +39,43 @@ def render(record: Record) -> str:
         The file's text; write it as UTF-8.
     """
     made = [(key, title, maker(record)) for key, title, maker in _SECTIONS]
-    shown = [(key, title, body) for key, title, body in made if body is not None]
-    links = [element("a", title, href=f"#{key}") for key, title, _ in shown]
+    title = f"{record.name}: {summarise(record).headline}"
+    return document(title, headline(record), made, footer(record.environment, record.folder))
+
+
+def document(title: str, head: Markup, sections: Iterable[Section], foot: Markup) -> str:
+    """Put a page together: style and script inline, a link to each section that has something to show.
+
+    Args:
+        title: Of the window.
+        head: What stands first.
+        sections: Anchor, title and body of each; one whose body is None is left out.
+        foot: What stands last.
+    """
+    shown = [(key, name, body) for key, name, body in sections if body is not None]
+    links = [element("a", name, href=f"#{key}") for key, name, _ in shown]
     body = element(
         "body",
         element(
             "main",
-            headline(record),
+            head,
             element("nav", links, aria_label="sections"),
-            [element("section", element("h2", title), body, id=key) for key, title, body in shown],
-            element("footer", _footer(record)),
+            [element("section", element("h2", name), body, id=key) for key, name, body in shown],
+            element("footer", foot),
         ),
         element("script", _own("page.js")),
     )
-    page = element("html", _head(record), body, lang="en")
+    page = element("html", _head(title), body, lang="en")
     return f"<!doctype html>\n{page}\n"
 
 
-def _head(record: Record) -> Markup:
+def _head(title: str) -> Markup:
     return element(
         "head",
         element("meta", charset="utf-8"),
         element("meta", name_="viewport", content="width=device-width, initial-scale=1"),
         element("meta", name_="color-scheme", content="light dark"),
-        element("title", f"{record.name}: {summarise(record).headline}"),
+        element("title", title),
         element("style", _own("page.css")),
     )
 
@@ -69,10 +85,11 @@ def _own(name: str) -> Markup:
     return Markup(files("thalweg.view.report").joinpath(name).read_text(encoding="utf-8"))
 
 
-def _footer(record: Record) -> Markup:
-    version = record.environment.get("thalweg")
+def footer(
+    environment: Mapping[str, Any], folder: Path | None, intervals: str = "the choice of test examples"
+) -> Markup:
+    """Say what drew the page, from what, and what its intervals cover."""
+    version = environment.get("thalweg")
     made = "Thalweg" + (f" {version}" if version else "")
-    where = f" from {record.folder}" if record.folder is not None else ""
-    return join(
-        f"Drawn by {made}{where}. Every figure is measured; intervals cover the choice of test examples."
-    )
+    where = f" from {folder}" if folder is not None else ""
+    return join(f"Drawn by {made}{where}. Every figure is measured; intervals cover {intervals}.")

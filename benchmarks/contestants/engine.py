@@ -1,0 +1,50 @@
+"""Thalweg's bare engine loop: prepared once, then chunk after chunk. No log, no evaluation, no folder."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+
+import thalweg as tw
+from thalweg.engine import cache, drive
+from thalweg.engine.group import prepare as prepare_group
+
+
+def prepare(setting: dict[str, Any]) -> Callable[[], dict[str, Any]]:
+    """Return a block of `steps` updates of an MLP on MNIST, plain SGD 0.01."""
+    cache.enable()
+    loop = Loop(problem(setting), [recipe(setting)])
+    steps = setting["steps"]
+    return lambda: {"seconds": loop.run(steps), "examples": steps * setting["batch"], "steps": steps}
+
+
+def problem(setting: dict[str, Any]) -> tw.Problem:
+    """Return MNIST, all of its training part, with a network of the given sizes, or a named model."""
+    data = tw.load("mnist", folder=setting["folder"], validation=0.0)
+    model = tw.CNN(setting["channels"]) if "channels" in setting else tw.MLP(setting["sizes"])
+    return tw.Problem(model, data)
+
+
+def recipe(setting: dict[str, Any], **more: Any) -> tw.Recipe:
+    """Return plain SGD 0.01, the end of an epoch kept or dropped as the peers do it."""
+    length = {} if "epochs" in more else {"steps": 2**30}
+    return tw.Recipe(tw.SGD(lr=0.01), batch_size=setting["batch"], **(length | more))
+
+
+class Loop:
+    """Lanes on their way through the bare loop."""
+
+    def __init__(self, problem: tw.Problem, recipes: list[tw.Recipe]):
+        self.group, self._states = prepare_group(problem, recipes)
+        self._pace = drive.Pace(self.group.program.capacity)
+        self._step = 0
+
+    def run(self, steps: int) -> float:
+        """Make `steps` more updates of every lane; return the seconds they took."""
+        begun = time.perf_counter()
+        for moved in drive.chunks(self.group, self._states, self._step, self._step + steps, self._pace):
+            self._states = moved.states
+        jax.block_until_ready(self._states)
+        self._step += steps
+        return time.perf_counter() - begun

@@ -1,0 +1,68 @@
+"""PyTorch's eager loop: tensors in memory, batches by index or by a DataLoader, plain or fused optimizer."""
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+
+from benchmarks.contestants.mnist import images
+
+
+def prepare(setting: dict[str, Any]) -> Callable[[], dict[str, Any]]:
+    """Return a block of `steps` updates, or of an epoch."""
+    if "threads" in setting:
+        torch.set_num_threads(setting["threads"])
+    x, y = (torch.from_numpy(part) for part in images(setting["folder"], setting.get("rows")))
+    model = network(setting["sizes"])
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01, fused=setting.get("fused", False))
+    batches = endless(x, y, setting["batch"], setting.get("loader", False))
+    steps = setting.get("steps") or len(x) // setting["batch"]
+
+    def block() -> dict[str, Any]:
+        begun = time.perf_counter()
+        train(model, optimizer, batches, steps)
+        return {
+            "seconds": time.perf_counter() - begun,
+            "examples": steps * setting["batch"],
+            "steps": steps,
+        }
+
+    return block
+
+
+def network(sizes: list[int]) -> torch.nn.Sequential:
+    """Return a network of these widths, ReLU between the layers."""
+    layers: list[torch.nn.Module] = []
+    for inputs, outputs in zip(sizes[:-1], sizes[1:], strict=True):
+        layers += [torch.nn.Linear(inputs, outputs), torch.nn.ReLU()]
+    return torch.nn.Sequential(*layers[:-1])
+
+
+def endless(
+    x: torch.Tensor, y: torch.Tensor, batch: int, loader: bool = False
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Yield batches, a new order each epoch; whole batches only, as the others do."""
+    if loader:
+        data = torch.utils.data.TensorDataset(x, y)
+        source = torch.utils.data.DataLoader(data, batch_size=batch, shuffle=True, drop_last=True)
+        while True:
+            yield from source
+    while True:
+        for rows in torch.randperm(len(x))[: len(x) // batch * batch].split(batch):
+            yield x[rows], y[rows]
+
+
+def train(
+    model: torch.nn.Module,
+    optimizer: torch.optim.Optimizer,
+    batches: Iterator[tuple[torch.Tensor, torch.Tensor]],
+    steps: int,
+) -> None:
+    """Make `steps` updates."""
+    loss = torch.nn.CrossEntropyLoss()
+    for _ in range(steps):
+        inputs, labels = next(batches)
+        optimizer.zero_grad()
+        loss(model(inputs), labels).backward()
+        optimizer.step()

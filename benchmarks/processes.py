@@ -1,0 +1,157 @@
+"""Contests: every contestant in a process of its own, all alive at once, each doing a block of work in turn.
+
+Blocks that follow each other within seconds meet the same state of the machine, so that their ratio means
+something where the times themselves drift. The order moves by one place from round to round.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+ROOT = Path(__file__).parents[1]
+
+
+class Failed(RuntimeError):
+    """A contestant's process ended, or never became ready."""
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """Who takes part.
+
+    Args:
+        label: Name in results.
+        module: Which of `benchmarks.contestants` it runs.
+        setting: What that is given.
+        environment: Variables of its process, besides the ones here.
+    """
+
+    label: str
+    module: str
+    setting: dict[str, Any]
+    environment: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def command(self) -> list[str]:
+        """Its process."""
+        own = self.module in ("engine", "train", "lanes", "steps", "scan")
+        python = sys.executable if own else peers_python()
+        return [python, "-m", "benchmarks.contestants", self.module, json.dumps(self.setting)]
+
+
+class Process:
+    """A contestant's process."""
+
+    def __init__(self, contestant: Contestant):
+        self.label = contestant.label
+        self._errors: IO[str] = tempfile.TemporaryFile("w+")
+        begun = time.perf_counter()
+        self._process = subprocess.Popen(
+            contestant.command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            text=True,
+            cwd=ROOT,
+            env=os.environ | contestant.environment,
+        )
+        self.ready = self._line() | {"start_seconds": time.perf_counter() - begun}
+
+    def block(self) -> dict[str, Any]:
+        """Have it do a block of work."""
+        assert self._process.stdin is not None
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+        return self._line()
+
+    def close(self) -> None:
+        """Let it end."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait()
+        self._errors.close()
+
+    def _line(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            self._process.wait()
+            self._errors.seek(0)
+            last = self._errors.read().strip().splitlines()[-1:] or ["without a word"]
+            raise Failed(f"{self.label}: ended with {self._process.returncode}: {last[0]}")
+        return json.loads(line)
+
+
+def contest(contestants: Sequence[Contestant], rounds: int) -> dict[str, dict[str, Any]]:
+    """Run all, block by block in turn.
+
+    Returns:
+        Per label `{"ready": ..., "blocks": [...]}`, one block a round; or `{"error": ...}` for one that
+        cannot take part.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    running: list[Process] = []
+    try:
+        for contestant in contestants:
+            try:
+                process = Process(contestant)
+            except Failed as error:
+                found[contestant.label] = {"error": str(error)}
+                print(error, file=sys.stderr)
+                continue
+            running.append(process)
+            found[process.label] = {"ready": process.ready, "blocks": []}
+        for turn in range(rounds):
+            first = turn % max(1, len(running))
+            for process in running[first:] + running[:first]:
+                found[process.label]["blocks"].append(process.block())
+            told = {p.label: round(found[p.label]["blocks"][-1]["seconds"], 3) for p in running}
+            print(f"round {turn + 1} of {rounds}: {told}", file=sys.stderr)
+    finally:
+        for process in running:
+            process.close()
+    return found
+
+
+def once(contestant: Contestant) -> dict[str, Any]:
+    """Start a process, and return what it told with the seconds from its start to that line.
+
+    The process ends by itself; how long that takes does not count.
+    """
+    begun = time.perf_counter()
+    with subprocess.Popen(
+        [*contestant.command, "--once"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        cwd=ROOT,
+        env=os.environ | contestant.environment,
+    ) as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        seconds = time.perf_counter() - begun
+    if not line:
+        raise Failed(f"{contestant.label}: ended with {process.returncode}")
+    return json.loads(line) | {"process_seconds": seconds}
+
+
+def rates(found: dict[str, Any]) -> list[float]:
+    """Return examples per second, block by block."""
+    return [block["examples"] / block["seconds"] for block in found["blocks"]]
+
+
+def ratios(ours: dict[str, Any], theirs: dict[str, Any]) -> list[float]:
+    """Return how many times as fast `ours` was as `theirs`, round by round."""
+    return [one / other for one, other in zip(rates(ours), rates(theirs), strict=True)]
+
+
+def peers_python() -> str:
+    """Return the interpreter of the peers' environment: THALWEG_PEERS, or this one."""
+    return os.environ.get("THALWEG_PEERS", sys.executable)

@@ -1,0 +1,210 @@
+"""How many lanes are laid out on the machine: groups, shards, threads, waves. A rule, and what it rests on.
+
+    group    lanes of equal structure and length: one compiled program
+    shard    lanes of a group that are dispatched together, one after another inside the program
+    worker   a thread; each runs one shard's chunk at a time, always that of the shard which is least far
+    wave     shards that are in memory together
+
+Why threads: two Python threads that each run mapped lanes on the one ordinary device were measured at about
+half the time of one (784-32-10, batch 32), with no setting that changes the user's process. Why mapped lanes
+and not batched ones: on CPU they were as fast or faster for all but tiny networks, and each lane computes bit
+for bit what it computes alone.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import jax
+import psutil
+
+from thalweg.core.errors import RecipeError
+from thalweg.engine.group import lane_bytes, length
+from thalweg.engine.program import structure
+from thalweg.problem.problem import Problem
+from thalweg.recipe.recipe import Recipe
+
+MAP, BATCH = "map", "batch"
+
+# Lanes in a shard. More save nothing (a dispatch of 0.3 s hides its millisecond), fewer balance better.
+WIDEST = {MAP: 16, BATCH: 32}
+# Below this many parameters a step is bookkeeping, and batching lanes shares it out: 2-16-16-2, batch 32, ran
+# at 5.5 microseconds a lane-step batched, 12.5 mapped (two threads each); 784-32-10 (25,450) at 45 mapped.
+TINY = 4_000
+# Share of the memory at hand that lanes may take; the rest is for data, programs and temporaries.
+MEMORY_SHARE = 0.5
+# Lanes are kept as Python objects and folders too; a sweep of more is a mistake in a range.
+MOST_LANES = 20_000
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Lanes that are dispatched together.
+
+    Args:
+        group: Which group they belong to.
+        lanes: Their numbers in the list of recipes.
+        width: Room for lanes in the program.
+    """
+
+    group: int
+    lanes: tuple[int, ...]
+    width: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Where every lane runs.
+
+    Args:
+        groups: Lane numbers by group.
+        shards: In the order in which they start.
+        waves: Indices of shards that are in memory together, wave after wave.
+        workers: Threads.
+        layouts: `map` or `batch`, by group.
+        bytes: Estimated memory of a lane's state, by group.
+        reasons: Why, in sentences.
+    """
+
+    groups: tuple[tuple[int, ...], ...]
+    shards: tuple[Shard, ...]
+    waves: tuple[tuple[int, ...], ...]
+    workers: int
+    layouts: tuple[str, ...]
+    bytes: tuple[int, ...]
+    reasons: tuple[str, ...] = field(default=())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain values, for the run's records."""
+        return asdict(self) | {"shards": [list(shard.lanes) for shard in self.shards]}
+
+    def text(self) -> str:
+        """Say it for people, a line each."""
+        lanes = sum(len(group) for group in self.groups)
+        lines = [f"{lanes} lanes in {_many(self.groups, 'group')}, {_many(self.shards, 'shard')}, "]
+        lines[0] += f"{self.workers} at a time, {_many(self.waves, 'wave')}"
+        for number, (group, layout, size) in enumerate(
+            zip(self.groups, self.layouts, self.bytes, strict=True)
+        ):
+            shards = [len(shard.lanes) for shard in self.shards if shard.group == number]
+            lines.append(
+                f"group {number}: {len(group)} lanes, {layout}, shards of {min(shards)} to {max(shards)}, "
+                f"{size / 2**20:.1f} MiB a lane"
+            )
+        return "\n".join([*lines, *self.reasons])
+
+
+def plan(
+    problem: Problem,
+    recipes: Sequence[Recipe],
+    *,
+    strict: bool = True,
+    workers: int | None = None,
+    memory: int | None = None,
+) -> Plan:
+    """Lay lanes out.
+
+    Args:
+        problem: What is learned.
+        recipes: One for each lane.
+        strict: Only layouts in which a lane's bits are those of the lane alone.
+        workers: Threads; None for one a core (one in all on an accelerator).
+        memory: Bytes that lanes may take; None for half of what is free.
+
+    Raises:
+        RecipeError: No lanes, or more than can be kept.
+    """
+    _check_count(len(recipes))
+    groups = _groups(problem, recipes)
+    cores = workers or (_cores() if jax.default_backend() == "cpu" else 1)
+    sizes = [lane_bytes(problem, recipes[group[0]]) for group in groups]
+    layouts = [MAP if strict else _layout(problem, recipes[group[0]], len(group)) for group in groups]
+    room = memory if memory is not None else int(MEMORY_SHARE * psutil.virtual_memory().available)
+    shards = [
+        shard
+        for number, group in enumerate(groups)
+        for shard in _shards(number, group, layouts[number], cores, room // max(sizes[number], 1))
+    ]
+    waves = _waves(shards, sizes, room)
+    reasons = [_layout_reason(strict, layouts)]
+    if len(waves) > 1:
+        reasons.append(f"waves: {room / 2**30:.1f} GiB are free for lanes, and all at once would need more")
+    return Plan(
+        tuple(tuple(group) for group in groups),
+        tuple(shards),
+        tuple(waves),
+        max(1, min(cores, max(len(wave) for wave in waves))),
+        tuple(layouts),
+        tuple(sizes),
+        tuple(reasons),
+    )
+
+
+def _check_count(lanes: int) -> None:
+    if lanes < 1:
+        raise RecipeError("lanes", "there must be at least one recipe", got="an empty list")
+    if lanes > MOST_LANES:
+        raise RecipeError(
+            "lanes",
+            f"a sweep holds at most {MOST_LANES:,} lanes",
+            got=f"{lanes:,}",
+            hint=f"at a minute of training each, {lanes:,} lanes would take {lanes / 1440:,.0f} days on one "
+            "core; sample the space instead: recipe.sample(64, {...}), or `:N` with a smaller N",
+        )
+
+
+def _groups(problem: Problem, recipes: Sequence[Recipe]) -> list[list[int]]:
+    found: dict[Any, list[int]] = {}
+    for lane, recipe in enumerate(recipes):
+        found.setdefault((structure(recipe), length(problem, recipe)), []).append(lane)
+    return list(found.values())
+
+
+def _layout(problem: Problem, recipe: Recipe, lanes: int) -> str:
+    if lanes == 1:
+        return MAP
+    if jax.default_backend() != "cpu":
+        return BATCH
+    return BATCH if lane_bytes(problem, recipe, parameters_only=True) // 4 <= TINY else MAP
+
+
+def _layout_reason(strict: bool, layouts: list[str]) -> str:
+    if strict:
+        return (
+            "map: lanes one after another inside the program, each with the bits of the lane alone (strict)"
+        )
+    if BATCH in layouts:
+        return "batch: lanes in one product; for tiny networks and accelerators it was measured faster"
+    return "map: lanes one after another inside the program; on CPU the faster form for networks of this size"
+
+
+def _shards(number: int, group: list[int], layout: str, cores: int, fitting: int) -> list[Shard]:
+    """Deal a group's lanes out, so that neighbours in a range (which diverge together) are spread."""
+    most = max(1, min(WIDEST[layout], fitting // cores))
+    count = -(-len(group) // most)
+    count = min(len(group), -(-count // cores) * cores)  # as many as cores, or a multiple: none idles
+    dealt = [tuple(group[start::count]) for start in range(count)]
+    width = 1 << (max(len(lanes) for lanes in dealt) - 1).bit_length()  # few widths, few compilations
+    return [Shard(number, lanes, width) for lanes in dealt]
+
+
+def _waves(shards: list[Shard], sizes: list[int], room: int) -> list[tuple[int, ...]]:
+    waves: list[list[int]] = [[]]
+    taken = 0
+    for index, shard in enumerate(shards):
+        need = shard.width * sizes[shard.group]
+        if waves[-1] and taken + need > room:
+            waves.append([])
+            taken = 0
+        waves[-1].append(index)
+        taken += need
+    return [tuple(wave) for wave in waves]
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+
+
+def _many(things: Sequence[Any], noun: str) -> str:
+    return f"{len(things)} {noun}{'s' if len(things) != 1 else ''}"

@@ -1,0 +1,106 @@
+"""A sweep as text: the verdict and the ranked table, at home in 80 columns."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from thalweg.insight import sweep_findings
+from thalweg.insight.outcome import table
+from thalweg.insight.over_seeds import Estimate
+from thalweg.insight.ranking import BEST, FROZEN, LOST, TIED, UNSTABLE, Entry, Ranking
+from thalweg.insight.wording import count, figure, listing, plural, seconds
+from thalweg.view.text import bullets
+
+MOST_ROWS = 24  # of the ranked table; more than a screen full is read in a file
+# `worse` goes without saying, and without an interval there is nothing to say.
+_WORDS = {BEST: "best", TIED: "tied", FROZEN: "ended early"}
+_STYLES = {BEST: "bold green", TIED: "", UNSTABLE: "yellow", LOST: "red"}
+
+
+def show(ranking: Ranking, result: Mapping[str, Any], most: int = MOST_ROWS) -> RenderableType:
+    """Say what was tried and what came of it.
+
+    Args:
+        ranking: From `thalweg.insight.ranking.rank`.
+        result: The object of sweep.json.
+        most: Rows of the table.
+    """
+    facts = Table.grid(padding=(0, 2))
+    facts.add_column(style="dim", no_wrap=True)
+    facts.add_column(overflow="fold")
+    for name, value in _facts(ranking, result):
+        facts.add_row(name, value)
+    style = "bold green" if ranking.best is not None else "bold red"
+    said = bullets(sweep_findings.findings(ranking))
+    rows = [_ranked(ranking, most), Text()] if len(ranking.entries) > 1 else []
+    return Group(Text(sweep_findings.headline(ranking), style=style), Text(), *said, Text(), *rows, facts)
+
+
+def difference(behind: Estimate | None) -> str:
+    """Write how far a setting is behind the best, with its interval: `+0.012 (0.008 to 0.016)`."""
+    if behind is None:
+        return ""
+    shown = figure(behind.mean, 3)
+    signed = shown if shown.startswith("-") or behind.mean == 0 else f"+{shown}"
+    if behind.low is None or behind.high is None:
+        return signed
+    return f"{signed} ({figure(behind.low, 2)} to {figure(behind.high, 2)})"
+
+
+def _ranked(ranking: Ranking, most: int) -> RenderableType:
+    found = Table(box=None, padding=(0, 2, 0, 0), show_edge=False, header_style="dim")
+    found.add_column("", justify="right", no_wrap=True)
+    found.add_column("setting", overflow="fold", min_width=12)
+    found.add_column(sweep_findings.by_words(ranking), no_wrap=True)
+    found.add_column("behind the best", no_wrap=True)
+    found.add_column("", overflow="fold")
+    for entry in ranking.entries[:most]:
+        lost = entry.standing == LOST
+        cells = (
+            ["", _diverged(entry), ""] if lost else [_loss(entry), difference(entry.behind), _standing(entry)]
+        )
+        style = _STYLES.get(entry.standing, "")
+        rank = "" if entry.rank is None else str(entry.rank)
+        found.add_row(rank, Text(entry.label), *cells, style=style)
+    more = len(ranking.entries) - most
+    if more <= 0:
+        return found
+    return Group(found, Text(f"{plural(more, 'more setting')} in sweep.json and the report", style="dim"))
+
+
+def _loss(entry: Entry) -> str:
+    if entry.loss is None:
+        return ""
+    half = entry.loss.half
+    return figure(entry.loss.mean) + ("" if half is None else f" ±{figure(half, 2)}")
+
+
+def _standing(entry: Entry) -> str:
+    if entry.standing == UNSTABLE:
+        return f"{len(entry.diverged)} of {len(entry.lanes)} diverged"
+    return _WORDS.get(entry.standing, "")
+
+
+def _diverged(entry: Entry) -> str:
+    return f"diverged{sweep_findings.steps_of(entry)}" if entry.diverged else "no result"
+
+
+def _facts(ranking: Ranking, result: Mapping[str, Any]) -> list[tuple[str, str]]:
+    rows = []
+    if result.get("data"):
+        task = f", {result['task']}" if result.get("task") else ""
+        rows.append(("data", f"{result['data']}{task}"))
+    if result.get("model"):
+        rows.append(("model", str(result["model"])))
+    varied = [path for path in result.get("varied") or () if path in ranking.factors]
+    varied += [plural(ranking.seeds, "seed")] if ranking.seeds > 1 else []
+    rows += [("varied", listing(varied, limit=12))] if varied else []
+    groups = result.get("groups") or ()
+    rows += [("lanes", f"{count(ranking.lanes)} in {plural(len(groups), 'group')}")] if groups else []
+    total = table(result, "seconds").get("total")
+    rows += [("cost", seconds(total))] if total is not None else []
+    rows += [("folder", str(result["run"]))] if result.get("run") else []
+    return rows

@@ -1,0 +1,64 @@
+"""SIGKILL at random instants of the writer."""
+
+import os
+import random
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from tests.faults.tally import Line
+from tests.faults.victim import judged, scratch, write_by_thread, write_runs
+
+QUICK, FULL = 300, 10_000
+LONGEST_SECONDS = 0.05
+PROMISE = "the newest sound checkpoint is at least the last one said to be durable, and bit for bit"
+
+
+def random_kills(full: bool) -> Iterator[Line]:
+    """Kill writers after a random time, each going on in the folder that the last one left."""
+    for name, write in (("writer", write_runs), ("writer in a thread, under the lock", write_by_thread)):
+        line = Line(f"SIGKILL at a random instant: {name}", PROMISE)
+        rng = random.Random(name)
+        with scratch(fast=full) as place:
+            _series(Path(place), write, (FULL if full else QUICK) // 2, rng, line)
+        yield line
+
+
+def _series(folder: Path, write: Callable, kills: int, rng: random.Random, line: Line) -> None:
+    newest = None
+    for _ in range(kills):
+        said, code = killed_writer(folder, write, (newest or 0) + 1, rng.uniform(0, LONGEST_SECONDS))
+        found, wrong = judged(folder, said if said is not None else newest)
+        if wrong is None and code != -signal.SIGKILL:
+            wrong = f"the writer ended by itself with {code}"
+        line.add(wrong)
+        line.count("commits", (found or 0) - (newest or 0))
+        line.count("kills that left a half-written checkpoint", int(_left_over(folder)))
+        newest = found
+
+
+def killed_writer(folder: Path, write: Callable, first: int, seconds: float) -> tuple[int | None, int]:
+    """Let a writer run in a process of its own, kill it, and return the last step it said was durable."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(reading)
+        code = 1
+        try:
+            write(folder, first, 1_000_000, lambda step: os.write(writing, step.to_bytes(8, "little")))
+        finally:
+            os._exit(code)
+    os.close(writing)
+    time.sleep(seconds)
+    os.kill(child, signal.SIGKILL)
+    _, status = os.waitpid(child, 0)
+    with os.fdopen(reading, "rb") as pipe:
+        words = pipe.read()
+    steps = [int.from_bytes(words[i : i + 8], "little") for i in range(0, len(words) - 7, 8)]
+    return (steps[-1] if steps else None), os.waitstatus_to_exitcode(status)
+
+
+def _left_over(folder: Path) -> bool:
+    place = folder / "checkpoints"
+    return place.is_dir() and any(name.startswith(".part-") for name in os.listdir(place))
