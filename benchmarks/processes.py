@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import IO, Any
 
 ROOT = Path(__file__).parents[1]
+# Contestants that run in this environment; the others run in the peers'.
+OURS = ("engine", "steps", "scan", "train", "lanes", "lanes_train")
 
 
 class Failed(RuntimeError):
@@ -41,8 +43,7 @@ class Contestant:
     @property
     def command(self) -> list[str]:
         """Its process."""
-        own = self.module in ("engine", "train", "lanes", "steps", "scan")
-        python = sys.executable if own else peers_python()
+        python = sys.executable if self.module in OURS else peers_python()
         return [python, "-m", "benchmarks.contestants", self.module, json.dumps(self.setting)]
 
 
@@ -51,7 +52,7 @@ class Process:
 
     def __init__(self, contestant: Contestant):
         self.label = contestant.label
-        self._errors: IO[str] = tempfile.TemporaryFile("w+")
+        self._errors: IO[str] = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed with the process
         begun = time.perf_counter()
         self._process = subprocess.Popen(
             contestant.command,

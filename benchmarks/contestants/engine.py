@@ -1,10 +1,12 @@
 """Thalweg's bare engine loop: prepared once, then chunk after chunk. No log, no evaluation, no folder."""
 
+import dataclasses
 import time
 from collections.abc import Callable
 from typing import Any
 
 import jax
+import numpy as np
 
 import thalweg as tw
 from thalweg.engine import cache, drive
@@ -20,8 +22,19 @@ def prepare(setting: dict[str, Any]) -> Callable[[], dict[str, Any]]:
 
 
 def problem(setting: dict[str, Any]) -> tw.Problem:
-    """Return MNIST, all of its training part, with a network of the given sizes, or a named model."""
-    data = tw.load("mnist", folder=setting["folder"], validation=0.0)
+    """Return MNIST's training part, or its first `rows`, with an MLP of `sizes` or a CNN of `channels`.
+
+    For networks with other inputs than MNIST's the data are random points in two classes.
+    """
+    if "channels" not in setting and setting["sizes"][0] != 784:
+        generator = np.random.default_rng(0)
+        points = generator.normal(size=(10_000, setting["sizes"][0])).astype(np.float32)
+        data = tw.load((points, (points.sum(axis=1) > 0).astype(np.int64)), validation=0.0)
+    else:
+        data = tw.load("mnist", folder=setting["folder"], validation=0.0)
+    if "rows" in setting:
+        first = tw.Rows(data.train.inputs[: setting["rows"]], data.train.targets[: setting["rows"]])
+        data = dataclasses.replace(data, train=first)
     model = tw.CNN(setting["channels"]) if "channels" in setting else tw.MLP(setting["sizes"])
     return tw.Problem(model, data)
 

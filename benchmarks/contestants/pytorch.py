@@ -13,11 +13,11 @@ def prepare(setting: dict[str, Any]) -> Callable[[], dict[str, Any]]:
     """Return a block of `steps` updates, or of an epoch."""
     if "threads" in setting:
         torch.set_num_threads(setting["threads"])
-    x, y = (torch.from_numpy(part) for part in images(setting["folder"], setting.get("rows")))
+    x, y = tensors(setting)
     model = network(setting["sizes"])
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01, fused=setting.get("fused", False))
     batches = endless(x, y, setting["batch"], setting.get("loader", False))
-    steps = setting.get("steps") or len(x) // setting["batch"]
+    steps = setting.get("steps") or setting["epochs"] * (len(x) // setting["batch"])
 
     def block() -> dict[str, Any]:
         begun = time.perf_counter()
@@ -31,6 +31,18 @@ def prepare(setting: dict[str, Any]) -> Callable[[], dict[str, Any]]:
     return block
 
 
+def tensors(setting: dict[str, Any]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return images and labels."""
+    x, y = images(setting["folder"], setting.get("rows"))
+    return torch.from_numpy(x), torch.from_numpy(y)
+
+
+def loader(x: torch.Tensor, y: torch.Tensor, batch: int, shuffle: bool = True) -> torch.utils.data.DataLoader:
+    """Return a DataLoader as tutorials have it: in the process itself, whole batches only."""
+    data = torch.utils.data.TensorDataset(x, y)
+    return torch.utils.data.DataLoader(data, batch_size=batch, shuffle=shuffle, drop_last=shuffle)
+
+
 def network(sizes: list[int]) -> torch.nn.Sequential:
     """Return a network of these widths, ReLU between the layers."""
     layers: list[torch.nn.Module] = []
@@ -40,12 +52,11 @@ def network(sizes: list[int]) -> torch.nn.Sequential:
 
 
 def endless(
-    x: torch.Tensor, y: torch.Tensor, batch: int, loader: bool = False
+    x: torch.Tensor, y: torch.Tensor, batch: int, by_loader: bool = False
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """Yield batches, a new order each epoch; whole batches only, as the others do."""
-    if loader:
-        data = torch.utils.data.TensorDataset(x, y)
-        source = torch.utils.data.DataLoader(data, batch_size=batch, shuffle=True, drop_last=True)
+    if by_loader:
+        source = loader(x, y, batch)
         while True:
             yield from source
     while True:

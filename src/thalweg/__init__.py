@@ -24,7 +24,12 @@ if TYPE_CHECKING:
     from thalweg.core.errors import RecipeError as RecipeError
     from thalweg.core.errors import RunFolderError as RunFolderError
     from thalweg.core.errors import ThalwegError as ThalwegError
+    from thalweg.insight.asking import Budget as Budget
+    from thalweg.insight.asking import Search as Search
+    from thalweg.insight.asking import search as search
     from thalweg.insight.compare import compare as compare
+    from thalweg.insight.ranking import Ranking as Ranking
+    from thalweg.insight.ranking import ranking_of as ranking_of
     from thalweg.problem.data.data import Data as Data
     from thalweg.problem.data.data import Note as Note
     from thalweg.problem.data.load import load as load
@@ -80,6 +85,7 @@ if TYPE_CHECKING:
     from thalweg.recipe.optimizers import RMSprop as RMSprop
     from thalweg.recipe.optimizers import ScheduleFreeAdamW as ScheduleFreeAdamW
     from thalweg.recipe.optimizers import ScheduleFreeSGD as ScheduleFreeSGD
+    from thalweg.recipe.ranges import Range as Range
     from thalweg.recipe.recipe import Recipe as Recipe
     from thalweg.recipe.schedules import SCHEDULES as SCHEDULES
     from thalweg.recipe.schedules import Constant as Constant
@@ -96,18 +102,22 @@ if TYPE_CHECKING:
     from thalweg.recipe.schedules import Warmup as Warmup
     from thalweg.recipe.schedules import WarmupCosine as WarmupCosine
     from thalweg.recipe.schedules import WarmupStableDecay as WarmupStableDecay
+    from thalweg.run.halving import Halving as Halving
     from thalweg.run.record import Record as Record
     from thalweg.run.record import read as read
     from thalweg.run.restore import Trained as Trained
     from thalweg.run.restore import restore as restore
     from thalweg.run.run import Run as Run
+    from thalweg.run.runs import Runs as Runs
     from thalweg.run.train import Keeping as Keeping
     from thalweg.run.train import train as train
     from thalweg.view.report import render as render
 
 _ROOMS = {
     "core.errors": "BadInput DataError MissingExtra ModelError RecipeError RunFolderError ThalwegError",
+    "insight.asking": "Budget Search search",
     "insight.compare": "compare",
+    "insight.ranking": "Ranking ranking_of",
     "problem.data.data": "Data Note",
     "problem.data.load": "load",
     "problem.data.options": "LoadOptions",
@@ -126,6 +136,7 @@ _ROOMS = {
         "AdamW Adamax GradientDescent Lion Muon NAdam Optimizer Prodigy RAdam RMSprop "
         "ScheduleFreeAdamW ScheduleFreeSGD"
     ),
+    "recipe.ranges": "Range",
     "recipe.recipe": "Recipe",
     "recipe.schedules": (
         "SCHEDULES Constant Cosine CosineRestarts Exponential InverseTime MultiStep OneCycle "
@@ -133,7 +144,9 @@ _ROOMS = {
     ),
     "run.record": "Record read",
     "run.restore": "Trained restore",
+    "run.halving": "Halving",
     "run.run": "Run",
+    "run.runs": "Runs",
     "run.train": "Keeping train",
     "view.report": "render",
 }

@@ -1,41 +1,73 @@
-"""Augmentation moves and mirrors images, each in its own way, and is a pure function of the key."""
+"""Augmentation changes each image in its own way, is a pure function of the key, and touches training only."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from thalweg.core.errors import BadInput, DataError
-from thalweg.problem.augment import CropAndFlip
+from thalweg.core.choice import choose
+from thalweg.core.errors import BadInput, DataError, RecipeError
+from thalweg.engine.drive import Pace, chunks
+from thalweg.engine.evaluate import evaluate
+from thalweg.engine.group import prepare
+from thalweg.problem.augment import AUGMENTATIONS, Augmentation, blanked, cropped, flipped
+from thalweg.problem.data.data import Data
+from thalweg.problem.data.inputs.array import ArrayInputs
+from thalweg.problem.data.inputs.image import ImageInputs
+from thalweg.problem.data.part import Rows
+from thalweg.problem.data.preparation import Preparation
+from thalweg.problem.problem import Problem
+from thalweg.recipe.optimizers import SGD
+from thalweg.recipe.recipe import Recipe
+from thalweg.run.train import train
 
 KEY = jax.random.key(0)
 IMAGES = jnp.arange(1, 1 + 64 * 6 * 5 * 3, dtype=jnp.float32).reshape(64, 6, 5, 3)
 
 
-def windows(image, padding, fill):
-    """Every image that a crop, mirrored or not, could give."""
-    padded = np.pad(image, ((padding, padding), (padding, padding), (0, 0)), constant_values=fill)
+def windows(image, padding):
+    """Every image that a crop could give."""
+    padded = np.pad(image, ((padding, padding), (padding, padding), (0, 0)))
     height, width, _ = image.shape
     for row in range(2 * padding + 1):
         for column in range(2 * padding + 1):
-            found = padded[row : row + height, column : column + width]
-            yield (row, column, False), found
-            yield (row, column, True), found[:, ::-1]
+            yield (row, column), padded[row : row + height, column : column + width]
 
 
-def test_every_image_is_one_of_its_own_windows_and_all_kinds_occur():
-    found = np.asarray(CropAndFlip(padding=2, fill=-1.0)(KEY, IMAGES))
+def test_every_crop_is_one_of_its_own_windows_and_all_places_occur():
+    found = np.asarray(cropped(KEY, IMAGES, 2))
     seen = set()
     for image, changed in zip(np.asarray(IMAGES), found, strict=True):
-        kinds = [kind for kind, window in windows(image, 2, -1.0) if np.array_equal(window, changed)]
-        assert len(kinds) == 1
-        seen.add(kinds[0])
-    assert {kind[0] for kind in seen} == {kind[1] for kind in seen} == {0, 1, 2, 3, 4}
-    assert {kind[2] for kind in seen} == {False, True}
+        places = [place for place, window in windows(image, 2) if np.array_equal(window, changed)]
+        assert len(places) == 1
+        seen.add(places[0])
+    assert {place[0] for place in seen} == {place[1] for place in seen} == {0, 1, 2, 3, 4}
+
+
+def test_about_half_are_mirrored_left_to_right_and_the_rest_left_alone():
+    found = np.asarray(flipped(KEY, IMAGES))
+    same = [np.array_equal(a, b) for a, b in zip(found, IMAGES, strict=True)]
+    mirrored = [np.array_equal(a, b[:, ::-1]) for a, b in zip(found, IMAGES, strict=True)]
+    assert all(a != b for a, b in zip(same, mirrored, strict=True))
+    assert 16 < sum(mirrored) < 48  # 32 expected, four standard deviations of 4
+
+
+def test_a_blank_square_lies_inside_and_reaches_every_edge():
+    found = np.asarray(blanked(KEY, IMAGES, 2))
+    seen = set()
+    for image, changed in zip(np.asarray(IMAGES), found, strict=True):
+        rows, columns = np.nonzero((changed == 0).all(axis=-1))
+        assert len(rows) == 4
+        assert rows.max() - rows.min() == columns.max() - columns.min() == 1
+        assert np.array_equal(changed[changed != 0], image[changed != 0])
+        seen.add((rows.min(), columns.min()))
+    assert {row for row, _ in seen} == set(range(5))
+    assert {column for _, column in seen} == set(range(4))
 
 
 def test_the_same_key_gives_the_same_images_and_another_others():
-    change = jax.jit(CropAndFlip())
+    change = jax.jit(AUGMENTATIONS["crop-flip-cutout"])
     np.testing.assert_array_equal(change(KEY, IMAGES), change(KEY, IMAGES))
     assert not np.array_equal(change(KEY, IMAGES), change(jax.random.key(1), IMAGES))
 
@@ -43,22 +75,97 @@ def test_the_same_key_gives_the_same_images_and_another_others():
 @pytest.mark.parametrize("kind", [jnp.uint8, jnp.float32])
 @pytest.mark.parametrize("shape", [(4, 6, 5), (4, 6, 5, 3)])
 def test_shape_and_type_are_kept(shape, kind):
-    found = CropAndFlip()(KEY, jnp.ones(shape, kind))
+    found = AUGMENTATIONS["crop-flip-cutout"](KEY, jnp.ones(shape, kind))
     assert found.shape == shape
     assert found.dtype == kind
 
 
-def test_without_padding_and_flip_nothing_changes():
-    np.testing.assert_array_equal(CropAndFlip(padding=0, flip=False)(KEY, IMAGES), IMAGES)
+def test_the_distances_are_those_of_the_papers_at_32_pixels():
+    image = jnp.ones((256, 32, 32))
+    moved = np.asarray(Augmentation(crop=True)(KEY, image))
+    assert (moved == 0).all(axis=2).sum(axis=1).max() == 4
+    assert ((np.asarray(Augmentation(cutout=True)(KEY, image)) == 0).sum(axis=(1, 2)) == 64).all()
 
 
 def test_what_holds_no_images_is_refused():
     with pytest.raises(DataError, match="takes images"):
-        CropAndFlip()(KEY, jnp.ones((4, 6)))
+        Augmentation(crop=True)(KEY, jnp.ones((4, 6)))
     with pytest.raises(BadInput, match="padding"):
-        CropAndFlip(padding=-1)
+        cropped(KEY, IMAGES, -1)
 
 
-def test_it_can_select_a_program():
-    assert hash(CropAndFlip(3)) == hash(CropAndFlip(3))
-    assert CropAndFlip(3) != CropAndFlip(4)
+def test_the_recipe_offers_what_there_is():
+    assert Recipe.described()["augment"].metadata["among"] == tuple(AUGMENTATIONS)
+    with pytest.raises(RecipeError, match="augment must be one of"):
+        Recipe(augment="mirror")
+    assert choose({"recipe": Recipe}, {"name": "recipe", "augment": "flip"}, "recipe").augment == "flip"
+
+
+class Mean(eqx.Module):
+    """One weight for each pixel: its gradient shows the images that were seen."""
+
+    weight: jax.Array
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return jnp.stack([jnp.sum(self.weight * x[..., 0]), -jnp.sum(self.weight * x[..., 0])])
+
+
+def pictures(columns=None) -> Data:
+    """Return 32 random images of two classes."""
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (32, 8, 8, 1)).astype(np.uint8)
+    labels = np.arange(32, dtype=np.int32) % 2
+    part = Rows(images, labels)
+    ready = Preparation(
+        columns or ImageInputs.fit(images), classes=(0, 1), input_shift=-128.0, input_scale=1 / 64
+    )
+    return Data("pictures", "classification", part, part, None, preparation=ready, fingerprint="pictures")
+
+
+def trained(recipes: list[Recipe], steps: int = 4, pace: int = 4):
+    """Return the weights after some steps, by lane, and the mean losses of the validation part before."""
+    problem = Problem(Mean(jnp.full((8, 8), 0.01)), pictures())
+    group, states = prepare(problem, recipes)
+    before = evaluate(group.program, group.inputs, group.parts["validation"], (states.params, states.model_state))
+    fixed = Pace(pace)
+    fixed.observe = lambda steps, seconds: None
+    fixed.steps = pace
+    for moved in chunks(group, states, 0, steps, fixed):
+        states = moved.states
+    return np.asarray(jax.tree.leaves(states.params)[0]), before.loss
+
+
+def recipe(**settings) -> Recipe:
+    return Recipe(SGD(lr=0.1), batch_size=8, steps=4, **settings)
+
+
+def test_training_sees_changed_images_the_same_ones_for_the_same_seed():
+    plain, loss = trained([recipe()])
+    changed, loss_changed = trained([recipe(augment="crop-flip")])
+    again, _ = trained([recipe(augment="crop-flip")], pace=1)
+    assert not np.array_equal(plain, changed)
+    np.testing.assert_array_equal(changed, again)  # any chunks, the same images
+    np.testing.assert_array_equal(loss, loss_changed)  # evaluation sees them as they are
+
+
+def test_lanes_of_one_seed_are_paired_and_seeds_differ():
+    lanes, _ = trained([recipe(augment="flip"), recipe(augment="flip"), recipe(augment="flip", seed=1)])
+    alone, _ = trained([recipe(augment="flip")])
+    np.testing.assert_array_equal(lanes[0], alone[0])
+    np.testing.assert_array_equal(lanes[0], lanes[1])
+    assert not np.array_equal(lanes[0], lanes[2])
+
+
+def test_every_step_changes_the_images_anew():
+    whole = Recipe(SGD(lr=1e-6), batch_size="full", steps=2, augment="flip")
+    one, _ = trained([whole], steps=1)
+    two, _ = trained([whole], steps=2)
+    first, second = one[0] - np.float32(0.01), two[0] - one[0]
+    assert not np.allclose(first, second, rtol=0.01, atol=0)
+
+
+def test_anything_but_images_is_refused_before_training():
+    columns = ArrayInputs.fit(np.zeros((4, 8, 8, 1), np.float32), standardise=False)
+    problem = Problem(Mean(jnp.zeros((8, 8))), pictures(columns))
+    with pytest.raises(RecipeError, match="augment changes images"):
+        train(problem, recipe(augment="crop"))

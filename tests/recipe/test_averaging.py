@@ -100,7 +100,7 @@ def test_the_loss_scale_halves_on_overflow_and_doubles_after_2000_good_updates()
     assert (float(state.scale), float(state.good)) == (2.0**16, 1999)
     state = adjusted_jit(state)
     assert (float(state.scale), float(state.good)) == (2.0**17, 0)
-    grads = unscaled({"w": jnp.full(2, 2.0**15, jnp.float16)}, state)
+    grads = unscaled({"w": jnp.full(2, 2.0**15, jnp.float16)}, state.scale)
     assert grads["w"].dtype == jnp.float32 and float(grads["w"][0]) == 0.25
 
 

@@ -125,6 +125,7 @@ def test_a_short_name_means_the_one_path_that_ends_so():
         (Recipe(), {"lr": [1e-3, -1.0]}, "lr must be at least 0; got -1.0 (where lr=-1.0)"),
         (Recipe(), {"optimizer": ["sgd", "l-bfgs"]}, "(where optimizer=l-bfgs)"),
         (Recipe(), {"optimizer": ["adamw", "sgd"], "b1": [0.9]}, "has no setting 'b1' (where optimizer=sgd"),
+        (Recipe(), {"epochs": [1, 2], "steps": [3]}, "takes epochs or steps, not both"),
         (Recipe(), {"seed": "0..99999", "lr": "1e-4..1e-1:10log"}, "got 1,000,000 lanes"),
     ],
 )

@@ -90,7 +90,7 @@ def test_a_folder_holds_all_of_a_run(tmp_path):
     assert read_recipe(tmp_path / "run" / "recipe.toml") == RECIPE
     assert record.result == json.loads((tmp_path / "run" / "result.json").read_text()) == run.result
     assert record.problem["model"]["parameters"] == 6 * 8 + 8 + 8 * 3 + 3
-    assert record.environment["jax"] and record.environment["steps_per_dispatch"] > 0
+    assert record.environment["jax"] and record.environment["layout"] == "map"
     assert record.steps.height == run.result["steps"] and record.steps["loss"].is_finite().all()
     assert record.steps["gradient_norm"].is_finite().all()  # clipping computes it at every step
     assert set(record.layers["path"]) == {f"mlp.layers.{i}.{n}" for i in (0, 1) for n in ("weight", "bias")}
@@ -195,7 +195,7 @@ def test_progress_hears_the_end_also_of_a_run_that_breaks(monkeypatch):
         def finish(self, result):
             heard.append(dict(result))
 
-    monkeypatch.setattr("thalweg.run.train.conclude", lambda *_: 1 / 0)
+    monkeypatch.setattr("thalweg.run.journey.conclude", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         train(problem(), RECIPE, progress=Listener())
     assert heard == [{}]

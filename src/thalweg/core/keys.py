@@ -14,6 +14,7 @@ MODEL = 1
 ORDER = 2
 GRADIENT = 3
 AUGMENTATION = 4
+SAMPLE = 5
 
 
 def lane_key(seed: int) -> Key[Array, ""]:

@@ -73,7 +73,7 @@ def read_batch(
     if lane.recipe.augment != "none":
         prepared = AUGMENTATIONS[lane.recipe.augment](change, prepared)
     masked = lane.program.masked or lane.recipe.accumulate > 1
-    weights = (jnp.arange(indices.shape[0]) < size).astype(jnp.float32) if masked else None
+    weights = (jnp.arange(indices.shape[0]) < size).astype(lane.inputs.total.dtype) if masked else None
     return Batch(prepared, targets, weights, key)
 
 
@@ -95,8 +95,7 @@ def backward(
         found = _in_one_piece(lane, batch, params, model_state, factor)
     loss, grads, model_state = found
     if scale is not None:
-        grads = jax.tree.map(lambda g: g / scale.astype(g.dtype), grads)
-        loss = loss / scale
+        loss, grads = precision.unscaled((loss, grads), scale)
 
     def loss_of(there: PyTree) -> Float[Array, ""]:
         return _mean(lane, batch, there, model_state)[0]
@@ -146,7 +145,7 @@ def _weighted(losses: Float[Array, " row"], weights: Float[Array, " row"]) -> Fl
 def _losses(lane: Lane, batch: Batch, params: PyTree, model_state: PyTree) -> tuple[Array, PyTree]:
     narrow = precision.narrowed(params, lane.recipe.precision)
     built = rebuilt(lane.program, lane.inputs, narrow, model_state)
-    outputs, after = apply(built, batch.inputs, key=batch.key, training=True)
+    outputs, after = apply(built, batch.inputs, key=batch.key, training=True, counts=batch.weights)
     # Running statistics keep the dtype they began with, whatever the passes run in.
     after = jax.tree.map(lambda new, old: new.astype(old.dtype), after, model_state)
     return lane.program.loss(outputs, batch.targets), after

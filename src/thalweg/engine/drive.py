@@ -9,9 +9,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from thalweg.engine.chunk import Chunk
 from thalweg.engine.compiling import TRACES, with_one_compilation
 from thalweg.engine.group import Group
-from thalweg.engine.loop import Chunk, run_chunk
+from thalweg.engine.loop import run_chunk
+from thalweg.engine.narrowing import fewer, lanes_to_run, put_back, taken, widened
 from thalweg.engine.state import State
 
 # A dispatch costs about a millisecond all told; a third of a second makes that 0.3 %, and a person sees it
@@ -64,14 +66,19 @@ def chunk(group: Group, states: State, start: int, stop: int, pace: Pace) -> Pro
     """Run one dispatch from step `start`, as long as `pace` says, and not beyond step `stop`."""
     steps = min(pace.steps, stop - start)
     traced, begun = TRACES.mine("chunk"), time.perf_counter()
-    batches = group.feed.batches(start, steps, group.program.capacity)
-    states, found = with_one_compilation(
-        run_chunk, group.program, group.inputs, group.parts["train"], batches, jnp.int32(steps), states
+    part, batches = group.feed.dispatch(group.parts, start, steps, group.program.capacity)
+    which = lanes_to_run(group.program, states)
+    inputs = group.inputs if which is None else fewer(group.inputs, which)
+    some = states if which is None else taken(states, which)
+    after, found = with_one_compilation(
+        run_chunk, group.program, inputs, part, batches, jnp.int32(steps), some
     )
     dispatched = time.perf_counter()
     group.feed.prefetch(start + steps)  # while the device works
     found = jax.tree.map(lambda leaf: np.asarray(leaf), found)
     ended = time.perf_counter()
+    if which is not None:
+        after, found = put_back(states, after, which), widened(found, which, group.width)
     compiling = dispatched - begun if TRACES.mine("chunk") > traced else 0.0
     pace.observe(steps, ended - dispatched if compiling else ended - begun)
-    return Progressed(states, found, start, steps, compiling, ended - begun - compiling)
+    return Progressed(after, found, start, steps, compiling, ended - begun - compiling)

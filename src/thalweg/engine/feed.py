@@ -1,9 +1,10 @@
-"""The resident feed: the data lies on the device, the order comes from the host chunk by chunk.
+"""The feed of resident data: the data lies on the device, the order comes from the host chunk by chunk.
 
 The order is a pure function of (seed, epoch), so that any step can be reached again.
 """
 
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import jax.numpy as jnp
@@ -11,6 +12,10 @@ import numpy as np
 
 from thalweg.core.keys import draws, order
 from thalweg.engine.program import Batches
+from thalweg.problem.data.part import Part
+
+# A dispatch holds at most this many steps.
+MOST_STEPS = 2048
 
 
 @dataclass
@@ -42,6 +47,17 @@ class Feed:
     def masked(self) -> bool:
         """Whether an epoch ends in a short batch."""
         return self.keep_last and self.count % self.batch_size != 0
+
+    @property
+    def most_steps(self) -> int:
+        """Steps that a dispatch may have."""
+        return MOST_STEPS
+
+    def dispatch(
+        self, parts: Mapping[str, Part], start: int, steps: int, capacity: int
+    ) -> tuple[Part, Batches]:
+        """Return the data of `steps` steps from `start`, and their order, padded to `capacity` steps."""
+        return parts["train"], self.batches(start, steps, capacity)
 
     def batches(self, start: int, steps: int, capacity: int) -> Batches:
         """Return the order of `steps` steps from `start`, padded to `capacity` steps."""

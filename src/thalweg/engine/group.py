@@ -18,16 +18,18 @@ from thalweg.core import keys
 from thalweg.core.tree import lane as take_lane
 from thalweg.core.tree import roles, stack
 from thalweg.engine.backward import loss_scale
-from thalweg.engine.feed import Feed
-from thalweg.engine.program import Inputs, Program, numbers, split_model, structure
+from thalweg.engine.feeds import AnyFeed, feed_for
+from thalweg.engine.program import MAP, Inputs, Program, numbers, split_model, structure
 from thalweg.engine.state import RUNNING, State
 from thalweg.problem.data.data import Data
 from thalweg.problem.data.part import Part
-from thalweg.problem.models.adapter import Built, build, is_factory
+from thalweg.problem.data.stream import Streamed
+from thalweg.problem.models.adapter import Built, build, carried, is_factory
 from thalweg.problem.problem import Problem
 from thalweg.recipe.averaging import NoAverage
 from thalweg.recipe.optimizers import Optimizer
-from thalweg.recipe.recipe import Recipe
+from thalweg.recipe.precision import kept, numbers_dtype
+from thalweg.recipe.recipe import CONTINUED, Recipe
 from thalweg.recipe.rule import rule_of
 from thalweg.recipe.schedules import Schedule
 
@@ -53,7 +55,7 @@ class Group:
     program: Program
     inputs: Inputs
     parts: dict[str, Part]
-    feed: Feed
+    feed: AnyFeed
     recipes: tuple[Recipe, ...]
     total: int
 
@@ -64,8 +66,11 @@ class Group:
 
 
 def resident(data: Data) -> dict[str, Part]:
-    """Put the data's parts on the device; once for all the groups that train on them."""
-    return {name: jax.tree.map(jnp.asarray, part) for name, part in data.parts.items()}
+    """Put the data's parts on the device; once for all the groups that train on them. A stream brings its
+    own.
+    """
+    parts = {name: part for name, part in data.parts.items() if not isinstance(part, Streamed)}
+    return {name: jax.tree.map(jnp.asarray, part) for name, part in parts.items()}
 
 
 def prepare(
@@ -75,6 +80,7 @@ def prepare(
     *,
     parts: dict[str, Part] | None = None,
     width: int | None = None,
+    layout: str = MAP,
 ) -> tuple[Group, State]:
     """Make the group and the first states of its lanes.
 
@@ -85,6 +91,7 @@ def prepare(
         parts: The data on the device, from `resident`; None puts it there.
         width: Lanes to make room for. Groups of equal width share one compilation; the lanes beyond the
             recipes are never run.
+        layout: How lanes are computed; `map` gives each the bits of the lane alone.
     """
     lanes = len(recipes)
     recipes = [*recipes, *[recipes[-1]] * ((width or lanes) - lanes)]
@@ -94,10 +101,13 @@ def prepare(
     total = first.length(feed.epoch_steps)
     built = initial(problem.model, [recipe.seed for recipe in recipes])
     if start is not None:
-        lanes = [start(take_lane(built.params, index)) for index in range(len(recipes))]
-        built = built._replace(params=stack(lanes))
+        started = [start(take_lane(built.params, index)) for index in range(len(recipes))]
+        built = built._replace(params=stack(started))
+    params, model_state = kept((built.params, built.model_state), first.precision)
+    if first.shuffle == CONTINUED:
+        built = built._replace(model_state=carried(shapes(problem), len(recipes), batch_size))
     model, model_arrays = split_model(built.fixed)
-    capacity = max(8, min(STEP_BUDGET, INDEX_BUDGET // batch_size))
+    capacity = min(feed.most_steps, max(8, min(STEP_BUDGET, INDEX_BUDGET // batch_size)))
     program = Program(
         model=model,
         recipe=structure(first),
@@ -107,21 +117,22 @@ def prepare(
         masked=feed.masked,
         capacity=capacity,
         statistics=capacity // FEWEST_STEPS_BETWEEN_FIGURES + 1,
+        layout=layout,
     )
-    ready = data.preparation
+    ready, dtype = data.preparation, numbers_dtype(first.precision)
     inputs = Inputs(
         numbers=numbers(recipes),
         model_arrays=model_arrays,
-        shift=_array(ready.input_shift),
-        scale=_array(ready.input_scale),
-        target_scale=_unit(problem),
-        total=jnp.float32(total),
-        epoch_steps=jnp.float32(feed.epoch_steps),
+        shift=_array(ready.input_shift, dtype),
+        scale=_array(ready.input_scale, dtype),
+        target_scale=_unit(problem, dtype),
+        total=jnp.asarray(total, dtype),
+        epoch_steps=jnp.asarray(feed.epoch_steps, dtype),
         every=jnp.int32(_every(total)),
         stream=jnp.asarray([feed.seeds.index(recipe.seed) for recipe in recipes], jnp.int32),
         lanes=jnp.int32(lanes),
     )
-    states = _first_states(program, inputs, built.params, built.model_state, _lane_keys(recipes))
+    states = _first_states(program, inputs, params, model_state, _lane_keys(recipes))
     parts = resident(data) if parts is None else parts
     return Group(program, inputs, parts, feed, tuple(recipes[:lanes]), total), states
 
@@ -131,11 +142,9 @@ def length(problem: Problem, recipe: Recipe) -> int:
     return recipe.length(feed_of(problem, [recipe]).epoch_steps)
 
 
-def feed_of(problem: Problem, recipes: Sequence[Recipe]) -> Feed:
+def feed_of(problem: Problem, recipes: Sequence[Recipe]) -> AnyFeed:
     """Return the order in which recipes of equal structure read the training part."""
-    first, count = recipes[0], problem.data.train.count()
-    seeds = tuple(dict.fromkeys(recipe.seed for recipe in recipes))
-    return Feed(count, first.batch(count), first.shuffle, first.last_batch == "keep", seeds)
+    return feed_for(problem.data.train, recipes)
 
 
 def shapes(problem: Problem) -> Built:
@@ -252,13 +261,12 @@ def _lane_keys(recipes: list[Recipe]) -> Array:
     return jnp.stack([jax.random.key_data(keys.lane_key(recipe.seed)) for recipe in recipes])
 
 
-def _array(value: Any) -> Any:
-    return None if value is None else jnp.asarray(value, jnp.float32)
+def _array(value: Any, dtype: Any) -> Any:
+    return None if value is None else jnp.asarray(value, dtype)
 
 
-def _unit(problem: Problem) -> Any:
-    scale = np.asarray(problem.data.preparation.target_scale, np.float32)
-    return None if problem.data.task != "regression" else jnp.asarray(scale)
+def _unit(problem: Problem, dtype: Any) -> Any:
+    return _array(problem.data.preparation.target_scale if problem.data.task == "regression" else None, dtype)
 
 
 def _every(total: int) -> int:
@@ -269,7 +277,8 @@ def observe(group: Group, states: State, losses: np.ndarray) -> State:
     """Show every lane's validation loss to its schedule; only schedules that watch a metric change."""
     if type(group.recipes[0].schedule).observe is Schedule.observe:
         return states
-    return _observed(group.program, group.inputs, states, jnp.asarray(losses, jnp.float32))
+    seen = jnp.asarray(losses, group.inputs.total.dtype)
+    return _observed(group.program, group.inputs, states, seen)
 
 
 @partial(jax.jit, static_argnames="program")

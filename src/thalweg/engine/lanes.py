@@ -21,17 +21,17 @@ import psutil
 
 from thalweg.core.errors import RecipeError
 from thalweg.engine.group import lane_bytes, length
-from thalweg.engine.program import structure
+from thalweg.engine.program import BATCH, MAP, structure
 from thalweg.problem.problem import Problem
 from thalweg.recipe.recipe import Recipe
-
-MAP, BATCH = "map", "batch"
 
 # Lanes in a shard. More save nothing (a dispatch of 0.3 s hides its millisecond), fewer balance better.
 WIDEST = {MAP: 16, BATCH: 32}
 # Below this many parameters a step is bookkeeping, and batching lanes shares it out: 2-16-16-2, batch 32, ran
 # at 5.5 microseconds a lane-step batched, 12.5 mapped (two threads each); 784-32-10 (25,450) at 45 mapped.
 TINY = 4_000
+# Lanes in one product share their batch when each seed has at least so many of them.
+FEWEST_OF_A_SEED = 4
 # Share of the memory at hand that lanes may take; the rest is for data, programs and temporaries.
 MEMORY_SHARE = 0.5
 # Lanes are kept as Python objects and folders too; a sweep of more is a mistake in a range.
@@ -46,11 +46,13 @@ class Shard:
         group: Which group they belong to.
         lanes: Their numbers in the list of recipes.
         width: Room for lanes in the program.
+        layout: `map` or `batch`.
     """
 
     group: int
     lanes: tuple[int, ...]
     width: int
+    layout: str
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,7 @@ def plan(
     shards = [
         shard
         for number, group in enumerate(groups)
-        for shard in _shards(number, group, layouts[number], cores, room // max(sizes[number], 1))
+        for shard in _shards(number, group, recipes, layouts[number], cores, room // max(sizes[number], 1))
     ]
     waves = _waves(shards, sizes, room)
     reasons = [_layout_reason(strict, layouts)]
@@ -179,14 +181,32 @@ def _layout_reason(strict: bool, layouts: list[str]) -> str:
     return "map: lanes one after another inside the program; on CPU the faster form for networks of this size"
 
 
-def _shards(number: int, group: list[int], layout: str, cores: int, fitting: int) -> list[Shard]:
-    """Deal a group's lanes out, so that neighbours in a range (which diverge together) are spread."""
+def _shards(
+    number: int, group: list[int], recipes: Sequence[Recipe], layout: str, cores: int, fitting: int
+) -> list[Shard]:
+    """Deal a group's lanes out, so that neighbours in a range (which diverge together) are spread.
+
+    Lanes in one product go by seed where a seed has several: they then read one batch.
+    """
     most = max(1, min(WIDEST[layout], fitting // cores))
-    count = -(-len(group) // most)
-    count = min(len(group), -(-count // cores) * cores)  # as many as cores, or a multiple: none idles
-    dealt = [tuple(group[start::count]) for start in range(count)]
+    seeds = [recipes[lane].seed for lane in group]
+    by_seed = layout == BATCH and len(group) >= FEWEST_OF_A_SEED * len(set(seeds))
+    kinds = (
+        {seed: [lane for lane in group if recipes[lane].seed == seed] for seed in seeds} if by_seed else {}
+    )
+    dealt = [
+        lanes
+        for kind in kinds.values() or [group]
+        for lanes in _dealt(kind, most, cores if len(kinds) < cores else 1)
+    ]
     width = 1 << (max(len(lanes) for lanes in dealt) - 1).bit_length()  # few widths, few compilations
-    return [Shard(number, lanes, width) for lanes in dealt]
+    return [Shard(number, lanes, width, layout) for lanes in dealt]
+
+
+def _dealt(lanes: list[int], most: int, cores: int) -> list[tuple[int, ...]]:
+    count = -(-len(lanes) // most)
+    count = min(len(lanes), -(-count // cores) * cores)  # as many as cores, or a multiple: none idles
+    return [tuple(lanes[start::count]) for start in range(count)]
 
 
 def _waves(shards: list[Shard], sizes: list[int], room: int) -> list[tuple[int, ...]]:

@@ -1,150 +1,39 @@
 """The compiled loop: one dispatch runs many steps of every lane.
 
-A `while` whose length is an input: one program serves chunks of any length, and a lane stops at the very
-step at which it diverges. Per-layer figures are written every `Inputs.every` steps behind a `cond`, so that
-they cost nothing at the steps between.
+A `while` whose length is an input: one program serves chunks of any length. Per-layer figures are written
+every `Inputs.every` steps behind a `cond`, so that they cost nothing at the steps between.
 """
 
 from functools import partial
-from typing import NamedTuple
 
-import equinox as eqx
 import jax
-import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, PyTree
+from jaxtyping import Array, Int
 
-from thalweg.core.tree import lane as take_lane
-from thalweg.engine.backward import Lane
+from thalweg.engine.batched import run_batched
+from thalweg.engine.chunk import Chunk
 from thalweg.engine.compiling import TRACES
-from thalweg.engine.program import Batches, Inputs, Program
-from thalweg.engine.state import RUNNING, Info, State
-from thalweg.engine.step import step
+from thalweg.engine.mapped import run_mapped
+from thalweg.engine.program import BATCH, Batches, Inputs, Program
+from thalweg.engine.state import State
 from thalweg.problem.data.part import Part
-
-
-class Chunk(eqx.Module):
-    """What one dispatch tells, per lane.
-
-    Args:
-        info: `lane step`; rows from `done` on are unset.
-        layers: `lane row path 3`: norms of weights, gradients and updates of each parameter.
-        layer_steps: `lane row`: the step of each of these rows, -1 where unset.
-        done: Steps made, `lane`.
-    """
-
-    info: Info
-    layers: Float[Array, "lane row path 3"]
-    layer_steps: Int[Array, "lane row"]
-    done: Int[Array, " lane"]
 
 
 @partial(jax.jit, static_argnames="program")
 def run_chunk(
     program: Program, inputs: Inputs, part: Part, batches: Batches, count: Int[Array, ""], states: State
 ) -> tuple[State, Chunk]:
-    """Run `count` steps of every lane that is not frozen.
+    """Run `count` steps of every lane that is not frozen, in the program's layout.
 
-    Lanes run one after another inside the program (`lax.map`), which computes for each of them bit for bit
-    what it would compute alone; a frozen lane costs nothing.
+    Args:
+        program, inputs: What is compiled, and what it is called with.
+        part: The training part.
+        batches: The order of these steps.
+        count: How many steps.
+        states: Where the lanes stand, stacked.
+
+    Returns:
+        Where they stand after it, and what the dispatch tells.
     """
     TRACES.count("chunk")
-
-    def run_lane(given: tuple[PyTree, Array, State]) -> tuple[State, Chunk]:
-        numbers, stream, state = given
-        recipe = jax.tree.unflatten(program.recipe, numbers)
-        lane = Lane(program, inputs, recipe, part)
-        return _run_lane(lane, state, batches.indices[stream], batches.sizes, count)
-
-    blank = _blank(program, states)
-
-    def body(index: Array, found: tuple[State, Chunk]) -> tuple[State, Chunk]:
-        one = run_lane(take_lane((inputs.numbers, inputs.stream, states), index))
-        return jax.tree.map(lambda lanes, leaf: lanes.at[index].set(leaf), found, one)
-
-    # Like `lax.map`, with a trip count that the compiler does not know. A loop of one trip would be
-    # dissolved and its body fused with what surrounds it, and a lane alone would differ in its last bits
-    # from the same lane among others (seen with AdamW on AVX-512). So the lane's program is the same for
-    # any number of lanes.
-    return jax.lax.fori_loop(0, inputs.lanes, body, (states, blank))
-
-
-def _blank(program: Program, states: State) -> Chunk:
-    """Return an unwritten chunk for these lanes."""
-    lanes, paths = states.step.shape[0], len(jax.tree.leaves(states.params))
-    unset = jnp.full((lanes, program.capacity), jnp.nan, jnp.float32)
-    return Chunk(
-        info=Info(unset, unset, unset),
-        layers=jnp.zeros((lanes, program.statistics, paths, 3), jnp.float32),
-        layer_steps=jnp.full((lanes, program.statistics), -1, jnp.int32),
-        done=jnp.zeros(lanes, jnp.int32),
-    )
-
-
-class _Carry(NamedTuple):
-    """Where a lane stands within a dispatch; `grads` are those of the last step."""
-
-    done: Int[Array, ""]
-    state: State
-    info: Info
-    grads: PyTree
-
-
-class _Figures(NamedTuple):
-    rows: Int[Array, ""]
-    layers: Float[Array, "row path 3"]
-    steps: Int[Array, " row"]
-
-
-def _run_lane(lane: Lane, state: State, indices: Array, sizes: Array, count: Array) -> tuple[State, Chunk]:
-    """Run one lane: segments of steps, where each step whose figures are due is a segment of its own.
-
-    The figures are taken between segments and not inside the steps' loop: a `cond` in there that reads the
-    parameters makes XLA copy them at every step (seen: 8 % of a step of 784-512-10).
-    """
-    blank = _blank(lane.program, jax.tree.map(lambda leaf: leaf[None], state))
-    info, layers, layer_steps = take_lane((blank.info, blank.layers, blank.layer_steps), 0)
-    grads = jax.tree.map(jnp.zeros_like, state.params)
-    start = (_Carry(jnp.int32(0), state, info, grads), _Figures(jnp.int32(0), layers, layer_steps))
-
-    def segment(at: tuple[_Carry, _Figures]) -> tuple[_Carry, _Figures]:
-        before, figures = at
-        past = before.state.step % lane.inputs.every
-        length = jnp.where(past == 0, 1, lane.inputs.every - past)
-        after = _steps(lane, before, (indices, sizes), jnp.minimum(before.done + length, count))
-        kept = jax.lax.cond(past == 0, _with_figures, lambda _, __, figures: figures, before, after, figures)
-        return after, kept
-
-    end, figures = jax.lax.while_loop(lambda at: _goes_on(at[0], count), segment, start)
-    return end.state, Chunk(end.info, figures.layers, figures.steps, end.done)
-
-
-def _steps(lane: Lane, start: _Carry, order: tuple[Array, Array], stop: Array) -> _Carry:
-    """Run steps up to `stop`, or until the lane is frozen."""
-    indices, sizes = order
-
-    def body(carry: _Carry) -> _Carry:
-        state, info, grads = step(lane, carry.state, (indices[carry.done], sizes[carry.done]))
-        written = jax.tree.map(lambda buffer, value: buffer.at[carry.done].set(value), carry.info, info)
-        return _Carry(carry.done + 1, state, written, grads)
-
-    return jax.lax.while_loop(lambda carry: _goes_on(carry, stop), body, start)
-
-
-def _goes_on(carry: _Carry, stop: Array) -> Array:
-    return (carry.done < stop) & (carry.state.code == RUNNING)
-
-
-def _with_figures(before: _Carry, after: _Carry, figures: _Figures) -> _Figures:
-    """Return the table of per-layer figures with a row for the one step between `before` and `after`."""
-    updates = jax.tree.map(jnp.subtract, after.state.params, before.state.params)
-    row = jnp.stack([_norms(before.state.params), _norms(after.grads), _norms(updates)], axis=-1)
-    return _Figures(
-        figures.rows + 1,
-        figures.layers.at[figures.rows].set(row),
-        figures.steps.at[figures.rows].set(before.state.step),
-    )
-
-
-def _norms(tree: PyTree) -> Float[Array, " path"]:
-    # vdot, not sum(g * g): measured faster on CPU.
-    return jnp.stack([jnp.sqrt(jnp.vdot(leaf, leaf)).astype(jnp.float32) for leaf in jax.tree.leaves(tree)])
+    run = run_batched if program.layout == BATCH else run_mapped
+    return run(program, inputs, part, batches, count, states)

@@ -8,7 +8,6 @@ from typing import Any, Self
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PyTree
 
@@ -16,6 +15,7 @@ from thalweg.core.tree import stack
 from thalweg.problem.losses.loss import Loss
 from thalweg.problem.losses.metrics import Metric
 from thalweg.problem.models.adapter import Built
+from thalweg.recipe.precision import numbers_dtype
 from thalweg.recipe.recipe import Recipe
 
 
@@ -38,6 +38,10 @@ class Frozen:
         return jax.tree.unflatten(self.treedef, self.leaves)
 
 
+# How lanes are computed: one after another inside the program, or all in one product.
+MAP, BATCH = "map", "batch"
+
+
 @dataclass(frozen=True)
 class Program:
     """What selects the compiled program. Hashable; equal programs are compiled once.
@@ -50,6 +54,7 @@ class Program:
         masked: Whether a batch may be short, so that losses are weighted.
         capacity: Steps that one dispatch can hold; how many it runs is an input.
         statistics: Rows that one dispatch can hold of the per-layer figures.
+        layout: `map` or `batch`.
     """
 
     model: Frozen
@@ -60,13 +65,15 @@ class Program:
     masked: bool
     capacity: int
     statistics: int
+    layout: str = MAP
 
 
 class Inputs(eqx.Module):
     """What a program is called with, the same at every dispatch of a run.
 
     Args:
-        numbers: The recipe's numbers, `lane`, float32.
+        numbers: The recipe's numbers, `lane`, float32 (float64 where its precision is `f64`), and so with
+            the floating numbers below.
         model_arrays: The module's fixed arrays (integer tables and the like), shared by all lanes.
         shift, scale: Device side of the preparation, or None.
         target_scale: Unit of the target, for metrics.
@@ -91,7 +98,7 @@ class Inputs(eqx.Module):
         """Apply the device side of the preparation to a batch of inputs."""
         if self.scale is None:
             return inputs
-        return (inputs.astype(jnp.float32) + self.shift) * self.scale
+        return (inputs.astype(self.total.dtype) + self.shift) * self.scale
 
 
 class Batches(eqx.Module):
@@ -127,11 +134,12 @@ def structure(recipe: Recipe) -> Any:
 
 
 def numbers(recipes: list[Recipe]) -> PyTree[Float[Array, " lane"]]:
-    """Stack the numbers of recipes of equal structure along the lane axis, as float32.
+    """Stack the numbers of recipes of equal structure along the lane axis, as float32 (float64 for `f64`).
 
     One dtype for all, whatever was typed: 1, 1.0 and np.float32(1) would be three traces.
     """
-    leaves = [[np.float32(leaf) for leaf in jax.tree.leaves(_compiled(recipe))] for recipe in recipes]
+    dtype = numbers_dtype(recipes[0].precision)
+    leaves = [[np.asarray(leaf, dtype) for leaf in jax.tree.leaves(_compiled(recipe))] for recipe in recipes]
     return stack(leaves)
 
 

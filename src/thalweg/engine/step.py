@@ -15,6 +15,7 @@ from thalweg.core import keys
 from thalweg.core.tree import roles
 from thalweg.engine.backward import Lane, backward, read_batch
 from thalweg.engine.state import DIVERGED, RUNNING, STATIONARY, Info, State
+from thalweg.problem.models.adapter import Carried
 from thalweg.recipe import gradient, precision
 from thalweg.recipe.rule import rule_of
 from thalweg.recipe.schedules import Clock
@@ -42,9 +43,10 @@ def step(
     noise = jax.random.fold_in(keys.purpose_key(root, keys.MODEL), state.step)
     change = jax.random.fold_in(keys.purpose_key(root, keys.AUGMENTATION), state.step)
     scale = state.scale.scale if lane.recipe.precision == "f16" else None
-    found = backward(lane, read_batch(lane, *batch, noise, change), state.params, state.model_state, scale)
+    read = read_batch(lane, *batch, noise, change)
+    found = backward(lane, read, state.params, _begun(lane, state), scale)
 
-    clock = Clock(state.step.astype(jnp.float32), lane.inputs.total, lane.inputs.epoch_steps)
+    clock = Clock(state.step.astype(lane.inputs.total.dtype), lane.inputs.total, lane.inputs.epoch_steps)
     factor = lane.recipe.schedule.factor(clock, state.schedule)
     rule = rule_of(lane.recipe, roles(state.params), factor, lane.recipe.schedule.momentum(clock))
     grads, norm = gradient.process(
@@ -85,6 +87,13 @@ def step(
 def diverged(loss: Float[Array, ""], limit: Float[Array, ""]) -> Bool[Array, ""]:
     """Tell whether a loss is not finite or beyond its limit. Written so that NaN says yes."""
     return ~(loss <= limit) | ~jnp.isfinite(loss)
+
+
+def _begun(lane: Lane, state: State) -> PyTree:
+    """Return the model state for this step; what is carried starts from zeros with every epoch."""
+    if not isinstance(state.model_state, Carried):
+        return state.model_state
+    return state.model_state.at(state.step % lane.inputs.epoch_steps.astype(jnp.int32) == 0)
 
 
 def _or_stationary(before: State, after: State, small: Bool[Array, ""]) -> State:

@@ -11,8 +11,11 @@ from typing import Any
 
 import polars as pl
 
+from thalweg.insight.outcome import text
 from thalweg.insight.over_seeds import Estimate, over_seeds
 from thalweg.insight.wording import as_number, setting
+from thalweg.run.runs import Runs
+from thalweg.run.sweeps import Sweep
 
 BEST, TIED, WORSE, UNTOLD, FROZEN, UNSTABLE, LOST = (
     "best",
@@ -136,6 +139,25 @@ def rank(table: pl.DataFrame, varied: Sequence[str], metric: str | None = None) 
     )
 
 
+def ranking_of(sweep: Runs | Sweep) -> Ranking:
+    """Rank the settings of a sweep, just trained or read from its folder."""
+    metric = sweep.result.get("metric")
+    return rank(sweep.table, sweep.result.get("varied") or (), text(metric))
+
+
+def as_dict(result: Mapping[str, Any], ranking: Ranking) -> dict[str, Any]:
+    """Return what a sweep's JSON holds: the object of sweep.json, and the settings in order."""
+    chosen = None
+    if ranking.best is not None:
+        chosen = {
+            "setting": ranking.best.setting,
+            "lanes": ranking.best.lanes,
+            "test_loss": ranking.test_loss and asdict(ranking.test_loss),
+            "test_metric": ranking.test_metric and asdict(ranking.test_metric),
+        }
+    return dict(result) | {"ranked_by": ranking.by, "best": chosen, "rank": ranking.to_list()}
+
+
 def label_of(values: Mapping[str, Any]) -> str:
     """Write a setting on one line: `adamw lr=0.003`.
 
@@ -178,9 +200,14 @@ def _values(row: Mapping[str, Any], factors: Sequence[str]) -> dict[str, Any]:
     """Return the factors' values. Where a whole part varies, a setting that is none belongs to another part;
     elsewhere it is off.
     """
-    found = {path: "off" if row.get(path) is None else row[path] for path in factors}
-    absent = [path for path in factors if row.get(path) is None and path.partition(".")[0] in factors]
-    return {path: value for path, value in found.items() if path not in absent or path in WHOLES}
+    found: dict[str, Any] = {}
+    for path in factors:
+        whole, dot, _ = path.partition(".")
+        if row.get(path) is not None:
+            found[path] = row[path]
+        elif not (dot and whole in factors):
+            found[path] = "off"
+    return found
 
 
 def _standing(

@@ -20,7 +20,7 @@ from thalweg.insight.findings import (
     validation_trend,
 )
 from thalweg.insight.outcome import Outcome, Score, outcome
-from thalweg.insight.wording import as_number, count, figure, measure, plural
+from thalweg.insight.wording import as_number, count, figure, measure, plural, setting
 from thalweg.run.record import Record
 
 # How the baselines are made (see run/): they ignore the inputs.
@@ -141,6 +141,10 @@ def _stopped(record: Record, found: Outcome) -> Finding | None:
         "epochs": "Ran to its planned end",
         "steps": "Ran to its planned end",
         "patience": "Stopped early",
+        "target": "Stopped at its target",
+        "seconds": "Stopped when its seconds were over",
+        "gradient_below": "Stopped where the gradient had all but vanished",
+        "loss_change_below": "Stopped where the loss moved no more",
         "diverged": "Training diverged",
         "interrupted": "Was interrupted",
     }
@@ -156,6 +160,9 @@ def _reason(record: Record, found: Outcome) -> str:
     patience = as_number(record.recipe.get("patience"))
     if found.stopped == "patience" and patience is not None:
         return f"no better validation loss in {plural(patience, 'evaluation')}"
+    limit = as_number(record.recipe.get(found.stopped or ""))
+    if limit is not None and found.stopped in ("target", "seconds", "gradient_below", "loss_change_below"):
+        return f"{found.stopped} {setting(limit)}"
     losses = per_step(record, "loss").value
     if found.diverged and len(losses) and not np.isfinite(losses[-1]):
         return "the loss is no number any more"

@@ -62,7 +62,9 @@ class Augmentation:
             images = cropped(crop_key, images, max(1, min(images.shape[1:3]) // BORDER))
         if self.flip:
             images = flipped(flip_key, images)
-        return blanked(cutout_key, images, max(1, min(images.shape[1:3]) // SQUARE)) if self.cutout else images
+        return (
+            blanked(cutout_key, images, max(1, min(images.shape[1:3]) // SQUARE)) if self.cutout else images
+        )
 
 
 # What a recipe may ask for, by name.
@@ -88,7 +90,9 @@ def check(name: str, columns: Any) -> None:
     if name != "none" and not isinstance(columns, ImageInputs):
         kind = getattr(columns, "kind", type(columns).__name__)
         rule = "augment changes images, and these inputs are none"
-        raise RecipeError("recipe", rule, got=f"augment={name}, inputs of kind {kind}", hint='augment = "none"')
+        raise RecipeError(
+            "recipe", rule, got=f"augment={name}, inputs of kind {kind}", hint='augment = "none"'
+        )
 
 
 def cropped(

@@ -19,7 +19,7 @@ class Mean(NamedTuple):
 
     Args:
         params: The average so far.
-        taken: Weights in it, float32.
+        taken: Weights in it, float32 (float64 beside float64 weights).
     """
 
     params: PyTree
@@ -171,7 +171,7 @@ AVERAGES: dict[str, type[Average]] = {rule.name: rule for rule in (NoAverage, EM
 def _start(params: PyTree) -> Mean:
     # A copy, for the caller may give the buffers of the parameters away.
     wide = jax.tree.map(lambda w: jnp.array(w, jnp.promote_types(w.dtype, jnp.float32), copy=True), params)
-    return Mean(wide, jnp.zeros((), jnp.float32))
+    return Mean(wide, jnp.zeros((), jnp.result_type(jnp.float32, *jax.tree.leaves(wide))))
 
 
 def _taken(state: Mean, params: PyTree, take: Bool[Array, ""], follow: Bool[Array, ""] | bool) -> Mean:

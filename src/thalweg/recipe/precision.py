@@ -45,6 +45,31 @@ def check_available(precision: str) -> None:
         )
 
 
+def numbers_dtype(precision: str) -> Any:
+    """Return the dtype of everything beside the passes: weights, the recipe's numbers, the clock.
+
+    Raises:
+        RecipeError: As `check_available`.
+    """
+    check_available(precision)
+    return jnp.float64 if precision == "f64" else jnp.float32
+
+
+def kept(tree: PyTree, precision: str) -> PyTree:
+    """Cast weights to the dtype they are kept in: float64 for `f64`, else float32 where they were float64.
+
+    Weights that came narrower than float32 stay as they came.
+    """
+    wide = jnp.float64 if precision == "f64" else None
+
+    def cast(leaf: Any) -> Any:
+        if not hasattr(leaf, "dtype") or not jnp.issubdtype(leaf.dtype, jnp.floating):
+            return leaf
+        return leaf.astype(wide or (jnp.float32 if leaf.dtype == jnp.float64 else leaf.dtype))
+
+    return jax.tree.map(cast, tree)
+
+
 def narrowed(tree: PyTree, precision: str) -> PyTree:
     """Cast the floating-point arrays of a tree to the dtype of the passes; others stay as they are."""
     dtype = DTYPES[precision]
@@ -61,10 +86,13 @@ def first_scale() -> Scale:
     return Scale(jnp.full((), FIRST_SCALE, jnp.float32), jnp.zeros((), jnp.float32))
 
 
-def unscaled(grads: PyTree, state: Scale) -> PyTree:
-    """Return gradients of the loss, from those of the loss times `state.scale`; in at least float32."""
-    share = 1.0 / state.scale
-    return jax.tree.map(lambda g: g.astype(jnp.promote_types(g.dtype, jnp.float32)) * share, grads)
+def unscaled(tree: PyTree, scale: Float[Array, ""]) -> PyTree:
+    """Return the loss or its gradient, from that of the loss times `scale`; in at least float32.
+
+    The scale is a power of two, so that nothing is rounded.
+    """
+    share = 1.0 / scale
+    return jax.tree.map(lambda g: g.astype(jnp.promote_types(g.dtype, jnp.float32)) * share, tree)
 
 
 def adjusted(state: Scale, finite: Bool[Array, ""]) -> Scale:

@@ -12,6 +12,7 @@ from thalweg.recipe.optimizers import OPTIMIZERS, AdamW, Optimizer
 from thalweg.recipe.schedules import SCHEDULES, Constant, Schedule
 
 FULL = "full"
+CONTINUED = "continued"
 
 
 class Recipe(Choice):
@@ -43,8 +44,9 @@ class Recipe(Choice):
     steps: int | None = integer(None, low=1, optional=True, doc="Updates, instead of epochs.")
     shuffle: str = option(
         "reshuffle",
-        among=("reshuffle", "once", "none", "replacement"),
-        doc="A new order each epoch, one order for all, the data's own, or drawn with replacement.",
+        among=("reshuffle", "once", "none", "replacement", CONTINUED),
+        doc="A new order each epoch, one order for all, the data's own, drawn with replacement, or windows "
+        "that continue row by row from batch to batch, so that a recurrent model carries its state.",
     )
     last_batch: str = option(
         "keep", among=("keep", "drop"), doc="What becomes of an epoch's last, short batch."

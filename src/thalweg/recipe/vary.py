@@ -44,6 +44,8 @@ def every(recipe: "Recipe", given: Mapping[str, Any]) -> list["Recipe"]:
     refuse_too_many(combinations(columns))
     for name, column in columns.items():
         _refuse_twins(name, column)
+    if {"epochs", "steps"} <= set(columns):
+        raise RecipeError("vary", "takes epochs or steps, not both: each replaces the other", got=list(columns))
     return with_rows(recipe, [dict(zip(columns, row, strict=True)) for row in product(*columns.values())])
 
 
@@ -84,15 +86,33 @@ def drawn(recipe: "Recipe", count: int, space: Mapping[str, Any], key: Any = 0) 
     Reference: Sobol, On the Distribution of Points in a Cube, 1967; Owen, Scrambling Sobol and
     Niederreiter-Xing Points, 1998.
     """
-    domains = {name: _within(name, domain, given) for name, given in _some(space).items()}
+    return with_rows(recipe, drawn_rows(recipe, count, space, key))
+
+
+def drawn_rows(recipe: "Recipe", count: int, space: Mapping[str, Any], key: Any = 0) -> list[dict[str, Any]]:
+    """Return the values that make the recipes of `drawn`, one row for each."""
+    domains = read_space(space)
     if isinstance(count, bool) or not isinstance(count, int) or count < 1:
         raise RecipeError("sample", "the number of recipes must be a whole number from 1 on", got=count)
     refuse_too_many(count)
     points = quasi_random(count, len(domains), key)
     columns = {name: _placed(given, points[:, i]) for i, (name, given) in enumerate(domains.items())}
     columns = _fitting(recipe, columns, {name for name in domains if isinstance(domains[name], Range)})
-    rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-    return with_rows(recipe, rows)
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def read_space(space: Mapping[str, Any]) -> dict[str, Range | list[Any]]:
+    """Return what each setting is drawn from.
+
+    Raises:
+        RecipeError: Nothing varies, or something is no range.
+    """
+    return {name: _within(name, domain, given) for name, given in _some(space).items()}
+
+
+def is_whole(recipe: "Recipe", name: str) -> bool:
+    """Tell whether a setting takes whole numbers."""
+    return settings_by_path(recipe)[path_of(recipe, name)].metadata.get("kind") == "integer"
 
 
 def read_columns(recipe: "Recipe", given: Mapping[str, Any]) -> dict[str, list[Any]]:
@@ -235,7 +255,7 @@ def _is_part(field: Any) -> bool:
 
 def _with(plain: dict[str, Any], row: Row) -> dict[str, Any]:
     for path, value in row.items():
-        plain = with_setting(plain, path, value)
+        plain = with_setting(plain, path, _plain(value))
     return plain
 
 

@@ -11,8 +11,9 @@ from jaxtyping import PyTree
 
 from thalweg.core.tree import lane as take_lane
 from thalweg.engine.evaluate import outputs_of
+from thalweg.engine.program import rebuilt
 from thalweg.problem.data.data import CLASSIFICATION, REGRESSION
-from thalweg.problem.data.part import Rows
+from thalweg.problem.data.part import Rows, SeriesWindows
 from thalweg.problem.problem import Problem
 from thalweg.run import weights as files
 from thalweg.run.counting import BEST, FINAL, which_count
@@ -21,6 +22,8 @@ from thalweg.run.describe import Descriptions
 from thalweg.run.folder import Home, plain
 from thalweg.run.record import Record
 from thalweg.run.run import Run
+from thalweg.run.sample import FILE as SAMPLE_FILE
+from thalweg.run.sample import sampled
 from thalweg.run.scores import baseline, scores
 from thalweg.run.stopping import chosen
 
@@ -66,6 +69,7 @@ def _concluded(
     test = _test_table(problem, course, params, model_state)
     result = _result(problem, course, told, ended, test, lane)
     result["run"] = None if home.folder is None else str(home.folder)
+    result |= _sample(problem, course, (params, model_state), home)
     if home.folder is not None:
         course.log.write(lane, home)
         _write_test(home, test)
@@ -81,6 +85,19 @@ def _concluded(
         test=test,
     )
     return Run(problem, recipe, params, model_state, record)
+
+
+def _sample(problem: Problem, course: Course, weights: tuple[PyTree, PyTree], home: Home) -> dict[str, str]:
+    """Write what a lone run's character model has to say; lanes of a sweep are many, and stay silent."""
+    recipes = course.group.recipes
+    if len(recipes) > 1:
+        return {}
+    built = rebuilt(course.group.program, course.group.inputs, *weights)
+    text = sampled(problem.data.preparation, built, recipes[0].seed)
+    if text is None:
+        return {}
+    home.write(SAMPLE_FILE, text.encode())
+    return {"sample": text}
 
 
 def _evaluated(course: Course, final: tuple[PyTree, PyTree]) -> _Ended:
@@ -118,7 +135,7 @@ def _test_table(problem: Problem, course: Course, params: PyTree, model_state: P
     Empty where the task has no single answer per example (language, several targets).
     """
     part = problem.data.test
-    if not isinstance(part, Rows) or problem.data.task not in (CLASSIFICATION, REGRESSION):
+    if not isinstance(part, (Rows, SeriesWindows)) or problem.data.task not in (CLASSIFICATION, REGRESSION):
         return pl.DataFrame()
     found = np.asarray(
         outputs_of(course.group.program, course.group.inputs, course.group.parts["test"], params, model_state)

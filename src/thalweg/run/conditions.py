@@ -48,6 +48,10 @@ class Conditions:
         self.loss = np.full(self._lanes, np.nan)
         self._sum, self._steps = np.zeros(self._lanes), np.zeros(self._lanes)
 
+    def memory(self) -> dict[str, np.ndarray]:
+        """Return what is remembered from one look to the next, by name, to be saved or written into."""
+        return {"seconds": self.seconds, "loss": self.loss, "sum": self._sum, "steps": self._steps}
+
     def _column(self, values: list[float | None], off: float) -> np.ndarray:
         column = np.full(self._lanes, off)
         column[: len(values)] = [off if value is None else value for value in values]

@@ -71,8 +71,11 @@ class Course:
         best: Best validation losses and their weights.
         watch: Seconds.
         step: Updates planned so far; lanes that stopped have made fewer.
+        judged: Step of the last evaluation on the validation part, or where one would have been.
         stopped: Why each lane stopped; None while it runs.
         validated: Every lane's latest validation loss and metric; NaN before the first.
+        losses: Mean training loss of every lane's last chunk.
+        seen: What progress shows.
         conditions: When lanes stop before the end.
     """
 
@@ -84,19 +87,20 @@ class Course:
     best: Best
     watch: Watch = field(default_factory=Watch)
     step: int = 0
+    judged: int = 0
     stopped: list[str | None] = field(default_factory=list)
     validated: tuple[np.ndarray, ...] = ()
     conditions: Conditions = field(init=False)
-    _losses: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    losses: np.ndarray = field(default_factory=lambda: np.zeros(0))
     _speed: float = 0.0
-    _seen: dict[str, Any] = field(default_factory=dict)
+    seen: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         lanes = len(self.group.recipes)
         self.stopped = [None] * lanes + [UNUSED] * (self.group.width - lanes)
         self.conditions = Conditions(self.group.recipes, self.group.program.metric, self.group.width)
         self.validated = (np.full(self.group.width, np.nan), np.full(self.group.width, np.nan))
-        self._losses = np.full(self.group.width, np.nan)
+        self.losses = np.full(self.group.width, np.nan)
 
     @property
     def over(self) -> bool:
@@ -115,10 +119,10 @@ class Course:
 
     @property
     def next_stop(self) -> int:
-        """The step of the next evaluation, or the end."""
+        """The step of the next evaluation, or the end; the step itself where one is due now."""
         epoch_steps = self.group.feed.epoch_steps
         apart = epoch_steps * -(-STEPS_BETWEEN_EVALUATIONS // epoch_steps)
-        return min(self.group.total, (self.step // apart + 1) * apart)
+        return min(self.group.total, (self.judged // apart + 1) * apart)
 
     @property
     def steps(self) -> np.ndarray:
@@ -146,11 +150,11 @@ class Course:
     def _look(self, moved: drive.Progressed, done: np.ndarray) -> None:
         """Remember what progress shows: the median lane's loss, the first lane's learning rate."""
         for lane in np.flatnonzero(done):
-            self._losses[lane] = moved.chunk.info.loss[lane, : done[lane]].mean()
+            self.losses[lane] = moved.chunk.info.loss[lane, : done[lane]].mean()
         if done.any():
             first = int(np.flatnonzero(done)[0])
-            self._seen["loss"] = float(np.median(self._losses[done > 0]))
-            self._seen["learning_rate"] = float(moved.chunk.info.learning_rate[first, done[first] - 1])
+            self.seen["loss"] = float(np.median(self.losses[done > 0]))
+            self.seen["learning_rate"] = float(moved.chunk.info.learning_rate[first, done[first] - 1])
 
     def evaluate(
         self, part: str, weights: PyTree, model_state: PyTree, which: np.ndarray
@@ -186,7 +190,7 @@ class Course:
 
     def validate(self) -> None:
         """Evaluate on the validation part, keep the best weights, and stop lanes whose patience is over."""
-        alive = self.alive
+        alive, self.judged = self.alive, self.step
         if not alive.any():
             return
         if "validation" not in self.group.parts:
@@ -201,7 +205,7 @@ class Course:
             np.where(alive, new, old) for new, old in zip(found, self.validated, strict=True)
         )
         middle = np.flatnonzero(alive)[np.argsort(found[0][alive])[alive.sum() // 2]]
-        self._seen |= {
+        self.seen |= {
             "validation_loss": float(found[0][middle]),
             "metric": float(found[1][middle]),
             "metric_name": self.group.program.metric.name,
@@ -234,7 +238,7 @@ class Course:
             examples_per_second=self._speed or None,
             seconds_left=left / self._speed if self._speed else None,
             lanes=self._lanes(),
-            **self._seen,
+            **self.seen,
         )
 
     def _lanes(self) -> tuple[LaneStatus, ...]:
@@ -245,7 +249,7 @@ class Course:
                 number,
                 label,
                 int(steps[lane]),
-                float(self._losses[lane]),
+                float(self.losses[lane]),
                 float(losses[lane]),
                 float(metrics[lane]),
                 self.stopped[lane] or "running",

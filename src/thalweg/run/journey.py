@@ -62,13 +62,18 @@ class Journey:
     def __iter__(self) -> Iterator[float]:
         """Go the way; yield how far it is, or `REST` at a rung."""
         group, states = prepare(
-            self.problem, list(self.recipes), self.start, parts=self.parts, width=self.shard.width
+            self.problem,
+            list(self.recipes),
+            self.start,
+            parts=self.parts,
+            width=self.shard.width,
+            layout=self.shard.layout,
         )
         patience = [recipe.patience for recipe in group.recipes]
         best = Best(patience + [None] * (group.width - len(patience)))
         if self.logs is not None:
             self.logs.mkdir(parents=True, exist_ok=True)
-        log = Log(self.logs, paths(states.params))
+        log = Log(self.logs, paths(states.params), group.width, warn=self.progress.note)
         course = Course(group, tuple(self.labels), states, log, self.progress, best, self.watch)
         self.course = course
         yield from _descend(course, self.interrupt, self.rungs)

@@ -1,10 +1,11 @@
 """The log: columns, appended while the run goes on and readable at any moment, Parquet once it rests.
 
-While running each table is an Arrow stream (`steps.arrows`), to which whole record batches are appended; a
-torn tail costs the last batch, no more. `write` puts each lane's `steps.parquet` in its
-place.
+While running each table is an Arrow stream (`steps.arrows`, see `trail`), to which whole record batches are
+appended; a torn tail costs the last batch, no more. `write` puts each lane's `steps.parquet` in its place.
 """
 
+import contextlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import pyarrow.parquet as pq
 from thalweg.engine.drive import Progressed
 from thalweg.run.folder import Home
 from thalweg.run.record import TABLES
+from thalweg.run.trail import Stream, Tally, batches, by_lane
 
 _ARROW = {
     pl.Int32: pa.int32(),
@@ -34,12 +36,33 @@ class Log:
     Args:
         folder: Where to write; None keeps them in memory only.
         paths: Names of the parameters, in the order of the per-layer figures.
+        lanes: How many lanes there are.
+        before: Rows to begin with, of a run that goes on; None for none.
+        warn: Told when the disk does not take what is logged; the run goes on.
     """
 
-    def __init__(self, folder: Path | None, paths: list[str]):
-        self._folder, self._paths = folder, paths
-        self._batches: dict[str, dict[int, list[pa.RecordBatch]]] = {name: {} for name in SCHEMAS}
-        self._streams = {} if folder is None else {name: _Stream(folder, name) for name in SCHEMAS}
+    def __init__(
+        self,
+        folder: Path | None,
+        paths: list[str],
+        lanes: int = 1,
+        before: dict[str, pa.Table] | None = None,
+        warn: Callable[[str], None] = lambda text: None,
+    ):
+        self._paths, self._lanes = paths, lanes
+        self._batches: dict[str, list[pa.RecordBatch]] = {name: [] for name in SCHEMAS}
+        self._tallies = {name: Tally(lanes) for name in SCHEMAS}
+        self._streams: dict[str, Stream] = {}
+        self._rest: dict[str, list[pa.Table]] = {}
+        for name, schema in SCHEMAS.items():
+            if folder is not None:
+                self._streams[name] = Stream(folder / f"{name}.arrows", schema, warn)
+        for name, rows in (before or {}).items():
+            for lane, table in enumerate(by_lane(rows, lanes)):
+                for batch in table.to_batches():
+                    self._take(name, lane, batch)
+        for stream in self._streams.values():
+            stream.publish(durable=before is not None)
 
     def chunk(self, moved: Progressed) -> None:
         """Append what one chunk told, for every lane."""
@@ -82,6 +105,15 @@ class Log:
         """Append one evaluation: lane, step, epoch, part, loss, metric, seconds."""
         self._append("evaluations", row["lane"], {name: [value] for name, value in row.items()})
 
+    def mark(self) -> dict[str, Any]:
+        """Return what a checkpoint notes of the tables."""
+        return {name: tally.mark() for name, tally in self._tallies.items()}
+
+    def sync(self) -> None:
+        """Bring the tables to the disk, as far as it takes them."""
+        for stream in self._streams.values():
+            stream.sync()
+
     def frames(self, lane: int = 0) -> dict[str, pl.DataFrame]:
         """Return a lane's tables, as those of a run of its own: its lane is 0."""
         return {name: pl.DataFrame(self._table(name, lane)) for name in SCHEMAS}
@@ -93,22 +125,58 @@ class Log:
             pq.write_table(self._table(name, lane), sink, compression="zstd")
             home.write(f"{name}.parquet", sink.getvalue().to_pybytes())
 
-    def close(self) -> None:
-        """Remove the streams: the tables are at rest."""
+    def close(self, keep: bool = False) -> None:
+        """Close the streams, and remove them unless the run is to go on: the tables are at rest."""
         for stream in self._streams.values():
-            stream.remove()
+            stream.close()
+            if not keep:
+                stream.path.unlink(missing_ok=True)
 
     def _append(self, name: str, lane: int, columns: dict[str, Any]) -> None:
         schema = SCHEMAS[name]
         batch = pa.record_batch([_column(columns[f.name], f.type) for f in schema], schema=schema)
-        self._batches[name].setdefault(lane, []).append(batch)
+        self._take(name, lane, batch)
+
+    def _take(self, name: str, lane: int, batch: pa.RecordBatch) -> None:
+        self._rest.clear()
+        self._tallies[name].add(lane, batch)
         if name in self._streams:
-            self._streams[name].write(batch)
+            self._streams[name].append(batch)  # and no longer in memory: a run may last for weeks
+        else:
+            self._batches[name].append(batch)
 
     def _table(self, name: str, lane: int) -> pa.Table:
-        table = pa.Table.from_batches(self._batches[name].get(lane, []), schema=SCHEMAS[name])
+        if name not in self._rest:
+            self._rest[name] = by_lane(self._rows(name), self._lanes)
+        # In one piece: where chunks ended was the clock's choice, and must not show in the file.
+        table = self._rest[name][lane].combine_chunks()
         own = _column(np.zeros(len(table), np.int32), pa.int32())
         return table.set_column(0, SCHEMAS[name].field(0), own)
+
+    def _rows(self, name: str) -> pa.Table:
+        schema = SCHEMAS[name]
+        found = self._batches[name]
+        if name in self._streams:
+            found = batches(self._streams[name].content(), schema)
+        return pa.Table.from_batches(found, schema=schema)
+
+
+def read_back(folder: Path) -> dict[str, pa.Table]:
+    """Return the rows of a run that was broken off: of its streams, else of its tables at rest.
+
+    Whatever is damaged or missing is left out; `trail.cut` says whether that matters.
+    """
+    return {name: _found(folder, name, schema) for name, schema in SCHEMAS.items()}
+
+
+def _found(folder: Path, name: str, schema: pa.Schema) -> pa.Table:
+    stream, rest = folder / f"{name}.arrows", folder / f"{name}.parquet"
+    with contextlib.suppress(OSError, pa.ArrowException, ValueError):
+        if stream.exists():
+            return pa.Table.from_batches(batches(stream.read_bytes(), schema), schema=schema)
+        if rest.exists():
+            return pq.read_table(rest, schema=schema)
+    return schema.empty_table()
 
 
 def _column(values: Any, kind: pa.DataType) -> pa.Array:
@@ -121,19 +189,3 @@ def _column(values: Any, kind: pa.DataType) -> pa.Array:
         return pa.StringArray.from_buffers(len(encoded), pa.py_buffer(ends), pa.py_buffer(b"".join(encoded)))
     numbers = np.ascontiguousarray(values, _NUMPY[kind])
     return pa.Array.from_buffers(kind, len(numbers), [None, pa.py_buffer(numbers)])
-
-
-class _Stream:
-    def __init__(self, folder: Path, name: str):
-        self._path = folder / f"{name}.arrows"
-        self._file = self._path.open("wb")
-        self._writer = pa.ipc.new_stream(self._file, SCHEMAS[name])
-
-    def write(self, batch: pa.RecordBatch) -> None:
-        self._writer.write_batch(batch)
-        self._file.flush()
-
-    def remove(self) -> None:
-        self._writer.close()
-        self._file.close()
-        self._path.unlink()

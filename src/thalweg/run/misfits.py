@@ -9,12 +9,13 @@ from jaxtyping import Array, Int, PyTree
 from thalweg.core.errors import RecipeError
 from thalweg.core.tree import lane
 from thalweg.engine.group import initial, shapes
+from thalweg.problem import augment
 from thalweg.problem.data.part import Part, Rows
-from thalweg.problem.models.adapter import Built, apply
+from thalweg.problem.models.adapter import Built, apply, carried
 from thalweg.problem.models.architecture import Architecture
 from thalweg.problem.problem import Problem
 from thalweg.recipe.precision import check_available
-from thalweg.recipe.recipe import Recipe
+from thalweg.recipe.recipe import CONTINUED, Recipe
 from thalweg.run.run import outputs
 
 # Examples that a loss is asked about: enough to tell probabilities from logits, few enough to cost nothing.
@@ -28,6 +29,7 @@ def check_recipe(problem: Problem, recipe: Recipe) -> None:
         RecipeError: A batch larger than the training part, a target that cannot be reached, or a precision
             that is switched off.
     """
+    augment.check(recipe.augment, problem.data.preparation.columns)
     count = problem.data.train.count()
     if recipe.batch(count) > count:
         raise RecipeError(
@@ -36,6 +38,8 @@ def check_recipe(problem: Problem, recipe: Recipe) -> None:
             got=recipe.batch_size,
             hint=f"try {max(1, count // 10)}, or more data",
         )
+    if recipe.shuffle == CONTINUED:
+        carried(shapes(problem), 1, 1)
     check_available(recipe.precision)
     if recipe.target is not None:
         _check_target(problem, recipe.target)

@@ -10,6 +10,7 @@ The folder, file by file (all readable by a person or by any tool):
     evaluations.parquet   lane, step, epoch, part, loss, metric, seconds (a clock column)
     layers.parquet        lane, step, path, weight_norm, gradient_norm, update_norm (of one update)
     test.parquet          target, prediction: one row for each test example (class index, or own unit)
+    sample.txt            what a character model writes by itself; also `sample` in result.json
     final.safetensors     weights after the last step
     best.safetensors      weights at the best validation loss; absent without a validation part
     report.html           the curves, when asked for

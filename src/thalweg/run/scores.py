@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from thalweg.problem.data.data import CLASSIFICATION, Data
+from thalweg.problem.data.part import SeriesWindows
 
 
 def scores(task: str, test: pl.DataFrame) -> dict[str, float]:
@@ -21,19 +22,24 @@ def scores(task: str, test: pl.DataFrame) -> dict[str, float]:
 
 
 def baseline(data: Data, test: pl.DataFrame) -> dict[str, Any]:
-    """Return what always answering the training part's commonest class, or its mean, scores on the test
-    part.
+    """Return what always answering the training part's commonest class, or its mean, scores on the test part;
+    for a time series what answering the last known value scores (the naive forecast).
     """
-    target = test["target"].to_numpy()
-    train = np.asarray(data.train.targets)  # type: ignore[attr-defined]
-    if data.task == CLASSIFICATION:
-        common = np.bincount(train).argmax()
-        return {"name": "accuracy", "value": float(np.mean(target == common)), "of": "the commonest class"}
-    ready = data.preparation
-    mean = float(train.mean()) * float(np.ravel(ready.target_scale)[0]) + float(
-        np.ravel(ready.target_mean)[0]
-    )
-    return {"name": "rmse", "value": float(np.sqrt(np.mean((target - mean) ** 2))), "of": "the training mean"}
+    target, classes = test["target"].to_numpy(), data.task == CLASSIFICATION
+    if isinstance(data.test, SeriesWindows):
+        answer, of = data.test.last, "the last known value"
+    else:
+        train = np.asarray(data.train.targets)  # type: ignore[attr-defined]
+        answer = np.bincount(train).argmax() if classes else train.mean()
+        of = "the commonest class" if classes else "the training mean"
+    if classes:
+        return {"name": "accuracy", "value": float(np.mean(target == answer)), "of": of}
+    mean, scale = (float(np.ravel(given)[0]) for given in _unit(data))
+    return {"name": "rmse", "value": float(np.sqrt(np.mean((target - answer * scale - mean) ** 2))), "of": of}
+
+
+def _unit(data: Data) -> tuple[Any, Any]:
+    return data.preparation.target_mean, data.preparation.target_scale
 
 
 def _class_scores(target: np.ndarray, prediction: np.ndarray) -> dict[str, float]:

@@ -3,6 +3,7 @@
 import heapq
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import jax
 
@@ -27,7 +28,8 @@ def together(journeys: Sequence[Iterator[float]], workers: int, rested: Callable
     if workers == 1:
         shared.work()
     else:
-        x64, device = jax.config.jax_enable_x64, jax.config.jax_default_device
+        settings: Any = jax.config  # its settings are attributes that type checkers do not know
+        x64, device = settings.jax_enable_x64, settings.jax_default_device
         threads = [
             threading.Thread(target=_worker, args=(shared, x64, device), daemon=True) for _ in range(workers)
         ]

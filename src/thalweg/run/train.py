@@ -14,7 +14,6 @@ from thalweg.engine import cache
 from thalweg.engine.group import feed_of, length, resident, shapes
 from thalweg.engine.lanes import Plan as LanePlan
 from thalweg.engine.lanes import plan as plan_lanes
-from thalweg.problem import augment
 from thalweg.problem.problem import Problem
 from thalweg.recipe import differences
 from thalweg.recipe.book import default_recipe

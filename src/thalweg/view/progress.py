@@ -145,7 +145,11 @@ class Lines:
 
 
 def last_line(plan: Plan, status: Status | None, result: Mapping[str, Any]) -> str:
-    """Say in one line how a run ended, from its result, or from the last status when there is none."""
+    """Say in one line how a run, or a sweep, ended: from its result, or from the last status when there is
+    none.
+    """
+    if plan.lanes > 1:
+        return _last_of_many(plan, status, result)
     steps = as_number(result.get("steps"))
     steps = steps if steps is not None else None if status is None else status.step
     words = {"diverged": "diverged", "interrupted": "interrupted", "patience": "stopped early"}
@@ -159,6 +163,24 @@ def last_line(plan: Plan, status: Status | None, result: Mapping[str, Any]) -> s
         parts.append(f"train loss {figure(result['train_loss'])}")
     total = table(result, "seconds").get("total")
     return ", ".join(parts + ([seconds(total)] if as_finite(total) is not None else []))
+
+
+def _last_of_many(plan: Plan, status: Status | None, result: Mapping[str, Any]) -> str:
+    reasons = table(result, "stopped")
+    if not reasons:
+        steps = "" if status is None else f" after {plural(status.step, 'step')} a lane"
+        return f"{plan.name}: broken off{steps}"
+    words = {"epochs": "done", "steps": "done", "patience": "stopped early", "halved": "frozen"}
+    counted: dict[str, int] = {}
+    for reason, number in reasons.items():
+        word = words.get(reason, reason)
+        counted[word] = counted.get(word, 0) + number
+    said = [
+        f"{plan.name}: {plural(plan.lanes, 'lane')}",
+        *(f"{count(n)} {word}" for word, n in counted.items()),
+    ]
+    total = table(result, "seconds").get("total")
+    return ", ".join(said + ([seconds(total)] if as_finite(total) is not None else []))
 
 
 def fields_of(status: Status) -> list[tuple[str, str]]:

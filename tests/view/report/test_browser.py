@@ -47,7 +47,8 @@ addEventListener("load", () => {
   const told = {};
   for (const frame of document.querySelectorAll("iframe")) {
     const page = frame.contentDocument;
-    const figures = page.querySelectorAll("[data-plot], [data-heat], figure:has([data-matrix])");
+    const readable = "[data-plot], [data-heat], [data-factor], figure:has([data-matrix])";
+    const figures = page.querySelectorAll(readable);
     const fetched = frame.contentWindow.performance.getEntriesByType("resource").map((entry) => entry.name);
     const wide = page.documentElement.scrollWidth;
     told[frame.name] = { shown: measured(page), readings: [...figures].map(read), wide, fetched };

@@ -5,7 +5,9 @@ is called, so that `thalweg --help` answers at once.
 """
 
 import sys
+from collections.abc import Callable
 from enum import StrEnum
+from inspect import Parameter, Signature, signature
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -86,6 +88,50 @@ def fit(
     from thalweg.doors.cli import fit as command
 
     raise typer.Exit(command.run(command.Request(**given)))
+
+
+def with_options_of(other: Callable[..., None]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command all parameters of another one, behind its own."""
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        theirs = signature(other).parameters
+        own = [p for p in signature(command).parameters.values() if p.kind is not Parameter.VAR_KEYWORD]
+        # Named only, so that those with a default may stand before those without.
+        named = [p.replace(kind=Parameter.KEYWORD_ONLY) for p in (*own, *theirs.values())]
+        command.__signature__ = Signature(named)  # type: ignore[attr-defined]
+        command.__annotations__ = {p.name: p.annotation for p in named}
+        return command
+
+    return decorate
+
+
+@app.command()
+@with_options_of(fit)
+def sweep(
+    vary: Annotated[
+        list[str],
+        typer.Option(
+            metavar="PATH=RANGE",
+            help="What varies (repeatable): optimizer.lr=1e-4..1e-1:16log, seed=0..2, optimizer=sgd,adamw, "
+            "model=mlp:32,mlp:512.",
+        ),
+    ],
+    sample: Annotated[
+        int | None, typer.Option(help="Draw so many points from the ranges; default: every combination.")
+    ] = None,
+    halving: Annotated[bool, typer.Option("--halving", help="Freeze the worse settings on the way.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Each lane bit for bit as alone.")] = False,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Say how the lanes would be laid out; train nothing.")
+    ] = False,
+    **options: Any,
+) -> None:
+    """Train a network on DATA with every combination of settings at once, and rank them."""
+    from thalweg.doors.cli import fit as fitting
+    from thalweg.doors.cli import sweep as command
+
+    request = command.Request(fitting.Request(**options), vary, sample, plan, halving, strict)
+    raise typer.Exit(command.run(request))
 
 
 @app.command()

@@ -55,10 +55,10 @@ class Request:
 def run(request: Request) -> int:
     """Train as asked; return the exit code."""
     use(request.device)
-    named = _named(request)  # refused before the data is read
+    named = named_recipe(request)  # refused before the data is read
     model = parse(request.model) if request.model else None
-    problem = Problem(model, _data(request))
-    recipe = _recipe(request, problem, named)
+    problem = Problem(model, data_of(request))
+    recipe = recipe_of(request, problem, named)
     progress = showing.progress(quiet=request.quiet)
     for note in problem.data.notes:
         progress.note(note.text)
@@ -73,7 +73,8 @@ def run(request: Request) -> int:
     return {"diverged": FAILED, "interrupted": INTERRUPTED}.get(found.result["stopped"], DONE)
 
 
-def _data(request: Request) -> Data:
+def data_of(request: Request) -> Data:
+    """Read the data as asked."""
     target = request.target
     return load(
         request.data,
@@ -106,7 +107,7 @@ def _test(given: str | None) -> float | str | None:
         return given
 
 
-def _named(request: Request) -> Recipe | None:
+def named_recipe(request: Request) -> Recipe | None:
     """Return the recipe that was asked for; None for the data's default."""
     if request.epochs is not None and request.steps is not None:
         raise RecipeError(
@@ -117,7 +118,8 @@ def _named(request: Request) -> Recipe | None:
     return named_or_file(request.recipe) if request.recipe else None
 
 
-def _recipe(request: Request, problem: Problem, base: Recipe | None) -> Recipe:
+def recipe_of(request: Request, problem: Problem, base: Recipe | None) -> Recipe:
+    """Return the recipe with every change from the command line."""
     data = problem.data
     given = (base or default_recipe(data.task, data.train.count())).to_dict()
     lengths = {"epochs": request.epochs, "steps": request.steps}

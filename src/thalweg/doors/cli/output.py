@@ -9,10 +9,13 @@ from typing import Any
 from rich.console import Console, RenderableType
 
 from thalweg.core.errors import BadInput
+from thalweg.insight.ranking import Ranking
 from thalweg.run.folder import plain, write_atomically
 from thalweg.run.record import Record
+from thalweg.run.sweeps import Sweep
 from thalweg.view import text
 from thalweg.view.report import render
+from thalweg.view.sweep import page
 
 
 def print_json(value: Any) -> None:
@@ -37,9 +40,17 @@ def write_report(record: Record, out: Path | None = None) -> Path:
         raise BadInput(
             "report", "a run that was not saved needs a file to write to", hint="give --out FILE.html"
         )
-    path = out if out is not None else Path(record.folder or ".") / "report.html"
+    return _written(out if out is not None else Path(record.folder or ".") / "report.html", render(record))
+
+
+def write_sweep_report(sweep: Sweep, ranking: Ranking, out: Path | None = None) -> Path:
+    """Write a sweep's report; return where it lies."""
+    return _written(out if out is not None else sweep.folder / "report.html", page.render(sweep, ranking))
+
+
+def _written(path: Path, content: str) -> Path:
     try:
-        write_atomically(path, render(record).encode())
+        write_atomically(path, content.encode())
     except OSError as error:
         raise BadInput("report", "the file must be writable", got=str(path), where=error.strerror) from error
     return path

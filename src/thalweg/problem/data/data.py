@@ -3,7 +3,9 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from thalweg.problem.data.part import Part, Rows, first_leaf
+import jax
+
+from thalweg.problem.data.part import Part, first_leaf
 from thalweg.problem.data.preparation import Preparation
 
 CLASSIFICATION, REGRESSION, LANGUAGE = "classification", "regression", "language"
@@ -66,4 +68,5 @@ class Data:
         """Number of outputs a model needs: classes, target values, or tokens of the vocabulary."""
         if self.preparation.classes is not None:
             return len(self.preparation.classes)
-        return int(first_leaf(self.train.targets).shape[-1]) if isinstance(self.train, Rows) else 0
+        first = jax.ShapeDtypeStruct((1,), "int32")
+        return int(first_leaf(jax.eval_shape(self.train.batch, first)[1]).shape[-1])

@@ -8,9 +8,10 @@ from thalweg.problem.data.inputs.array import ArrayInputs
 from thalweg.problem.data.inputs.image import ImageInputs
 from thalweg.problem.data.inputs.lines import LineInputs
 from thalweg.problem.data.inputs.text import TextInputs
+from thalweg.problem.data.series.columns import SeriesColumns
 from thalweg.problem.data.tables.columns import TableColumns
 
-_ALL = (TableColumns, ArrayInputs, ImageInputs, TextInputs, LineInputs)
+_ALL = (TableColumns, ArrayInputs, ImageInputs, TextInputs, LineInputs, SeriesColumns)
 KINDS: dict[str, Any] = {kind.kind: kind for kind in _ALL}
 
 

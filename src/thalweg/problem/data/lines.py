@@ -91,7 +91,7 @@ def _copies(lines: list[str], options: LoadOptions) -> tuple[np.ndarray | None, 
 
 def _sequences(columns: LineInputs, lines: list[str]) -> Sequences:
     tokens, lengths = columns.sequences(lines)
-    return Sequences(tokens, lengths, np.float32(lengths.mean()))
+    return Sequences(tokens, lengths, np.asarray(lengths.mean(), np.float32))
 
 
 def _notes(columns: LineInputs, parts: dict[str, list[str]]) -> tuple[Note, ...]:
@@ -99,7 +99,9 @@ def _notes(columns: LineInputs, parts: dict[str, list[str]]) -> tuple[Note, ...]
     known = set("".join(parts["train"]))
     strange = sorted(set("".join(line for found in parts.values() for line in found)) - known)
     if strange and UNKNOWN in columns.characters:
-        text = f"{len(strange)} characters outside the training lines became the unknown mark: {strange[:10]}."
+        text = (
+            f"{len(strange)} characters outside the training lines became the unknown mark: {strange[:10]}."
+        )
         notes.append(Note("unknown", text))
     filled = float(np.mean([len(line) + 1 for line in parts["train"]])) / columns.length
     if filled < FILLED:

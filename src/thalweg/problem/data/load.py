@@ -11,10 +11,11 @@ from thalweg.problem.data.data import Data
 from thalweg.problem.data.files.cifar import batch_files, read_cifar_folder
 from thalweg.problem.data.files.compressed import plain_suffix
 from thalweg.problem.data.files.idx import idx_files, read_idx_folder
-from thalweg.problem.data.files.numpy_files import read_npy, read_npz
+from thalweg.problem.data.files.numpy_files import read_array, read_npy, read_npz
 from thalweg.problem.data.files.pictures import read_picture_folder
 from thalweg.problem.data.lines import from_lines
 from thalweg.problem.data.options import LoadOptions, options_from
+from thalweg.problem.data.series.series import from_series
 from thalweg.problem.data.sets.named import load_named, names
 from thalweg.problem.data.sets.published import CIFAR_CLASSES
 from thalweg.problem.data.tables import read as table_files
@@ -32,7 +33,8 @@ def load(source: Any, options: LoadOptions | None = None, **settings: Any) -> Da
     Args:
         source: A named set (`digits`, `mnist`, ...); the path of a CSV, TSV, Parquet, npy, npz or txt file
             (.gz or not); a folder with idx files, CIFAR batches, or pictures by class; a polars or pandas
-            frame; or a pair (inputs, targets) of arrays, or of a frame and its targets.
+            frame; or a pair (inputs, targets) of arrays, or of a frame and its targets. With `window` a time
+            series: a table's file, an npy file, a frame, an array `time` or `time feature`, or a pair.
         options: How to read it; see `LoadOptions`.
         **settings: Single options by name, over `options`.
 
@@ -48,9 +50,12 @@ def load(source: Any, options: LoadOptions | None = None, **settings: Any) -> Da
     """
     chosen = options_from(options, settings)
     if isinstance(source, str) and source in names():
+        _check_form("", source, chosen)
         data, said = load_named(source, chosen), source
     elif isinstance(source, (str, Path)):
         data, said = _load_path(Path(source), chosen), str(source)
+    elif chosen.window is not None:
+        data, said = from_series(source, chosen.name or "series", chosen), IN_MEMORY
     elif is_frame(source):
         data, said = from_frame(source, chosen.name or "table", chosen), IN_MEMORY
     else:
@@ -62,15 +67,19 @@ def _load_path(path: Path, options: LoadOptions) -> Data:
     if not path.exists():
         raise missing_path(path)
     name = options.name or path.name.split(".")[0] or "data"
+    suffix = "" if path.is_dir() else plain_suffix(path)
+    _check_form(suffix, path, options)
     if path.is_dir():
         return from_arrays(read_folder(path, name), options)
-    suffix = plain_suffix(path)
     if suffix in table_files.SUFFIXES:
-        return from_frame(table_files.read_table(path, options.header), name, options)
+        frame = table_files.read_table(path, options.header)
+        return (from_series if options.window else from_frame)(frame, name, options)
     if suffix == ".txt":
         return (from_lines if options.lines else from_text)(read_text(path), name, options)
     if suffix == ".npz":
         return from_arrays(read_npz(path, name), options)
+    if suffix == ".npy" and options.window:
+        return from_series(read_array(path), name, options)
     if suffix == ".npy":
         return from_arrays(read_npy(path, name, options.target), options)
     raise DataError(
@@ -79,6 +88,24 @@ def _load_path(path: Path, options: LoadOptions) -> Data:
         got=path.name,
         hint="convert it to CSV",
     )
+
+
+def _check_form(suffix: str, source: object, options: LoadOptions) -> None:
+    """Refuse options that this form of data does not know."""
+    if options.lines and suffix != ".txt":
+        raise DataError(
+            "load",
+            "lines is for text",
+            got=str(source),
+            hint="leave out lines (--lines), or give a .txt file",
+        )
+    if options.window is not None and suffix not in (*table_files.SUFFIXES, ".npy"):
+        raise DataError(
+            "load",
+            "window is for tables in time order",
+            got=str(source),
+            hint="give a CSV, Parquet or npy file; a text's window is its context",
+        )
 
 
 def read_folder(path: Path, name: str) -> RawArrays:

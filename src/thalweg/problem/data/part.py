@@ -130,6 +130,52 @@ class Sequences(Part):
         return found[:, :-1], (found[:, 1:], weights)
 
 
+class SeriesWindows(Part):
+    """Windows of a time series, each with what follows it.
+
+    Args:
+        rows: Inputs, float32, `time feature`.
+        following: The target at the same times, `time`: float32 values or int32 classes.
+        starts: First row of each window, int32, `example`.
+        window: Rows in a window.
+        horizon: Targets after it: the target of the window that starts at s is `following[s + window :]`, so
+            many of them.
+    """
+
+    rows: Shaped[Array | np.ndarray, "time feature"]
+    following: Shaped[Array | np.ndarray, " time"]
+    starts: Int[Array | np.ndarray, " example"]
+    window: int = eqx.field(static=True)
+    horizon: int = eqx.field(static=True, default=1)
+
+    def count(self) -> int:
+        """Return how many windows there are."""
+        return self.starts.shape[0]
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """`(window, features)`."""
+        return (self.window, self.rows.shape[1])
+
+    @property
+    def targets(self) -> np.ndarray:
+        """The targets of all windows: values, `example horizon`, or classes, `example`."""
+        return np.asarray(self.batch(np.arange(self.count()))[1])
+
+    @property
+    def last(self) -> np.ndarray:
+        """The target at the last row of each window, `example`; what was missing there is 0, the mean."""
+        return np.asarray(self.following)[np.asarray(self.starts) + self.window - 1]
+
+    def batch(self, indices: Int[Array | np.ndarray, " batch"]) -> tuple[Array, Array]:
+        """Return (windows, targets): `batch time feature`, and `batch horizon` values or `batch` classes."""
+        starts = jnp.asarray(self.starts)[indices][:, None]
+        inputs = jnp.asarray(self.rows)[starts + jnp.arange(self.window)]
+        targets = jnp.asarray(self.following)[starts + self.window + jnp.arange(self.horizon)]
+        classes = jnp.issubdtype(targets.dtype, jnp.integer)
+        return inputs, targets[:, 0] if classes else targets
+
+
 def first_leaf(tree: PyTree) -> Array | np.ndarray:
     """Return the first array of a tree."""
     return jax.tree.leaves(tree)[0]

@@ -19,6 +19,8 @@ from thalweg.problem.data.inputs.lines import LineInputs
 from thalweg.problem.data.inputs.text import TextInputs
 from thalweg.problem.data.load import missing_path
 from thalweg.problem.data.preparation import Preparation
+from thalweg.problem.data.series.columns import SeriesColumns
+from thalweg.problem.data.series.frames import series_frame
 from thalweg.problem.data.sets import bundled, synthetic
 from thalweg.problem.data.sets.named import names, read_published
 from thalweg.problem.data.tables.columns import TableColumns
@@ -57,6 +59,9 @@ def inputs_for(source: Any, preparation: Preparation, folder: Path | str | None 
     if isinstance(columns, TableColumns):
         frame = _frame(source, columns)
         return NewInputs(columns.inputs(frame), frame)
+    if isinstance(columns, SeriesColumns):
+        frame = _series(source, columns)
+        return NewInputs(columns.inputs(frame), frame[columns.window - 1 :])
     if isinstance(columns, (TextInputs, LineInputs)):
         return NewInputs(columns.inputs(_text(source, folder)))
     raw, labels = _array(source, preparation, folder)
@@ -78,6 +83,16 @@ def _frame(source: Any, columns: TableColumns) -> pl.DataFrame:
         )
     frame = read_table(path, columns.header)
     return frame if columns.header else _aligned(frame, columns)
+
+
+def _series(source: Any, columns: SeriesColumns) -> pl.DataFrame:
+    """Return the rows of a series; an answer belongs to the last row of its window."""
+    if isinstance(source, (str, Path)):
+        path = _path(source)
+        if path.is_file() and plain_suffix(path) == ".npy":
+            return series_frame(read_array(path))[0]
+        return _frame(source, columns.table)
+    return series_frame(source)[0]
 
 
 def _aligned(frame: pl.DataFrame, columns: TableColumns) -> pl.DataFrame:

@@ -78,7 +78,7 @@ def unweighted(metric: Metric) -> Metric:
 
 @dataclass(frozen=True)
 class _Weighed:
-    """A metric's rule on targets that come with weights: a weighted mean of what it says of every position."""
+    """A metric's rule on targets that come with weights: the weighted mean over an example's positions."""
 
     rule: Any
 

@@ -3,6 +3,12 @@
 A model is an `equinox.Module` called as `model(x)`, optionally with `key=` (noise while training) and
 optionally with an `equinox.nn.State` as second argument (batch norm), in which case it returns
 `(output, state)`. The batch axis is named `batch`, as Equinox's BatchNorm asks.
+
+A recurrent module with `begin() -> carry` and `run(x, carry, key=) -> (output, carry)` can go on from where
+it was: under `shuffle = "continued"` the carry of every row goes from batch to batch (`Carried`).
+
+A class that says `whole_batches = True` is not mapped: its one call takes examples with a leading batch axis,
+and one key for all of them. It must treat every example by itself, and has no state.
 """
 
 import inspect
@@ -11,12 +17,12 @@ from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
-from jaxtyping import Array, Key, PyTree
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Key, PyTree
 
 from thalweg.core.errors import ModelError
 from thalweg.problem.models.architecture import Architecture
-
-BATCH_AXIS = "batch"
+from thalweg.problem.models.layers.normalisation import BATCH_AXIS, counting
 
 
 class Built(NamedTuple):
@@ -31,6 +37,41 @@ class Built(NamedTuple):
     params: PyTree
     model_state: eqx.nn.State
     fixed: PyTree
+
+
+class Carried(NamedTuple):
+    """What a recurrent module carries from batch to batch, in the place of the model state.
+
+    Args:
+        rows: `row ...`, a carry for each row of a batch. No gradient flows through it.
+    """
+
+    rows: PyTree
+
+    def at(self, fresh: Bool[Array, ""]) -> "Carried":
+        """Return this, or zeros where an epoch begins."""
+        return jax.tree.map(lambda leaf: jnp.where(fresh, jnp.zeros_like(leaf), leaf), self)
+
+
+def carried(built: Built, lanes: int, rows: int) -> PyTree:
+    """Return the first model state of lanes whose batches continue one another.
+
+    Args:
+        built: The module, as shapes.
+        lanes: How many lanes.
+        rows: Rows of a batch.
+
+    Raises:
+        ModelError: The module has running statistics too, or makes no carry.
+    """
+    module = eqx.combine(built.params, built.fixed)
+    if not hasattr(module, "begin") or not hasattr(module, "run"):
+        rule = "shuffle=continued needs a model that carries a state: begin() and run(x, carry, key=)"
+        raise ModelError("model", rule, got=type(module).__name__, hint="try lstm, or shuffle=none")
+    if jax.tree.leaves(eqx.filter(built.model_state, eqx.is_array_like)):
+        raise ModelError("model", "cannot carry a state beside running statistics", got=type(module).__name__)
+    shape = eqx.filter_eval_shape(lambda made: made.begin(), module)
+    return Carried(jax.tree.map(lambda leaf: jnp.zeros((lanes, rows, *leaf.shape), leaf.dtype), shape))
 
 
 def is_factory(model: Any) -> bool:
@@ -68,33 +109,59 @@ def build(model: Callable[..., Any], key: Key[Array, ""]) -> Built:
 
 
 def apply(
-    built: Built, inputs: PyTree, *, key: Key[Array, ""] | None, training: bool
+    built: Built,
+    inputs: PyTree,
+    *,
+    key: Key[Array, ""] | None,
+    training: bool,
+    counts: Float[Array, " batch"] | None = None,
 ) -> tuple[PyTree, eqx.nn.State]:
     """Call the model on a batch.
 
     Args:
         built: The module, its parameters and its state.
         inputs: A batch, `batch ...`, or a tree of such.
-        key: Noise for dropout and the like, split over the examples; None when not training.
+        key: Noise for dropout and the like, split over the examples that are mapped; None when not training.
         training: False puts dropout and norm layers into inference mode.
+        counts: 1 for examples that count, 0 for padding, which our batch norm leaves out of its figures;
+            None: all count. Equinox's own BatchNorm cannot be told and takes padding for examples.
 
     Returns:
         Outputs with a leading batch axis, and the model state afterwards.
     """
     module = eqx.nn.inference_mode(eqx.combine(built.params, built.fixed), value=not training)
     takes = _accepted(type(module))
+    if getattr(type(module), "whole_batches", False):
+        return module(inputs, key=key), built.model_state  # type: ignore[operator]
     count = jax.tree.leaves(inputs)[0].shape[0]
+    if isinstance(built.model_state, Carried):
+        return _continued(module, built.model_state, inputs, key, training)
     keys = jax.random.split(key, count) if key is not None and takes.key else None
 
-    def one(x: PyTree, state: eqx.nn.State, key: Any) -> tuple[PyTree, eqx.nn.State]:
+    def one(x: PyTree, state: eqx.nn.State, key: Any, count: Any) -> tuple[PyTree, eqx.nn.State]:
         arguments = (x, state) if takes.state else (x,)
-        output = module(*arguments, key=key) if takes.key else module(*arguments)  # type: ignore[operator]
+        with counting(count):
+            output = module(*arguments, key=key) if takes.key else module(*arguments)  # type: ignore[operator]
         return output if takes.state else (output, state)
 
+    axes = (0, None, 0 if keys is not None else None, 0 if counts is not None else None)
+    mapped = jax.vmap(one, in_axes=axes, out_axes=(0, None), axis_name=BATCH_AXIS)
+    return mapped(inputs, built.model_state, keys, counts)
+
+
+def _continued(
+    module: Any, carry: Carried, inputs: PyTree, key: Key[Array, ""] | None, training: bool
+) -> tuple[PyTree, Any]:
+    """Go on from what every row carries; outside of training every example begins anew."""
+    count = jax.tree.leaves(inputs)[0].shape[0]
+    if not training:
+        return jax.vmap(module)(inputs), carry
+    keys = None if key is None else jax.random.split(key, count)
     mapped = jax.vmap(
-        one, in_axes=(0, None, 0 if keys is not None else None), out_axes=(0, None), axis_name=BATCH_AXIS
+        lambda x, rows, key: module.run(x, rows, key=key), in_axes=(0, 0, None if keys is None else 0)
     )
-    return mapped(inputs, built.model_state, keys)
+    outputs, after = mapped(inputs, carry.rows, keys)
+    return outputs, Carried(jax.lax.stop_gradient(after))
 
 
 class _Accepted(NamedTuple):

@@ -55,6 +55,9 @@ class DeepArchitecture(Architecture):
     shrink: bool | None = option(
         None, among=(None, False, True), doc="Whether images are first shrunk to a quarter."
     )
+    stride: int | None = integer(
+        None, low=1, optional=True, doc="Stride of the first convolution; none: 2 where shrunk, else 1."
+    )
 
     def __check_init__(self) -> None:
         if self.depth not in PLANS:
@@ -74,9 +77,10 @@ class DeepArchitecture(Architecture):
         plan = PLANS[self.depth]
         width = self.channels or plan.width
         stem_key, head_key, blocks_key = jax.random.split(key, 3)
-        stem = (7, 2) if self.shrink else (3, 1)
+        size, usual = (7, 2) if self.shrink else (3, 1)
+        stride = usual if self.stride is None else self.stride
         return DeepNetwork(
-            stem=Convolution((inputs, width), stem[0], stride=stem[1], key=stem_key, bias=self._bias),
+            stem=Convolution((inputs, width), size, stride=stride, key=stem_key, bias=self._bias),
             norm=normalisation(self.normalisation, width),
             blocks=self._blocks(width, plan.blocks, blocks_key),
             head=Linear(width * 2 ** (len(plan.blocks) - 1), outputs, key=head_key, role="head"),

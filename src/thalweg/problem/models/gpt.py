@@ -116,8 +116,8 @@ class TransformerBlock(eqx.Module):
     activation: Callable[[Array], Array] = eqx.field(static=True)
 
     def __call__(
-        self, x: Float[Array, "time width"], *, key: Key[Array, ""] | None
-    ) -> Float[Array, "time width"]:
+        self, x: Float[Array, "*batch time width"], *, key: Key[Array, ""] | None
+    ) -> Float[Array, "*batch time width"]:
         """Return the stream after this block."""
         weights_key, first_key, second_key = (None,) * 3 if key is None else jax.random.split(key, 3)
         normal, _ = self.first_norm(x, None)
@@ -127,7 +127,9 @@ class TransformerBlock(eqx.Module):
 
 
 class Transformer(eqx.Module):
-    """What `GPT` makes."""
+    """What `GPT` makes. It takes whole batches, so that its products are as large as they can be."""
+
+    whole_batches: ClassVar[bool] = True
 
     tokens: Embedding
     positions: Embedding
@@ -137,24 +139,22 @@ class Transformer(eqx.Module):
     head: Linear | None
 
     def __call__(
-        self, x: Int[Array, " time"], *, key: Key[Array, ""] | None = None
-    ) -> Float[Array, "time vocabulary"]:
+        self, x: Int[Array, "*batch time"], *, key: Key[Array, ""] | None = None
+    ) -> Float[Array, "*batch time vocabulary"]:
         """Return logits for the token after each position.
 
         Raises:
             ModelError: The sequence is longer than the context.
         """
-        context = self.positions.weight.shape[0]
-        if x.shape[0] > context:
+        context, time = self.positions.weight.shape[0], x.shape[-1]
+        if time > context:
             rule = f"positions.weight takes {context} positions"
-            raise ModelError(
-                "gpt", rule, got=f"a sequence of {x.shape[0]}", hint="cut it, or take a larger context"
-            )
-        start_key, *keys = (
-            [None] * (len(self.blocks) + 1) if key is None else jax.random.split(key, len(self.blocks) + 1)
-        )
-        hidden = self.dropout(self.tokens(x) + self.positions.weight[: x.shape[0]], key=start_key)
+            hint = "cut it, or take a larger context"
+            raise ModelError("gpt", rule, got=f"a sequence of {time}", hint=hint)
+        count = len(self.blocks) + 1
+        start_key, *keys = [None] * count if key is None else jax.random.split(key, count)
+        hidden = self.dropout(self.tokens(x) + self.positions.weight[:time], key=start_key)
         for block, noise in zip(self.blocks, keys, strict=True):
             hidden = block(hidden, key=noise)
         hidden, _ = self.norm(hidden, None)
-        return hidden @ self.tokens.weight.T if self.head is None else self.head(hidden)
+        return self.tokens.logits(hidden) if self.head is None else self.head(hidden)

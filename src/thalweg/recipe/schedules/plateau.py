@@ -10,7 +10,7 @@ from thalweg.recipe.schedules.schedule import Clock, Schedule
 
 
 class Watch(NamedTuple):
-    """What the schedule remembers between evaluations; all float32.
+    """What the schedule remembers between evaluations; all in the dtype of the recipe's numbers.
 
     Args:
         factor: The factor now.
@@ -54,12 +54,14 @@ class Plateau(Schedule):
 
     def init(self) -> Watch:
         """Return the state before the first evaluation."""
-        one, zero = jnp.ones((), jnp.float32), jnp.zeros((), jnp.float32)
-        return Watch(one, jnp.full((), jnp.inf, jnp.float32), zero, zero)
+        # A number that is still Python's own has no dtype to follow: float32 then.
+        dtype = getattr(self.drop, "dtype", jnp.float32)
+        one, zero = jnp.ones((), dtype), jnp.zeros((), dtype)
+        return Watch(one, jnp.full((), jnp.inf, dtype), zero, zero)
 
     def observe(self, state: Watch, value: Float[Array, ""]) -> Watch:
         """Take in a validation loss; lower is better."""
-        better = value < state.best * (1.0 - jnp.asarray(self.threshold, jnp.float32))
+        better = value < state.best * (1.0 - jnp.asarray(self.threshold, state.best.dtype))
         # The first evaluation always counts: infinity times zero would be no number.
         better = jnp.where(jnp.isinf(state.best), value < state.best, better)
         resting = state.resting > 0
@@ -71,4 +73,4 @@ class Plateau(Schedule):
             waited=jnp.where(drops, 0.0, waited),
             resting=jnp.where(drops, self.cooldown, jnp.maximum(state.resting - 1.0, 0.0)),
         )
-        return Watch(*(jnp.asarray(value).astype(jnp.float32) for value in after))
+        return Watch(*(jnp.asarray(value).astype(state.best.dtype) for value in after))

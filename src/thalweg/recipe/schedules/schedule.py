@@ -14,7 +14,8 @@ from thalweg.core.choice import Choice
 
 
 class Clock(NamedTuple):
-    """Where a run stands; scalars, traced, in float32 (whole numbers are exact up to 16 million).
+    """Where a run stands; scalars, traced, in float32 (whole numbers are exact up to 16 million),
+    or in float64 where the recipe's precision is that.
 
     Args:
         step: Updates made so far; 0 at the first.

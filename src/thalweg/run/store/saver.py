@@ -10,12 +10,16 @@ from thalweg.run.store.checkpoints import Keep, Store
 
 
 class Order(NamedTuple):
-    """What is to be saved; as `Store.commit` takes it. The arrays must not change any more."""
+    """What is to be saved; as `Store.commit` takes it. The arrays must not change any more.
+
+    `ready` is called in the saving thread before: what the checkpoint speaks of must be on the disk first.
+    """
 
     step: int
     arrays: Mapping[str, np.ndarray]
     facts: dict[str, Any]
     score: float | None = None
+    ready: Callable[[], None] = lambda: None
 
 
 class Saver:
@@ -88,7 +92,8 @@ class Saver:
 
     def _committed(self, order: Order) -> str | None:
         try:
-            self._store.commit(*order, keep=self._keep)
+            order.ready()
+            self._store.commit(*order[:4], keep=self._keep)
         except Exception as error:  # whatever it is, training must not end by it
             reason = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
             return f"no checkpoint at step {order.step}: {reason}; the last one before it still counts"

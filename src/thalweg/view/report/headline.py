@@ -10,6 +10,10 @@ _STOPPED = {
     "epochs": "completed",
     "steps": "completed",
     "patience": "stopped early",
+    "target": "reached its target",
+    "seconds": "seconds over",
+    "gradient_below": "gradient vanished",
+    "loss_change_below": "came to rest",
     "diverged": "diverged",
     "interrupted": "interrupted",
 }

@@ -50,6 +50,15 @@
     });
   }
 
+  for (const figure of document.querySelectorAll("[data-factor]")) {
+    const { points } = data(figure);
+    follow(figure, (across, down, cursor) => {
+      const point = points[nearest(points.map((one) => one[0]), across)];
+      cursor.style.left = `${100 * point[0]}%`;
+      return point[1];
+    });
+  }
+
   for (const figure of document.querySelectorAll("[data-heat]")) {
     const { rows, step, values } = data(figure);
     follow(figure, (across, down, cursor) => {

@@ -16,7 +16,7 @@ from thalweg.view.text import bullets
 
 MOST_ROWS = 24  # of the ranked table; more than a screen full is read in a file
 # `worse` goes without saying, and without an interval there is nothing to say.
-_WORDS = {BEST: "best", TIED: "tied", FROZEN: "ended early"}
+WORDS = {BEST: "best", TIED: "tied", FROZEN: "ended early"}
 _STYLES = {BEST: "bold green", TIED: "", UNSTABLE: "yellow", LOST: "red"}
 
 
@@ -81,7 +81,7 @@ def _loss(entry: Entry) -> str:
 def _standing(entry: Entry) -> str:
     if entry.standing == UNSTABLE:
         return f"{len(entry.diverged)} of {len(entry.lanes)} diverged"
-    return _WORDS.get(entry.standing, "")
+    return WORDS.get(entry.standing, "")
 
 
 def _diverged(entry: Entry) -> str:

@@ -31,17 +31,15 @@ class CausalAttention(eqx.Module):
     heads: int = eqx.field(static=True)
 
     def __call__(
-        self, x: Float[Array, "time width"], *, key: Key[Array, ""] | None = None
-    ) -> Float[Array, "time width"]:
-        """Mix the positions of one sequence."""
-        time, width = x.shape
-        queries, keys, values = (
-            part.reshape(time, self.heads, width // self.heads).transpose(1, 0, 2)
-            for part in jnp.split(self.mix(x), 3, axis=-1)
-        )
+        self, x: Float[Array, "*batch time width"], *, key: Key[Array, ""] | None = None
+    ) -> Float[Array, "*batch time width"]:
+        """Mix the positions of each sequence."""
+        *batch, time, width = x.shape
+        split = self.mix(x).reshape(*batch, time, 3, self.heads, width // self.heads)
+        queries, keys, values = (jnp.swapaxes(split[..., part, :, :], -3, -2) for part in range(3))
         scale = 1.0 / math.sqrt(width // self.heads)
-        scores = (queries * scale) @ keys.transpose(0, 2, 1)
+        scores = (queries * scale) @ jnp.swapaxes(keys, -1, -2)
         visible = jnp.tril(jnp.ones((time, time), bool))
         weights = jax.nn.softmax(jnp.where(visible, scores, -jnp.inf), axis=-1)
         mixed = self.dropout(weights, key=key) @ values
-        return self.out(mixed.transpose(1, 0, 2).reshape(time, width))
+        return self.out(jnp.swapaxes(mixed, -3, -2).reshape(*batch, time, width))

@@ -4,8 +4,10 @@ Every norm is called as `norm(x, state) -> (x, state)`; only batch norm has a st
 """
 
 import abc
-from collections.abc import Callable
-from typing import ClassVar
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -23,6 +25,24 @@ EPSILON = 1e-5
 KEPT = 0.9
 # Features of a group as near 16 as divides evenly (Wu & He found 16 channels a group best, table 3).
 GROUP_WIDTH = 16
+
+
+# Whether the example that is being traced counts: 1 or 0, traced. It cannot pass through the calls of a model,
+# whose signatures are the user's; it holds while the model is called, in the calling thread only.
+_COUNT: ContextVar[Any] = ContextVar("count", default=None)
+
+
+@contextmanager
+def counting(count: Float[Array, ""] | None) -> Iterator[None]:
+    """Say, around the call of a model on one example of a batch, whether the example counts (None: it does).
+
+    Examples that do not count are padding, which brings a short batch to the length of the others.
+    """
+    token = _COUNT.set(count)
+    try:
+        yield
+    finally:
+        _COUNT.reset(token)
 
 
 class Norm(eqx.Module):
@@ -107,6 +127,8 @@ class BatchNorm(Norm):
     The running figures are averages with weights 0.9^k, divided by the sum of the weights, so that they are
     right from the first step on (PyTorch's start from 0 and 1 and need some twenty steps to forget them). As
     in PyTorch, the running variance is the unbiased one. Must be called under `vmap`, its axis named `batch`.
+    Figures are computed in at least float32. Examples that do not count (`counting`) have no part in them; a
+    batch in which none counts leaves the running figures as they are.
 
     Reference: Ioffe & Szegedy, Batch Normalization, 2015.
     """
@@ -129,20 +151,23 @@ class BatchNorm(Norm):
         if self.inference:
             mean, variance = _running(state.get(self.figures))
             return _affine((x - mean) * jax.lax.rsqrt(variance + EPSILON), self.scale, self.shift), state
+        wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
         axes = tuple(range(x.ndim - 1))
-        mean = jax.lax.pmean(jnp.mean(x, axis=axes), BATCH_AXIS)
-        centred = x - mean
-        variance = jax.lax.pmean(jnp.mean(jnp.square(centred), axis=axes), BATCH_AXIS)
-        count = jax.lax.psum(1, BATCH_AXIS) * (x.size // x.shape[-1])
-        state = state.set(self.figures, self._updated(state, mean, variance * (count / max(count - 1, 1))))
-        return _affine(centred * jax.lax.rsqrt(variance + EPSILON), self.scale, self.shift), state
+        mean, examples = _batch_mean(jnp.mean(wide, axis=axes))
+        centred = wide - mean
+        variance, _ = _batch_mean(jnp.mean(jnp.square(centred), axis=axes))
+        count = examples * (x.size // x.shape[-1])
+        unbiased = variance * (count / jnp.maximum(count - 1, 1))
+        state = state.set(self.figures, self._updated(state, (mean, unbiased, jnp.ones(())), examples))
+        normal = centred * jax.lax.rsqrt(variance + EPSILON)
+        return _affine(normal, self.scale, self.shift).astype(x.dtype), state
 
-    def _updated(self, state: eqx.nn.State, mean: Array, variance: Array) -> tuple[Array, Array, Array]:
-        old = state.get(self.figures)
-        new = (mean, variance, jnp.ones(()))
-        return jax.tree.map(
-            lambda a, b: KEPT * a + (1 - KEPT) * jax.lax.stop_gradient(b).astype(a.dtype), old, new
-        )
+    def _updated(self, state: eqx.nn.State, new: tuple[Array, ...], examples: Array) -> tuple[Array, ...]:
+        def one(old: Array, seen: Array) -> Array:
+            moved = KEPT * old + (1 - KEPT) * jax.lax.stop_gradient(seen).astype(old.dtype)
+            return jnp.where(examples > 0, moved, old)
+
+        return jax.tree.map(one, state.get(self.figures), new)
 
 
 NORMALISATIONS: dict[str, Callable[[int], Norm] | None] = {
@@ -165,6 +190,17 @@ def normalisation(name: str, features: int) -> Norm | None:
         raise ModelError("normalisation", "must be a known name", got=name, hint=hint)
     kind = NORMALISATIONS[name]
     return None if kind is None else kind(features)
+
+
+def _batch_mean(value: Array) -> tuple[Array, Array]:
+    """Return the mean over the examples that count, and how many they are."""
+    count = _COUNT.get()
+    if count is None:
+        return jax.lax.pmean(value, BATCH_AXIS), jnp.asarray(jax.lax.psum(1, BATCH_AXIS), value.dtype)
+    examples = jax.lax.psum(count.astype(value.dtype), BATCH_AXIS)
+    # where, not a product: what stands in the padding must not turn into NaN here.
+    total = jax.lax.psum(jnp.where(count > 0, value, 0.0), BATCH_AXIS)
+    return total / jnp.maximum(examples, 1), examples
 
 
 def _affine(x: Array, scale: Array, shift: Array | None) -> Array:

@@ -1,0 +1,87 @@
+"""Thalweg's lanes without what a run keeps: planned as `tw.train` plans them, moved by the same threads."""
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import numpy as np
+
+import thalweg as tw
+from benchmarks.contestants.engine import problem, recipe
+from thalweg.engine import cache, drive
+from thalweg.engine.group import prepare as prepare_group
+from thalweg.engine.group import resident
+from thalweg.engine.lanes import Plan
+from thalweg.engine.lanes import plan as plan_lanes
+from thalweg.run.together import together
+
+
+def prepare(setting: dict[str, Any]) -> Callable[[], dict[str, Any]]:
+    """Return a block of `steps` updates of `lanes` lanes that differ in their learning rate.
+
+    With `seeds` they differ in their seed, too; else all read the same batches.
+    """
+    cache.enable()
+    lanes, steps = setting["lanes"], setting["steps"]
+    found = Lanes(problem(setting), recipes(setting), setting.get("strict", False))
+
+    def block() -> dict[str, Any]:
+        return {
+            "seconds": found.run(steps),
+            "examples": lanes * steps * setting["batch"],
+            "lane_steps": lanes * steps,
+            "plan": found.plan.text(),
+        }
+
+    return block
+
+
+def recipes(setting: dict[str, Any], **more: Any) -> list[tw.Recipe]:
+    """Return recipes whose learning rates spread from 1e-4 to 1e-1."""
+    rates = np.geomspace(1e-4, 1e-1, setting["lanes"])
+    one = recipe(setting, **more).to_dict()
+    seeds = range(setting["lanes"]) if setting.get("seeds") else [0] * setting["lanes"]
+    return [
+        tw.Recipe.from_dict(one | {"optimizer": {"name": "sgd", "lr": float(rate)}, "seed": seed})
+        for rate, seed in zip(rates, seeds, strict=True)
+    ]
+
+
+class Lanes:
+    """All shards of a plan, ready to be moved together."""
+
+    def __init__(self, problem: tw.Problem, recipes: list[tw.Recipe], strict: bool):
+        self.plan: Plan = plan_lanes(problem, recipes, strict=strict)
+        parts = resident(problem.data)
+        made = [
+            prepare_group(
+                problem,
+                [recipes[lane] for lane in shard.lanes],
+                parts=parts,
+                width=shard.width,
+                layout=shard.layout,
+            )
+            for shard in self.plan.shards
+        ]
+        self.groups = [group for group, _ in made]
+        self._states = [states for _, states in made]
+        self._paces = [drive.Pace(group.program.capacity) for group in self.groups]
+        self._step = 0
+
+    def run(self, steps: int) -> float:
+        """Make `steps` more updates of every lane; return the seconds they took."""
+        stop = self._step + steps
+        begun = time.perf_counter()
+        journeys = [self._journey(shard, stop) for shard in range(len(self.groups))]
+        together(journeys, self.plan.workers, lambda: None)
+        jax.block_until_ready(self._states)
+        self._step = stop
+        return time.perf_counter() - begun
+
+    def _journey(self, shard: int, stop: int) -> Iterator[float]:
+        at = self._step
+        while at < stop:
+            moved = drive.chunk(self.groups[shard], self._states[shard], at, stop, self._paces[shard])
+            self._states[shard], at = moved.states, at + moved.steps
+            yield at / stop

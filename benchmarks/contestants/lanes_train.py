@@ -1,0 +1,28 @@
+"""A sweep as a user makes it: `tw.train(problem, recipes)`, with every lane's history and last evaluation."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import thalweg as tw
+from benchmarks.contestants.engine import problem
+from benchmarks.contestants.lanes import recipes
+
+
+def prepare(setting: dict[str, Any]) -> Callable[[], dict[str, Any]]:
+    """Return a block that is the whole sweep: every lane for `epochs` epochs."""
+    given = problem(setting)
+    made = recipes(setting, epochs=setting["epochs"])
+    steps = -(-given.data.train.count() // setting["batch"]) * setting["epochs"]
+
+    def block() -> dict[str, Any]:
+        begun = time.perf_counter()
+        runs = tw.train(given, made)
+        return {
+            "seconds": time.perf_counter() - begun,
+            "examples": setting["lanes"] * steps * setting["batch"],
+            "lane_steps": setting["lanes"] * steps,
+            "spent": runs.result["seconds"],
+        }
+
+    return block

@@ -1,0 +1,118 @@
+"""How cost grows: with lanes, with rows of data, with depth; and how memory grows with lanes.
+
+Draws `results/scaling.svg`. The goal: time of a lane-step flat from 8 to 128 lanes within 15 %; an epoch
+linear in rows and in layers; memory linear in lanes, with its slope beside what `engine.lanes` reckons with.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+import thalweg as tw
+from benchmarks.drawing import Panel, Points, svg
+from benchmarks.machine import data_folder, markdown, shown, spread
+from benchmarks.processes import Contestant, contest
+from thalweg.engine.group import lane_bytes
+
+LANES = (8, 16, 32, 64, 128)
+ROWS = (7_500, 15_000, 30_000, 60_000)
+DEPTHS = (1, 2, 4, 8)
+ROUNDS = 5
+PICTURE = Path(__file__).parent / "results" / "scaling.svg"
+
+
+def run(quick: bool) -> dict:
+    """Measure the four curves."""
+    folder = {"folder": str(data_folder())}
+    rounds = 1 if quick else ROUNDS
+    small = folder | {"sizes": [784, 32, 10], "batch": 32, "steps": 40 if quick else 400}
+    large = folder | {"sizes": [784, 512, 10], "batch": 128, "steps": 2}
+    lanes = [Contestant(str(count), "lanes", small | {"lanes": count}) for count in LANES]
+    memory = [Contestant(str(count), "lanes", large | {"lanes": count}) for count in LANES]
+    rows = [Contestant(str(count), "engine", small | {"rows": count, "steps": count // 32}) for count in ROWS]
+    depth = [
+        Contestant(str(layers), "engine", small | {"sizes": [784, *[128] * layers, 10], "steps": 400})
+        for layers in DEPTHS
+    ]
+    found = {
+        "lanes": contest(lanes, rounds),
+        "memory": contest(memory, 1),
+        "rows": contest(rows, rounds),
+        "depth": contest(depth, rounds),
+        "reckoned_bytes": _reckoned(),
+    }
+    if not quick:
+        PICTURE.write_text(picture(found))
+    return found
+
+
+def lane_step(result: dict) -> dict[int, list[float]]:
+    """Return microseconds of a lane-step by lanes, round by round."""
+    return {
+        int(count): [1e6 * block["seconds"] / block["lane_steps"] for block in found["blocks"]]
+        for count, found in result["lanes"].items()
+    }
+
+
+def flatness(result: dict) -> list[float]:
+    """Return the dearest lane-step as a multiple of the cheapest among the numbers of lanes, per round."""
+    by_round = zip(*lane_step(result).values(), strict=True)
+    return [max(turn) / min(turn) for turn in by_round]
+
+
+def memory_slope(result: dict) -> tuple[float, float]:
+    """Return bytes a lane (least squares), and the largest deviation from the line as a share of its rise."""
+    counts = np.array([int(count) for count in result["memory"]], float)
+    peaks = np.array([found["blocks"][-1]["peak_bytes"] for found in result["memory"].values()], float)
+    slope, first = np.polyfit(counts, peaks, 1)
+    return float(slope), float(np.abs(peaks - first - slope * counts).max() / (slope * np.ptp(counts)))
+
+
+def table(result: dict) -> str:
+    """Return the tables."""
+    slope, off = memory_slope(result)
+    lanes = [[f"{count} lanes", shown(spread(steps), 1)] for count, steps in lane_step(result).items()]
+    rows = [[f"{count} rows", shown(spread(_ms(found)), 0)] for count, found in result["rows"].items()]
+    depth = [
+        [f"{layers} hidden layers of 128", shown(spread(_ms(found, per_step=True)), 3)]
+        for layers, found in result["depth"].items()
+    ]
+    said = (
+        f"784-512-10: {slope / 2**20:.2f} MiB a lane, at most {100 * off:.1f} % off a line; "
+        f"reckoned with: {result['reckoned_bytes'] / 2**20:.2f} MiB"
+    )
+    return "\n\n".join(
+        [
+            markdown(["784-32-10, batch 32", "microseconds a lane-step"], lanes),
+            markdown(["784-32-10, batch 32, one lane", "milliseconds an epoch"], rows),
+            markdown(["784-...-10, batch 32, one lane", "milliseconds a step"], depth),
+            f"Memory of {said}.",
+        ]
+    )
+
+
+def picture(result: dict) -> str:
+    """Draw the four curves as one SVG."""
+    counts = [int(count) for count in result["memory"]]
+    memory = [found["blocks"][-1]["peak_bytes"] / 2**20 for found in result["memory"].values()]
+    steps = lane_step(result)
+    rows = {int(count): _ms(found) for count, found in result["rows"].items()}
+    depth = {int(layers): _ms(found, per_step=True) for layers, found in result["depth"].items()}
+    return svg(
+        [
+            Panel("784-32-10: microseconds a lane-step", "lanes", Points.of(steps)),
+            Panel("784-512-10: memory of the process, MiB", "lanes", Points(counts, memory, memory, memory)),
+            Panel("784-32-10: milliseconds an epoch", "rows", Points.of(rows)),
+            Panel("784-128...-10: milliseconds a step", "hidden layers", Points.of(depth)),
+        ]
+    )
+
+
+def _ms(found: dict, per_step: bool = False) -> list[float]:
+    return [1e3 * b["seconds"] / (b["steps"] if per_step else 1) for b in found["blocks"]]
+
+
+def _reckoned() -> int:
+    data = tw.load("mnist", folder=data_folder(), validation=0.0)
+    recipe = tw.Recipe(tw.SGD(lr=0.01), batch_size=128)
+    return lane_bytes(tw.Problem(tw.MLP([784, 512, 10]), data), recipe)

@@ -1,0 +1,197 @@
+"""`thalweg sweep`: ranges from the command line become recipes, their runs a ranked table."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from thalweg.core.errors import RecipeError
+from thalweg.core.tree import count as count_parameters
+from thalweg.doors.cli import fit
+from thalweg.doors.cli.codes import DONE, FAILED, INTERRUPTED
+from thalweg.doors.cli.device import use
+from thalweg.doors.cli.output import print_json, print_text, write_sweep_report
+from thalweg.engine.group import lane_bytes, length, shapes
+from thalweg.insight.ranking import Ranking, as_dict, ranking_of
+from thalweg.insight.wording import plural
+from thalweg.problem.models.registry import ALIASES, ARCHITECTURES
+from thalweg.problem.models.spec import parse
+from thalweg.problem.problem import Problem
+from thalweg.recipe import ranges, vary
+from thalweg.recipe.recipe import Recipe
+from thalweg.run.halving import Halving
+from thalweg.run.models import plan_models, train_models
+from thalweg.run.sweeps import read
+from thalweg.run.train import Keeping
+from thalweg.view import progress as showing
+from thalweg.view.sweep import text
+
+MODEL, SEED = "model", "seed"
+_EXAMPLE = "for example --vary optimizer.lr=1e-4..1e-1:16log"
+
+
+@dataclass(frozen=True)
+class Request:
+    """The command's arguments, as they came; see `thalweg sweep --help`.
+
+    Args:
+        fit: What `thalweg fit` takes too.
+        vary: `PATH=RANGE`, one for each setting.
+        sample: Draw so many points from the ranges, instead of every combination.
+        plan: Say how the lanes would be laid out, and train nothing.
+        halving: Freeze the worse settings on the way.
+        strict: Only layouts in which each lane has the bits of the lane alone.
+    """
+
+    fit: fit.Request
+    vary: list[str]
+    sample: int | None
+    plan: bool
+    halving: bool
+    strict: bool
+
+
+def run(request: Request) -> int:
+    """Train every lane as asked; return the exit code."""
+    asked = request.fit
+    use(asked.device)
+    given = _given(request.vary)  # refused before the data is read
+    base = fit.named_recipe(asked)
+    problems = _problems(request, given.pop(MODEL, None))
+    recipes = _recipes(request, problems, fit.recipe_of(asked, problems[0], base), given)
+    if request.plan:
+        return _plan(request, problems, recipes)
+    progress = showing.progress(quiet=asked.quiet)
+    for note in problems[0].data.notes:
+        progress.note(note.text)
+    runs = train_models(
+        problems,
+        recipes,
+        keep=Keeping(asked.out, asked.force),
+        init=asked.init,
+        progress=progress,
+        strict=request.strict,
+        halving=Halving() if request.halving else None,
+    )
+    ranking = ranking_of(runs)
+    return _told(request, runs.folder, runs.result, ranking)
+
+
+def _told(request: Request, folder: Any, result: Mapping[str, Any], ranking: Ranking) -> int:
+    report = write_sweep_report(read(folder), ranking)
+    if request.fit.json:
+        print_json(as_dict(result, ranking))
+    elif not request.fit.quiet:
+        print_text(text.show(ranking, result))
+        print(f"report  {report}")
+    if "interrupted" in result["stopped"]:
+        return INTERRUPTED
+    return DONE if ranking.best is not None else FAILED
+
+
+def _plan(request: Request, problems: list[Problem], recipes: list[Recipe]) -> int:
+    plans = plan_models(problems, recipes, strict=request.strict)
+    if request.fit.json:
+        print_json({"plans": [plan.to_dict() for plan in plans]})
+        return DONE
+    for problem, plan in zip(problems, plans, strict=True):
+        print(
+            f"model {problem.model_spec}" if len(problems) > 1 else "", end="\n" if len(problems) > 1 else ""
+        )
+        print(plan.text())
+    return DONE
+
+
+def _given(texts: list[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for given in texts:
+        path, equals, values = (word.strip() for word in given.partition("="))
+        if not equals or not path:
+            raise RecipeError("--vary", "must be PATH=RANGE", got=given, hint=_EXAMPLE)
+        if path in found:
+            raise RecipeError(
+                "--vary", "a setting varies once", got=given, hint="put all its values in one range"
+            )
+        found[path] = values
+    return found
+
+
+def _problems(request: Request, models: str | None) -> list[Problem]:
+    """Return a problem for each model, all with the one data set."""
+    asked = request.fit
+    if models is not None and asked.model:
+        raise RecipeError(
+            "--vary", "model varies, and --model fixes it", got=asked.model, hint="leave one out"
+        )
+    specs = _models(models) if models is not None else [asked.model]
+    parsed = [parse(spec) if spec else None for spec in specs]
+    data = fit.data_of(asked)
+    return [Problem(model, data) for model in parsed]
+
+
+def _models(given: str) -> list[str]:
+    """Part `mlp:32,mlp:256,256` where a new model begins: a comma also parts a model's own settings."""
+    known, found = {*ARCHITECTURES, *ALIASES}, []
+    for word in filter(None, (word.strip() for word in given.split(","))):
+        if ":" in word or word in known or not found:
+            found.append(word)
+        else:
+            found[-1] += f",{word}"
+    if not found or len(set(found)) < len(found):
+        raise RecipeError(
+            "--vary", "model must name models that differ", got=given, hint="model=mlp:32,mlp:512"
+        )
+    return found
+
+
+def _recipes(request: Request, problems: list[Problem], base: Recipe, given: dict[str, str]) -> list[Recipe]:
+    if request.fit.seed is not None and SEED in given:
+        raise RecipeError("--vary", "seed varies, and --seed fixes it", got=given[SEED], hint="leave one out")
+    if not given:
+        return _alone(request, problems, base)
+    if request.sample is not None:
+        return _drawn(request.sample, base, given)
+    columns = vary.read_columns(base, given)
+    lanes = vary.combinations(columns)
+    if lanes * len(problems) > vary.MOST_LANES:
+        vary.refuse_too_many(lanes * len(problems), _cost(problems[0], base, lanes * len(problems)))
+    return vary.every(base, columns)
+
+
+def _alone(request: Request, problems: list[Problem], base: Recipe) -> list[Recipe]:
+    if len(problems) > 1 and request.sample is None:
+        return [base]
+    raise RecipeError("--vary", "at least one setting must vary", hint=_EXAMPLE)
+
+
+def _drawn(count: int, base: Recipe, given: dict[str, str]) -> list[Recipe]:
+    """Draw points, and give each of them every seed: seeds are no place to search."""
+    space = {path: given[path] for path in given if path != SEED}
+    seeds = ranges.values(given[SEED]) if SEED in given else [base.seed]
+    vary.refuse_too_many(count * len(seeds))
+    drawn = vary.drawn(base, count, space, key=base.seed)
+    return [lane for recipe in drawn for lane in recipe.vary(seed=seeds)]
+
+
+def _cost(problem: Problem, recipe: Recipe, lanes: int) -> str:
+    """Say what so many lanes would take at the least, from a matrix product timed on the spot.
+
+    Six operations a parameter and example: two forward, four backward. Parameters that are used several times
+    in an example (convolutions, windows of text) take more.
+    """
+    size = 512
+    matrix = np.ones((size, size), np.float32)
+    seconds = []
+    for _ in range(3):
+        begun = time.perf_counter()
+        np.dot(matrix, matrix)
+        seconds.append(time.perf_counter() - begun)
+    examples = length(problem, recipe) * recipe.batch(problem.data.train.count())
+    work = 6.0 * count_parameters(shapes(problem).params) * examples * lanes
+    hours = work * min(seconds) / (2 * size**3) / 3600
+    memory = lane_bytes(problem, recipe) * lanes / 2**30
+    return (
+        f"predicted: at least {plural(float(f'{hours:.2g}'), 'hour')}, and {memory:,.0f} GiB if held at once"
+    )

@@ -1,0 +1,98 @@
+"""The loop with lanes one after another: each computes bit for bit what it computes alone.
+
+A lane stops at the very step at which it diverges, and a frozen lane costs nothing.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Int, PyTree
+
+from thalweg.core.tree import lane as take_lane
+from thalweg.engine.backward import Lane
+from thalweg.engine.chunk import Chunk, Figures, blank, row_of_figures
+from thalweg.engine.program import Batches, Inputs, Program
+from thalweg.engine.state import RUNNING, Info, State
+from thalweg.engine.step import step
+from thalweg.problem.data.part import Part
+
+
+def run_mapped(
+    program: Program, inputs: Inputs, part: Part, batches: Batches, count: Int[Array, ""], states: State
+) -> tuple[State, Chunk]:
+    """Run `count` steps of every lane that is not frozen."""
+
+    def run_lane(given: tuple[PyTree, Array, State]) -> tuple[State, Chunk]:
+        numbers, stream, state = given
+        recipe = jax.tree.unflatten(program.recipe, numbers)
+        lane = Lane(program, inputs, recipe, part)
+        return _run_lane(lane, state, batches.indices[stream], batches.sizes, count)
+
+    def body(index: Array, found: tuple[State, Chunk]) -> tuple[State, Chunk]:
+        one = run_lane(take_lane((inputs.numbers, inputs.stream, states), index))
+        return jax.tree.map(lambda lanes, leaf: lanes.at[index].set(leaf), found, one)
+
+    # Like `lax.map`, with a trip count that the compiler does not know. A loop of one trip would be
+    # dissolved and its body fused with what surrounds it, and a lane alone would differ in its last bits
+    # from the same lane among others (seen with AdamW on AVX-512). So the lane's program is the same for
+    # any number of lanes.
+    return jax.lax.fori_loop(0, inputs.lanes, body, (states, blank(program, states)))
+
+
+class _Carry(NamedTuple):
+    """Where a lane stands within a dispatch; `grads` are those of the last step."""
+
+    done: Int[Array, ""]
+    state: State
+    info: Info
+    grads: PyTree
+
+
+def _run_lane(lane: Lane, state: State, indices: Array, sizes: Array, count: Array) -> tuple[State, Chunk]:
+    """Run one lane: segments of steps, where each step whose figures are due is a segment of its own.
+
+    The figures are taken between segments and not inside the steps' loop: a `cond` in there that reads the
+    parameters makes XLA copy them at every step (seen: 8 % of a step of 784-512-10).
+    """
+    unset = blank(lane.program, jax.tree.map(lambda leaf: leaf[None], state))
+    info, layers, layer_steps = take_lane((unset.info, unset.layers, unset.layer_steps), 0)
+    grads = jax.tree.map(jnp.zeros_like, state.params)
+    start = (_Carry(jnp.int32(0), state, info, grads), Figures(jnp.int32(0), layers, layer_steps))
+
+    def segment(at: tuple[_Carry, Figures]) -> tuple[_Carry, Figures]:
+        before, figures = at
+        past = before.state.step % lane.inputs.every
+        length = jnp.where(past == 0, 1, lane.inputs.every - past)
+        after = _steps(lane, before, (indices, sizes), jnp.minimum(before.done + length, count))
+        kept = jax.lax.cond(past == 0, _with_figures, lambda _, __, figures: figures, before, after, figures)
+        return after, kept
+
+    end, figures = jax.lax.while_loop(lambda at: _goes_on(at[0], count), segment, start)
+    return end.state, Chunk(end.info, figures.layers, figures.steps, end.done)
+
+
+def _steps(lane: Lane, start: _Carry, order: tuple[Array, Array], stop: Array) -> _Carry:
+    """Run steps up to `stop`, or until the lane is frozen."""
+    indices, sizes = order
+
+    def body(carry: _Carry) -> _Carry:
+        state, info, grads = step(lane, carry.state, (indices[carry.done], sizes[carry.done]))
+        written = jax.tree.map(lambda buffer, value: buffer.at[carry.done].set(value), carry.info, info)
+        return _Carry(carry.done + 1, state, written, grads)
+
+    return jax.lax.while_loop(lambda carry: _goes_on(carry, stop), body, start)
+
+
+def _goes_on(carry: _Carry, stop: Array) -> Array:
+    return (carry.done < stop) & (carry.state.code == RUNNING)
+
+
+def _with_figures(before: _Carry, after: _Carry, figures: Figures) -> Figures:
+    """Return the table of per-layer figures with a row for the one step between `before` and `after`."""
+    row = row_of_figures(before.state.params, after.grads, after.state.params)
+    return Figures(
+        figures.rows + 1,
+        figures.layers.at[figures.rows].set(row),
+        figures.steps.at[figures.rows].set(before.state.step),
+    )

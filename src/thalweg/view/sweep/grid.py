@@ -1,0 +1,119 @@
+"""Loss over two numbers that varied, as a heat map: the darker the better."""
+
+import numpy as np
+from jaxtyping import Float
+
+from thalweg.insight.ranking import Entry, Ranking
+from thalweg.insight.sweep_findings import by_words, numbers_tried
+from thalweg.insight.wording import figure, setting
+from thalweg.view.report.axis import tick_text
+from thalweg.view.report.heat import SHADES, cells, shades_of
+from thalweg.view.report.markup import Markup, element
+from thalweg.view.report.plot import WIDE
+
+FIGURES = 10  # columns up to which every cell carries its figure
+NAMES = 24  # columns up to which every one is named
+DARK = 0.55  # shade from which figures are written in the light colour
+
+
+def draw(ranking: Ranking, rows: str, columns: str) -> Markup | None:
+    """Draw two factors as a figure, the one with more values across; None where either took fewer than two
+    numbers.
+
+    Args:
+        ranking: With further factors, the best setting of each cell is shown.
+        rows, columns: Paths of the factors.
+    """
+    rows, columns = sorted((rows, columns), key=lambda path: len(numbers_tried(ranking.entries, path)))
+    down, across = (numbers_tried(ranking.entries, path) for path in (rows, columns))
+    if len(down) < 2 or len(across) < 2:
+        return None
+    down = down[::-1]  # the larger values above, as on an axis
+    found = _cells(ranking, rows, columns)
+    entries = [[found.get((up, along)) for along in across] for up in down]
+    shares = _shares(np.array([[_mean(entry) for entry in line] for line in entries]))
+    spans = [
+        _cell(entry, share, len(across) <= FIGURES, entry is ranking.best)
+        for line, line_shares in zip(entries, shares, strict=True)
+        for entry, share in zip(line, line_shares, strict=True)
+    ]
+    every = -(-len(across) // NAMES)
+    return element(
+        "figure",
+        _caption(ranking, rows, columns, shares, entries),
+        element(
+            "div",
+            element("div", [element("span", setting(value)) for value in down], class_="rows"),
+            element(
+                "div",
+                cells(shades_of(shares)),
+                element("div", spans, class_="over", style=f"--columns:{len(across)}"),
+                class_="area",
+            ),
+            element(
+                "div",
+                [element("span", setting(v) if i % every == 0 else "") for i, v in enumerate(across)],
+                class_="along",
+                style=f"--columns:{len(across)}",
+            ),
+            class_="heat-frame factors",
+            style=f"--rows:{len(down)};--tall:{2.1 if len(across) <= FIGURES else 1.3}rem",
+        ),
+        element(
+            "p",
+            f"Up: {rows}. Across: {columns}. The darker the better; a cross: every lane diverged.",
+            class_="note",
+        ),
+        class_="plot heat-map",
+    )
+
+
+def _cells(ranking: Ranking, rows: str, columns: str) -> dict[tuple[float, float], Entry]:
+    found: dict[tuple[float, float], Entry] = {}
+    for entry in ranking.entries:
+        if rows in entry.setting and columns in entry.setting:
+            found.setdefault((entry.setting[rows], entry.setting[columns]), entry)  # the first is the best
+    return found
+
+
+def _mean(entry: Entry | None) -> float:
+    return entry.loss.mean if entry is not None and entry.loss is not None else np.nan
+
+
+def _shares(means: Float[np.ndarray, "row column"]) -> Float[np.ndarray, "row column"]:
+    """Return 1 for the lowest loss and a little for the highest, by logarithm where losses differ widely."""
+    known = means[np.isfinite(means)]
+    if not len(known):
+        return np.full(means.shape, np.nan)
+    wide = known.min() > 0 and known.max() >= WIDE * known.min()
+    scaled, seen = (np.log(means), np.log(known)) if wide else (means, known)
+    low, high = float(seen.min()), float(seen.max())
+    if high == low:
+        return np.where(np.isfinite(means), 1.0, np.nan)
+    return 1 / SHADES + (1 - 1 / SHADES) * (high - scaled) / (high - low)
+
+
+def _cell(entry: Entry | None, share: float, figures: bool, best: bool) -> Markup:
+    if entry is None:
+        return element("span", "")
+    lost = entry.loss is None
+    shown = "\u00d7" if lost else figure(_mean(entry), 3) if figures else ""
+    title = f"{entry.label}: " + ("diverged" if entry.loss is None else entry.loss.text())
+    strong = "strong" if not lost and share > DARK else ""
+    kind = " ".join(filter(None, [strong, "lost" if lost else "", "best" if best else ""]))
+    return element("span", shown, class_=kind or None, title=title)
+
+
+def _caption(
+    ranking: Ranking,
+    rows: str,
+    columns: str,
+    shares: Float[np.ndarray, "row column"],
+    entries: list[list[Entry | None]],
+) -> Markup:
+    known = [_mean(entry) for line in entries for entry in line if np.isfinite(_mean(entry))]
+    ends = (tick_text(float(f"{end:.2g}")) for end in (max(known, default=0.0), min(known, default=0.0)))
+    high, low = ends
+    ramp = element("div", element("span", high), element("i"), element("span", low), class_="ramp")
+    title = f"{by_words(ranking).capitalize()} by {rows.rpartition('.')[2]} and {columns.rpartition('.')[2]}"
+    return element("figcaption", element("h3", title), ramp if np.isfinite(shares).any() else None)
