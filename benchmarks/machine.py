@@ -8,7 +8,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from statistics import median
 
+from benchmarks.peers import installed
+
 PACKAGES = ("thalweg", "jax", "equinox", "optax", "numpy", "torch", "scikit-learn")
+# The flags that decide how wide a matrix product's registers are.
+VECTORS = ("avx2", "avx512f", "amx_tile", "asimd", "sve")
 
 
 def machine() -> dict:
@@ -16,9 +20,11 @@ def machine() -> dict:
     return {
         "date": datetime.date.today().isoformat(),
         "processor": _processor(),
+        "vectors": _vectors(),
         "cores": os.cpu_count(),
         "python": platform.python_version(),
         "versions": {name: found for name in PACKAGES if (found := _version(name))},
+        "peers": {name: found for name, found in installed().items() if found},
     }
 
 
@@ -52,10 +58,16 @@ def _version(name: str) -> str | None:
 
 
 def _processor() -> str:
+    return _cpuinfo("model name") or platform.processor()
+
+
+def _vectors() -> list[str]:
+    flags = (_cpuinfo("flags") or _cpuinfo("Features")).split()
+    return [flag for flag in VECTORS if flag in flags]
+
+
+def _cpuinfo(field: str) -> str:
+    """Return a field of the first core, as Linux tells it; empty elsewhere."""
     path = Path("/proc/cpuinfo")
-    names = (
-        [line for line in path.read_text().splitlines() if line.startswith("model name")]
-        if path.exists()
-        else []
-    )
-    return names[0].split(":", 1)[1].strip() if names else platform.processor()
+    lines = path.read_text().splitlines() if path.exists() else []
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith(field)), "")

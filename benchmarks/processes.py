@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+from benchmarks.peers import peers_python
+
 ROOT = Path(__file__).parents[1]
 # Contestants that run in this environment; the others run in the peers'.
 OURS = ("engine", "steps", "scan", "train", "lanes", "lanes_train")
@@ -151,8 +153,3 @@ def rates(found: dict[str, Any]) -> list[float]:
 def ratios(ours: dict[str, Any], theirs: dict[str, Any]) -> list[float]:
     """Return how many times as fast `ours` was as `theirs`, round by round."""
     return [one / other for one, other in zip(rates(ours), rates(theirs), strict=True)]
-
-
-def peers_python() -> str:
-    """Return the interpreter of the peers' environment: THALWEG_PEERS, or this one."""
-    return os.environ.get("THALWEG_PEERS", sys.executable)

@@ -1,4 +1,4 @@
-"""fastai's Learner over a DataLoader of PyTorch's, as its guide from PyTorch shows it; without bar and log."""
+"""fastai's Learner over a DataLoader of PyTorch's, as its guide from PyTorch shows it; without a log."""
 
 from collections.abc import Callable
 from typing import Any

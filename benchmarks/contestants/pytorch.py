@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -46,7 +47,7 @@ def loader(x: torch.Tensor, y: torch.Tensor, batch: int, shuffle: bool = True) -
 def network(sizes: list[int]) -> torch.nn.Sequential:
     """Return a network of these widths, ReLU between the layers."""
     layers: list[torch.nn.Module] = []
-    for inputs, outputs in zip(sizes[:-1], sizes[1:], strict=True):
+    for inputs, outputs in pairwise(sizes):
         layers += [torch.nn.Linear(inputs, outputs), torch.nn.ReLU()]
     return torch.nn.Sequential(*layers[:-1])
 

@@ -8,6 +8,7 @@ them.
 import time
 from collections.abc import Callable
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import jax
@@ -47,7 +48,7 @@ def start(sizes: list[int]) -> list[tuple[jax.Array, jax.Array]]:
     """Return He's first weights, `(weight[in, out], bias[out])` a layer."""
     generator = np.random.default_rng(0)
     found = []
-    for inputs, outputs in zip(sizes[:-1], sizes[1:], strict=True):
+    for inputs, outputs in pairwise(sizes):
         weight = generator.normal(size=(inputs, outputs), scale=(2 / inputs) ** 0.5)
         found.append((jnp.asarray(weight, jnp.float32), jnp.zeros(outputs)))
     return found

@@ -43,7 +43,7 @@ def prepare(setting: dict[str, Any]) -> Callable[[], dict[str, Any]]:
 def _advanced(group: Group, at: int, state: Any, steps: int) -> tuple[int, Any]:
     part, batches = group.feed.dispatch(group.parts, at, steps, group.program.capacity)
     order = (batches.indices[0], batches.sizes)
-    state = _steps(group.program, group.inputs, group.parts["train"], order, jnp.int32(steps), state)
+    state = _steps(group.program, group.inputs, part, order, jnp.int32(steps), state)
     return at + steps, jax.block_until_ready(state)
 
 

@@ -62,7 +62,6 @@ ROWS = {
     "accumulate": partial(as_toml, accumulate=3),
     "skip_nonfinite": partial(as_toml, skip_nonfinite=True),
     "last_batch drop": partial(as_toml, last_batch="drop"),
-    "patience": partial(as_toml, patience=1),
 }
 
 
@@ -87,10 +86,38 @@ def assert_the_same(one: Any, other: Any) -> None:
     }
 
 
-def assert_a_lane_is_alone(problem: Problem, recipe: Recipe) -> None:
+def assert_a_lane_is_alone(problem: Problem, recipe: Recipe, steps: int = 12) -> None:
+    """All that a lane is (weights, states of rules, keys, codes) and all that it tells, bit for bit."""
     recipes = lanes_of(recipe)
-    among = train(problem, recipes, strict=True)
-    assert_the_same(train(problem, recipes[1]), among[1])
+    among, alone = told(problem, recipes, steps), told(problem, recipes[1:2], steps)
+    for a, b in zip(jax.tree.leaves(among), jax.tree.leaves(alone), strict=True):
+        np.testing.assert_array_equal(np.asarray(a)[1], np.asarray(b)[0])
+
+
+def told(problem: Problem, recipes: list[Recipe], steps: int) -> Any:
+    group, states = prepare(problem, recipes)
+    found = []
+    for moved in chunks(group, states, 0, steps, Whole()):
+        states = moved.states
+        found.append(moved.chunk)
+    return states, found
+
+
+class Whole(Pace):
+    """A pace of one dispatch."""
+
+    def __init__(self) -> None:
+        self.steps = 1_000
+
+    def observe(self, steps: int, seconds: float) -> None:
+        pass
+
+
+@pytest.mark.parametrize("recipe", [{"patience": 1}, {"averaging": "ema"}, {"optimizer": "muon"}])
+def test_a_run_among_many_is_the_run_alone_in_all_that_it_tells(recipe):
+    recipes = lanes_of(as_toml(**recipe))
+    among = train(small(), recipes, strict=True)
+    assert_the_same(train(small(), recipes[1]), among[1])
 
 
 @pytest.mark.parametrize("row", ROWS)
@@ -137,7 +164,7 @@ def test_every_model_has_a_row():
 
 @pytest.mark.parametrize("name", MODELS)
 def test_a_lane_of_every_model_is_the_lane_alone(name, text):
-    assert_a_lane_is_alone(problem_of(name, text), as_toml(length="steps = 4"))
+    assert_a_lane_is_alone(problem_of(name, text), as_toml(length="steps = 4"), steps=4)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -155,16 +182,6 @@ def test_lanes_in_one_product_make_the_same_step_within_rounding(name, text, rec
 
 
 UNIT = 2.0**-24
-
-
-class Whole(Pace):
-    """A pace of one dispatch."""
-
-    def __init__(self) -> None:
-        self.steps = 1_000
-
-    def observe(self, steps: int, seconds: float) -> None:
-        pass
 
 
 def after(problem: Problem, recipes: list[Recipe], steps: int, layout: str) -> Any:
@@ -201,7 +218,7 @@ def test_the_bound_of_one_step_holds_and_is_tight_enough_to_catch_a_fault():
 
 
 def gradient_of_sizes(weights: list[Any], inputs: Any, targets: Any) -> list[Any]:
-    """The gradient of mean squared error with every number replaced by its size: what errors are a share of."""
+    """The gradient of mean squared error with every number replaced by its size."""
     w1, b1, w2, b2 = (np.abs(w) for w in weights)
     x = np.abs(inputs)
     hidden = x @ w1.T + b1

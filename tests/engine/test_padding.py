@@ -81,7 +81,9 @@ def test_a_part_of_padding_alone_leaves_the_running_figures_as_they_are():
         at = jnp.minimum(jnp.arange(20), 9)
         padded = read_batch(lane, at, jnp.int32(10), jax.random.key(3), jax.random.key(4))
         found = computed(lane, padded, weights)
-        half = Batch(padded.inputs[:10], padded.targets[:10], jnp.ones(10), jax.random.split(padded.key, 2)[0])
+        half = Batch(
+            padded.inputs[:10], padded.targets[:10], jnp.ones(10), jax.random.split(padded.key, 2)[0]
+        )
         whole, at_once = lane_of(Recipe(SGD(lr=0.1), batch_size=20, steps=2, precision="f64"))
         assert_close(found.model_state, computed(whole, half, at_once).model_state)
         assert_close(found.loss, computed(whole, half, at_once).loss)

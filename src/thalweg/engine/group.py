@@ -103,9 +103,9 @@ def prepare(
     if start is not None:
         started = [start(take_lane(built.params, index)) for index in range(len(recipes))]
         built = built._replace(params=stack(started))
-    params, model_state = kept((built.params, built.model_state), first.precision)
     if first.shuffle == CONTINUED:
         built = built._replace(model_state=carried(shapes(problem), len(recipes), batch_size))
+    params, model_state = kept((built.params, built.model_state), first.precision)
     model, model_arrays = split_model(built.fixed)
     capacity = min(feed.most_steps, max(8, min(STEP_BUDGET, INDEX_BUDGET // batch_size)))
     program = Program(

@@ -60,12 +60,12 @@ def kept(tree: PyTree, precision: str) -> PyTree:
 
     Weights that came narrower than float32 stay as they came.
     """
-    wide = jnp.float64 if precision == "f64" else None
+    dtype = numbers_dtype(precision)
 
     def cast(leaf: Any) -> Any:
-        if not hasattr(leaf, "dtype") or not jnp.issubdtype(leaf.dtype, jnp.floating):
-            return leaf
-        return leaf.astype(wide or (jnp.float32 if leaf.dtype == jnp.float64 else leaf.dtype))
+        floating = hasattr(leaf, "dtype") and jnp.issubdtype(leaf.dtype, jnp.floating)
+        changes = floating and (dtype == jnp.float64 or leaf.dtype == jnp.float64)
+        return leaf.astype(dtype) if changes else leaf
 
     return jax.tree.map(cast, tree)
 

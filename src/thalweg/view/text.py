@@ -34,7 +34,9 @@ def show(record: Record) -> RenderableType:
     facts.add_column(overflow="fold")
     for name, value in _facts(record):
         facts.add_row(name, value)
-    return Group(_headline(summary), Text(), *bullets(summary.findings), Text(), facts)
+    return Group(
+        _headline(summary), Text(), *bullets(summary.findings), Text(), facts, *_sample(record.result)
+    )
 
 
 def compare(comparison: Comparison) -> RenderableType:
@@ -101,6 +103,15 @@ def _facts(record: Record) -> Iterable[tuple[str, RenderableType]]:
         yield "with", Text(_environment(record.environment))
     if record.folder is not None:
         yield "folder", Text(str(record.folder))
+
+
+def _sample(result: Mapping[str, Any]) -> list[RenderableType]:
+    """Show what a character model writes, without anything that a terminal would obey."""
+    text = result.get("sample")
+    if not isinstance(text, str) or not text.strip():
+        return []
+    harmless = "".join(mark if mark.isprintable() or mark == "\n" else " " for mark in text.strip("\n"))
+    return [Text(), Text("A sample of text", style="bold"), Text(harmless)]
 
 
 def _about_data(record: Record) -> Iterable[tuple[str, RenderableType]]:

@@ -13,6 +13,7 @@ from thalweg.view.report.curves import curves
 from thalweg.view.report.headline import headline
 from thalweg.view.report.layers import layers
 from thalweg.view.report.markup import Markup, element, join
+from thalweg.view.report.sample import sample
 
 Maker = Callable[[Record], Markup | None]
 Section = tuple[str, str, Markup | None]
@@ -20,6 +21,7 @@ Section = tuple[str, str, Markup | None]
 _SECTIONS: tuple[tuple[str, str, Maker], ...] = (
     ("curves", "How training went", curves),
     ("answers", "Answers on the test part", answers),
+    ("sample", "A sample of text", sample),
     ("layers", "Layer by layer", layers),
     ("data", "Data", tables.data),
     ("recipe", "Recipe", tables.recipe),

@@ -1,0 +1,56 @@
+"""Memory of the compiled loop at long chunks: temporaries must not grow with the steps in a chunk.
+
+Read off the compiled program, not measured: 784-512-10, batch 32, chunks that hold 8 to 2048 steps. What grows
+are the stacked outputs (loss, rate, norm of each step, per-layer rows) and the order that goes in.
+"""
+
+import dataclasses
+
+import jax.numpy as jnp
+
+import thalweg as tw
+from benchmarks.machine import data_folder, markdown
+from thalweg.engine.group import FEWEST_STEPS_BETWEEN_FIGURES, prepare
+from thalweg.engine.loop import run_chunk
+
+CAPACITIES = (8, 128, 2048)
+
+
+def run(quick: bool) -> dict:
+    """Compile the loop for every length."""
+    data = tw.load("mnist", folder=data_folder(), validation=0.0)
+    problem = tw.Problem(tw.MLP([784, 512, 10]), data)
+    recipe = tw.Recipe(tw.AdamW(), batch_size=32, steps=100)
+    return {"rows": {str(capacity): sizes(problem, recipe, capacity) for capacity in CAPACITIES}}
+
+
+def sizes(problem: tw.Problem, recipe: tw.Recipe, capacity: int) -> dict[str, int]:
+    """Return bytes of the compiled loop that holds `capacity` steps: temporaries, outputs, parameters."""
+    group, states = prepare(problem, [recipe])
+    program = dataclasses.replace(
+        group.program, capacity=capacity, statistics=capacity // FEWEST_STEPS_BETWEEN_FIGURES + 1
+    )
+    part, batches = group.feed.dispatch(group.parts, 0, 8, capacity)
+    lowered = run_chunk.lower(program, group.inputs, part, batches, jnp.int32(8), states)
+    found = lowered.compile().memory_analysis()
+    return {"temporaries": found.temp_size_in_bytes, "outputs": found.output_size_in_bytes}
+
+
+def growth(result: dict) -> float:
+    """Return bytes that temporaries grow by with each step in a chunk, beyond what outputs grow by.
+
+    The stacked outputs are written step by step, so that the loop holds them among its temporaries, too.
+    """
+    counts = [int(steps) for steps in result["rows"]]
+    shortest, longest = result["rows"][str(counts[0])], result["rows"][str(counts[-1])]
+    grown = {name: longest[name] - shortest[name] for name in shortest}
+    return max(0, grown["temporaries"] - grown["outputs"]) / (counts[-1] - counts[0])
+
+
+def table(result: dict) -> str:
+    """Return the table."""
+    rows = [
+        [steps, f"{row['temporaries'] / 2**20:.2f}", f"{row['outputs'] / 2**20:.2f}"]
+        for steps, row in result["rows"].items()
+    ]
+    return markdown(["steps in a chunk", "temporaries, MiB", "outputs, MiB"], rows)
