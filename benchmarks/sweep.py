@@ -28,12 +28,12 @@ def run(quick: bool) -> dict:
         Contestant("Thalweg, lanes alone", "lanes", given | {"steps": 1500 // part}),
         Contestant("Thalweg, one after another", "engine", given | {"steps": 20_000 // part}),
         Contestant(
-            f"PyTorch, {cores} processes with one thread, fused",
+            "PyTorch, a process a core with one thread, fused",
             "sweep_pytorch",
             given | {"processes": cores, "steps": 4000 // part},
         ),
         Contestant(
-            f"joblib ({cores} processes) and scikit-learn",
+            "joblib and scikit-learn, a process a core",
             "sweep_scikit_learn",
             given | {"processes": cores, "epochs": 1} | ({"rows": 6400} if quick else {}),
         ),

@@ -35,8 +35,11 @@ if TYPE_CHECKING:
     from thalweg.problem.data.load import load as load
     from thalweg.problem.data.options import LoadOptions as LoadOptions
     from thalweg.problem.data.part import Rows as Rows
+    from thalweg.problem.data.part import Sequences as Sequences
+    from thalweg.problem.data.part import SeriesWindows as SeriesWindows
     from thalweg.problem.data.part import Windows as Windows
     from thalweg.problem.data.preparation import Preparation as Preparation
+    from thalweg.problem.data.stream import stream as stream
     from thalweg.problem.losses import LOSSES as LOSSES
     from thalweg.problem.losses import METRICS as METRICS
     from thalweg.problem.losses import Loss as Loss
@@ -121,8 +124,9 @@ _ROOMS = {
     "problem.data.data": "Data Note",
     "problem.data.load": "load",
     "problem.data.options": "LoadOptions",
-    "problem.data.part": "Rows Windows",
+    "problem.data.part": "Rows Sequences SeriesWindows Windows",
     "problem.data.preparation": "Preparation",
+    "problem.data.stream": "stream",
     "problem.losses": "LOSSES METRICS Loss Metric",
     "problem.models": (
         "ARCHITECTURES CNN GPT GRU LSTM MLP RNN VGG Architecture LinearModel ResNet default_model"

@@ -6,6 +6,7 @@ from typing import Any
 import jax
 from jaxtyping import PyTree
 
+from thalweg.core.errors import ModelError
 from thalweg.problem.data.data import Data
 from thalweg.problem.data.load import load
 from thalweg.problem.losses.infer import as_loss, default_loss, default_metric
@@ -26,7 +27,8 @@ class Problem:
             default for the data (`problem.models.default`).
         data: What `load` gave, or anything that `load` takes.
         loss: A registered loss, its name, or a function `(outputs, targets) -> per-example losses`.
-            None: inferred from the task.
+            None: inferred from the task. Two classes take a model with one output, the logit of the second
+            class, where the loss is made for it: `binary_cross_entropy`, `hinge`.
         metric: Likewise; what people read. None: accuracy or root mean squared error.
 
     Raises:
@@ -50,11 +52,10 @@ class Problem:
         if data.train.weighted and not isinstance(loss, Weighted):
             loss, metric = Weighted(loss), weighed(metric)
         model = self.model
+        widths = loss.widths(data.task, data.outputs)
         if model is None:
-            model = default_model(data.task, data.input_shape, data.train.count(), data.outputs)
-        if isinstance(model, Architecture):
-            model = model.fitted(data.input_shape, data.outputs)
-        check(model, _example(data), data.task, data.outputs, logits=loss.takes_logits)
+            model = default_model(data.task, data.input_shape, data.train.count(), widths[0])
+        model = _fitted(model, data, widths, loss.takes_logits)
         for name, value in (("data", data), ("loss", loss), ("metric", metric), ("model", model)):
             object.__setattr__(self, name, value)
 
@@ -64,6 +65,19 @@ class Problem:
         if isinstance(self.model, Architecture):
             return self.model.spec()
         return getattr(self.model, "__name__", type(self.model).__name__)
+
+
+def _fitted(model: Any, data: Data, widths: tuple[int, ...], logits: bool) -> Any:
+    """Return a model that fits the data with one of these numbers of outputs; the first refusal counts."""
+    refused = []
+    for width in widths:
+        try:
+            fitted = model.fitted(data.input_shape, width) if isinstance(model, Architecture) else model
+            check(fitted, _example(data), data.task, width, logits=logits)
+            return fitted
+        except ModelError as error:
+            refused.append(error)
+    raise refused[0]
 
 
 def _example(data: Data) -> PyTree:

@@ -14,6 +14,7 @@ from thalweg.engine.evaluate import outputs_of
 from thalweg.engine.program import rebuilt
 from thalweg.problem.data.data import CLASSIFICATION, REGRESSION
 from thalweg.problem.data.part import Rows, SeriesWindows
+from thalweg.problem.data.preparation import class_logits
 from thalweg.problem.problem import Problem
 from thalweg.run import weights as files
 from thalweg.run.counting import BEST, FINAL, which_count
@@ -57,9 +58,7 @@ def conclude(problem: Problem, course: Course, told: Descriptions, homes: Sequen
     for lane, home in enumerate(homes):
         _write_weights(home, course, final, lane)
     ended = _evaluated(course, final)
-    runs = [_concluded(problem, course, told, ended, lane, home) for lane, home in enumerate(homes)]
-    course.log.close()
-    return runs
+    return [_concluded(problem, course, told, ended, lane, home) for lane, home in enumerate(homes)]
 
 
 def _concluded(
@@ -141,9 +140,9 @@ def _test_table(problem: Problem, course: Course, params: PyTree, model_state: P
         outputs_of(course.group.program, course.group.inputs, course.group.parts["test"], params, model_state)
     )
     targets = np.asarray(part.targets)
-    if problem.data.task == CLASSIFICATION and targets.ndim == 1 and found.ndim == 2:
-        columns = {"target": targets.astype(np.int32), "prediction": found.argmax(-1).astype(np.int32)}
-        return pl.DataFrame(columns)
+    if problem.data.task == CLASSIFICATION and targets.ndim == 1 and found.ndim <= 2:
+        answers = class_logits(found).argmax(-1).astype(np.int32)
+        return pl.DataFrame({"target": targets.astype(np.int32), "prediction": answers})
     if problem.data.task == REGRESSION and targets.shape[1:] == (1,) and found.shape == targets.shape:
         ready = problem.data.preparation
         scale, mean = np.ravel(ready.target_scale)[0], np.ravel(ready.target_mean)[0]

@@ -70,7 +70,9 @@ class Conditions:
         self.seconds += seconds * done / max(1, int(done.sum()))
         self._steps += done
         for lane in np.flatnonzero(done):
-            self._sum[lane] += np.sum(losses[lane, : done[lane]], dtype=np.float64)
+            # One after another: where chunks end is the clock's choice, and must not change a bit.
+            terms = np.append(self._sum[lane], losses[lane, : done[lane]])
+            self._sum[lane] = np.cumsum(terms, dtype=np.float64)[-1]
         yield "seconds", self.seconds >= self._allowed
 
     def evaluated(self, found: tuple[np.ndarray, np.ndarray] | None) -> Iterator[Reason]:

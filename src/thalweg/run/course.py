@@ -72,6 +72,7 @@ class Course:
         watch: Seconds.
         step: Updates planned so far; lanes that stopped have made fewer.
         judged: Step of the last evaluation on the validation part, or where one would have been.
+        rests: How often the lanes have waited for others at a rung.
         stopped: Why each lane stopped; None while it runs.
         validated: Every lane's latest validation loss and metric; NaN before the first.
         losses: Mean training loss of every lane's last chunk.
@@ -88,6 +89,7 @@ class Course:
     watch: Watch = field(default_factory=Watch)
     step: int = 0
     judged: int = 0
+    rests: int = 0
     stopped: list[str | None] = field(default_factory=list)
     validated: tuple[np.ndarray, ...] = ()
     conditions: Conditions = field(init=False)

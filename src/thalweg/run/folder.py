@@ -28,6 +28,7 @@ FILES = (
     "layers.arrows",
     "sample.txt",
     "sweep.json",
+    "run.json",
 )
 # Folders of a sweep, and of a run that saves its state; `force` removes them whole.
 FOLDERS = ("lanes", "shards", "checkpoints")
@@ -54,6 +55,7 @@ class Home:
     def write(self, name: str, content: bytes) -> None:
         """Write a file, whole or not at all."""
         if self.folder is not None:
+            self.folder.mkdir(parents=True, exist_ok=True)  # it may have been removed under a long run
             write_atomically(self.folder / name, content, durable=self.durable)
 
     def write_json(self, name: str, value: dict[str, Any]) -> None:

@@ -48,10 +48,11 @@ class Gathered:
     def update(self, status: Status) -> None:
         """Take in where a shard's lanes stand."""
         with self._lock:
+            ended = any(lane.state != self._lanes[lane.lane].state for lane in status.lanes)
             self._lanes |= {lane.lane: lane for lane in status.lanes}
             self._metric_name = status.metric_name or self._metric_name
             now = time.perf_counter()
-            if now - self._told >= SECONDS_BETWEEN:
+            if ended or now - self._told >= SECONDS_BETWEEN:
                 self._told = now
                 self._progress.update(self._whole(status, now - self._begun))
 

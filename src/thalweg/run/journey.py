@@ -1,26 +1,32 @@
 """A shard's way from its first parameters to its runs at rest, in short pieces of work."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import equinox as eqx
+import jax.numpy as jnp
 from jaxtyping import PyTree
 
 from thalweg.core.tree import paths
 from thalweg.engine import drive
-from thalweg.engine.group import prepare
+from thalweg.engine.group import Group, prepare
 from thalweg.engine.lanes import Shard
+from thalweg.engine.state import State
 from thalweg.problem.data.part import Part
 from thalweg.problem.problem import Problem
 from thalweg.recipe.recipe import Recipe
 from thalweg.run.conclude import conclude
 from thalweg.run.course import Course, Watch
+from thalweg.run.decisions import Decisions
 from thalweg.run.describe import Descriptions
 from thalweg.run.folder import Home
 from thalweg.run.interrupt import Interrupt
+from thalweg.run.keeping import Keeper
 from thalweg.run.log import Log
 from thalweg.run.progress import Progress
 from thalweg.run.run import Run
+from thalweg.run.snapshot import put_back
 from thalweg.run.stopping import Best
 from thalweg.run.together import REST
 
@@ -39,6 +45,9 @@ class Journey:
         start: Changes first parameters, for fine-tuning.
         progress, interrupt: Who listens, and who may ask to stop.
         rungs: Fractions of the way at which to rest, ascending.
+        decisions: What was decided at rests.
+        keeper: Keeps the state, and finds where to go on; None where nothing is kept.
+        schedule_total: Updates that schedules are planned over; None for the length of the run.
         runs: One for each lane, once it is over.
         course: Where the lanes stand; None before the first step and after the last.
     """
@@ -55,6 +64,9 @@ class Journey:
     progress: Progress
     interrupt: Interrupt
     rungs: Sequence[float] = ()
+    decisions: Decisions = field(default_factory=lambda: Decisions(None))
+    keeper: Keeper | None = None
+    schedule_total: int | None = None
     watch: Watch = field(default_factory=Watch)
     runs: list[Run] = field(default_factory=list)
     course: Course | None = None
@@ -69,38 +81,80 @@ class Journey:
             width=self.shard.width,
             layout=self.shard.layout,
         )
+        if self.schedule_total is not None:
+            inputs = eqx.tree_at(lambda found: found.total, group.inputs, jnp.float32(self.schedule_total))
+            group = replace(group, inputs=inputs)
+        self.course = course = self._course(group, states)
+        yield from self._descend(course)
+        if self.keeper is not None and self.keeper.at_end and not self.interrupt.asked:
+            self.keeper.save(course)
+        self.runs = conclude(self.problem, course, self.told, self.homes)
+        if self.keeper is not None:
+            self.keeper.close()
+        # What a run has to go on from stays until it has come to its end.
+        course.log.close(keep=self.interrupt.asked or (self.keeper is not None and not self.keeper.at_end))
+        self.course = None
+
+    def _course(self, group: Group, states: State) -> Course:
+        """Return the lanes where they stand: at the start, or where a checkpoint was taken."""
         patience = [recipe.patience for recipe in group.recipes]
         best = Best(patience + [None] * (group.width - len(patience)))
         if self.logs is not None:
             self.logs.mkdir(parents=True, exist_ok=True)
-        log = Log(self.logs, paths(states.params), group.width, warn=self.progress.note)
+        found = self.keeper.found() if self.keeper is not None else None
+        rows = None if found is None else found.rows
+        log = Log(self.logs, paths(states.params), group.width, before=rows, warn=self.progress.note)
         course = Course(group, tuple(self.labels), states, log, self.progress, best, self.watch)
-        self.course = course
-        yield from _descend(course, self.interrupt, self.rungs)
-        self.runs = conclude(self.problem, course, self.told, self.homes)
-        self.course = None
+        if found is not None:
+            put_back(course, found.checkpoint)
+            self.progress.update(course.status())
+        return course
 
+    def _descend(self, course: Course) -> Iterator[float]:
+        """Train until every lane has stopped: chunks up to the next evaluation, evaluate, decide, go on.
 
-def _descend(course: Course, interrupt: Interrupt, rungs: Sequence[float]) -> Iterator[float]:
-    """Train until every lane has stopped: chunks up to the next evaluation, evaluate, decide, go on.
-
-    A rung is the first evaluation from its fraction of the way on: an evaluation more would be one that the
-    lane alone has not.
-    """
-    pace = drive.Pace(course.group.program.capacity)
-    total, ahead = course.group.total, list(rungs)
-    while not course.over:
-        stop = course.next_stop
-        while course.step < stop:
-            course.take(drive.chunk(course.group, course.states, course.step, stop, pace))
-            if interrupt.asked:
-                course.stop(course.alive, "interrupted")
-            if course.over:
+        A rung is the first evaluation from its fraction of the way on: an evaluation more would be one that
+        the lane alone has not.
+        """
+        pace, keeper = drive.Pace(course.group.program.capacity), self.keeper
+        total = course.group.total
+        while not course.over:
+            stop = course.next_stop
+            while course.step < stop:
+                if self._interrupted(course):
+                    return
+                end = stop if keeper is None else int(min(stop, keeper.next_stop(course.step)))
+                course.take(drive.chunk(course.group, course.states, course.step, end, pace))
+                if course.over:
+                    return
+                if keeper is not None and course.step < stop:
+                    keeper.look(course)
+                yield course.step / total
+            if self._interrupted(course):
                 return
-            yield course.step / total
-        course.validate()
-        if course.step >= total:
-            course.stop(course.alive, "epochs" if course.group.recipes[0].steps is None else "steps")
-        elif ahead and course.step >= ahead[0] * total:
-            ahead = [rung for rung in ahead if rung * total > course.step]
+            ahead = [rung for rung in self.rungs if rung * total > course.judged]
+            course.validate()
+            if course.step >= total:
+                course.stop(course.alive, "epochs" if course.group.recipes[0].steps is None else "steps")
+            elif ahead and course.step >= ahead[0] * total:
+                yield from self._rest(course)
+            if keeper is not None and not course.over:
+                keeper.look(course)
+
+    def _interrupted(self, course: Course) -> bool:
+        """Stop the lanes if somebody asked for it, with their state saved first."""
+        if not self.interrupt.asked:
+            return False
+        if self.keeper is not None:
+            self.keeper.save(course)
+            self.keeper.settle()
+        course.stop(course.alive, "interrupted")
+        return True
+
+    def _rest(self, course: Course) -> Iterator[float]:
+        """Wait for the others and the decision who goes on; it may have been made before a kill."""
+        number, course.rests = course.rests, course.rests + 1
+        if self.decisions.known(number):
+            self.decisions.carry_out(number, course)
+        else:
             yield REST

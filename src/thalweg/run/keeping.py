@@ -69,6 +69,7 @@ class Keeper:
         about: What checkpoints say of the run, beside the state; called at the first.
         at_end: Whether the state is saved also when the run has come to its end, so that it can be extended.
         at: Go on from the newest checkpoint up to this step; None for the newest.
+        again: Whether the run goes on, so that checkpoints are looked for.
     """
 
     folder: Path
@@ -79,6 +80,7 @@ class Keeper:
     about: Callable[[], dict[str, Any]] = dict
     at_end: bool = True
     at: int | None = None
+    again: bool = False
     _saver: Saver | None = None
     _about: dict[str, Any] | None = None
     _saved: int = 0
@@ -90,6 +92,8 @@ class Keeper:
         A checkpoint whose log is damaged counts less than an older one with a sound log; where no log is
         sound the newest checkpoint counts, and what is left of the log.
         """
+        if not self.again:
+            return None
         rows, without_log = read_back(self.folder), None
         for one in self._store().sound(self.at):
             if isinstance(one, Damaged):

@@ -83,8 +83,8 @@ class Origin:
         told = dict(self.plan)
         shards = [Shard(**(shard | {"lanes": tuple(shard["lanes"])})) for shard in told.pop("shards")]
         groups, waves = (tuple(tuple(one) for one in told.pop(name)) for name in ("groups", "waves"))
-        rest = {name: tuple(value) if isinstance(value, list) else value for name, value in told.items()}
-        return Plan(groups=groups, shards=tuple(shards), waves=waves, **rest)
+        rest = {name: tuple(told[name]) for name in ("layouts", "bytes", "reasons")}
+        return Plan(groups=groups, shards=tuple(shards), waves=waves, workers=told["workers"], **rest)
 
     def made_problem(self, given: Problem | None = None) -> Problem:
         """Return the problem, made again from names, or the one that the caller brings; checked against what
@@ -156,7 +156,9 @@ def part_fingerprints(problem: Problem) -> dict[str, str]:
     return {name: fingerprint({name: part}) for name, part in problem.data.parts.items()}
 
 
-def check_same(before: Mapping[str, Any], now: Mapping[str, Any], parts: Mapping[str, str] | None = None) -> None:
+def check_same(
+    before: Mapping[str, Any], now: Mapping[str, Any], parts: Mapping[str, str] | None = None
+) -> None:
     """Refuse data, a model or a loss that are not those the run was begun with.
 
     Raises:

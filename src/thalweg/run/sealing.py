@@ -1,4 +1,4 @@
-"""Checksums of a run's files at rest: written when it begins and when it has ended, asked for when it is read."""
+"""Checksums of a run's files at rest: written when it begins and when it ends, asked for when it is read."""
 
 from pathlib import Path
 

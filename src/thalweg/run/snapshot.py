@@ -1,8 +1,8 @@
 """All that a shard of lanes needs to go on bit for bit: out of a `Course`, and back into one.
 
-Arrays: parameters, model state, optimizer, schedule, averages, loss scale, key, step, result code and limit of
-every lane; the best weights with their losses; what the conditions remember. Plain facts: the steps done and
-judged, why lanes stopped, the seconds spent, how far the log was. The place in the data needs no more than
+Arrays: parameters, model state, optimizer, schedule, averages, loss scale, key, step, result code and limit
+of every lane; the best weights with their losses; what the conditions remember. Plain facts: the steps done
+and judged, why lanes stopped, the seconds spent, how far the log was. The place in the data needs no more than
 the step: the order is a pure function of (seed, epoch).
 """
 
@@ -37,6 +37,7 @@ def taken(course: Course) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     facts = {
         "step": course.step,
         "judged": course.judged,
+        "rests": course.rests,
         "stopped": list(course.stopped),
         "seconds": course.watch.seconds(),
         "seen": {name: value for name, value in course.seen.items() if _is_plain(value)},
@@ -67,6 +68,7 @@ def put_back(course: Course, found: Checkpoint) -> None:
         stored = _checked(name, value, arrays, found)
         value[...] = stored
     course.step, course.judged = int(facts["step"]), int(facts["judged"])
+    course.rests = int(facts["rests"])
     course.stopped = [None if reason is None else str(reason) for reason in facts["stopped"]]
     course.seen = dict(facts["seen"])
     spent = facts["seconds"]

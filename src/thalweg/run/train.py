@@ -11,6 +11,7 @@ from thalweg.problem.problem import Problem
 from thalweg.recipe.book import default_recipe
 from thalweg.recipe.recipe import Recipe
 from thalweg.run import folder as folders
+from thalweg.run.course import Watch
 from thalweg.run.halving import Halving
 from thalweg.run.misfits import check_recipe
 from thalweg.run.progress import Progress, Silent
@@ -97,6 +98,7 @@ def train(
         >>> run.result["stopped"]
         'epochs'
     """
+    watch = Watch()
     many = recipe is not None and not isinstance(recipe, Recipe)
     given = [recipe or default_recipe(problem.data.task, problem.data.train.count())] if not many else recipe
     recipes = list(given)  # type: ignore[arg-type]
@@ -113,6 +115,7 @@ def train(
         init=init,
         every=kept.every,
         last=kept.last,
+        watch=watch,
     )
     work = Work(job)
     folder = None if wanted is None else folders.make(wanted.out, problem.data.name, wanted.force)

@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,7 @@ class Job:
         at: Go on from the newest checkpoint up to this step; None for the newest.
         schedule_total: Updates that schedules are planned over; None for the length of the run.
         forked: Where it was forked from.
+        watch: Seconds, from when it was asked for.
     """
 
     problem: Problem
@@ -72,6 +73,7 @@ class Job:
     at: int | None = None
     schedule_total: int | None = None
     forked: dict[str, Any] | None = None
+    watch: Watch = field(default_factory=Watch)
 
     def run_file(self, many: bool) -> RunFile:
         """Return the run's own file: identity and what it was begun with."""
@@ -96,7 +98,7 @@ class Work:
     """A job on its way."""
 
     def __init__(self, job: Job):
-        self._watch = Watch()
+        self._watch = job.watch
         self._job, self._problem, self._recipes = job, job.problem, list(job.recipes)
         self._every = Every.read(job.every)
         self._plan, self._progress = job.plan, job.progress
@@ -119,7 +121,9 @@ class Work:
         self._announce(folder)
         try:
             with _kept(folder):
-                self._begin(folder, many=False, write=lambda: write_descriptions(home, told, self._recipes[0]))
+                self._begin(
+                    folder, many=False, write=lambda: write_descriptions(home, told, self._recipes[0])
+                )
                 self._go([home], told, folder, self._progress)
                 if folder is not None:
                     if not (folder / "problem.json").exists():  # the folder was removed under the run
@@ -353,5 +357,3 @@ def _weights_file(given: Path) -> Path:
         best = given / "best.safetensors"
         return best if best.exists() else given / "final.safetensors"
     return given
-
-

@@ -94,6 +94,8 @@ class Preparation:
             regression: `prediction`, in the target's own unit.
         """
         values = np.asarray(outputs)
+        if task == "classification":
+            values = class_logits(values)
         if task != "classification":
             found = values * np.asarray(self.target_scale) + np.asarray(self.target_mean)
             return {"prediction": found[:, 0] if found.ndim == 2 and found.shape[1] == 1 else found}
@@ -102,6 +104,20 @@ class Preparation:
         labels: Sequence[Any] = self.classes if self.classes is not None else range(values.shape[-1])
         columns = {"prediction": np.asarray(labels)[values.argmax(axis=-1)]}
         return columns | {f"probability_{label}": probabilities[:, i] for i, label in enumerate(labels)}
+
+
+def class_logits(outputs: np.ndarray) -> np.ndarray:
+    """Return logits with an axis of classes: a single logit z is the logits (0, z) of two classes.
+
+    Their softmax is 1 - sigmoid(z) and sigmoid(z), and z = 0 goes to the first class.
+
+    Args:
+        outputs: `example class`, or `example` or `example 1` for a single logit.
+    """
+    if outputs.ndim == 1 or outputs.shape[-1] == 1:
+        single = outputs.reshape(len(outputs))
+        return np.stack([np.zeros_like(single), single], axis=-1)
+    return outputs
 
 
 def _lists(value: Any) -> Any:

@@ -114,6 +114,15 @@ class BinaryCrossEntropy(Loss):
         yes = self.positive_weight * wanted * jax.nn.softplus(-logits)
         return Elements(yes + (1.0 - wanted) * jax.nn.softplus(logits))
 
+    def widths(self, task: str, count: int) -> tuple[int, ...]:
+        """Return one output for two classes; it is the logit of the second."""
+        if task != "classification":
+            return (count,)
+        if count != 2:
+            rule, hint = "takes two classes", "use the loss cross_entropy"
+            raise ModelError(self.name, rule, got=f"{count} classes", hint=hint)
+        return (1,)
+
     def check(self, outputs: Array, targets: Array) -> None:
         """Refuse targets outside [0, 1]. A sigmoid too many cannot be told by value; see `ending`."""
         shapes.matched(self.name, outputs, targets)

@@ -49,6 +49,10 @@ class Hinge(Loss):
         valid = (targets >= 0) & (targets < outputs.shape[-1])
         return Elements(jnp.where(valid, jnp.mean(excess, axis=-1), jnp.nan))
 
+    def widths(self, task: str, count: int) -> tuple[int, ...]:
+        """Return an output for each class; for two classes one for both will do."""
+        return (2, 1) if task == "classification" and count == 2 else (count,)
+
     def check(self, outputs: Array, targets: Array) -> None:
         """Refuse labels out of range (with one output: other than 0 and 1)."""
         classes = 2 if _single(outputs, targets) else outputs.shape[-1]

@@ -66,6 +66,19 @@ class Loss(abc.ABC):
             DataError: The targets are not what this loss takes.
         """
 
+    def widths(self, task: str, count: int) -> tuple[int, ...]:
+        """Return how many outputs a model may have, the usual number first.
+
+        Args:
+            task: As in `Data.task`.
+            count: Classes, target values, or the vocabulary.
+
+        Raises:
+            ModelError: The loss is not for so many classes.
+        """
+        del task
+        return (count,)
+
     def __call__(self, outputs: PyTree, targets: PyTree) -> Float[Array, " batch"]:
         """Return one loss per example.
 
@@ -110,6 +123,10 @@ class Custom(Loss):
         """Call the function on the batch, or on each example; see the class."""
         values = batched(self.function, outputs, targets)(outputs, targets)
         return Elements(jnp.asarray(values))
+
+    def widths(self, task: str, count: int) -> tuple[int, ...]:
+        """Return the usual number; for two classes also the one output of a logit for both."""
+        return (2, 1) if task == "classification" and count == 2 else (count,)
 
     def check(self, outputs: Array, targets: Array) -> None:
         """Look at nothing: what a function of the user's takes is the user's to say."""

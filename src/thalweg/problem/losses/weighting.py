@@ -33,6 +33,13 @@ class Weighted(Loss):
 
     loss: Loss
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "takes_logits", self.loss.takes_logits)
+
+    def widths(self, task: str, count: int) -> tuple[int, ...]:
+        """Return what the weighted loss allows."""
+        return self.loss.widths(task, count)
+
     @property
     def label(self) -> str:
         """The name of the loss that is weighted."""

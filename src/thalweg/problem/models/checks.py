@@ -31,7 +31,7 @@ def check(
         model: An architecture, a factory `key -> Module`, or a ready module.
         example: Inputs of one example: arrays, or anything with a shape and a dtype.
         task: `classification`, `regression`, `language`; None leaves the outputs' shape to the loss.
-        outputs: Classes, target values, or the vocabulary.
+        outputs: Classes, target values, or the vocabulary; 1 for two classes that share a logit.
         logits: Whether the loss takes logits (`loss.takes_logits`), so that a last softmax is refused.
 
     Raises:
@@ -86,17 +86,20 @@ def _check_ending(model: Callable[..., Any], batch: PyTree) -> None:
 
 def _check_outputs(shape: tuple[int, ...], task: str, outputs: int, inputs: list[tuple[int, ...]]) -> None:
     allowed = {"classification": [(outputs,)], "language": [(*inputs[0], outputs)]}.get(task, [(outputs,)])
-    if task == "regression" and outputs == 1:
+    if task in ("regression", "classification") and outputs == 1:
         allowed.append(())
     if shape in allowed:
         return
     word = {"classification": "classes", "language": "tokens"}.get(task, "target values")
+    reason = f"the data has {outputs} {word}"
+    if task == "classification" and outputs == 1:
+        reason = "the loss takes one logit for two classes"
     raise ModelError(
         "model",
-        f"must give outputs of shape {allowed[0]} for one example: the data has {outputs} {word}",
+        f"must give outputs of shape {allowed[0]} for one example: {reason}",
         got=f"shape {shape}",
         where=f"inputs of shape {', '.join(map(str, inputs))}",
-        hint=f"give the last layer {outputs} outputs",
+        hint=f"give the last layer {outputs} output{'s' if outputs > 1 else ''}",
     )
 
 

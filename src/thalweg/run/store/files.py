@@ -79,7 +79,7 @@ class Files:
             size = os.fstat(descriptor).st_size
             if size > limit:
                 raise OSError(errno.EFBIG, f"has {size} bytes, more than {limit}", str(path))
-            return file.read(limit + 1)
+            return file.read(size)
 
 
 DISK = Files()

@@ -1,5 +1,6 @@
 """Activations by name: plain functions, so that a model that uses one hashes and compares by it."""
 
+import math
 from collections.abc import Callable
 
 import jax
@@ -29,7 +30,11 @@ def elu(x: Float[Array, "..."]) -> Float[Array, "..."]:
 
 def gelu(x: Float[Array, "..."]) -> Float[Array, "..."]:
     """x Phi(x), with the exact normal distribution function. (Hendrycks & Gimpel 2016)"""
-    return jax.nn.gelu(x, approximate=False)
+    # Phi as (1 + erf)/2, as PyTorch has it: XLA's erfc took 6 of 80 ms of a small GPT's step more. What it
+    # loses is relative precision far below zero, where the value is below 1e-6 (absolute error 2e-7). Half
+    # precision would lose more, and is widened.
+    wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    return (0.5 * wide * (1.0 + jax.lax.erf(wide * math.sqrt(0.5)))).astype(x.dtype)
 
 
 def gelu_tanh(x: Float[Array, "..."]) -> Float[Array, "..."]:
