@@ -31,6 +31,7 @@ BENCHMARKS = {
     "memory": "benchmarks.memory",
     "convolutions": "benchmarks.convolutions",
     "gpt": "benchmarks.gpt",
+    "names": "benchmarks.names",
 }
 
 

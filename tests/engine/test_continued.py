@@ -12,7 +12,9 @@ from thalweg.core import keys
 from thalweg.core.errors import ModelError, RecipeError
 from thalweg.engine.backward import Batch, Lane, backward
 from thalweg.engine.continued import continued_feed
+from thalweg.engine.carrying import STRETCHES
 from thalweg.engine.drive import chunks
+from thalweg.engine.evaluate import evaluate, losses_of
 from thalweg.engine.group import prepare
 from thalweg.problem.data.load import load
 from thalweg.problem.models import LSTM, MLP
@@ -160,3 +162,29 @@ def test_what_cannot_be_continued_is_refused(problem, tmp_path):
     gap[30] = np.nan
     with pytest.raises(RecipeError, match="without gaps"):
         continued_feed(load(gap, window=4).train, RECIPE, (0,))
+
+
+def test_an_evaluation_carries_the_state_too(problem):
+    recipe = Recipe.from_dict(RECIPE.to_dict() | {"steps": 10, "optimizer": {"name": "sgd", "lr": 3.0}})
+    group, states = prepare(problem, [recipe])
+    states = list(chunks(group, states, 0, 10, Fixed(10)))[-1].states
+    weights = (states.params, states.model_state)
+    found = evaluate(group.program, group.inputs, group.parts["train"], weights, apart=7)
+    each = losses_of(group.program, group.inputs, group.parts["train"], weights)[0]
+    built = problem.model(jax.random.key(0))
+    rest = eqx.partition(built, eqx.is_inexact_array)[1]
+    module = eqx.combine(jax.tree.map(lambda leaf: leaf[0], states.params), rest)
+    windows, step = (len(TEXT) - 1) // LENGTH, jax.jit(lambda x, carry: module.run(x, carry))
+    stretch = -(-windows // STRETCHES)
+    tokens, expected = jnp.asarray(problem.data.train.tokens).astype(jnp.int32), []
+    for number in range(windows):
+        carry = module.begin() if number % stretch == 0 else carry
+        window = tokens[number * LENGTH : number * LENGTH + LENGTH + 1]
+        logits, carry = step(window[:-1], carry)
+        expected.append(float(optax.softmax_cross_entropy_with_integer_labels(logits, window[1:]).mean()))
+    assert found.examples == windows == len(each)
+    # Sums of float32 rounding over five positions.
+    np.testing.assert_allclose(each, expected, rtol=1e-5)
+    assert found.loss[0] == pytest.approx(np.mean(expected), rel=1e-6)
+    plain = evaluate(group.program, group.inputs, group.parts["train"], (states.params, eqx.nn.State(built)))
+    assert abs(plain.loss[0] - found.loss[0]) > 1e-4

@@ -35,11 +35,10 @@ def two() -> object:
     return blobs(classes=2)
 
 
-@pytest.mark.parametrize("model", [MLP([6, 8, 1]), MLP([None, 8, None]), None, Scalar])
+@pytest.mark.parametrize("model", [MLP([6, 8, 1]), MLP([None, 8, None]), Scalar])
 def test_a_single_logit_is_trained_judged_and_answers(model, tmp_path):
     data = two()
     given = Problem(model, data, loss=BinaryCrossEntropy())
-    assert given.model is not None
     run = train(given, RECIPE, keep=tmp_path / "run")
     assert run.result["test_metric"]["name"] == "accuracy" and run.result["test_metric"]["value"] > 0.9
     assert run.result["test_metrics"]["accuracy"] == pytest.approx(run.result["test_metric"]["value"])
@@ -51,6 +50,10 @@ def test_a_single_logit_is_trained_judged_and_answers(model, tmp_path):
         np.testing.assert_allclose(answers["probability_0"], 1 / (1 + np.exp(logits)), rtol=1e-5, atol=1e-7)
         assert np.array_equal(answers["prediction"], (logits > 0).astype(int))
         assert np.mean(answers["prediction"] == data.test.targets) == run.result["test_metric"]["value"]
+
+
+def test_the_default_model_has_one_output_then():
+    assert Problem(None, two(), loss=BinaryCrossEntropy()).model.sizes[-1] == 1
 
 
 def test_one_logit_learns_what_two_do():

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PyTree
 
 from thalweg.core.tree import lane as take_lane
+from thalweg.engine.carrying import continues, in_order, over_stretches
 from thalweg.engine.compiling import TRACES, with_one_compilation
 from thalweg.engine.program import Inputs, Program, rebuilt
 from thalweg.problem.data.part import Part
@@ -55,6 +56,7 @@ def evaluate(
         which: Lanes to look at, `lane` of bool; None for all. The others cost nothing and come back as NaN.
     """
     begun = time.perf_counter()
+    part, apart = in_order(part, weights[1], apart)
     turns, count = _turns(inputs, which)
     found = with_one_compilation(_sums, program, inputs, part, weights, turns, count, apart)
     dispatched = time.perf_counter() - begun
@@ -75,6 +77,7 @@ def losses_of(
     Args:
         program, inputs, part, weights, which: As for `evaluate`.
     """
+    part, _ = in_order(part, weights[1], 1)
     turns, count = _turns(inputs, which)
     found = with_one_compilation(_losses, program, inputs, part, weights, turns, count)
     return np.asarray(found, np.float64)[:, : part.count()]
@@ -101,8 +104,7 @@ def _sums(
     starts = jnp.arange(0, part.count(), _rows(part) * apart)
 
     def of_lane(lane: tuple[PyTree, PyTree]) -> tuple[Array, Array]:
-        def of_batch(first: Array) -> tuple[Array, Array]:
-            outputs, targets, counted = _forward(program, inputs, part, lane, first, apart)
+        def read(outputs: PyTree, targets: PyTree, counted: Array) -> tuple[Array, Array]:
             unit = inputs.target_scale
             scaled = (outputs, targets) if unit is None else (outputs * unit, targets * unit)
             losses = program.loss(outputs, targets)
@@ -110,7 +112,9 @@ def _sums(
             # where, not a product: a padding row must not turn an overflow into NaN.
             return jnp.where(counted, losses, 0).sum(), jnp.where(counted, values, 0).sum()
 
-        return jax.lax.map(of_batch, starts)
+        if continues(part, lane[1]):
+            return over_stretches(program, inputs, part, lane, read)
+        return jax.lax.map(lambda first: read(*_forward(program, inputs, part, lane, first, apart)), starts)
 
     return _in_turn(of_lane, weights, turns, count)
 
@@ -127,11 +131,14 @@ def _losses(
     starts = jnp.arange(0, part.count(), _rows(part))
 
     def of_lane(lane: tuple[PyTree, PyTree]) -> Array:
-        def of_batch(first: Array) -> Array:
-            outputs, targets, _ = _forward(program, inputs, part, lane, first, 1)
+        def read(outputs: PyTree, targets: PyTree, counted: Array) -> Array:
             return program.loss(outputs, targets)
 
-        return jax.lax.map(of_batch, starts).reshape(-1)
+        if continues(part, lane[1]):
+            return over_stretches(program, inputs, part, lane, read).T.reshape(-1)
+        return jax.lax.map(
+            lambda first: read(*_forward(program, inputs, part, lane, first, 1)), starts
+        ).reshape(-1)
 
     return _in_turn(of_lane, weights, turns, count)
 

@@ -20,6 +20,7 @@ import jax
 import psutil
 
 from thalweg.core.errors import RecipeError
+from thalweg.engine import measuring
 from thalweg.engine.group import lane_bytes, length
 from thalweg.engine.program import BATCH, MAP, structure
 from thalweg.problem.problem import Problem
@@ -30,6 +31,10 @@ WIDEST = {MAP: 16, BATCH: 32}
 # Below this many parameters a step is bookkeeping, and batching lanes shares it out: 2-16-16-2, batch 32, ran
 # at 5.5 microseconds a lane-step batched, 12.5 mapped (two threads each); 784-32-10 (25,450) at 45 mapped.
 TINY = 4_000
+# Between these the rule is not sure, and lane-steps from so many on are worth two trials of a second each.
+UNSURE = (500, 20_000)
+WORTH_MEASURING = 300_000
+STRICT = "map: lanes one after another inside the program, each with the bits of the lane alone (strict)"
 # Lanes in one product share their batch when each seed has at least so many of them.
 FEWEST_OF_A_SEED = 4
 # Share of the memory at hand that lanes may take; the rest is for data, programs and temporaries.
@@ -101,9 +106,10 @@ def plan(
     problem: Problem,
     recipes: Sequence[Recipe],
     *,
-    strict: bool = True,
+    strict: bool = False,
     workers: int | None = None,
     memory: int | None = None,
+    measure: bool = False,
 ) -> Plan:
     """Lay lanes out.
 
@@ -113,6 +119,8 @@ def plan(
         strict: Only layouts in which a lane's bits are those of the lane alone.
         workers: Threads; None for one a core (one in all on an accelerator).
         memory: Bytes that lanes may take; None for half of what is free.
+        measure: Whether layouts may be tried out where the rule is not sure and the work is long. What was
+            measured before is used in any case.
 
     Raises:
         RecipeError: No lanes, or more than can be kept.
@@ -121,7 +129,11 @@ def plan(
     groups = _groups(problem, recipes)
     cores = workers or (_cores() if jax.default_backend() == "cpu" else 1)
     sizes = [lane_bytes(problem, recipes[group[0]]) for group in groups]
-    layouts = [MAP if strict else _layout(problem, recipes[group[0]], len(group)) for group in groups]
+    chosen = [
+        (MAP, STRICT) if strict else _layout(problem, [recipes[lane] for lane in group], measure)
+        for group in groups
+    ]
+    layouts = [layout for layout, _ in chosen]
     room = memory if memory is not None else int(MEMORY_SHARE * psutil.virtual_memory().available)
     shards = [
         shard
@@ -129,7 +141,7 @@ def plan(
         for shard in _shards(number, group, recipes, layouts[number], cores, room // max(sizes[number], 1))
     ]
     waves = _waves(shards, sizes, room)
-    reasons = [_layout_reason(strict, layouts)]
+    reasons = list(dict.fromkeys(reason for _, reason in chosen))
     if len(waves) > 1:
         reasons.append(f"waves: {room / 2**30:.1f} GiB are free for lanes, and all at once would need more")
     return Plan(
@@ -163,22 +175,25 @@ def _groups(problem: Problem, recipes: Sequence[Recipe]) -> list[list[int]]:
     return list(found.values())
 
 
-def _layout(problem: Problem, recipe: Recipe, lanes: int) -> str:
-    if lanes == 1:
-        return MAP
+def _layout(problem: Problem, recipes: list[Recipe], measure: bool) -> tuple[str, str]:
+    """Return a group's layout and why."""
+    if len(recipes) == 1:
+        return MAP, "map: a lane of its own"
     if jax.default_backend() != "cpu":
-        return BATCH
-    return BATCH if lane_bytes(problem, recipe, parameters_only=True) // 4 <= TINY else MAP
-
-
-def _layout_reason(strict: bool, layouts: list[str]) -> str:
-    if strict:
-        return (
-            "map: lanes one after another inside the program, each with the bits of the lane alone (strict)"
-        )
-    if BATCH in layouts:
-        return "batch: lanes in one product; for tiny networks and accelerators it was measured faster"
-    return "map: lanes one after another inside the program; on CPU the faster form for networks of this size"
+        return BATCH, "batch: lanes in one product; an accelerator is filled by large products"
+    parameters = lane_bytes(problem, recipes[0], parameters_only=True) // 4
+    if UNSURE[0] <= parameters <= UNSURE[1]:
+        found = measuring.remembered(problem, recipes[0])
+        work = len(recipes) * length(problem, recipes[0])
+        if found is None and measure and work >= WORTH_MEASURING:
+            found = measuring.measured(problem, recipes)
+        if found is not None:
+            told = f"measured: {found[BATCH]:.3g} microseconds a lane-step batched, {found[MAP]:.3g} mapped"
+            layout = BATCH if found[BATCH] < found[MAP] else MAP
+            return layout, f"{layout}: {told} (one thread)"
+    if parameters <= TINY:
+        return BATCH, "batch: lanes in one product; for so tiny networks it was measured faster"
+    return MAP, "map: lanes one after another inside the program; on CPU the faster form for such networks"
 
 
 def _shards(

@@ -1,18 +1,25 @@
-"""Which choices differ between two runs: recipe, model, data, versions, machine. No results here."""
+"""Which choices differ between two runs: recipe, model, data, versions, machine. No results here.
+
+And which settings of a recipe are in force at all.
+"""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import Field, dataclass
 from typing import Any
 
+from thalweg.core.choice import Choice, default_of
 from thalweg.insight.layers import layer_table
 from thalweg.insight.outcome import table
 from thalweg.insight.wording import NOTHING, clipped, setting
+from thalweg.recipe.recipe import Recipe
 from thalweg.run.record import Record
 
 _VERSIONS = ("thalweg", "python", "jax", "jaxlib", "equinox", "optax", "numpy")
 _MODEL = ("spec", "parameters", "loss")
 _DATA = ("task", "target", "input_shape", "outputs")
 _ABSENT = object()
+# Settings that nobody reads unless another one is on.
+_ONLY_WITH = {"noise_decay": "noise", "rate_batch": "rate_rule"}
 
 
 @dataclass(frozen=True)
@@ -60,6 +67,37 @@ def flat(given: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             found[f"{prefix}{key}"] = value
     return found
+
+
+def in_force(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a recipe's settings (nested plain values) without those that are off, and so do nothing.
+
+    Off is nothing, zero, false or `none` where that is the default; what was switched off against its default
+    was chosen, and stays. A setting that only another one reads goes with it. Unknown settings stay.
+    """
+    kept = _kept(Recipe, recipe)
+    return {key: value for key, value in kept.items() if _ONLY_WITH.get(key, key) in kept}
+
+
+def _kept(kind: type[Choice], given: Mapping[str, Any]) -> dict[str, Any]:
+    known, found = kind.described(), {}
+    for key, value in given.items():
+        if key in known and _is_off(known[key], value):
+            continue
+        parts = known[key].metadata.get("among", {}) if key in known else {}
+        if isinstance(value, Mapping) and value.get("name") in parts:
+            value = _kept(parts[value["name"]], value)
+        found[key] = value
+    return found
+
+
+def _is_off(field: Field[Any], value: Any) -> bool:
+    if field.name == "seed":
+        return False
+    if isinstance(value, Mapping):
+        return value.get("name") == "none"
+    idle = value in (None, 0, "none") or (field.name == "accumulate" and value == 1)
+    return idle and (value is None or value == default_of(field))
 
 
 def _between(group: str, first: Mapping[str, Any], second: Mapping[str, Any]) -> Iterator[Difference]:

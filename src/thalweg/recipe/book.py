@@ -99,6 +99,17 @@ BOOK: dict[str, Entry] = {
         "Smith & Topin, Super-Convergence, 2018; decay and batch of Zagoruyko & Komodakis, Wide "
         "Residual Networks, 2016",
     ),
+    "names": Entry(
+        Recipe(
+            AdamW(lr=3e-3, weight_decay=0.1),
+            schedule=WarmupCosine(warmup=0.05),
+            batch_size=128,
+            epochs=10,
+            clip_norm=1.0,
+        ),
+        "A small LSTM on lines of characters (`--lines`): names, words.",
+        "chosen on the validation part of makemore's names (`python -m benchmarks run names`)",
+    ),
 }
 
 

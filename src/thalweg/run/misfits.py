@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int, PyTree
 
-from thalweg.core.errors import RecipeError
+from thalweg.core.errors import DataError, RecipeError
 from thalweg.core.tree import lane
 from thalweg.engine.group import initial, shapes
 from thalweg.problem import augment
@@ -69,7 +69,11 @@ def check_loss(problem: Problem) -> None:
         params, model_state, fixed = initial(problem.model, [0])
         found = outputs(Built(lane(params, 0), lane(model_state, 0), fixed), prepared(sample.inputs))
     jax.eval_shape(problem.loss, found, sample.targets)
-    problem.loss.check(found, sample.targets)
+    try:
+        problem.loss.check(found, sample.targets)
+    except DataError as error:  # it names a place in the sample, which says nothing to whoever reads it
+        where = "in the training part"
+        raise DataError(error.who, error.rule, got=error.got, where=where, hint=error.hint) from error
 
 
 def _check_target(problem: Problem, target: float) -> None:

@@ -86,16 +86,20 @@ class Origin:
         rest = {name: tuple(told[name]) for name in ("layouts", "bytes", "reasons")}
         return Plan(groups=groups, shards=tuple(shards), waves=waves, workers=told["workers"], **rest)
 
-    def made_problem(self, given: Problem | None = None) -> Problem:
+    def made_problem(self, given: Problem | None = None, parts: Mapping[str, str] | None = None) -> Problem:
         """Return the problem, made again from names, or the one that the caller brings; checked against what
         it was.
+
+        Args:
+            given: What the caller brings.
+            parts: Fingerprint of each part of the data as it was, where known, to say which one changed.
 
         Raises:
             DataError: The data cannot be read again, or are others than they were.
             ModelError: The model is a class of the caller's own, and none was brought.
         """
         problem = given if given is not None else self._made()
-        check_same(self.problem, described(problem))
+        check_same(self.problem, problem, parts or {})
         return problem
 
     def _made(self) -> Problem:
@@ -156,20 +160,21 @@ def part_fingerprints(problem: Problem) -> dict[str, str]:
     return {name: fingerprint({name: part}) for name, part in problem.data.parts.items()}
 
 
-def check_same(
-    before: Mapping[str, Any], now: Mapping[str, Any], parts: Mapping[str, str] | None = None
-) -> None:
+def check_same(before: Mapping[str, Any], problem: Problem, parts: Mapping[str, str]) -> None:
     """Refuse data, a model or a loss that are not those the run was begun with.
 
     Raises:
         DataError: The data changed; says what did.
         ModelError: The model, the loss or the metric is another.
     """
+    now = described(problem)
     if before["fingerprint"] != now["fingerprint"]:
+        other = part_fingerprints(problem)
+        changed = [name for name, value in parts.items() if other.get(name) != value]
         raise DataError(
             "data",
             "must be those that the run was begun with",
-            got=_changes(before, now),
+            got=_changes(before, now, changed),
             where=(before["source"] or {}).get("from"),
             hint="bring the data back as they were, or train anew on these: thalweg fit ... --init RUN",
         )
@@ -183,7 +188,7 @@ def check_same(
             )
 
 
-def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+def _changes(before: Mapping[str, Any], now: Mapping[str, Any], parts: Sequence[str]) -> str:
     changed = []
     for name in sorted({*before["counts"], *now["counts"]}):
         old, new = before["counts"].get(name), now["counts"].get(name)
@@ -192,7 +197,8 @@ def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     for name, word in (("shape", "inputs of shape"), ("outputs", "outputs"), ("classes", "classes")):
         if before[name] != now[name]:
             changed.append(f"{word} {now[name]} instead of {before[name]}")
-    return "; ".join(changed) or "as many examples of the same shape, with other values or in another order"
+    where = f" in the {', '.join(parts)} part{'s' if len(parts) > 1 else ''}" if parts else ""
+    return "; ".join(changed) or f"as many examples as before, with other values or in another order{where}"
 
 
 def _loss(problem: Problem) -> str:

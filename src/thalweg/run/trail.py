@@ -67,6 +67,8 @@ class Stream:
         if durable:
             os.fsync(self._file.fileno())
         self._temporary.replace(self.path)
+        if durable:  # a run that goes on: its table at rest is of the past, and readers would prefer it
+            self.path.with_suffix(".parquet").unlink(missing_ok=True)
 
     def append(self, batch: pa.RecordBatch) -> None:
         """Append a batch; never raises for the disk's sake."""

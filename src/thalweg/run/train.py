@@ -102,7 +102,7 @@ def train(
     many = recipe is not None and not isinstance(recipe, Recipe)
     given = [recipe or default_recipe(problem.data.task, problem.data.train.count())] if not many else recipe
     recipes = list(given)  # type: ignore[arg-type]
-    lanes = plan(problem, recipes, strict=strict)
+    lanes = plan(problem, recipes, strict=strict, measure=True)
     wanted = keep if isinstance(keep, Keeping) or keep is None else Keeping(keep)
     kept = wanted or Keeping()
     job = Job(
@@ -122,12 +122,16 @@ def train(
     return work.many(folder) if many else work.one(folder)
 
 
-def plan(problem: Problem, recipes: Sequence[Recipe], *, strict: bool = False) -> LanePlan:
-    """Return how `train` would lay these recipes out on this machine; nothing is compiled.
+def plan(
+    problem: Problem, recipes: Sequence[Recipe], *, strict: bool = False, measure: bool = False
+) -> LanePlan:
+    """Return how `train` would lay these recipes out on this machine.
+
+    Nothing is compiled, unless `measure` allows it: then `train` tries layouts out where the rule is not sure.
 
     Raises:
         RecipeError: A recipe does not fit the data, or there are too many.
     """
     for recipe in recipes:
         check_recipe(problem, recipe)
-    return plan_lanes(problem, recipes, strict=strict)
+    return plan_lanes(problem, recipes, strict=strict, measure=measure)

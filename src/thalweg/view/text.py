@@ -13,7 +13,7 @@ from thalweg.insight.compare import Comparison, Figure
 from thalweg.insight.curves import per_step
 from thalweg.insight.findings import Finding
 from thalweg.insight.outcome import loss_name, outcome, table
-from thalweg.insight.settings import flat
+from thalweg.insight.settings import flat, in_force
 from thalweg.insight.summary import Summary, summarise
 from thalweg.insight.wording import as_number, count, figure, listing, plural, seconds, setting, size
 from thalweg.run.record import Record
@@ -128,15 +128,13 @@ def _about_data(record: Record) -> Iterable[tuple[str, RenderableType]]:
 
 
 def recipe_line(recipe: Mapping[str, Any]) -> str:
-    """Write a recipe on one line: parts with their settings in brackets."""
+    """Write what of a recipe is in force on one line: parts with their settings in brackets."""
     parts = []
-    for key, value in recipe.items():
+    for key, value in in_force(recipe).items():
         if isinstance(value, Mapping):
             inside = ", ".join(f"{k} {setting(v)}" for k, v in flat(value).items() if k != "name")
             name = value.get("name", key)
-            parts.append(
-                (f"{key} none" if name == "none" else str(name)) + (f" ({inside})" if inside else "")
-            )
+            parts.append(str(name) + (f" ({inside})" if inside else ""))
         else:
             parts.append(f"{key} {setting(value)}")
     return ", ".join(parts)

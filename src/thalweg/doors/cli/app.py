@@ -80,6 +80,13 @@ def fit(
     device: Chosen = None,
     out: Annotated[Path | None, typer.Option(help="Run folder; default runs/<data>-<n>.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite a run that lies in --out.")] = False,
+    checkpoint_every: Annotated[
+        str, typer.Option(help="Save the state after so many updates (500) or a time (60s, 10m); off.")
+    ] = "60s",
+    resume: Annotated[
+        str | None,
+        typer.Option(help="auto: go on with the run in --out if there is one, else start it."),
+    ] = None,
     json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -132,6 +139,42 @@ def sweep(
 
     request = command.Request(fitting.Request(**options), vary, sample, plan, halving, strict)
     raise typer.Exit(command.run(request))
+
+
+@app.command()
+def resume(
+    run: Annotated[Path, typer.Argument(help="A run folder, or that of a sweep.")],
+    epochs: Annotated[
+        int | None, typer.Option(help="Passes in total, to go on beyond the planned end.")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(help="Updates in total, instead of epochs.")] = None,
+    schedule: Annotated[
+        str | None,
+        typer.Option(help="With a new length: stretch plans the schedule over it, hold lets its end last."),
+    ] = None,
+    at: Annotated[int | None, typer.Option(help="Go on from the newest checkpoint up to this step.")] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="PATH=VALUE", help="Change a number of the recipe; needs --out."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Go on as a new run in this folder.")] = None,
+    device: Chosen = None,
+    json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Go on with a run that was broken off, bit for bit; extend a finished one; or fork it."""
+    given = dict(locals())
+    from thalweg.doors.cli import resume as command
+
+    raise typer.Exit(command.run(command.Request(**given)))
+
+
+@app.command()
+def check(run: Annotated[Path, typer.Argument(help="A run folder.")], json: AsJson = False) -> None:
+    """Verify a run folder, file by file, and say where the run would go on."""
+    from thalweg.doors.cli import check as command
+
+    raise typer.Exit(command.run(run, json))
 
 
 @app.command()

@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from thalweg.core.errors import DataError, RecipeError
-from thalweg.doors.cli.codes import DONE, FAILED, INTERRUPTED
 from thalweg.doors.cli.device import use
-from thalweg.doors.cli.output import print_json, print_text, write_report
+from thalweg.doors.cli.resume import told
 from thalweg.problem.data.data import Data
 from thalweg.problem.data.load import load
 from thalweg.problem.models.spec import parse
@@ -15,9 +14,10 @@ from thalweg.problem.problem import Problem
 from thalweg.recipe.book import default_recipe
 from thalweg.recipe.recipe import Recipe
 from thalweg.recipe.toml import named_or_file, settings
+from thalweg.run.resume import check_recipe, is_begun
+from thalweg.run.resume import resume as go_on
 from thalweg.run.train import Keeping, train
 from thalweg.view import progress as showing
-from thalweg.view import text
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,8 @@ class Request:
     device: Any
     out: Path | None
     force: bool
+    checkpoint_every: str
+    resume: str | None
     json: bool
     quiet: bool
 
@@ -62,15 +64,28 @@ def run(request: Request) -> int:
     progress = showing.progress(quiet=request.quiet)
     for note in problem.data.notes:
         progress.note(note.text)
-    keep = Keeping(request.out, request.force)
-    found = train(problem, recipe, keep=keep, init=request.init, progress=progress)
-    report = write_report(found.record)
-    if request.json:
-        print_json(found.result)
-    elif not request.quiet:
-        print_text(text.show(found.record))
-        print(f"\nrun    {found.folder}\nreport {report}")
-    return {"diverged": FAILED, "interrupted": INTERRUPTED}.get(found.result["stopped"], DONE)
+    keep = Keeping(request.out, request.force, request.checkpoint_every)
+    if request.resume is not None:
+        keep = _start_or_go_on(request, keep)
+    if keep is None:
+        check_recipe(request.out, recipe)
+        found = go_on(request.out, problem, progress=progress)
+    else:
+        found = train(problem, recipe, keep=keep, init=request.init, progress=progress)
+    return told(found, request.json, request.quiet)
+
+
+def _start_or_go_on(request: Request, keep: Keeping) -> Keeping | None:
+    """Return how the run that is to be started is kept; None where there is one to go on with."""
+    if request.resume != "auto":
+        raise RecipeError("--resume", "must be auto", got=request.resume, hint="or: thalweg resume RUN")
+    if request.out is None:
+        raise RecipeError("--resume auto", "needs the folder of the run", hint="name it with --out")
+    if is_begun(request.out):
+        return None
+    # Left over from a run that was killed before it began: nothing that anyone could miss.
+    finished = (request.out / "final.safetensors").exists()
+    return Keeping(request.out, request.force or not finished, request.checkpoint_every)
 
 
 def data_of(request: Request) -> Data:

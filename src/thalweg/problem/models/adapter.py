@@ -149,13 +149,20 @@ def apply(
     return mapped(inputs, built.model_state, keys, counts)
 
 
+def going_on(built: Built, inputs: PyTree) -> tuple[PyTree, Carried]:
+    """Call a model that carries its state, outside of training, from what every row carries."""
+    module: Any = eqx.nn.inference_mode(eqx.combine(built.params, built.fixed))
+    outputs, after = jax.vmap(lambda x, rows: module.run(x, rows))(inputs, built.model_state.rows)
+    return outputs, Carried(after)
+
+
 def _continued(
     module: Any, carry: Carried, inputs: PyTree, key: Key[Array, ""] | None, training: bool
 ) -> tuple[PyTree, Any]:
     """Go on from what every row carries; outside of training every example begins anew."""
-    count = jax.tree.leaves(inputs)[0].shape[0]
     if not training:
         return jax.vmap(module)(inputs), carry
+    count = jax.tree.leaves(inputs)[0].shape[0]
     keys = None if key is None else jax.random.split(key, count)
     mapped = jax.vmap(
         lambda x, rows, key: module.run(x, rows, key=key), in_axes=(0, 0, None if keys is None else 0)

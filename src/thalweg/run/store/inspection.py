@@ -31,19 +31,26 @@ class Inspection(NamedTuple):
         return [finding for finding in self.findings if finding.sound is False]
 
 
-def inspect(folder: Path | str) -> Inspection:
+def inspect(folder: Path | str, run: str | None = None) -> Inspection:
     """Verify every byte of a run folder that a checksum was kept of.
+
+    Args:
+        folder: The folder.
+        run: Identity of the run, for a folder without a run.json of its own: a part of a sweep.
 
     Raises:
         RunFolderError: There is no such folder, or nothing of a run in it.
     """
     path = Path(folder)
-    _check_is_run(path)
-    told, findings = _run_file(path)
+    told, findings = None, []
+    if run is None:
+        _check_is_run(path)
+        told, findings = _run_file(path)
     if told is not None:
         findings += told.findings(path)
+        run = told.run
     newest = None
-    for found in Store(path, None if told is None else told.run).sound():
+    for found in Store(path, run).sound():
         name = f"{FOLDER}/{found.path.name}"
         if isinstance(found, Damaged):
             findings.append(Finding(name, False, found.why))

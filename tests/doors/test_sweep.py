@@ -1,0 +1,152 @@
+"""`thalweg sweep`: a ranked table and one JSON object; every slip is refused before anything is compiled."""
+
+import json
+import math
+import sys
+
+import pytest
+
+from tests.doors.process import thalweg
+from thalweg.doors.cli import app, sweep
+from thalweg.run import sweeps
+
+BASE = ["--recipe", "sgd", "--model", "mlp:8", "--steps", "60"]
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory):
+    """A folder with a sweep in which the largest rate diverges, and its output."""
+    folder = tmp_path_factory.mktemp("sweep")
+    varied = ["--vary", "optimizer.lr=0.01,0.1,1e9", "--vary", "seed=0..1"]
+    return folder, thalweg("sweep", "digits", *BASE, *varied, "--out", "found", "--json", at=folder)
+
+
+def test_the_json_holds_the_ranked_settings(swept):
+    folder, found = swept
+    assert found.returncode == 0, found.stderr
+    told = json.loads(found.stdout)
+    assert told["lanes"] == 6 and told["varied"] == ["optimizer.lr", "seed"]
+    assert [entry["setting"]["optimizer.lr"] for entry in told["rank"]] == [0.1, 0.01, 1e9]
+    assert [entry["standing"] for entry in told["rank"]][-1] == "diverged"
+    assert told["rank"][0]["loss"]["number"] == 2 and told["rank"][1]["behind"]["mean"] > 0
+    assert told["best"]["lanes"] == [2, 3] and told["best"]["test_metric"]["mean"] > 0.1
+    assert "\x1b" not in found.stderr and "6 lanes" in found.stderr
+
+
+def test_a_lane_alone_reaches_the_same(swept):
+    """`fit` with a lane's settings gives its losses, to the bit in this mapped layout."""
+    folder, _ = swept
+    arguments = [*BASE, "--set", "optimizer.lr=0.1", "--seed", "1", "--out", "alone", "--json"]
+    alone = json.loads(thalweg("fit", "digits", *arguments, at=folder).stdout)
+    lane = sweeps.read(folder / "found").lane(3).result
+    assert (alone["test_loss"], alone["validation_loss"]) == (lane["test_loss"], lane["validation_loss"])
+
+
+def test_a_sweep_is_shown_and_reported(swept):
+    folder, _ = swept
+    shown = thalweg("show", "found", at=folder)
+    assert (
+        shown.returncode == 0 and "best is lr=0.1" in shown.stdout and "2 of 6 lanes diverged" in shown.stdout
+    )
+    assert max(map(len, shown.stdout.splitlines())) <= 80
+    assert json.loads(thalweg("show", "found", "--json", at=folder).stdout)["rank"]
+    assert thalweg("report", "found", "--out", "page.html", at=folder).stdout.strip() == "page.html"
+    assert "6 lanes, 3 settings" in (folder / "page.html").read_text()
+    assert thalweg("show", "found/lanes/003", at=folder).returncode == 0
+
+
+def test_models_vary_too(swept):
+    folder, _ = swept
+    varied = ["--vary", "model=mlp:4,mlp:8,8", "--vary", "seed=0..1", "--steps", "30", "--recipe", "sgd"]
+    found = thalweg("sweep", "digits", *varied, "--out", "models", "--json", at=folder)
+    assert found.returncode == 0, found.stderr
+    told = json.loads(found.stdout)
+    assert {entry["setting"]["model"] for entry in told["rank"]} == {"mlp:64-4-10", "mlp:64-8-8-10"}
+    assert sorted(path.name for path in (folder / "models").iterdir()) == [
+        "environment.json",
+        "lanes",
+        "problem.json",
+        "report.html",
+        "sweep.json",
+    ]
+    sweep = sweeps.read(folder / "models")
+    assert sweep.table["lane"].to_list() == [0, 1, 2, 3] and sweep.table["group"].to_list() == [0, 0, 1, 1]
+    assert (
+        sweep.lane(3).result["model"] == "mlp:64-8-8-10" and sweep.lane(3).result["run"] == "models/lanes/003"
+    )
+
+
+def test_every_lane_diverged(swept):
+    folder, _ = swept
+    found = thalweg("sweep", "digits", *BASE, "--vary", "optimizer.lr=1e9,1e10", "--out", "lost", at=folder)
+    assert found.returncode == 3 and "every lane diverged" in found.stdout
+
+
+def test_the_plan_trains_nothing(swept):
+    folder, _ = swept
+    found = thalweg(
+        "sweep", "digits", *BASE, "--vary", "batch_size=16,32", "--vary", "seed=0..3", "--plan", at=folder
+    )
+    assert found.returncode == 0 and found.stdout.startswith("8 lanes in 2 groups")
+    assert not (folder / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--vary", "optimizer.lrr=1e-4..1:8log"], "did you mean 'optimizer.lr'"),
+        (["--vary", "optimizer.lr=adam,sgd"], "lr must be a number; got adam"),
+        (["--vary", "optimizer.lr="], "must have at least one value"),
+        (["--vary", "optimizer.lr=0..1:4log"], "a logarithmic range must be above 0"),
+        (["--vary", "optimizer.lr"], "must be PATH=RANGE"),
+        (["--vary", "lr=1,2", "--vary", "lr=3"], "a setting varies once"),
+        (["--vary", "lr=0.1,0.2", "--recipe", "muon"], "'lr' names optimizer.lr and optimizer.adam_lr"),
+        (["--vary", "optimizer=sgd,l-bfgs"], "(where optimizer=l-bfgs)"),
+        (["--vary", "batch_size=16,100000"], "batch_size must be at most"),
+        (["--vary", "model=mlp:8,mlq:9"], "did you mean 'mlp'"),
+        (["--vary", "model=mlp:8,mlp:8"], "models that differ"),
+        (["--vary", "model=mlp:8,mlp:9", "--model", "mlp:7"], "--model fixes it"),
+        (["--vary", "seed=0..2", "--seed", "1"], "--seed fixes it"),
+        (["--vary", "model=mlp:8"], "at least one setting must vary"),
+        (["--vary", "lr=1e-3..1:log"], "after the colon must stand a number"),
+        (["--vary", "lr=1e-3..1:log", "--sample", "0"], "must be a whole number from 1 on; got 0"),
+        (
+            ["--vary", "lr=1e-4..1:1000log", "--vary", "seed=0..999"],
+            "got 1,000,000 lanes (predicted: at least",
+        ),
+        (["--vary", "lr=0.1,0.2", "--validation", "0", "--halving"], "needs a validation part"),
+    ],
+)
+def test_slips_are_refused_before_anything_is_compiled(arguments, said, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["thalweg", "sweep", "digits", *arguments])
+    monkeypatch.setattr("thalweg.run.train.together", lambda *_: pytest.fail("training has begun"))
+    assert app._outcome() == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and said in error
+    assert list(tmp_path.rglob("*.*")) == []
+
+
+def test_a_million_lanes_say_what_they_would_take(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(
+        sys, "argv", ["thalweg", "sweep", "digits", "--vary", "lr=1e-4..1:1000log", "--vary", "seed=0..999"]
+    )
+    assert app._outcome() == 2
+    error = capsys.readouterr().err
+    assert "hours, and " in error and "GiB if held at once" in error and "--sample" in error
+
+
+def test_drawn_points_get_every_seed():
+    recipes = sweep._drawn(5, sweep.Recipe(), {"lr": "1e-4..1e-1:log", "seed": "0..2"})
+    assert [recipe.seed for recipe in recipes] == [0, 1, 2] * 5
+    rates = [recipe.optimizer.lr for recipe in recipes]
+    assert len(set(rates)) == 5 and all(len(set(rates[i : i + 3])) == 1 for i in range(0, 15, 3))
+    assert all(1e-4 <= rate <= 1e-1 and math.isfinite(rate) for rate in rates)
+
+
+def test_models_are_parted_where_a_new_one_begins():
+    assert sweep._models("mlp:32,mlp:256,256,dropout=0.1,linear") == [
+        "mlp:32",
+        "mlp:256,256,dropout=0.1",
+        "linear",
+    ]

@@ -1,0 +1,165 @@
+"""Counts that no machine changes: compilations, dispatches, bytes of temporaries, floating-point operations.
+
+They guard speed where a clock cannot be trusted.
+"""
+
+import dataclasses
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.extend.core import jaxprs_in_params
+
+from benchmarks import flops
+from tests.made import blobs, problem
+from thalweg.core.tree import lane as take_lane
+from thalweg.engine import drive
+from thalweg.engine.backward import Lane
+from thalweg.engine.compiling import TRACES
+from thalweg.engine.group import prepare
+from thalweg.engine.lanes import BATCH, MAP
+from thalweg.engine.loop import run_chunk
+from thalweg.engine.step import step
+from thalweg.problem.data.load import load
+from thalweg.problem.models.cnn import CNN
+from thalweg.problem.models.mlp import MLP
+from thalweg.problem.problem import Problem
+from thalweg.recipe.optimizers import SGD, AdamW
+from thalweg.recipe.recipe import Recipe
+from thalweg.run.train import train
+
+COMPILED = "/jax/core/compile/backend_compile_duration"  # JAX tells this of every program it compiles
+
+
+@contextmanager
+def compilations() -> Iterator[list[str]]:
+    """Collect an entry for each program that XLA compiles."""
+    found: list[str] = []
+
+    def listen(event: str, _: float, **__: Any) -> None:
+        if event == COMPILED:
+            found.append(event)
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        yield found
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)
+
+
+def sweep(rates: list[float], seeds: list[int], **more: Any) -> list[Recipe]:
+    return [
+        Recipe(AdamW(lr=rate), seed=seed, **({"batch_size": 16, "steps": 40} | more))
+        for rate in rates
+        for seed in seeds
+    ]
+
+
+def test_a_sweep_compiles_the_loop_once_and_the_next_sweep_nothing():
+    given = problem()
+    before = TRACES["chunk"]
+    train(given, sweep([1e-3, 1e-2, 1e-1], [0, 1]))
+    assert TRACES["chunk"] == before + 1
+    with compilations() as found:
+        train(given, sweep([3e-4, 2e-2, 0.7], [5, 9], steps=35))
+    assert TRACES["chunk"] == before + 1
+    assert found == []  # not the loop, not an evaluation, not a one-line helper
+
+
+def test_each_structure_of_a_sweep_compiles_the_loop_once():
+    before = TRACES["chunk"]
+    train(problem(), sweep([1e-3, 1e-2], [0, 1], batch_size=13) + sweep([1e-3, 1e-2], [0, 1], clip_norm=1.0))
+    assert TRACES["chunk"] == before + 2
+
+
+@pytest.mark.parametrize("lanes", [1, 4])
+def test_a_chunk_is_one_dispatch_however_many_lanes_and_steps(lanes, monkeypatch):
+    calls = []
+
+    def counted(*arguments: Any) -> Any:
+        calls.append(arguments[4])
+        return run_chunk(*arguments)
+
+    monkeypatch.setattr(drive, "run_chunk", counted)
+    group, states = prepare(problem(), sweep([1e-3], list(range(lanes))))
+    pace = drive.Pace(group.program.capacity)
+    monkeypatch.setattr(pace, "steps", 20)
+    monkeypatch.setattr(pace, "observe", lambda steps, seconds: None)
+    for _ in drive.chunks(group, states, 0, 40, pace):
+        pass
+    assert [int(steps) for steps in calls] == [20, 20]
+
+
+def compiled_bytes(lanes: int = 1, capacity: int = 8, layout: str = MAP) -> tuple[int, int]:
+    """Return the compiled loop's bytes of temporaries and of outputs."""
+    group, states = prepare(problem(), sweep([1e-3], list(range(lanes))), layout=layout)
+    # A row of per-layer figures for each 25th step is an output that is allowed to grow; here it stays one.
+    program = dataclasses.replace(group.program, capacity=capacity, statistics=1)
+    part, batches = group.feed.dispatch(group.parts, 0, 8, capacity)
+    lowered = run_chunk.lower(program, group.inputs, part, batches, jnp.int32(8), states)
+    found: Any = lowered.compile().memory_analysis()
+    return found.temp_size_in_bytes, found.output_size_in_bytes
+
+
+@pytest.mark.parametrize("layout", [MAP, BATCH])
+def test_temporaries_do_not_grow_with_the_steps_in_a_chunk(layout):
+    short, long = compiled_bytes(capacity=8, layout=layout), compiled_bytes(capacity=2048, layout=layout)
+    stacked = long[1] - short[1]
+    assert stacked >= 2040 * 3 * 4  # loss, rate and norm of every step, float32
+    # While they are written, step by step, the loop holds them once more.
+    assert long[0] - short[0] <= stacked + 64  # XLA aligns buffers to 64 bytes
+
+
+def test_mapped_lanes_share_their_temporaries():
+    few, many = compiled_bytes(lanes=2), compiled_bytes(lanes=16)
+    outputs = many[1] - few[1]
+    # Beside the stacked outputs, which the loop holds once more: the order of the data, 4 bytes a row.
+    assert many[0] - few[0] <= outputs + 14 * 8 * 16 * 4 + 64
+
+
+def products(jaxpr: Any) -> int:
+    """Return FLOPs of all matrix products in a program, those of its inner programs included (once)."""
+    total = 0
+    for equation in jaxpr.eqns:
+        if equation.primitive.name == "dot_general":
+            (summed, _), _ = equation.params["dimension_numbers"]
+            shape = equation.invars[0].aval.shape
+            inner = int(np.prod([shape[axis] for axis in summed]))
+            total += 2 * inner * int(np.prod(equation.outvars[0].aval.shape))
+        assert equation.primitive.name != "conv_general_dilated", "count it by its own formula"
+        total += sum(products(inner) for inner in jaxprs_in_params(equation.params))
+    return total
+
+
+def step_program(given: Problem, recipe: Recipe) -> tuple[Any, float]:
+    """Return the step's program as JAX has it, and XLA's own count of FLOPs in the compiled one."""
+    group, states = prepare(given, [recipe])
+    part, batches = group.feed.dispatch(group.parts, 0, 1, group.program.capacity)
+
+    def one(state: Any, numbers: Any) -> Any:
+        lane = Lane(group.program, group.inputs, jax.tree.unflatten(group.program.recipe, numbers), part)
+        return step(lane, state, (batches.indices[0, 0], batches.sizes[0]))[:2]
+
+    arguments = take_lane(states, 0), take_lane(group.inputs.numbers, 0)
+    analysis: Any = jax.jit(one).lower(*arguments).compile().cost_analysis()
+    return jax.make_jaxpr(one)(*arguments).jaxpr, analysis["flops"]
+
+
+@pytest.mark.parametrize(
+    ("model", "data", "formula"),
+    [
+        (MLP([6, 64, 32, 3]), blobs(), flops.mlp([6, 64, 32, 3], 16)),
+        (CNN([4, 8], hidden=16), load("digits"), flops.cnn([4, 8], 16, side=8, hidden=16)),
+    ],
+    ids=["mlp", "cnn"],
+)
+def test_a_step_does_the_products_of_the_formula_and_little_else(model, data, formula):
+    jaxpr, counted = step_program(Problem(model, data), Recipe(SGD(lr=0.1), batch_size=16, steps=10))
+    assert products(jaxpr) == formula
+    # XLA counts activations, losses and the update as well, here up to a quarter; a gradient computed
+    # twice, or the input's gradient of the first layer, would come to more.
+    assert formula <= counted <= 1.25 * formula

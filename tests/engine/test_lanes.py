@@ -1,0 +1,67 @@
+"""The plan of lanes: by rule, by what was measured and remembered, within memory."""
+
+import json
+
+import pytest
+
+from tests.made import blobs
+from thalweg.engine import lanes, measuring
+from thalweg.engine.program import BATCH, MAP
+from thalweg.problem.models import MLP
+from thalweg.problem.problem import Problem
+from thalweg.recipe.optimizers import SGD
+from thalweg.recipe.recipe import Recipe
+
+TINY, MIDDLE, LARGE = ([6, *hidden, 3] for hidden in ((4,), (64,), (256, 256)))
+BASE = Recipe(SGD(lr=0.1), batch_size=16, epochs=2)
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("THALWEG_CACHE", str(tmp_path))
+    return tmp_path
+
+
+def planned(sizes, lanes_of=8, **settings):
+    recipes = BASE.vary(lr=[0.1 * (lane + 1) for lane in range(lanes_of)])
+    return lanes.plan(Problem(MLP(sizes), blobs()), recipes, **settings)
+
+
+def test_the_rule_by_size_and_the_strict_mode():
+    assert planned(TINY).layouts == (BATCH,) and planned(LARGE).layouts == (MAP,)
+    assert planned(TINY, strict=True).layouts == (MAP,)
+    assert planned(TINY, lanes_of=1).layouts == (MAP,)
+
+
+def test_what_was_measured_counts_more_than_the_rule(own_cache, monkeypatch):
+    asked = []
+    times = {MAP: 9.0, BATCH: 4.0}
+    monkeypatch.setattr(lanes, "WORTH_MEASURING", 1)
+    monkeypatch.setattr(measuring, "_trial", lambda _, __, layout: asked.append(layout) or times[layout])
+    assert planned(MIDDLE).layouts == (BATCH,) and not asked  # not allowed to measure: the rule
+    times |= {MAP: 3.0}
+    plan = planned(MIDDLE, measure=True)
+    assert plan.layouts == (MAP,) and asked == [MAP, BATCH] and "3 mapped" in plan.text()
+    assert planned(MIDDLE).layouts == (MAP,) and len(asked) == 2  # remembered
+    assert len(json.loads((own_cache / measuring.FILE).read_text())) == 1
+    (own_cache / measuring.FILE).write_text("{torn")
+    assert planned(MIDDLE).layouts == (BATCH,)
+
+
+def test_a_trial_gives_times_of_both_layouts():
+    found = measuring.measured(Problem(MLP(TINY), blobs()), BASE.vary(lr=[0.1, 0.2]))
+    assert found[MAP] > 0 and found[BATCH] > 0
+
+
+def test_shards_spread_neighbours_and_fill_the_workers():
+    plan = planned(LARGE, lanes_of=40, workers=2)
+    assert len(plan.shards) == 4 and plan.workers == 2
+    assert sorted(lane for shard in plan.shards for lane in shard.lanes) == list(range(40))
+    assert plan.shards[0].lanes[:3] == (0, 4, 8) and {shard.width for shard in plan.shards} == {16}
+
+
+def test_lanes_in_one_product_go_by_seed():
+    recipes = BASE.vary(seed=[0, 1], lr=[0.1 * (lane + 1) for lane in range(6)])
+    plan = lanes.plan(Problem(MLP(TINY), blobs()), recipes, workers=2)
+    for shard in plan.shards:
+        assert len({recipes[lane].seed for lane in shard.lanes}) == 1
