@@ -18,11 +18,13 @@ def swept(tmp_path_factory):
     """A folder with a sweep in which the largest rate diverges, and its output."""
     folder = tmp_path_factory.mktemp("sweep")
     varied = ["--vary", "optimizer.lr=0.01,0.1,1e9", "--vary", "seed=0..1"]
-    return folder, thalweg("sweep", "digits", *BASE, *varied, "--out", "found", "--json", at=folder)
+    return folder, thalweg(
+        "sweep", "digits", *BASE, *varied, "--strict", "--out", "found", "--json", at=folder
+    )
 
 
 def test_the_json_holds_the_ranked_settings(swept):
-    folder, found = swept
+    _, found = swept
     assert found.returncode == 0, found.stderr
     told = json.loads(found.stdout)
     assert told["lanes"] == 6 and told["varied"] == ["optimizer.lr", "seed"]
@@ -34,7 +36,7 @@ def test_the_json_holds_the_ranked_settings(swept):
 
 
 def test_a_lane_alone_reaches_the_same(swept):
-    """`fit` with a lane's settings gives its losses, to the bit in this mapped layout."""
+    """`fit` with a lane's settings gives its losses, to the bit where --strict asks for it."""
     folder, _ = swept
     arguments = [*BASE, "--set", "optimizer.lr=0.1", "--seed", "1", "--out", "alone", "--json"]
     alone = json.loads(thalweg("fit", "digits", *arguments, at=folder).stdout)

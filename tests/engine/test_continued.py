@@ -11,8 +11,8 @@ from tests.engine.test_loop import Fixed
 from thalweg.core import keys
 from thalweg.core.errors import ModelError, RecipeError
 from thalweg.engine.backward import Batch, Lane, backward
-from thalweg.engine.continued import continued_feed
 from thalweg.engine.carrying import STRETCHES
+from thalweg.engine.continued import continued_feed
 from thalweg.engine.drive import chunks
 from thalweg.engine.evaluate import evaluate, losses_of
 from thalweg.engine.group import prepare

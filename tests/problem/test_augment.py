@@ -126,7 +126,9 @@ def trained(recipes: list[Recipe], steps: int = 4, pace: int = 4):
     """Return the weights after some steps, by lane, and the mean losses of the validation part before."""
     problem = Problem(Mean(jnp.full((8, 8), 0.01)), pictures())
     group, states = prepare(problem, recipes)
-    before = evaluate(group.program, group.inputs, group.parts["validation"], (states.params, states.model_state))
+    before = evaluate(
+        group.program, group.inputs, group.parts["validation"], (states.params, states.model_state)
+    )
     fixed = Pace(pace)
     fixed.observe = lambda steps, seconds: None
     fixed.steps = pace

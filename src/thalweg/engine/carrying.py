@@ -1,7 +1,7 @@
-"""Evaluation of a model that carries its state: a text is read as a few stretches side by side, each in order.
+"""Evaluation of a model that carries its state: a text is read as a few stretches side by side, in order.
 
-As in training under `shuffle = "continued"`, a window begins where the one before it ended, and the state goes
-along; only the first window of each stretch starts from zeros.
+As in training under `shuffle = "continued"`, a window begins where the one before it ended, and the state
+goes along; only the first window of each stretch starts from zeros.
 """
 
 import dataclasses
@@ -26,7 +26,7 @@ def continues(part: Part, model_state: PyTree) -> bool:
 
 
 def in_order(part: Part, model_state: PyTree, apart: int) -> tuple[Part, int]:
-    """Return the part whose windows follow one another, all of them; other parts, and `apart`, as they are."""
+    """Return the part with windows that follow one another, all of them; other parts and `apart` as given."""
     if not continues(part, model_state):
         return part, apart
     assert isinstance(part, Windows)

@@ -45,12 +45,12 @@ def measured(problem: Problem, recipes: Sequence[Recipe]) -> dict[str, float]:
 def _trial(problem: Problem, recipes: list[Recipe], layout: str) -> float:
     group, states = prepare(problem, recipes, layout=layout)
     steps = min(TRIAL_STEPS, group.total, group.program.capacity)
-    batches = group.feed.batches(0, steps, group.program.capacity)
+    part, batches = group.feed.dispatch(group.parts, 0, steps, group.program.capacity)
     best = float("inf")
     for _ in range(1 + TRIALS):  # the first one compiles, and is slower than any other
         begun = time.perf_counter()
         found = with_one_compilation(
-            run_chunk, group.program, group.inputs, group.parts["train"], batches, jnp.int32(steps), states
+            run_chunk, group.program, group.inputs, part, batches, jnp.int32(steps), states
         )
         jax.block_until_ready(found)
         best = min(best, time.perf_counter() - begun)

@@ -144,7 +144,7 @@ class Course:
         done = np.asarray(moved.chunk.done)
         for lane, code in enumerate(np.asarray(moved.states.code)):
             self.stopped[lane] = self.stopped[lane] or REASONS.get(int(code))
-        self._stop(self.conditions.trained(moved.seconds, done, moved.chunk.info.loss))
+        self._stop(self.conditions.trained(moved.seconds, done, np.asarray(moved.chunk.info.loss)))
         self._speed = float(done.sum()) * self.group.program.batch_size / max(moved.seconds, 1e-9)
         self._look(moved, done)
         self.progress.update(self.status())

@@ -30,6 +30,8 @@ from thalweg.run.snapshot import put_back
 from thalweg.run.stopping import Best
 from thalweg.run.together import REST
 
+INTERRUPTED = "interrupted"
+
 
 @dataclass
 class Journey:
@@ -86,14 +88,22 @@ class Journey:
             group = replace(group, inputs=inputs)
         self.course = course = self._course(group, states)
         yield from self._descend(course)
-        if self.keeper is not None and self.keeper.at_end and not self.interrupt.asked:
+        interrupted = INTERRUPTED in course.stopped
+        if self.keeper is not None and self.keeper.at_end and not interrupted:
             self.keeper.save(course)
         self.runs = conclude(self.problem, course, self.told, self.homes)
         if self.keeper is not None:
             self.keeper.close()
         # What a run has to go on from stays until it has come to its end.
-        course.log.close(keep=self.interrupt.asked or (self.keeper is not None and not self.keeper.at_end))
+        course.log.close(keep=interrupted or (self.keeper is not None and not self.keeper.at_end))
         self.course = None
+
+    def close(self) -> None:
+        """Finish what is being saved, also when the way was broken off."""
+        if self.keeper is not None:
+            self.keeper.close()
+        if self.course is not None:
+            self.course.log.close(keep=True)
 
     def _course(self, group: Group, states: State) -> Course:
         """Return the lanes where they stand: at the start, or where a checkpoint was taken."""
@@ -148,7 +158,7 @@ class Journey:
         if self.keeper is not None:
             self.keeper.save(course)
             self.keeper.settle()
-        course.stop(course.alive, "interrupted")
+        course.stop(course.alive, INTERRUPTED)
         return True
 
     def _rest(self, course: Course) -> Iterator[float]:

@@ -84,6 +84,7 @@ class Keeper:
     _saver: Saver | None = None
     _about: dict[str, Any] | None = None
     _saved: int = 0
+    _closed: bool = False
     _time: float = field(default_factory=time.monotonic)
 
     def found(self) -> Found | None:
@@ -128,6 +129,8 @@ class Keeper:
 
     def save(self, course: Course) -> None:
         """Have the state saved, beside what goes on here."""
+        if self._closed:
+            return
         if self._saver is None:
             self._saver = Saver(self._store(), Keep(self.last), self.note)
         if self._about is None:
@@ -143,7 +146,8 @@ class Keeper:
             self._saver.settle()
 
     def close(self) -> None:
-        """Finish what was to be saved."""
+        """Finish what was to be saved; nothing is saved any more after this."""
+        self._closed = True
         if self._saver is not None:
             self._saver.close()
             self._saver = None

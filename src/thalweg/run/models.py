@@ -57,7 +57,8 @@ def train_models(
     folder = folders.make(keep.out, problems[0].data.name, keep.force)
     found = []
     for number, problem in enumerate(problems):
-        part = Keeping(folder / f"model-{number}", force=True)  # what lies there is left from a broken sweep
+        # What lies there is left from a sweep that was broken off.
+        part = Keeping(folder / f"model-{number}", True, keep.every, keep.last)
         found.append(
             train(problem, recipes, keep=part, init=init, progress=progress, strict=strict, halving=halving)
         )

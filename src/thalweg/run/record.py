@@ -27,6 +27,7 @@ import polars as pl
 import pyarrow as pa
 
 from thalweg.core.errors import RunFolderError
+from thalweg.run import sealing
 
 STEPS = {
     "lane": pl.Int32,
@@ -53,6 +54,7 @@ LAYERS = {
     "update_norm": pl.Float32,
 }
 TABLES = {"steps": STEPS, "evaluations": EVALUATIONS, "layers": LAYERS}
+_FILES = ("recipe.toml", "problem.json", "result.json", "environment.json", "test.parquet")
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,7 @@ def read(folder: Path | str) -> Record:
             got=str(path),
             hint="give the folder that `thalweg fit` wrote, for example runs/digits-1",
         )
+    sealing.check(path, (*_FILES, *(f"{name}.parquet" for name in TABLES)))
     return Record(
         folder=path,
         recipe=_toml(path / "recipe.toml"),

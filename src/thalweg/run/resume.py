@@ -62,9 +62,9 @@ def resume(
 ) -> Run | Runs:
     """Let a run go on from its last sound checkpoint, as if it had never stopped.
 
-    Weights, optimizer, order of the data, random numbers and log are those of a run in one piece, bit for bit,
-    on the same machine, device and versions; where these differ it says so. Lost are the steps since the
-    checkpoint; they are made again.
+    Weights, optimizer, order of the data, random numbers and log are those of a run in one piece, bit for
+    bit, on the same machine, device and versions; where these differ it says so. Lost are the steps since
+    the checkpoint; they are made again.
 
     Args:
         folder: The run's folder.

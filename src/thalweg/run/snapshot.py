@@ -2,8 +2,8 @@
 
 Arrays: parameters, model state, optimizer, schedule, averages, loss scale, key, step, result code and limit
 of every lane; the best weights with their losses; what the conditions remember. Plain facts: the steps done
-and judged, why lanes stopped, the seconds spent, how far the log was. The place in the data needs no more than
-the step: the order is a pure function of (seed, epoch).
+and judged, why lanes stopped, the seconds spent, how far the log was. The place in the data needs no more
+than the step: the order is a pure function of (seed, epoch).
 """
 
 import math

@@ -26,7 +26,7 @@ from thalweg.run.folder import Home
 from thalweg.run.gathering import Gathered
 from thalweg.run.halving import Halving, freeze_losers, settings
 from thalweg.run.interrupt import Interrupt
-from thalweg.run.journey import Journey
+from thalweg.run.journey import INTERRUPTED, Journey
 from thalweg.run.keeping import Every, Keeper
 from thalweg.run.misfits import check_loss
 from thalweg.run.origin import Origin, described, part_fingerprints, plan_as_dict, recipes_as_text
@@ -178,13 +178,16 @@ class Work:
                     self._journey(index, homes, told, logs, progress, interrupt, parts, decisions)
                     for index in wave
                 ]
-                together(
-                    [iter(one) for one in journeys], self._plan.workers, self._at_rung(journeys, decisions)
-                )
+                at_rung = self._at_rung(journeys, decisions)
+                try:
+                    together([iter(one) for one in journeys], self._plan.workers, at_rung)
+                finally:
+                    for one in journeys:
+                        one.close()
                 for one in journeys:
                     self._runs |= dict(zip(one.shard.lanes, one.runs, strict=True))
                     self._watch.add(one.watch)
-            self._interrupted = interrupt.asked
+        self._interrupted = any(run.result["stopped"] == INTERRUPTED for run in self._runs.values())
 
     def _journey(
         self,

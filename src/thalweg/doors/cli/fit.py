@@ -67,7 +67,7 @@ def run(request: Request) -> int:
     keep = Keeping(request.out, request.force, request.checkpoint_every)
     if request.resume is not None:
         keep = _start_or_go_on(request, keep)
-    if keep is None:
+    if keep is None and request.out is not None:
         check_recipe(request.out, recipe)
         found = go_on(request.out, problem, progress=progress)
     else:

@@ -2,21 +2,21 @@
 
 from pathlib import Path
 
+from thalweg.doors.cli import ranked
 from thalweg.doors.cli.codes import DONE
 from thalweg.doors.cli.output import print_json, print_text, write_report, write_sweep_report
 from thalweg.insight import compare as comparing
-from thalweg.insight.ranking import as_dict, ranking_of
+from thalweg.insight.ranking import ranking_of
 from thalweg.run.record import read
 from thalweg.run.sweeps import is_sweep
 from thalweg.run.sweeps import read as read_sweep
 from thalweg.view import text
-from thalweg.view.sweep import text as sweep_text
 
 
 def show(folder: Path, as_json: bool) -> int:
     """Print what was trained, how, and what came of it."""
     if is_sweep(folder):
-        return _show_sweep(folder, as_json)
+        return ranked.show(read_sweep(folder), as_json)
     record = read(folder)
     if as_json:
         print_json(record.result)
@@ -42,14 +42,4 @@ def report(folder: Path, out: Path | None) -> int:
         print(write_sweep_report(sweep, ranking_of(sweep), out))
     else:
         print(write_report(read(folder), out))
-    return DONE
-
-
-def _show_sweep(folder: Path, as_json: bool) -> int:
-    sweep = read_sweep(folder)
-    ranking = ranking_of(sweep)
-    if as_json:
-        print_json(as_dict(sweep.result, ranking))
-    else:
-        print_text(sweep_text.show(ranking, sweep.result))
     return DONE

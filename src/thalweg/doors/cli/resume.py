@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from thalweg.doors.cli import ranked
 from thalweg.doors.cli.codes import DONE, FAILED, INTERRUPTED
 from thalweg.doors.cli.device import use
 from thalweg.doors.cli.output import print_json, print_text, write_report
@@ -43,12 +44,7 @@ def run(request: Request) -> int:
 def told(found: Run | Runs, json: bool, quiet: bool) -> int:
     """Print what came of it; return the exit code."""
     if isinstance(found, Runs):
-        if json:
-            print_json(found.result)
-        elif not quiet:
-            print(found.table)
-            print(f"\nsweep  {found.folder}")
-        return INTERRUPTED if "interrupted" in found.result["stopped"] else DONE
+        return ranked.told(found, json, quiet)
     report = write_report(found.record)
     if json:
         print_json(found.result)

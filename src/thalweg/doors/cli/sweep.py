@@ -1,7 +1,6 @@
 """`thalweg sweep`: ranges from the command line become recipes, their runs a ranked table."""
 
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,11 +9,11 @@ import numpy as np
 from thalweg.core.errors import RecipeError
 from thalweg.core.tree import count as count_parameters
 from thalweg.doors.cli import fit
-from thalweg.doors.cli.codes import DONE, FAILED, INTERRUPTED
+from thalweg.doors.cli.codes import DONE
 from thalweg.doors.cli.device import use
-from thalweg.doors.cli.output import print_json, print_text, write_sweep_report
+from thalweg.doors.cli.output import print_json
+from thalweg.doors.cli.ranked import told
 from thalweg.engine.group import lane_bytes, length, shapes
-from thalweg.insight.ranking import Ranking, as_dict, ranking_of
 from thalweg.insight.wording import plural
 from thalweg.problem.models.registry import ALIASES, ARCHITECTURES
 from thalweg.problem.models.spec import parse
@@ -23,10 +22,8 @@ from thalweg.recipe import ranges, vary
 from thalweg.recipe.recipe import Recipe
 from thalweg.run.halving import Halving
 from thalweg.run.models import plan_models, train_models
-from thalweg.run.sweeps import read
 from thalweg.run.train import Keeping
 from thalweg.view import progress as showing
-from thalweg.view.sweep import text
 
 MODEL, SEED = "model", "seed"
 _EXAMPLE = "for example --vary optimizer.lr=1e-4..1e-1:16log"
@@ -69,26 +66,13 @@ def run(request: Request) -> int:
     runs = train_models(
         problems,
         recipes,
-        keep=Keeping(asked.out, asked.force),
+        keep=Keeping(asked.out, asked.force, asked.checkpoint_every),
         init=asked.init,
         progress=progress,
         strict=request.strict,
         halving=Halving() if request.halving else None,
     )
-    ranking = ranking_of(runs)
-    return _told(request, runs.folder, runs.result, ranking)
-
-
-def _told(request: Request, folder: Any, result: Mapping[str, Any], ranking: Ranking) -> int:
-    report = write_sweep_report(read(folder), ranking)
-    if request.fit.json:
-        print_json(as_dict(result, ranking))
-    elif not request.fit.quiet:
-        print_text(text.show(ranking, result))
-        print(f"report  {report}")
-    if "interrupted" in result["stopped"]:
-        return INTERRUPTED
-    return DONE if ranking.best is not None else FAILED
+    return told(runs, asked.json, asked.quiet)
 
 
 def _plan(request: Request, problems: list[Problem], recipes: list[Recipe]) -> int:

@@ -55,6 +55,11 @@ class Streamed(Part):
         """Shape of one example's inputs."""
         return self.first.input_shape
 
+    @property
+    def targets(self) -> PyTree:
+        """The first batch's targets: what a baseline knows of the stream."""
+        return self.first.targets
+
     def count(self) -> int:
         """Return the examples between two evaluations."""
         return self.every * self.batch_size

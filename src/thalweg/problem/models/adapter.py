@@ -152,7 +152,8 @@ def apply(
 def going_on(built: Built, inputs: PyTree) -> tuple[PyTree, Carried]:
     """Call a model that carries its state, outside of training, from what every row carries."""
     module: Any = eqx.nn.inference_mode(eqx.combine(built.params, built.fixed))
-    outputs, after = jax.vmap(lambda x, rows: module.run(x, rows))(inputs, built.model_state.rows)
+    carry: Any = built.model_state
+    outputs, after = jax.vmap(lambda x, rows: module.run(x, rows))(inputs, carry.rows)
     return outputs, Carried(after)
 
 

@@ -33,7 +33,7 @@ def render(sweep: Sweep, ranking: Ranking) -> str:
         ("diverged", "Lanes that diverged", ranked.diverged(ranking)),
         ("data", "Data", tables.data(record)),
         ("recipe", "What did not vary", tables.recipe(record)),
-        ("model", "Model", tables.model(record)),
+        ("model", "Model", None if "model" in ranking.factors else tables.model(record)),
         ("cost", "What it cost", tables.cost(record)),
         ("environment", "Made with", tables.environment(record)),
     ]

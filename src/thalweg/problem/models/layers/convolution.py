@@ -1,8 +1,9 @@
 """Convolution over images, channels last, and the one place that decides how it is computed.
 
-On accelerators it is XLA's own convolution. On CPU, inside a compiled loop, the gradient of XLA's
-convolution is about thirteen times slower than the same written as shifted slices, joined along the
-channels, times one matrix; mapped over lanes it is as bad. So there the second form is used.
+On accelerators it is XLA's own convolution. On CPU its gradient, inside a compiled loop, is ten to thirty
+times slower than the same written as shifted slices, joined along the channels, times one matrix; mapped over
+lanes it is as bad. A 3x3 kernel of stride 1 over enough channels takes about half the time again by
+Winograd's tiles. `benchmarks/convolutions.py` measures the forms.
 """
 
 from collections.abc import Callable
@@ -13,9 +14,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from thalweg.problem.models.layers.initialisations import Fans, initialisation
+from thalweg.problem.models.layers.winograd import by_tiles, suits
 
 Image = Float[Array, "height width channels"]
 Kernel = Float[Array, "out rows columns in"]
+Form = Callable[[Image, Kernel, int], Image]
 
 
 class Convolution(eqx.Module):
@@ -63,12 +66,14 @@ class Convolution(eqx.Module):
 
 def convolve(x: Image, kernel: Kernel, stride: int = 1) -> Image:
     """Slide a kernel over an image, in the form that is fastest where the program will run."""
-    return form_for(jax.default_backend())(x, kernel, stride)
+    return form_for(jax.default_backend(), x, kernel, stride)(x, kernel, stride)
 
 
-def form_for(backend: str) -> Callable[[Image, Kernel, int], Image]:
-    """Return the form of convolution for a backend (`cpu`, `gpu`, `tpu`)."""
-    return as_product if backend == "cpu" else native
+def form_for(backend: str, x: Image, kernel: Kernel, stride: int) -> Form:
+    """Return the form of convolution for a backend (`cpu`, `gpu`, `tpu`) and these arguments."""
+    if backend != "cpu":
+        return native
+    return by_tiles if suits(x, kernel, stride) else as_product
 
 
 def native(x: Image, kernel: Kernel, stride: int) -> Image:
