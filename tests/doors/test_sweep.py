@@ -8,19 +8,31 @@ import pytest
 
 from tests.doors.process import thalweg
 from thalweg.doors.cli import app, sweep
+from thalweg.engine.compiling import TRACES
 from thalweg.run import sweeps
 
 BASE = ["--recipe", "sgd", "--model", "mlp:8", "--steps", "60"]
+SWEPT = ["sweep", "digits", *BASE, "--vary", "optimizer.lr=0.01,0.1,1e9", "--vary", "seed=0..1", "--strict"]
 
 
 @pytest.fixture(scope="module")
 def swept(tmp_path_factory):
-    """A folder with a sweep in which the largest rate diverges, and its output."""
+    """A folder with a sweep in which the largest rate diverges, and its output as a process."""
     folder = tmp_path_factory.mktemp("sweep")
-    varied = ["--vary", "optimizer.lr=0.01,0.1,1e9", "--vary", "seed=0..1"]
-    return folder, thalweg(
-        "sweep", "digits", *BASE, *varied, "--strict", "--out", "found", "--json", at=folder
-    )
+    return folder, thalweg(*SWEPT, "--out", "found", "--json", at=folder)
+
+
+@pytest.fixture
+def here(swept, monkeypatch, capsys):
+    """Run a command in that folder, in this process; return its exit code and what it printed."""
+    monkeypatch.chdir(swept[0])
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["thalweg", *arguments])
+        code = app._outcome()
+        return code, capsys.readouterr().out
+
+    return run
 
 
 def test_the_json_holds_the_ranked_settings(swept):
@@ -35,62 +47,71 @@ def test_the_json_holds_the_ranked_settings(swept):
     assert "\x1b" not in found.stderr and "6 lanes" in found.stderr
 
 
-def test_a_lane_alone_reaches_the_same(swept):
+def test_a_lane_alone_reaches_the_same(swept, here):
     """`fit` with a lane's settings gives its losses, to the bit where --strict asks for it."""
     folder, _ = swept
-    arguments = [*BASE, "--set", "optimizer.lr=0.1", "--seed", "1", "--out", "alone", "--json"]
-    alone = json.loads(thalweg("fit", "digits", *arguments, at=folder).stdout)
+    arguments = [*BASE, "--set", "optimizer.lr=0.1", "--seed", "1", "--out", "alone", "--json", "--quiet"]
+    alone = json.loads(here("fit", "digits", *arguments)[1])
     lane = sweeps.read(folder / "found").lane(3).result
     assert (alone["test_loss"], alone["validation_loss"]) == (lane["test_loss"], lane["validation_loss"])
 
 
-def test_a_sweep_is_shown_and_reported(swept):
+def test_a_sweep_is_shown_and_reported(swept, here):
     folder, _ = swept
-    shown = thalweg("show", "found", at=folder)
-    assert (
-        shown.returncode == 0 and "best is lr=0.1" in shown.stdout and "2 of 6 lanes diverged" in shown.stdout
-    )
-    assert max(map(len, shown.stdout.splitlines())) <= 80
-    assert json.loads(thalweg("show", "found", "--json", at=folder).stdout)["rank"]
-    assert thalweg("report", "found", "--out", "page.html", at=folder).stdout.strip() == "page.html"
+    code, shown = here("show", "found")
+    assert code == 0 and "best is lr=0.1" in shown and "2 of 6 lanes diverged" in shown
+    assert max(map(len, shown.splitlines())) <= 80
+    told = json.loads(here("show", "found", "--json")[1])
+    assert told["rank"] == json.loads(swept[1].stdout)["rank"]
+    assert here("report", "found", "--out", "page.html") == (0, "page.html\n")
     assert "6 lanes, 3 settings" in (folder / "page.html").read_text()
-    assert thalweg("show", "found/lanes/003", at=folder).returncode == 0
+    assert here("show", "found/lanes/003")[0] == 0
 
 
-def test_models_vary_too(swept):
+def test_models_vary_too(swept, here):
     folder, _ = swept
     varied = ["--vary", "model=mlp:4,mlp:8,8", "--vary", "seed=0..1", "--steps", "30", "--recipe", "sgd"]
-    found = thalweg("sweep", "digits", *varied, "--out", "models", "--json", at=folder)
-    assert found.returncode == 0, found.stderr
-    told = json.loads(found.stdout)
+    code, shown = here("sweep", "digits", *varied, "--out", "models", "--quiet", "--json")
+    told = json.loads(shown)
+    assert code == 0 and told["varied"] == ["model", "seed"]
     assert {entry["setting"]["model"] for entry in told["rank"]} == {"mlp:64-4-10", "mlp:64-8-8-10"}
-    assert sorted(path.name for path in (folder / "models").iterdir()) == [
-        "environment.json",
-        "lanes",
-        "problem.json",
-        "report.html",
-        "sweep.json",
+    names = sorted(path.name for path in (folder / "models").iterdir())
+    assert names == ["environment.json", "lanes", "problem.json", "report.html", "sweep.json"]
+    found = sweeps.read(folder / "models")
+    assert found.table["lane"].to_list() == [0, 1, 2, 3] and found.table["group"].to_list() == [0, 0, 1, 1]
+    lane = found.lane(3).result
+    assert lane["model"] == "mlp:64-8-8-10" and lane["run"] == "models/lanes/003"
+    assert lane["validation_loss"] == found.table["validation_loss"][3]
+
+
+def test_every_lane_diverged(here):
+    code, shown = here("sweep", "digits", *BASE, "--vary", "optimizer.lr=1e9,1e10", "--out", "lost")
+    assert code == 3 and "every lane diverged" in shown
+
+
+def test_halving_freezes_the_worse_settings(here):
+    varied = [
+        "--vary",
+        "optimizer.lr=1e-6..0.3:9log",
+        "--halving",
+        "--steps",
+        "500",
+        "--out",
+        "halved",
+        "--json",
     ]
-    sweep = sweeps.read(folder / "models")
-    assert sweep.table["lane"].to_list() == [0, 1, 2, 3] and sweep.table["group"].to_list() == [0, 0, 1, 1]
-    assert (
-        sweep.lane(3).result["model"] == "mlp:64-8-8-10" and sweep.lane(3).result["run"] == "models/lanes/003"
-    )
+    told = json.loads(here("sweep", "digits", "--recipe", "sgd", "--model", "mlp:8", *varied, "--quiet")[1])
+    standings = [entry["standing"] for entry in told["rank"]]
+    assert standings.count("frozen") >= 6 and standings[0] == "best"
+    assert told["stopped"]["halved"] == standings.count("frozen")
 
 
-def test_every_lane_diverged(swept):
-    folder, _ = swept
-    found = thalweg("sweep", "digits", *BASE, "--vary", "optimizer.lr=1e9,1e10", "--out", "lost", at=folder)
-    assert found.returncode == 3 and "every lane diverged" in found.stdout
-
-
-def test_the_plan_trains_nothing(swept):
-    folder, _ = swept
-    found = thalweg(
-        "sweep", "digits", *BASE, "--vary", "batch_size=16,32", "--vary", "seed=0..3", "--plan", at=folder
-    )
-    assert found.returncode == 0 and found.stdout.startswith("8 lanes in 2 groups")
-    assert not (folder / "runs").exists()
+def test_the_plan_trains_nothing(swept, here):
+    varied = ["--vary", "batch_size=16,32", "--vary", "seed=0..3", "--plan", "--out", "planned"]
+    before = sum(TRACES.values())
+    code, shown = here("sweep", "digits", *BASE, *varied)
+    assert code == 0 and shown.startswith("8 lanes in 2 groups")
+    assert not (swept[0] / "planned").exists() and sum(TRACES.values()) == before
 
 
 @pytest.mark.parametrize(
@@ -122,11 +143,11 @@ def test_the_plan_trains_nothing(swept):
 def test_slips_are_refused_before_anything_is_compiled(arguments, said, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["thalweg", "sweep", "digits", *arguments])
-    monkeypatch.setattr("thalweg.run.train.together", lambda *_: pytest.fail("training has begun"))
+    before = sum(TRACES.values())
     assert app._outcome() == 2
     error = capsys.readouterr().err
     assert error.startswith("error: ") and said in error
-    assert list(tmp_path.rglob("*.*")) == []
+    assert sum(TRACES.values()) == before and list(tmp_path.iterdir()) == []
 
 
 def test_a_million_lanes_say_what_they_would_take(tmp_path, monkeypatch, capsys):

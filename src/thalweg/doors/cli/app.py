@@ -68,6 +68,7 @@ def fit(
     task: Annotated[
         str | None, typer.Option(help="classification or regression; default: from the target.")
     ] = None,
+    context: Annotated[int, typer.Option(help="Text: characters that the model sees at a time.")] = 64,
     lines: Annotated[
         bool, typer.Option("--lines", help="A text's lines are examples of their own (names, words).")
     ] = False,

@@ -40,6 +40,7 @@ class Request:
     missing: list[str] | None
     drop: list[str] | None
     task: str | None
+    context: int
     lines: bool
     window: int | None
     horizon: int
@@ -102,6 +103,7 @@ def data_of(request: Request) -> Data:
         missing=tuple(request.missing or ()),
         drop=tuple(request.drop or ()),
         task=request.task,
+        context=request.context,
         lines=request.lines,
         window=request.window,
         horizon=request.horizon,
