@@ -165,7 +165,13 @@ GOALS: tuple[Goal, ...] = (
     Goal(f"start to end of epoch 1, {LARGE}", "scikit-learn's seconds", 0.7, "start", _start("large"), False),
     Goal("small CNN", EAGER, 1.15, "convolutions", lambda result: result["goal"]),
     Goal("tiny GPT", EAGER, 1.0, "gpt", lambda result: result["goal"]),
-    Goal(SWEEP, "PyTorch, a process a core with one thread, fused", 8.0, "sweep", _over_sweeps("PyTorch, a process a core")),
+    Goal(
+        SWEEP,
+        "PyTorch, a process a core with one thread, fused",
+        8.0,
+        "sweep",
+        _over_sweeps("PyTorch, a process a core"),
+    ),
     Goal(SWEEP, "joblib and scikit-learn", 15.0, "sweep", _over_sweeps("joblib")),
     Goal(SWEEP, "PyTorch, one after another", 30.0, "sweep", _over_sweeps("PyTorch, one after another")),
     *(

@@ -14,7 +14,7 @@ from thalweg.problem.models.deep import Block
 from thalweg.problem.models.gpt import GPT
 from thalweg.problem.models.layers.activations import ACTIVATIONS
 from thalweg.problem.models.layers.attention import CausalAttention
-from thalweg.problem.models.layers.convolution import Convolution, as_product, native, pooled
+from thalweg.problem.models.layers.convolution import Convolution, as_product, by_tiles, native, pooled
 from thalweg.problem.models.layers.dropout import Dropout
 from thalweg.problem.models.layers.linear import Embedding, Linear
 from thalweg.problem.models.layers.normalisation import BatchNorm, GroupNorm, LayerNorm, RMSNorm
@@ -230,6 +230,7 @@ def _convolutions():
         for size, stride in ((1, 1), (2, 1), (3, 1), (3, 2), (5, 3)):
             name = f"convolution/{form.__name__}/{size}x{size}/{stride}"
             yield Layer(name, _convolution(size, stride), _in_form(form), (5, 4, 2), _convolved)
+    yield Layer("convolution/by_tiles/3x3/1", _convolution(3, 1), _in_form(by_tiles), (5, 4, 2), _convolved)
 
 
 def _activations():

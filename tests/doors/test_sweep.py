@@ -76,11 +76,11 @@ def test_models_vary_too(swept, here):
     assert code == 0 and told["varied"] == ["model", "seed"]
     assert {entry["setting"]["model"] for entry in told["rank"]} == {"mlp:64-4-10", "mlp:64-8-8-10"}
     names = sorted(path.name for path in (folder / "models").iterdir())
-    assert names == ["environment.json", "lanes", "problem.json", "report.html", "sweep.json"]
+    assert names == ["environment.json", "model-0", "model-1", "problem.json", "report.html", "sweep.json"]
     found = sweeps.read(folder / "models")
     assert found.table["lane"].to_list() == [0, 1, 2, 3] and found.table["group"].to_list() == [0, 0, 1, 1]
     lane = found.lane(3).result
-    assert lane["model"] == "mlp:64-8-8-10" and lane["run"] == "models/lanes/003"
+    assert lane["model"] == "mlp:64-8-8-10" and lane["run"] == "models/model-1/lanes/001"
     assert lane["validation_loss"] == found.table["validation_loss"][3]
 
 

@@ -1,4 +1,4 @@
-"""Damage to what lies on disk: every byte of every file of the store, and files that are not what they seem."""
+"""Damage to a folder: every byte of every file of the store, and files that are not what they seem."""
 
 import os
 import random
@@ -65,11 +65,15 @@ def _flips(file: Path, content: bytes, every: int) -> Iterator[Harm]:
         yield f"byte {place}", lambda changed=changed: _overwrite(file, changed)
 
 
-def _harms(run: Path, other: Path, file: Path, content: bytes) -> Iterator[tuple[str, str, Callable[[], None]]]:
+def _harms(
+    run: Path, other: Path, file: Path, content: bytes
+) -> Iterator[tuple[str, str, Callable[[], None]]]:
     def written(data: bytes) -> Callable[[], None]:
         return lambda: _overwrite(file, data)
 
-    for length in sorted({0, 1, 7, 8, 9, len(content) - 1, *range(0, len(content), max(1, len(content) // 40))}):
+    for length in sorted(
+        {0, 1, 7, 8, 9, len(content) - 1, *range(0, len(content), max(1, len(content) // 40))}
+    ):
         yield "truncated", f"to {length}", written(content[:length])
     for more in (b"\0", b" ", b"\n", b"x" * 4096):
         yield "bytes added", repr(more[:1]), written(content + more)

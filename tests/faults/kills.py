@@ -50,13 +50,24 @@ def killed_writer(folder: Path, write: Callable, first: int, seconds: float) -> 
         finally:
             os._exit(code)
     os.close(writing)
-    time.sleep(seconds)
-    os.kill(child, signal.SIGKILL)
-    _, status = os.waitpid(child, 0)
+    status = _waited(child, seconds)
     with os.fdopen(reading, "rb") as pipe:
         words = pipe.read()
     steps = [int.from_bytes(words[i : i + 8], "little") for i in range(0, len(words) - 7, 8)]
     return (steps[-1] if steps else None), os.waitstatus_to_exitcode(status)
+
+
+def _waited(child: int, seconds: float) -> int:
+    """Wait so long, kill the process unless it has ended, and return how it ended."""
+    end = time.monotonic() + seconds
+    while seconds > 1 and time.monotonic() < end:
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            return status
+        time.sleep(0.01)
+    time.sleep(max(0.0, end - time.monotonic()))
+    os.kill(child, signal.SIGKILL)
+    return os.waitpid(child, 0)[1]
 
 
 def _left_over(folder: Path) -> bool:

@@ -5,6 +5,7 @@ file system: of the bytes not synced any part may be there, or zeros; of the nam
 any combination over folders. Only a rename within a folder is indivisible.
 """
 
+import contextlib
 import errno
 import os
 import random
@@ -92,7 +93,7 @@ class Disk(Files):
         for part in [path, *path.parents][::-1]:
             if part.is_relative_to(self.root) and part != self.root and self._find(part) is None:
                 self._turn()
-                self._folder(part.parent).do(lambda names, n=part.name, f=Names(): names.setdefault(n, f))
+                self._add(part)
 
     def create(self, path: Path) -> int:
         """Open a file, emptied."""
@@ -169,6 +170,10 @@ class Disk(Files):
         if 0 <= self._cut <= self.calls:
             raise Cut
 
+    def _add(self, path: Path) -> None:
+        made = Names()
+        self._folder(path.parent).do(lambda names: names.setdefault(path.name, made))
+
     def _find(self, path: Path) -> Content | Names | None:
         at: Content | Names | None = self.top
         for part in path.relative_to(self.root).parts:
@@ -216,8 +221,6 @@ def power_cuts(full: bool, disk: type[Disk] = Disk) -> Iterator[Line]:
 
 
 def _until(model: Disk, said: list[int]) -> int:
-    try:
+    with contextlib.suppress(Cut):
         write_runs(model.root, 0, COMMITS, said.append, model)
-    except Cut:
-        pass
     return model.calls

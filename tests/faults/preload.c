@@ -17,10 +17,13 @@
 #include <sys/stat.h>
 #include <sys/types.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { NOTHING, KILL_BEFORE, KILL_AFTER, FAIL, SHORT, TORN };
 enum { MOST = 4096 };
+
+#define REAL(name) static __typeof__(name) *real; if (!real) real = (__typeof__(name) *)dlsym(RTLD_NEXT, #name)
 
 static char root[4096];
 static long at = -1, count = 0;
@@ -44,6 +47,17 @@ __attribute__((constructor)) static void from_environment(void) {
             getenv("FAULT_FROM") != NULL, getenv("FAULT_WRITES") ? atoi(getenv("FAULT_WRITES")) : 0);
 }
 
+/* The clock on the wall: after some readings it is a day earlier, and stays so. */
+int clock_gettime(clockid_t which, struct timespec *found) {
+  REAL(clock_gettime);
+  static long readings = 0;
+  static int jumps = -1;
+  if (jumps < 0) jumps = getenv("FAULT_CLOCK") != NULL;
+  int result = real(which, found);
+  if (jumps && which == CLOCK_REALTIME && ++readings > 50) found->tv_sec -= 86400;
+  return result;
+}
+
 static int under(const char *path) { return root[0] && path && strncmp(path, root, strlen(root)) == 0; }
 static int mine(int descriptor) { return descriptor >= 0 && descriptor < MOST && ours[descriptor]; }
 
@@ -56,7 +70,6 @@ static int turn(int concerned, int writes) {
   return what;
 }
 
-#define REAL(name) static __typeof__(name) *real; if (!real) real = (__typeof__(name) *)dlsym(RTLD_NEXT, #name)
 #define PLAIN(concerned, writes, bad, call)            \
   int fault = turn(concerned, writes);                 \
   if (fault == FAIL) { errno = wanted; return bad; }   \

@@ -55,7 +55,13 @@ FAULTS = (
     Fault("EIO at every call, once", FAIL, errno.EIO),
     Fault("EIO from every call on", FAIL, errno.EIO, onward=True),
     Fault("short write at every write", SHORT, writes=2),
-    Fault("read-only file system (EROFS) from every write and change on", FAIL, errno.EROFS, onward=True, writes=1),
+    Fault(
+        "read-only file system (EROFS) from every write and change on",
+        FAIL,
+        errno.EROFS,
+        onward=True,
+        writes=1,
+    ),
     Fault("no right (EACCES) at every call, once", FAIL, errno.EACCES),
 )
 PROMISE = {

@@ -1,4 +1,4 @@
-"""The writer that is killed, and the judge of what it leaves behind. No JAX, so that thousands cost minutes."""
+"""The writer that is killed, and the judge of what it leaves. No JAX, so that thousands cost minutes."""
 
 import os
 import tempfile
@@ -35,8 +35,10 @@ def facts_of(step: int) -> dict:
     return {"step": step, "best": {"loss": [1 / (step + 1)]}}
 
 
-def write_runs(folder: Path, first: int, count: int, said: Callable[[int], None], files: Files = DISK) -> None:
-    """Write checkpoints `first`, `first + 1`, ... and the run's file; `said` hears of each that is durable."""
+def write_runs(
+    folder: Path, first: int, count: int, said: Callable[[int], None], files: Files = DISK
+) -> None:
+    """Write checkpoints `first`, `first + 1`, ... and run.json; `said` hears of each that is durable."""
     store = Store(folder, RUN, files)
     for step in range(first, first + count):
         store.commit(step, arrays_of(step), facts_of(step), score=float(step % 3), keep=Keep(2))
@@ -99,5 +101,6 @@ def scratch(fast: bool = False) -> tempfile.TemporaryDirectory:
     """Return a folder for a trial; a fast one lies in memory where the system has such a place."""
     memory = Path("/dev/shm")
     return tempfile.TemporaryDirectory(
-        prefix="thalweg-faults-", dir=memory if fast and memory.is_dir() and os.access(memory, os.W_OK) else None
+        prefix="thalweg-faults-",
+        dir=memory if fast and memory.is_dir() and os.access(memory, os.W_OK) else None,
     )

@@ -1,4 +1,4 @@
-"""Augmentation changes each image in its own way, is a pure function of the key, and touches training only."""
+"""Augmentation changes each image in its own way, by the key alone, and in training only."""
 
 import equinox as eqx
 import jax

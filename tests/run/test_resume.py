@@ -18,6 +18,7 @@ from thalweg.recipe.averaging import EMA
 from thalweg.recipe.optimizers import SAM, SGD, AdamW, ScheduleFreeSGD
 from thalweg.recipe.recipe import Recipe
 from thalweg.recipe.schedules import Constant, Plateau, WarmupCosine
+from thalweg.run import gathering
 from thalweg.run.halving import Halving
 from thalweg.run.progress import Silent
 from thalweg.run.record import read
@@ -141,10 +142,11 @@ def with_rate(rate, seed):
 
 
 @pytest.mark.parametrize("halving", [None, Halving()])
-def test_a_broken_off_sweep_goes_on_bit_for_bit(tmp_path, halving):
+def test_a_broken_off_sweep_goes_on_bit_for_bit(tmp_path, halving, monkeypatch):
+    monkeypatch.setattr(gathering, "SECONDS_BETWEEN", 0.0)
     recipes = sweep_recipes()
     whole = train(problem(), recipes, keep=tmp_path / "whole", strict=True, halving=halving)
-    broken_off(problem(), recipes, tmp_path / "broken", 45, strict=True, halving=halving)
+    broken_off(problem(), recipes, tmp_path / "broken", 20, strict=True, halving=halving)
     again = resume(tmp_path / "broken", problem())
     assert again.table.equals(whole.table, null_equal=True)
     assert "diverged" in whole.table["stopped"].to_list()
@@ -265,7 +267,7 @@ def test_a_fork_begins_where_it_was_told_with_another_number(tmp_path):
         resume(
             tmp_path / "run",
             problem(),
-            change=Change(settings=("optimizer.name=sgd",), out=tmp_path / "other"),
+            change=Change(settings=("averaging.name=ema",), out=tmp_path / "other"),
         )
 
 

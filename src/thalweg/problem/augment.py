@@ -34,8 +34,8 @@ class Augmentation:
         >>> Augmentation(crop=True, flip=True)(jax.random.key(0), images)
 
     References: Lee et al., Deeply-Supervised Nets, 2015, and He et al., Deep Residual Learning, 2016, section
-    4.2 (crop and flip); DeVries & Taylor, Improved Regularization of Convolutional Neural Networks with Cutout,
-    2017.
+    4.2 (crop and flip); DeVries & Taylor, Improved Regularization of Convolutional Neural Networks with
+    Cutout, 2017.
     """
 
     crop: bool = False

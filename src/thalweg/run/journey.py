@@ -86,7 +86,7 @@ class Journey:
         if self.schedule_total is not None:
             inputs = eqx.tree_at(lambda found: found.total, group.inputs, jnp.float32(self.schedule_total))
             group = replace(group, inputs=inputs)
-        self.course = course = self._course(group, states)
+        course = self._course(group, states)
         yield from self._descend(course)
         interrupted = INTERRUPTED in course.stopped
         if self.keeper is not None and self.keeper.at_end and not interrupted:
@@ -115,6 +115,7 @@ class Journey:
         rows = None if found is None else found.rows
         log = Log(self.logs, paths(states.params), group.width, before=rows, warn=self.progress.note)
         course = Course(group, tuple(self.labels), states, log, self.progress, best, self.watch)
+        self.course = course
         if found is not None:
             put_back(course, found.checkpoint)
             self.progress.update(course.status())

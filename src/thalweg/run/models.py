@@ -1,7 +1,8 @@
 """Several models on the same data: a sweep for each, joined into one.
 
 Models differ in their parameters, so that lanes of two models never share a program; what they share is the
-data, the recipes and the table.
+data, the recipes and the table. On disk each model has a sweep folder of its own, `model-0`, ..., and the
+folder around them a sweep.json over all of their lanes.
 """
 
 from collections.abc import Sequence
@@ -11,19 +12,18 @@ from typing import Any
 
 import polars as pl
 
+from thalweg.core.errors import RunFolderError
 from thalweg.engine.lanes import Plan
 from thalweg.problem.problem import Problem
 from thalweg.recipe.recipe import Recipe
 from thalweg.run import folder as folders
-from thalweg.run import sweeps
-from thalweg.run.folder import write_json
 from thalweg.run.halving import Halving
 from thalweg.run.progress import Progress
-from thalweg.run.run import Run
 from thalweg.run.runs import Runs
+from thalweg.run.sweeps import FILE, FOLDER, lane_folder
 from thalweg.run.train import Keeping, plan, train
 
-MODEL = "model"
+MODEL, PART = "model", "model-"
 
 
 def train_models(
@@ -55,13 +55,15 @@ def train_models(
             problems[0], recipes, keep=keep, init=init, progress=progress, strict=strict, halving=halving
         )
     folder = folders.make(keep.out, problems[0].data.name, keep.force)
-    found = []
+    _make_room(folder, keep.force)
+    found: list[Runs] = []
     for number, problem in enumerate(problems):
-        # What lies there is left from a sweep that was broken off.
-        part = Keeping(folder / f"model-{number}", True, keep.every, keep.last)
+        part = replace(keep, out=folder / f"{PART}{number}")
         found.append(
             train(problem, recipes, keep=part, init=init, progress=progress, strict=strict, halving=halving)
         )
+        if "interrupted" in found[-1].result["stopped"]:
+            break
     return _joined(folder, problems, found)
 
 
@@ -72,15 +74,34 @@ def plan_models(
     return [plan(problem, recipes, strict=strict) for problem in problems]
 
 
+def _make_room(folder: Path, force: bool) -> None:
+    """Remove the models of an earlier sweep; without `force` refuse, for they may be wanted."""
+    taken = sorted(folder.glob(f"{PART}*"))
+    if taken and not force:
+        raise RunFolderError(
+            "run",
+            "the output folder must not hold a run already",
+            got=str(taken[0]),
+            hint="choose another --out, overwrite it with --force, or go on with `thalweg resume`",
+        )
+    for part in taken:
+        folders.remove(part)
+
+
 def _joined(folder: Path, problems: Sequence[Problem], parts: Sequence[Runs]) -> Runs:
-    """Move all lanes into one folder and write one table."""
-    frames, groups, runs, first = [], [], [], 0
-    for problem, part in zip(problems, parts, strict=True):
-        frame = part.table.with_columns(pl.lit(problem.model_spec).alias(MODEL))
-        frames.append(frame.with_columns(pl.col("lane") + first, pl.col("group") + len(groups)))
+    """Write one table over the sweeps of all models, which stay where they are."""
+    frames, groups, first = [], [], 0
+    for number, (problem, part) in enumerate(zip(problems, parts, strict=False)):
+        own = [str(lane_folder(Path(f"{PART}{number}"), lane)) for lane in part.table["lane"]]
+        frames.append(
+            part.table.with_columns(
+                pl.col("lane") + first,
+                pl.col("group") + len(groups),
+                pl.lit(problem.model_spec).alias(MODEL),
+                pl.Series(FOLDER, own),
+            )
+        )
         groups += [[lane + first for lane in group] for group in part.result["groups"]]
-        for lane in range(len(part)):
-            runs.append(_moved(part[lane], sweeps.lane_folder(folder, lane + first)))
         first += len(part)
     table = pl.concat(frames, how="diagonal_relaxed")
     result = dict(parts[0].result) | {
@@ -95,25 +116,9 @@ def _joined(folder: Path, problems: Sequence[Problem], parts: Sequence[Runs]) ->
         "seconds": _added([part.result["seconds"] for part in parts]),
     }
     for name in ("problem.json", "environment.json"):
-        (folder / part_name(parts[0]) / name).replace(folder / name)
-    write_json(folder / sweeps.FILE, result | {"rows": table.to_dicts()})
-    for part in parts:
-        folders.remove(folder / part_name(part))
-    return Runs(tuple(runs), table, result, folder)
-
-
-def part_name(part: Runs) -> str:
-    """Return the name of the folder that one model's sweep was written to."""
-    return part.folder.name if part.folder is not None else ""
-
-
-def _moved(run: Run, target: Path) -> Run:
-    """Move a lane's folder, and let its result say where it lies now."""
-    target.parent.mkdir(exist_ok=True)
-    (run.folder or target).rename(target)
-    result = run.result | {"run": str(target)}
-    write_json(target / "result.json", result)
-    return replace(run, record=replace(run.record, folder=target, result=result))
+        folders.write_atomically(folder / name, (folder / f"{PART}0" / name).read_bytes())
+    folders.write_json(folder / FILE, result | {"rows": table.to_dicts()})
+    return Runs(tuple(run for part in parts for run in part), table, result, folder)
 
 
 def _added(tables: Sequence[dict[str, Any]]) -> dict[str, Any]:

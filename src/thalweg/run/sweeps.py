@@ -24,6 +24,8 @@ from thalweg.run.record import Record
 from thalweg.run.record import read as read_run
 
 FILE, LANES, SHARDS = "sweep.json", "lanes", "shards"
+# Column of the table that says where a lane lies, where that is not in `lanes`.
+FOLDER = "folder"
 
 
 @dataclass(frozen=True)
@@ -46,11 +48,13 @@ class Sweep:
     @property
     def lanes(self) -> list[Path]:
         """The lanes' run folders."""
+        if FOLDER in self.table.columns:  # of several models, each in a folder of its own
+            return [self.folder / name for name in self.table[FOLDER]]
         return [lane_folder(self.folder, lane) for lane in self.table["lane"]]
 
     def lane(self, number: int) -> Record:
         """Return one lane's run."""
-        return read_run(lane_folder(self.folder, number))
+        return read_run(self.lanes[self.table["lane"].to_list().index(number)])
 
 
 def lane_folder(folder: Path, lane: int) -> Path:

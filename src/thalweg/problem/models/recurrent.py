@@ -2,6 +2,10 @@
 
 An input of one axis is a sequence of tokens: they are embedded, and every position gives logits for the next
 token. An input of two axes is a series of vectors, `time x features`: the last position gives the output.
+
+Windows start from zeros. Under a recipe's `shuffle = "continued"` each goes on from where the one before it
+ended: truncated backpropagation through time over the whole sequence, cut at the windows' borders.
+`truncation` cuts within a window as well.
 """
 
 import dataclasses

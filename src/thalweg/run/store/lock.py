@@ -24,7 +24,8 @@ except ImportError:  # not a Unix
     fcntl = None
 
 NAME = ".lock"
-_SETTLE_SECONDS = 0.05
+# Without file locks two can judge at the same moment; whoever is held up for longer than this is too late.
+_SETTLE_SECONDS = 0.3
 _NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL)
 _OWNER_BYTES = 4096
 

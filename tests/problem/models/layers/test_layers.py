@@ -28,9 +28,13 @@ def test_dropout_is_off_without_noise():
     np.testing.assert_array_equal(Dropout(0.5, inference=True)(x, key=KEY), x)
 
 
-@pytest.mark.parametrize(("backend", "form"), [("cpu", "as_product"), ("gpu", "native"), ("tpu", "native")])
-def test_the_form_of_convolution_is_chosen_by_backend(backend, form):
-    assert convolution.form_for(backend) is getattr(convolution, form)
+@pytest.mark.parametrize(
+    ("backend", "channels", "form"),
+    [("cpu", 3, "as_product"), ("cpu", 16, "by_tiles"), ("gpu", 16, "native"), ("tpu", 3, "native")],
+)
+def test_the_form_of_convolution_is_chosen_by_backend_and_kernel(backend, channels, form):
+    x, kernel = jnp.zeros((8, 8, channels)), jnp.zeros((16, 3, 3, channels))
+    assert convolution.form_for(backend, x, kernel, 1) is getattr(convolution, form)
 
 
 @pytest.mark.parametrize("extent", [(7, 6), (1, 1), (2, 9)])

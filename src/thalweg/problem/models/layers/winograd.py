@@ -4,11 +4,11 @@ Each 2x2 of outputs comes from a 4x4 tile of the padded input,
 
     Y = A^T [ (G g G^T) * (B^T d B) ] A,
 
-with 16 products in place of 36; over all tiles and channels they are 16 matrix products. Rounding is that of a
-sum with a few more terms: tiles are sums of up to four inputs.
+with 16 products in place of 36; over all tiles and channels they are 16 matrix products. Rounding is that of
+a sum with a few more terms: tiles are sums of up to four inputs.
 
-It is an operation of its own, linear in the image and in the kernel, and each of its gradients is again such an
-operation: left to automatic differentiation, the gradient of cutting tiles out (adding sixteen spread-out
+It is an operation of its own, linear in the image and in the kernel, and each of its gradients is again such
+an operation: left to automatic differentiation, the gradient of cutting tiles out (adding sixteen spread-out
 arrays) costs more than all products together.
 
 Reference: Lavin & Gray, Fast Algorithms for Convolutional Neural Networks, 2016, section 4.1 (F(2x2, 3x3)).
@@ -19,6 +19,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.core import ShapedArray
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 from jaxtyping import Array, Float
@@ -27,8 +28,7 @@ Images = Float[Array, "batch height width channels"]
 Kernel = Float[Array, "out 3 3 in"]
 Tiles = list[list[Float[Array, "batch row column channels"]]]
 
-# Below, a product over the channels is too thin to pay for the tiles (measured by `benchmarks/convolutions.py`);
-# below 4 pixels most of a tile is border.
+# Below, products over the channels are too thin to pay for the tiles; below 4 pixels a tile is mostly border.
 FEWEST_CHANNELS, FEWEST_PIXELS = 8, 4
 # Sums of tiles lose digits that narrower types do not have.
 DTYPES = (jnp.float32, jnp.float64)
@@ -137,7 +137,7 @@ def _operation(name: str, compute: Callable[[Array, Array], Array], shape: Calla
     """Make an operation of two arguments from how it is computed and the shape that it gives."""
     made = Primitive(name)
     made.def_impl(jax.jit(compute))
-    made.def_abstract_eval(lambda x, y: jax.core.ShapedArray(shape(x.shape, y.shape), x.dtype))
+    made.def_abstract_eval(lambda x, y: ShapedArray(shape(x.shape, y.shape), x.dtype))
     mlir.register_lowering(made, mlir.lower_fun(compute, multiple_results=False))
     return made
 

@@ -1,0 +1,80 @@
+"""The goals' table says what the kept results say: medians of ratios within rounds, reached or not."""
+
+import pytest
+
+from benchmarks import __main__ as door
+from benchmarks import goals, memory, scaling
+from benchmarks.goals import Goal
+
+
+def blocks(*seconds: float) -> dict:
+    return {"blocks": [{"seconds": one, "examples": 100, "lane_steps": 100} for one in seconds]}
+
+
+def lines(results: dict) -> dict[str, str]:
+    """Return the table's lines by work and measure."""
+    found = {}
+    for line in goals.table(results).splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if len(cells) == 5:
+            found[f"{cells[0]}: {cells[1]}"] = line
+    return found
+
+
+def test_a_ratio_is_taken_within_a_round_and_against_the_quicker_form():
+    row = {
+        "thalweg": blocks(1.0, 2.0, 1.0),
+        "gather": blocks(2.0, 4.0, 2.0),
+        "slices": blocks(1.5, 2.4, 8.0),  # quicker in two rounds
+        "torch": blocks(12.0, 24.0, 12.0),
+    }
+    said = lines({"document": {"rows": {"1": row}}})
+    assert "1.50x" not in said[f"784-512-10, batch 1: {goals.EAGER}"]
+    assert "| 12.00 (12.00-12.00)x | reached |" in said[f"784-512-10, batch 1: {goals.EAGER}"]
+    assert "| 1.50 (1.20-2.00)x | reached |" in said[f"784-512-10, batch 1: {goals.SCAN}"]
+    assert "not measured" in said[f"784-512-10, batch 32: {goals.SCAN}"]
+
+
+def test_a_goal_that_is_missed_is_shown_as_missed_with_what_was_tried(monkeypatch):
+    row = {"thalweg": blocks(1.0), "gather": blocks(0.9), "slices": blocks(2.0), "torch": blocks(9.0)}
+    missed = f"784-512-10, batch 1: {goals.EAGER}"
+    monkeypatch.setattr(goals, "TRIED", {missed: "a rank-one update by hand: 5 %"})
+    results = {"document": {"rows": {"1": row}}}
+    assert "**not reached**" in lines(results)[missed]
+    assert f"- {missed}: a rank-one update by hand: 5 %" in goals.table(results)
+    assert f"- 784-512-10, batch 1: {goals.SCAN}: nothing was tried yet" in goals.table(results)
+
+
+def test_a_peer_that_could_not_take_part_is_not_measured_rather_than_beaten():
+    row = {"Thalweg": blocks(1.0), "scikit-learn": {"error": "not installed"}, "Keras on JAX": blocks(2.0)}
+    said = lines({"frameworks": {"rows": {"small": row}}})
+    assert "not measured" in said[f"{goals.SMALL}: scikit-learn"]
+    assert "reached" in said[f"{goals.SMALL}: Keras on JAX"]
+
+
+def test_upper_bounds_are_upper_bounds():
+    goal = Goal("a", "b", 5.0, "x", lambda result: [4.0, 5.0, 9.0], at_least=False, unit="%")
+    assert goal.bound() == "<= 5 %"
+    assert goal.reached([4.0, 5.0, 9.0]) and not goal.reached([4.0, 5.1, 9.0])
+
+
+def test_memory_slope_and_growth_are_read_off_their_rows():
+    peaks = {"8": 100.0, "16": 180.0, "32": 340.0}
+    slope, off = scaling.memory_slope(
+        {"memory": {count: {"blocks": [{"peak_bytes": peak}]} for count, peak in peaks.items()}}
+    )
+    assert slope == pytest.approx(10.0) and off == pytest.approx(0.0, abs=1e-9)
+    rows = {"8": {"temporaries": 50, "outputs": 10}, "108": {"temporaries": 550, "outputs": 210}}
+    assert memory.growth({"rows": rows}) == pytest.approx(3.0)
+
+
+def test_the_readme_takes_the_goals_between_its_marks(tmp_path, monkeypatch):
+    readme = tmp_path / "README.md"
+    readme.write_text(f"before\n{door.BEGIN}\nold\n{door.END}\nafter\n")
+    monkeypatch.setattr(door, "README", readme)
+    door._write_readme("new")
+    assert readme.read_text() == f"before\n{door.BEGIN}\nnew\n{door.END}\nafter\n"
+    readme.write_text("no marks")
+    with pytest.raises(SystemExit, match="has no"):
+        door._write_readme("new")
+    assert readme.read_text() == "no marks"

@@ -1,0 +1,329 @@
+"""Readers given what nobody wrote: random bytes, sound files with bytes changed, headers that claim too much.
+
+Whatever comes, a reader answers with a value or with one of Thalweg's own errors, soon, in little memory, and
+opens nothing outside of its folder. The limits hold for the whole process while this runs.
+"""
+
+import builtins
+import json
+import os
+import resource
+import signal
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import hypothesis
+import numpy as np
+import polars as pl
+import pyarrow as pa
+from hypothesis import strategies as st
+from PIL import Image
+
+from tests.faults.tally import Line
+from tests.faults.victim import arrays_of, write_runs
+from thalweg.core.errors import ThalwegError
+from thalweg.problem.data.load import load
+from thalweg.recipe import toml
+from thalweg.recipe.recipe import Recipe
+from thalweg.run import trail
+from thalweg.run.log import SCHEMAS
+from thalweg.run.store import arrays as encoding
+from thalweg.run.store.lock import holder
+from thalweg.run.store.manifest import Manifest
+from thalweg.run.store.runfile import RunFile
+from thalweg.run.store.sealed import text as sealed
+
+QUICK, FULL = 60, 3000
+SECONDS, BYTES = 20, 3 << 30
+PROMISE = "a value or an error of our own: no crash, no hang, no memory blow-up, no path outside"
+
+
+class Reader(NamedTuple):
+    """A reader and a sound file for it.
+
+    Args:
+        name: For the tally.
+        sound: The content of a sound file.
+        read: Reads content that was put into a folder.
+        more: Further content worth trying.
+    """
+
+    name: str
+    sound: bytes
+    read: Callable[[bytes, Path], Any]
+    more: st.SearchStrategy[bytes] = st.nothing()
+
+
+def fuzzed_readers(full: bool) -> Iterator[Line]:
+    """Give every reader its share."""
+    with limits(), tempfile.TemporaryDirectory() as place:
+        for reader in readers():
+            yield _fuzzed(reader, FULL if full else QUICK, Path(place))
+
+
+def _fuzzed(reader: Reader, times: int, place: Path) -> Line:
+    line = Line(f"fuzzing: {reader.name}", PROMISE)
+    reader.read(reader.sound, place)  # the sound one is read, or all of this would show nothing
+
+    @hypothesis.settings(
+        max_examples=times,
+        database=None,
+        deadline=None,
+        derandomize=True,
+        suppress_health_check=list(hypothesis.HealthCheck),
+        phases=[hypothesis.Phase.generate],
+        report_multiple_bugs=False,
+    )
+    @hypothesis.given(st.one_of(mutated(reader.sound), st.binary(max_size=300), reader.more))
+    def once(content: bytes) -> None:
+        line.add(_wrong(reader, content, place, line))
+
+    once()
+    return line
+
+
+def _wrong(reader: Reader, content: bytes, place: Path, line: Line) -> str | None:
+    signal.alarm(SECONDS)
+    try:
+        with _no_path_outside(place):
+            reader.read(content, place)
+        line.count("read")
+    except ThalwegError:
+        line.count("refused")
+    except BaseException as error:
+        return f"{type(error).__name__}: {str(error)[:200]} for {content[:60]!r}"
+    finally:
+        signal.alarm(0)
+    return None
+
+
+@contextmanager
+def limits() -> Iterator[None]:
+    """Bound the process's memory and a reader's time."""
+
+    def late(number: int, frame: object) -> None:
+        raise TimeoutError(f"longer than {SECONDS} s")
+
+    before, handler = resource.getrlimit(resource.RLIMIT_AS), signal.signal(signal.SIGALRM, late)
+    pages = int(Path("/proc/self/statm").read_text().split()[0]) if sys.platform.startswith("linux") else 0
+    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + BYTES, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+        signal.signal(signal.SIGALRM, handler)
+
+
+@contextmanager
+def _no_path_outside(place: Path) -> Iterator[None]:
+    """Refuse to write anywhere but in the folder."""
+    real = builtins.open
+
+    def guarded(file: Any, mode: str = "r", *rest: Any, **more: Any) -> Any:
+        inside = not isinstance(file, (str, os.PathLike)) or Path(file).absolute().is_relative_to(place)
+        if not inside and set(mode) & set("wax+"):
+            raise AssertionError(f"writes {file}")
+        return real(file, mode, *rest, **more)
+
+    builtins.open = guarded
+    try:
+        yield
+    finally:
+        builtins.open = real
+
+
+@st.composite
+def mutated(draw: st.DrawFn, sound: bytes) -> bytes:
+    """Change a sound content here and there."""
+    content = bytearray(sound)
+    for _ in range(draw(st.integers(1, 6))):
+        at = draw(st.integers(0, max(0, len(content) - 1)))
+        kind = draw(st.sampled_from(["flip", "cut", "insert", "overwrite", "remove", "repeat"]))
+        if kind == "flip" and content:
+            content[at] ^= 1 << draw(st.integers(0, 7))
+        elif kind == "cut":
+            del content[at:]
+        elif kind == "insert":
+            content[at:at] = draw(_PIECES)
+        elif kind == "overwrite":
+            piece = draw(_PIECES)
+            content[at : at + len(piece)] = piece
+        elif kind == "remove":
+            del content[at : at + draw(st.integers(1, 40))]
+        else:
+            content[at:at] = content[at : at + 40] * draw(st.integers(1, 4))
+    return bytes(content)
+
+
+_PIECES = st.one_of(
+    st.binary(min_size=1, max_size=12),
+    st.sampled_from(
+        [
+            b"\xff" * 8,
+            b"\x00" * 8,
+            b"\x7f" + b"\xff" * 7,
+            b"NaN",
+            b"1e999",
+            b"-1",
+            b"9" * 40,
+            b"[" * 60,
+            b'{"',
+        ]
+        + [
+            b"../../x",
+            b"/etc/passwd",
+            b"null",
+            b"true",
+            b'"\\\\ud800"',
+            b"\r\n",
+            b",,,,",
+            b"'",
+            b'"',
+            b"\xef\xbb\xbf",
+        ]
+    ),
+)
+_JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=8,
+)
+_COUNTS = st.sampled_from([0, 1, 2, 8, 10**6, 10**15, 2**31, 2**61, 2**62, 2**63, 2**64, -1, 10**30])
+
+
+@st.composite
+def _headers(draw: st.DrawFn) -> bytes:
+    """Make a safetensors file whose header is whole and claims anything."""
+    header = {
+        draw(st.text(max_size=6)): {
+            "dtype": draw(st.sampled_from(["F32", "BOOL", "I64", "BF16", "F8", "", "__class__"])),
+            "shape": draw(st.lists(_COUNTS, max_size=4)),
+            "data_offsets": draw(st.lists(_COUNTS, min_size=2, max_size=2)),
+        }
+        for _ in range(draw(st.integers(0, 3)))
+    }
+    text = json.dumps(header).encode()
+    length = draw(st.sampled_from([len(text), 0, 10**15, 2**63, 2**64 - 1, len(text) + 1]))
+    return length.to_bytes(8, "little") + text + draw(st.binary(max_size=64))
+
+
+@st.composite
+def _sealed(draw: st.DrawFn, sound: bytes) -> bytes:
+    """Make JSON whose seal is right and whose entries are anything."""
+    value = json.loads(sound)
+    value.pop("sha256")
+    for name in draw(st.lists(st.sampled_from([*value, "more"]), min_size=1, max_size=3)):
+        value[name] = draw(
+            _JSON | st.sampled_from([{"../../x": {"bytes": 1, "sha256": ""}}, {"arrays.safetensors": None}])
+        )
+    return sealed(value)
+
+
+def readers() -> Iterator[Reader]:
+    """Yield every reader with a sound file made for it."""
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        write_runs(folder, 3, 1, lambda step: None)
+        manifest = (folder / "checkpoints" / "step-0000000003" / "manifest.json").read_bytes()
+        run_file = (folder / "run.json").read_bytes()
+    yield Reader("manifest", manifest, lambda content, at: Manifest.read(content, at), _sealed(manifest))
+    yield Reader("run.json", run_file, _in("run.json", _findings), _sealed(run_file))
+    arrays = b"".join(encoding.encoded(arrays_of(1)))
+    yield Reader("safetensors header", arrays, lambda content, at: encoding.decoded(content, at), _headers())
+    yield Reader("lock file", b'{"pid": 1, "started": 2}', _in(".lock", lambda path: holder(path.parent)))
+    yield Reader("recipe TOML", toml.write(Recipe()).encode(), _in("recipe.toml", toml.read), _settings())
+    yield Reader("log", _log(), lambda content, at: trail.batches(content, SCHEMAS["evaluations"]))
+    yield from _data_readers()
+
+
+def _findings(path: Path) -> Any:
+    return RunFile.read(path.parent).findings(path.parent)
+
+
+def _in(name: str, read: Callable[[Path], Any]) -> Callable[[bytes, Path], Any]:
+    def put(content: bytes, place: Path) -> Any:
+        path = place / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        return read(path)
+
+    return put
+
+
+def _settings() -> st.SearchStrategy[bytes]:
+    names = st.sampled_from(
+        ["batch_size", "epochs", "seed", "clip_norm", "optimizer", "schedule", "shuffle", "x"]
+    )
+    values = st.sampled_from(
+        ["1", "-1", "1e308", "nan", "inf", "true", "[]", "{}", "'x'", "9" * 30, "1979-05-27"]
+    )
+    lines = st.lists(st.tuples(names, values), min_size=1, max_size=4)
+    return lines.map(lambda pairs: "".join(f"{name} = {value}\n" for name, value in pairs).encode())
+
+
+def _log() -> bytes:
+    schema = SCHEMAS["evaluations"]
+    names = {"lane": 0, "step": 1, "epoch": 0.5, "part": "test", "loss": 0.1, "metric": 1.0, "seconds": 2.0}
+    batch = pa.RecordBatch.from_pylist([names] * 3, schema=schema)
+    return schema.serialize().to_pybytes() + batch.serialize().to_pybytes() * 3
+
+
+def _data_readers() -> Iterator[Reader]:
+    rng = np.random.default_rng(0)
+    table = "a,b,c,label\n" + "".join(
+        f"{x:.3f},{n},w{n % 3},{'xy'[n % 2]}\n" for n, x in enumerate(rng.random(40))
+    )
+    frame = pl.read_csv(table.encode())
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        frame.write_parquet(folder / "t.parquet")
+        np.save(folder / "t.npy", rng.random((40, 4)).astype(np.float32))
+        np.savez(folder / "t.npz", x=rng.random((40, 4)), y=np.arange(40) % 2)
+        Image.fromarray(rng.integers(0, 255, (8, 8), np.uint8)).save(folder / "t.png")
+        found = {path.suffix[1:]: path.read_bytes() for path in folder.iterdir()}
+    yield Reader("data: CSV", table.encode(), _in("t.csv", load))
+    yield Reader("data: Parquet", found["parquet"], _in("t.parquet", load))
+    yield Reader("data: npy", found["npy"], _in("t.npy", load))
+    yield Reader("data: npz", found["npz"], _in("t.npz", load))
+    yield Reader("data: text", b"the quick brown fox jumps over it. " * 40, _in("t.txt", load))
+    images = np.concatenate([[0, 0, 8, 3], _big(20), _big(4), _big(4), rng.integers(0, 255, 320)]).astype(
+        np.uint8
+    )
+    labels = np.concatenate([[0, 0, 8, 1], _big(20), np.arange(20) % 2]).astype(np.uint8)
+    yield Reader("data: idx", images.tobytes(), _idx(labels.tobytes()))
+    yield Reader("data: pictures", found["png"], _pictures(found["png"]))
+
+
+def _big(number: int) -> list[int]:
+    return list(number.to_bytes(4, "big"))
+
+
+def _idx(labels: bytes) -> Callable[[bytes, Path], Any]:
+    def read(content: bytes, place: Path) -> Any:
+        folder = place / "idx"
+        folder.mkdir(exist_ok=True)
+        for part in ("train", "t10k"):
+            (folder / f"{part}-images-idx3-ubyte").write_bytes(content)
+            (folder / f"{part}-labels-idx1-ubyte").write_bytes(labels)
+        return load(str(folder))
+
+    return read
+
+
+def _pictures(sound: bytes) -> Callable[[bytes, Path], Any]:
+    def read(content: bytes, place: Path) -> Any:
+        for number in range(12):
+            folder = place / "pictures" / "ab"[number % 2]
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / f"{number}.png").write_bytes(content if number == 3 else sound)
+        return load(str(place / "pictures"))
+
+    return read
