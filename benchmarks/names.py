@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from typing import Any
 
 import numpy as np
 
@@ -76,7 +77,7 @@ def _pairs() -> float:
     return float(np.mean(np.concatenate([surprise[before, after] for before, after in _steps(data.test)])))
 
 
-def _steps(part: tw.Sequences) -> list[tuple[np.ndarray, np.ndarray]]:
+def _steps(part: Any) -> list[tuple[np.ndarray, np.ndarray]]:
     rows = zip(part.tokens, part.lengths, strict=True)
     return [(tokens[:length], tokens[1 : length + 1]) for tokens, length in rows]
 

@@ -13,13 +13,15 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NoReturn, TypeVar
 
 from benchmarks.peers import peers_python
 
 ROOT = Path(__file__).parents[1]
 # Contestants that run in this environment; the others run in the peers'.
 OURS = ("engine", "gpt_engine", "steps", "scan", "train", "lanes", "lanes_train")
+
+T = TypeVar("T")
 
 
 class Failed(RuntimeError):
@@ -50,7 +52,11 @@ class Contestant:
 
 
 class Process:
-    """A contestant's process."""
+    """A contestant's process.
+
+    Raises:
+        Failed: It ended before it was ready.
+    """
 
     def __init__(self, contestant: Contestant):
         self.label = contestant.label
@@ -70,26 +76,29 @@ class Process:
     def block(self) -> dict[str, Any]:
         """Have it do a block of work."""
         assert self._process.stdin is not None
-        self._process.stdin.write("\n")
-        self._process.stdin.flush()
+        try:
+            print(file=self._process.stdin, flush=True)
+        except BrokenPipeError:
+            self._fail()
         return self._line()
 
     def close(self) -> None:
         """Let it end."""
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait()
-        self._errors.close()
+        if not self._errors.closed:
+            self._process.communicate()
+            self._errors.close()
 
     def _line(self) -> dict[str, Any]:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
-        if not line:
-            self._process.wait()
-            self._errors.seek(0)
-            last = self._errors.read().strip().splitlines()[-1:] or ["without a word"]
-            raise Failed(f"{self.label}: ended with {self._process.returncode}: {last[0]}")
-        return json.loads(line)
+        return json.loads(line) if line else self._fail()
+
+    def _fail(self) -> NoReturn:
+        self._process.wait()
+        self._errors.seek(0)
+        last = self._errors.read().strip().splitlines()[-1:] or ["without a word"]
+        self.close()
+        raise Failed(f"{self.label}: ended with {self._process.returncode}: {last[0]}")
 
 
 def contest(contestants: Sequence[Contestant], rounds: int) -> dict[str, dict[str, Any]]:
@@ -104,23 +113,35 @@ def contest(contestants: Sequence[Contestant], rounds: int) -> dict[str, dict[st
     try:
         for contestant in contestants:
             try:
-                process = Process(contestant)
+                running.append(Process(contestant))
             except Failed as error:
-                found[contestant.label] = {"error": str(error)}
-                print(error, file=sys.stderr)
-                continue
-            running.append(process)
-            found[process.label] = {"ready": process.ready, "blocks": []}
+                found[contestant.label] = _out(error)
+            else:
+                found[contestant.label] = {"ready": running[-1].ready, "blocks": []}
         for turn in range(rounds):
-            first = turn % max(1, len(running))
-            for process in running[first:] + running[:first]:
-                found[process.label]["blocks"].append(process.block())
+            for process in in_turn(running, turn):
+                try:
+                    found[process.label]["blocks"].append(process.block())
+                except Failed as error:
+                    found[process.label] = _out(error)
+                    running.remove(process)
             told = {p.label: round(found[p.label]["blocks"][-1]["seconds"], 3) for p in running}
             print(f"round {turn + 1} of {rounds}: {told}", file=sys.stderr)
     finally:
         for process in running:
             process.close()
     return found
+
+
+def in_turn(all_of_them: Sequence[T], turn: int) -> list[T]:
+    """Return all in the order of this round: another one begins each time."""
+    first = turn % max(1, len(all_of_them))
+    return [*all_of_them[first:], *all_of_them[:first]]
+
+
+def _out(error: Failed) -> dict[str, str]:
+    print(error, file=sys.stderr)
+    return {"error": str(error)}
 
 
 def once(contestant: Contestant) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import tempfile
 
 from benchmarks.frameworks import NAMES, PEERS, SETTINGS
 from benchmarks.machine import data_folder, markdown, shown, spread
-from benchmarks.processes import Contestant, Failed, once
+from benchmarks.processes import Contestant, Failed, in_turn, once
 
 ROUNDS = 7
 
@@ -42,7 +42,7 @@ def _in_turn(contestants: list[Contestant], rounds: int) -> dict[str, dict]:
             print(error, file=sys.stderr)
     able = [contestant for contestant in contestants if "error" not in found[contestant.label]]
     for turn in range(rounds):
-        for contestant in able[turn % len(able) :] + able[: turn % len(able)]:
+        for contestant in in_turn(able, turn):
             found[contestant.label]["processes"].append(once(contestant))
         told = {c.label: round(found[c.label]["processes"][-1]["process_seconds"], 2) for c in able}
         print(f"round {turn + 1} of {rounds}: {told}", file=sys.stderr)

@@ -31,6 +31,8 @@ def test_lines(folder):
     told = json.loads((folder / "r-lines" / "problem.json").read_text())
     assert told["data"]["source"]["options"]["lines"] is True
     assert (told["loss"], told["data"]["preparation"]["columns"]["kind"]) == ("cross_entropy", "lines")
+    asked = thalweg("predict", "r-lines", "names.txt", at=folder)
+    assert asked.returncode == 2 and "no answer for a row" in asked.stderr
 
 
 def test_a_series_from_fit_to_predict(folder):

@@ -68,6 +68,14 @@ def test_a_sweep_is_shown_and_reported(swept, here):
     assert here("show", "found/lanes/003")[0] == 0
 
 
+def test_the_same_command_goes_on_and_another_is_refused(swept, here):
+    again = here(*SWEPT, "--out", "found", "--resume", "auto", "--json", "--quiet")
+    assert again[0] == 0 and json.loads(again[1])["rank"] == json.loads(swept[1].stdout)["rank"]
+    assert here(*SWEPT[:-2], "seed=0..2", "--out", "found", "--resume", "auto")[0] == 2
+    models = ["--vary", "model=mlp:4,mlp:8", "--steps", "10", "--out", "found", "--resume", "auto"]
+    assert here("sweep", "digits", *models)[0] == 2
+
+
 def test_models_vary_too(swept, here):
     folder, _ = swept
     varied = ["--vary", "model=mlp:4,mlp:8,8", "--vary", "seed=0..1", "--steps", "30", "--recipe", "sgd"]

@@ -10,7 +10,8 @@ import numpy as np
 
 from thalweg.core import keys
 from thalweg.core.choice import choose
-from thalweg.core.errors import ModelError, RunFolderError
+from thalweg.core.errors import DataError, ModelError, RunFolderError
+from thalweg.problem.data.data import LANGUAGE
 from thalweg.problem.data.predict_inputs import inputs_for
 from thalweg.problem.data.preparation import Preparation
 from thalweg.problem.models import ARCHITECTURES
@@ -38,7 +39,14 @@ class Trained:
     weights: str
 
     def answers(self, source: Any, folder: Path | None = None) -> dict[str, np.ndarray]:
-        """Return answers for new data: `prediction`, and `probability_<class>` for classes."""
+        """Return answers for new data: `prediction`, and `probability_<class>` for classes.
+
+        Raises:
+            DataError: The data cannot be read, or the model is one of text, which has no answer for a row.
+        """
+        if self.record.problem["data"]["task"] == LANGUAGE:
+            got, hint = self.record.name, "what it writes stands in the run's sample.txt"
+            raise DataError("predict", "a model of text has no answer for a row", got=got, hint=hint)
         inputs = inputs_for(source, self.preparation, folder=folder).inputs
         found = outputs(self.built, self.preparation.scale(inputs))
         return self.preparation.answers(found, self.record.problem["data"]["task"])

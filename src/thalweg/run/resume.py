@@ -122,24 +122,31 @@ def is_begun(folder: Path | str) -> bool:
     return (Path(folder) / NAME).is_file() or (Path(folder) / FOLDER).is_dir()
 
 
-def check_recipe(folder: Path | str, recipe: Recipe) -> None:
-    """Refuse to go on with a run under another recipe than it was begun with.
+def check_recipe(folder: Path | str, *recipes: Recipe) -> None:
+    """Refuse to go on under other recipes than those that a run, or a sweep, was begun with.
 
     Raises:
-        RecipeError: It is another; says where they differ.
+        RecipeError: They are others; says where the first of these differs.
     """
-    before = Origin.from_dict(_run_file(Path(folder), Silent()).origin, folder).lane_recipes()[0]
-    asked = Recipe.from_dict(recipe.to_dict())
-    if recipes_as_text([asked]) != recipes_as_text([before]):
-        old, new = before.to_dict(), asked.to_dict()
-        other = [name for name in {**old, **new} if str(old.get(name)) != str(new.get(name))]
-        raise RecipeError(
-            "recipe",
-            "must be the one that the run in the folder was begun with",
-            got="; ".join(f"{name} = {new.get(name)}, it was {old.get(name)}" for name in other),
-            where=folder,
-            hint="choose another --out, or fork it: thalweg resume RUN --set ... --out NEW",
-        )
+    begun = Origin.from_dict(_run_file(Path(folder), Silent()).origin, folder).lane_recipes()
+    if len(begun) != len(recipes):
+        raise _another(folder, f"{len(recipes)} lanes, it had {len(begun)}")
+    for before, given in zip(begun, recipes, strict=True):
+        asked = Recipe.from_dict(given.to_dict())
+        if recipes_as_text([asked]) != recipes_as_text([before]):
+            old, new = before.to_dict(), asked.to_dict()
+            other = [name for name in {**old, **new} if str(old.get(name)) != str(new.get(name))]
+            raise _another(folder, "; ".join(f"{n} = {new.get(n)}, it was {old.get(n)}" for n in other))
+
+
+def _another(folder: Path | str, got: str) -> RecipeError:
+    return RecipeError(
+        "recipe",
+        "must be the one that the run in the folder was begun with",
+        got=got,
+        where=folder,
+        hint="choose another --out, or fork it: thalweg resume RUN --set ... --out NEW",
+    )
 
 
 def _check_change(change: Change) -> None:

@@ -1,12 +1,14 @@
 """Any Equinox module is called as its signature says, its noise and its state looked after."""
 
+import dataclasses
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from thalweg.problem.models import MLP
+from thalweg.problem.models import GPT, MLP
 from thalweg.problem.models.adapter import apply, build
 
 KEY = jax.random.key(0)
@@ -57,3 +59,24 @@ def test_noise_differs_between_examples_and_steps_and_is_gone_in_inference():
 @pytest.mark.parametrize("call", [lambda m, x: m(x), lambda m, x: m(x, key=jax.random.key(0))])
 def test_a_plain_network_of_ours_is_called_like_any_equinox_module(call):
     assert call(MLP([4, 8, 3])(KEY), INPUTS[0]).shape == (3,)
+
+
+GPT_SMALL = GPT(layers=2, heads=2, width=8, context=5, vocabulary=7)
+
+
+def test_a_model_of_whole_batches_gives_what_it_gives_each_example():
+    built = build(GPT_SMALL, KEY)
+    tokens = jax.random.randint(KEY, (6, 5), 0, 7)
+    found = apply(built, tokens, key=None, training=True)[0]
+    module = eqx.combine(built.params, built.fixed)
+    each = jnp.stack([module(row) for row in tokens])
+    np.testing.assert_allclose(found, each, rtol=1e-5, atol=1e-6)
+
+
+def test_the_noise_of_a_model_of_whole_batches_differs_between_examples():
+    built = build(dataclasses.replace(GPT_SMALL, dropout=0.5), KEY)
+    same = jnp.zeros((6, 5), int)
+    found = apply(built, same, key=jax.random.key(1), training=True)[0]
+    assert np.unique(np.asarray(found), axis=0).shape[0] == 6
+    quiet = apply(built, same, key=None, training=False)[0]
+    np.testing.assert_array_equal(quiet, jnp.broadcast_to(quiet[0], quiet.shape))

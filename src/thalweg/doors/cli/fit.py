@@ -67,7 +67,7 @@ def run(request: Request) -> int:
         progress.note(note.text)
     keep = Keeping(request.out, request.force, request.checkpoint_every)
     if request.resume is not None:
-        keep = _start_or_go_on(request, keep)
+        keep = start_or_go_on(request, keep)
     if keep is None and request.out is not None:
         check_recipe(request.out, recipe)
         found = go_on(request.out, problem, progress=progress)
@@ -76,7 +76,7 @@ def run(request: Request) -> int:
     return told(found, request.json, request.quiet)
 
 
-def _start_or_go_on(request: Request, keep: Keeping) -> Keeping | None:
+def start_or_go_on(request: Request, keep: Keeping) -> Keeping | None:
     """Return how the run that is to be started is kept; None where there is one to go on with."""
     if request.resume != "auto":
         raise RecipeError("--resume", "must be auto", got=request.resume, hint="or: thalweg resume RUN")

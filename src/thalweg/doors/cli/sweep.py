@@ -8,6 +8,7 @@ import numpy as np
 from thalweg.core.errors import RecipeError
 from thalweg.core.tree import count as count_parameters
 from thalweg.doors.cli import fit
+from thalweg.doors.cli import resume as resuming
 from thalweg.doors.cli.codes import DONE
 from thalweg.doors.cli.device import use
 from thalweg.doors.cli.output import print_json
@@ -21,6 +22,7 @@ from thalweg.recipe import ranges, vary
 from thalweg.recipe.recipe import Recipe
 from thalweg.run.halving import Halving
 from thalweg.run.models import plan_models, train_models
+from thalweg.run.resume import check_recipe, resume
 from thalweg.run.train import Keeping
 from thalweg.view import progress as showing
 
@@ -62,16 +64,33 @@ def run(request: Request) -> int:
     progress = showing.progress(quiet=asked.quiet)
     for note in problems[0].data.notes:
         progress.note(note.text)
+    keep = Keeping(asked.out, asked.force, asked.checkpoint_every)
+    if asked.resume is not None:
+        _check_resumable(problems)
+        keep = fit.start_or_go_on(asked, keep)
+    if keep is None and asked.out is not None:
+        check_recipe(asked.out, *recipes)
+        return resuming.told(resume(asked.out, problems[0], progress=progress), asked.json, asked.quiet)
     runs = train_models(
         problems,
         recipes,
-        keep=Keeping(asked.out, asked.force, asked.checkpoint_every),
+        keep=keep or Keeping(),
         init=asked.init,
         progress=progress,
         strict=request.strict,
         halving=Halving() if request.halving else None,
     )
     return told(runs, asked.json, asked.quiet)
+
+
+def _check_resumable(problems: list[Problem]) -> None:
+    if len(problems) > 1:
+        raise RecipeError(
+            "--resume",
+            "goes on with the sweep of one model",
+            got=", ".join(problem.model_spec for problem in problems),
+            hint="thalweg resume RUN/model-0 goes on with one of several",
+        )
 
 
 def _plan(request: Request, problems: list[Problem], recipes: list[Recipe]) -> int:

@@ -23,6 +23,7 @@ from thalweg.problem.data.data import CLASSIFICATION, LANGUAGE, REGRESSION, Data
 from thalweg.problem.data.fingerprint import fingerprint
 from thalweg.problem.data.inputs.array import ArrayInputs
 from thalweg.problem.data.inputs.image import BRIGHTEST, ImageInputs
+from thalweg.problem.data.load import IN_MEMORY
 from thalweg.problem.data.part import Part, Rows
 from thalweg.problem.data.preparation import Preparation
 
@@ -118,6 +119,8 @@ def stream(
         DataError: The first batch cannot be used, or a held-out part does not fit it.
 
     Example:
+        >>> import itertools
+        >>> import numpy as np
         >>> rng = np.random.default_rng
         >>> def make(start):
         ...     for number in itertools.count(start):
@@ -144,7 +147,7 @@ def stream(
         preparation=_preparation(first, labels),
         notes=(Note("stream", text),),
         fingerprint=fingerprint(parts),
-        source={"from": "a stream"},
+        source={"from": IN_MEMORY, "options": {}},
     )
 
 

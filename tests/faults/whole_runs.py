@@ -1,0 +1,406 @@
+"""Real `thalweg` processes, killed and disturbed, gone on with, and compared with an undisturbed one."""
+
+import contextlib
+import errno
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import polars as pl
+
+from tests.faults.system_calls import FAIL, built
+from tests.faults.tally import Line
+from tests.faults.victim import scratch
+
+QUICK_KILLS, FULL_KILLS = 20, 300
+SOAK_SECONDS = 30 * 60
+SAME = ("final.safetensors", "best.safetensors", "steps.parquet", "layers.parquet", "test.parquet")
+FIGURES = (
+    "steps",
+    "epochs",
+    "stopped",
+    "weights",
+    "best",
+    "test_loss",
+    "test_metric",
+    "test_metrics",
+    "validation_loss",
+)
+EQUAL = "gone on with, it equals the undisturbed run: weights, log and test figures, byte for byte"
+BAD_INPUT, INTERRUPTED = 2, 130
+
+
+class Bench:
+    """A folder to work in, a compilation cache of its own, and the undisturbed run to compare with.
+
+    Args:
+        place: The folder.
+        arguments: Of `thalweg fit`, but for the folder; none for no such run.
+    """
+
+    def __init__(self, place: Path, *arguments: str):
+        self.place, self._arguments = place, arguments
+        self.whole, self.seconds = place / "whole", 0.0
+        if not arguments:
+            return
+        assert self.run(*self.fit(self.whole)).returncode == 0
+        shutil.rmtree(self.whole)  # once more, now that the programs are compiled: this is how long it takes
+        begun = time.perf_counter()
+        assert self.run(*self.fit(self.whole)).returncode == 0
+        self.seconds = time.perf_counter() - begun
+
+    def fit(self, folder: Path) -> list[str]:
+        """Return the command that starts the run."""
+        return ["fit", *self._arguments, "--out", str(folder), "-q"]
+
+    def start(self, *arguments: str, **more: str) -> subprocess.Popen[str]:
+        """Start `thalweg`."""
+        surroundings = (
+            os.environ | {"JAX_PLATFORMS": "cpu", "THALWEG_CACHE": str(self.place / "cache")} | more
+        )
+        command = [sys.executable, "-m", "thalweg", *arguments]
+        return subprocess.Popen(
+            command,
+            cwd=self.place,
+            env=surroundings,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+
+    def run(self, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+        """Run `thalweg` to its end."""
+        process = self.start(*arguments, **more)
+        said, _ = process.communicate(timeout=600)
+        return subprocess.CompletedProcess(arguments, process.returncode, said)
+
+    def go_on(self, folder: Path) -> str | None:
+        """Go on until the run has ended; say what went wrong."""
+        done = self.run(*self.fit(folder), "--resume", "auto", "--checkpoint-every", "40")
+        return (
+            None if done.returncode == 0 else f"going on ended with {done.returncode}: {done.stdout[-300:]}"
+        )
+
+    def different(self, folder: Path) -> str | None:
+        """Say where a run differs from the undisturbed one."""
+        return different(self.whole, folder)
+
+
+def different(whole: Path, again: Path) -> str | None:
+    """Say where two runs differ, clock columns aside; None: nowhere."""
+    for name in SAME:
+        if (whole / name).exists() and (whole / name).read_bytes() != (again / name).read_bytes():
+            return f"{name} differs"
+    logs = [pl.read_parquet(folder / "evaluations.parquet").drop("seconds") for folder in (whole, again)]
+    if not logs[0].equals(logs[1], null_equal=True):
+        return "evaluations.parquet differs"
+    results = [json.loads((folder / "result.json").read_text()) for folder in (whole, again)]
+    wrong = [name for name in FIGURES if results[0].get(name) != results[1].get(name)]
+    return f"result.json differs in {', '.join(wrong)}" if wrong else None
+
+
+def whole_runs(full: bool) -> Iterator[Line]:
+    """Carry all of these out on one undisturbed run."""
+    with scratch() as place:
+        bench = Bench(Path(place), "digits", "--epochs", "12", "--checkpoint-every", "40")
+        yield _killed(bench, FULL_KILLS if full else QUICK_KILLS)
+        yield _asked_to_end(bench, 5 if full else 1)
+        yield _twice_asked(bench, 5 if full else 1)
+        yield from _failing_disk(bench, 24 if full else 3)
+        yield _removed_folder(bench, 5 if full else 1)
+        yield _clock(bench)
+        yield _two_at_once(bench)
+        yield _other_devices(bench)
+        yield _changed_data(bench)
+        yield _damaged_files(bench, full)
+        if full:
+            yield _soak(bench)
+
+
+def whole_sweeps(full: bool) -> Iterator[Line]:
+    """Kill a sweep of 16 lanes, one of which diverges, until it has ended."""
+    line = Line("SIGKILL of a sweep of 16 lanes, one of which diverges, until it has ended", EQUAL)
+    with scratch() as place:
+        bench = Bench(Path(place))
+        whole, rng, made = bench.place / "whole", random.Random(4), 0
+        begun = time.perf_counter()
+        assert _sweep(bench, whole).wait() == 0
+        seconds = time.perf_counter() - begun
+        for number in range(10 if full else 1):
+            folder = bench.place / f"sweep-{number}"
+            for _ in range(5 if full else 2):
+                process = _sweep(bench, folder)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(rng.uniform(0.4, 1.0) * seconds)
+                process.kill()
+                made += int(process.wait() == -signal.SIGKILL)
+            code = _sweep(bench, folder).wait()
+            lanes = [(one, folder / "lanes" / one.name) for one in sorted((whole / "lanes").iterdir())]
+            wrong = (
+                next((wrong for pair in lanes if (wrong := different(*pair))), None) if code == 0 else None
+            )
+            line.add(wrong or (None if code == 0 and len(lanes) == 16 else f"it ended with {code}"))
+        reasons = json.loads((whole / "sweep.json").read_text())["stopped"]
+        line.count("kills", made)
+        line.count("lanes that diverged", reasons.get("diverged", 0))
+    yield line
+
+
+def _sweep(bench: Bench, folder: Path) -> subprocess.Popen[str]:
+    """Start the sweep, or go on with it."""
+    surroundings = os.environ | {"JAX_PLATFORMS": "cpu", "THALWEG_CACHE": str(bench.place / "cache")}
+    command = [sys.executable, "-m", "tests.faults.sweep", str(folder)]
+    return subprocess.Popen(command, cwd=Path(__file__).parents[2], env=surroundings, text=True)
+
+
+def _killed(bench: Bench, kills: int) -> Line:
+    line = Line("SIGKILL of `thalweg fit` at random instants, until it has ended", EQUAL)
+    rng, made, number = random.Random(3), 0, 0
+    while made < kills:
+        folder = bench.place / f"killed-{number}"
+        number += 1
+        while (left := _kill(bench, folder, rng)) and made < kills:
+            made += 1
+        made += int(bool(left))
+        wrong = bench.go_on(folder) or bench.different(folder)
+        line.add(wrong)
+        shutil.rmtree(folder, ignore_errors=True)
+    line.count("kills", made)
+    return line
+
+
+def _kill(bench: Bench, folder: Path, rng: random.Random) -> bool:
+    """Start or go on, and kill after a random time or at a telling moment; False when it ended before."""
+    process = bench.start(*bench.fit(folder), "--resume", "auto")
+    end = time.monotonic() + rng.uniform(0.3, 1.3) * bench.seconds
+    moment = rng.choice([None, ".part-", "final.safetensors", "step-"])
+    while process.poll() is None and time.monotonic() < end:
+        if moment is not None and _is_there(folder, moment) and rng.random() < 0.3:
+            break
+        time.sleep(0.002)
+    process.kill()
+    process.communicate()
+    return process.returncode == -signal.SIGKILL
+
+
+def _is_there(folder: Path, name: str) -> bool:
+    try:
+        return any(one.startswith(name) for at in (folder, folder / "checkpoints") for one in os.listdir(at))
+    except OSError:
+        return False
+
+
+def _until_training(bench: Bench, folder: Path, process: subprocess.Popen[str]) -> None:
+    """Wait until the first checkpoint is there."""
+    while process.poll() is None and not _is_there(folder, "step-"):
+        time.sleep(0.005)
+
+
+def _asked_to_end(bench: Bench, times: int) -> Line:
+    line = Line("SIGTERM and Ctrl-C", f"the state is saved, exit code {INTERRUPTED}; " + EQUAL)
+    for number in range(times):
+        for one in (signal.SIGTERM, signal.SIGINT):
+            folder = bench.place / f"asked-{number}-{one}"
+            process = bench.start(*bench.fit(folder))
+            _until_training(bench, folder, process)
+            process.send_signal(one)
+            process.communicate(timeout=120)
+            told = json.loads((folder / "result.json").read_text())
+            saved = max(int(name[5:15]) for name in os.listdir(folder / "checkpoints"))
+            wrong = None
+            if (
+                process.returncode != INTERRUPTED
+                or told["stopped"] != "interrupted"
+                or told["steps"] != saved
+            ):
+                wrong = f"{process.returncode}, {told['stopped']}, step {told['steps']}, saved {saved}"
+            line.add(wrong or bench.go_on(folder) or bench.different(folder))
+    return line
+
+
+def _twice_asked(bench: Bench, times: int) -> Line:
+    line = Line("Ctrl-C twice", "it ends at once; " + EQUAL)
+    for number in range(times):
+        folder = bench.place / f"twice-{number}"
+        process = bench.start(*bench.fit(folder))
+        _until_training(bench, folder, process)
+        for _ in range(2):
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.01)
+        process.communicate(timeout=60)
+        wrong = None if process.returncode in (INTERRUPTED, 0) else f"it ended with {process.returncode}"
+        line.add(wrong or bench.go_on(folder) or bench.different(folder))
+    return line
+
+
+def _failing_disk(bench: Bench, times: int) -> Iterator[Line]:
+    """Let the disk fail under a whole run: from some write on, or at one call."""
+    kinds = (("disk full from a write on", errno.ENOSPC, True), ("EIO at one write", errno.EIO, False))
+    with tempfile.TemporaryDirectory() as place:
+        library = built(Path(place))
+        for name, error, onward in kinds:
+            line = Line(f"{name}, under `thalweg fit`", "it ends well or with an error of ours; " + EQUAL)
+            if library is None:
+                line.skipped = "no C compiler (gcc or cc), or no LD_PRELOAD, here"
+                yield line
+                continue
+            rng = random.Random(error)
+            for number in range(times):
+                folder = bench.place / f"disk-{error}-{number}"
+                more = {"FAULT_ERRNO": str(error)} | ({"FAULT_FROM": "1"} if onward else {})
+                line.add(_with_fault(bench, folder, library, rng.randint(1, 260), more))
+            yield line
+
+
+def _with_fault(bench: Bench, folder: Path, library: Path, at: int, more: dict[str, str]) -> str | None:
+    fault = {
+        "LD_PRELOAD": str(library),
+        "FAULT_ROOT": str(folder),
+        "FAULT_AT": str(at),
+        "FAULT_WHAT": str(FAIL),
+    }
+    done = bench.run(*bench.fit(folder), **fault, FAULT_WRITES="1", **more)
+    if done.returncode not in (0, BAD_INPUT) or "Traceback" in done.stdout:
+        return f"at call {at} it ended with {done.returncode}: {done.stdout[-300:]}"
+    wrong = bench.go_on(folder) or bench.different(folder)
+    return wrong and f"at call {at}: {wrong}"
+
+
+def _removed_folder(bench: Bench, times: int) -> Line:
+    line = Line(
+        "the run folder removed under `thalweg fit`", "it ends well, and weights and result are there"
+    )
+    for number in range(times):
+        folder = bench.place / f"removed-{number}"
+        process = bench.start(*bench.fit(folder))
+        _until_training(bench, folder, process)
+        shutil.rmtree(folder, ignore_errors=True)
+        said, _ = process.communicate(timeout=120)
+        if process.returncode != 0 or not (folder / "final.safetensors").exists():
+            line.add(f"it ended with {process.returncode}: {said[-300:]}")
+        else:
+            line.add(bench.different(folder))
+    return line
+
+
+def _clock(bench: Bench) -> Line:
+    line = Line("the clock jumps back a day under `thalweg fit`, and between two parts of it", EQUAL)
+    with tempfile.TemporaryDirectory() as place:
+        library = built(Path(place))
+        if library is None:
+            line.skipped = "no C compiler (gcc or cc), or no LD_PRELOAD, here"
+            return line
+        folder = bench.place / "clock"
+        process = bench.start(*bench.fit(folder), LD_PRELOAD=str(library), FAULT_CLOCK="1")
+        _until_training(bench, folder, process)
+        process.kill()
+        process.communicate()
+        for path in folder.rglob("*"):
+            os.utime(path, (time.time() + 86400, time.time() + 86400))
+        line.add(bench.go_on(folder) or bench.different(folder))
+    return line
+
+
+def _two_at_once(bench: Bench) -> Line:
+    line = Line(
+        "two processes resume one run", "one goes on, the other is refused with exit code 2; " + EQUAL
+    )
+    folder = bench.place / "two"
+    process = bench.start(*bench.fit(folder))
+    _until_training(bench, folder, process)
+    process.send_signal(signal.SIGSTOP)  # it must live until the second has come
+    second = bench.run("resume", str(folder), "-q")
+    refused = second.returncode == BAD_INPUT and "one process at a time" in second.stdout
+    process.kill()
+    process.communicate()
+    both = [bench.start("resume", str(folder), "-q") for _ in range(2)]
+    said = [one.communicate()[0] for one in both]
+    codes = sorted(one.returncode for one in both)
+    wrong = None if refused else f"the second was not refused: {second.returncode} {second.stdout[-200:]}"
+    if codes not in ([0, BAD_INPUT], [0, 0]):  # when one ended before the other began, both went well
+        wrong = wrong or f"{codes}: {said}"
+    line.add(wrong or bench.different(folder))
+    return line
+
+
+def _other_devices(bench: Bench) -> Line:
+    line = Line("going on with another number of devices", "allowed, and said that the bits may differ")
+    folder = bench.place / "devices"
+    process = bench.start(*bench.fit(folder))
+    _until_training(bench, folder, process)
+    process.kill()
+    process.communicate()
+    command = [*bench.fit(folder), "--resume", "auto"]
+    command.remove("-q")
+    done = bench.run(*command, XLA_FLAGS="--xla_force_host_platform_device_count=3")
+    wrong = None if done.returncode == 0 else f"it ended with {done.returncode}: {done.stdout[-300:]}"
+    if "the bits may differ" not in done.stdout:
+        wrong = wrong or f"nothing was said: {done.stdout[:300]}"
+    line.add(wrong)
+    line.count("equal bits all the same", int(wrong is None and bench.different(folder) is None))
+    return line
+
+
+def _changed_data(bench: Bench) -> Line:
+    line = Line(
+        "data that changed between two parts of a run", "refused with exit code 2, saying what changed"
+    )
+    table = bench.place / "t.csv"
+    rows = [f"{n % 7},{n % 11},{n % 2}" for n in range(400)]
+    for word, changed in (
+        ("examples instead of", rows[:-40]),
+        ("other values", ["3" + row[1:] if n == 5 else row for n, row in enumerate(rows)]),
+    ):
+        folder = bench.place / f"data-{len(changed)}"
+        table.write_text("\n".join(["a,b,label", *rows]) + "\n")
+        command = ["fit", str(table), "--target", "label", "--epochs", "300", "--checkpoint-every", "20"]
+        process = bench.start(*command, "--out", str(folder), "-q")
+        _until_training(bench, folder, process)
+        process.kill()
+        process.communicate()
+        table.write_text("\n".join(["a,b,label", *changed]) + "\n")
+        done = bench.run("resume", str(folder), "-q")
+        right = done.returncode == BAD_INPUT and word in done.stdout
+        line.add(None if right else f"{done.returncode}: {done.stdout[-300:]}")
+    return line
+
+
+def _damaged_files(bench: Bench, full: bool) -> Line:
+    line = Line(
+        "a byte changed in every file of a finished run", "`thalweg check` names the file, exit code 3"
+    )
+    rng = random.Random(5)
+    files = [one for one in sorted(bench.whole.rglob("*")) if one.is_file() and one.name != "report.html"]
+    for file in files if full else files[::4]:
+        content = file.read_bytes()
+        changed = bytearray(content)
+        changed[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
+        file.write_bytes(changed)
+        done = bench.run("check", str(bench.whole), "--json")
+        file.write_bytes(content)
+        named = [one["name"] for one in json.loads(done.stdout)["findings"] if one["sound"] is False]
+        name = str(file.relative_to(bench.whole))
+        right = done.returncode == 3 and len(named) == 1 and name.startswith(named[0])
+        line.add(None if right else f"{name}: {done.returncode}, named {named}")
+    return line
+
+
+def _soak(bench: Bench) -> Line:
+    line = Line("30 minutes of a small run with a kill every few seconds", EQUAL)
+    rng, end, kills = random.Random(6), time.monotonic() + SOAK_SECONDS, 0
+    while time.monotonic() < end:
+        folder = bench.place / "soak"
+        while _kill(bench, folder, rng) and time.monotonic() < end:
+            kills += 1
+        line.add(bench.go_on(folder) or bench.different(folder))
+        shutil.rmtree(folder)
+    line.count("kills", kills)
+    return line

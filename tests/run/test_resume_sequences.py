@@ -1,0 +1,39 @@
+"""Runs on a stream and on a continued text, broken off and taken up: the run in one piece, bit for bit."""
+
+from tests.engine.test_streaming import streamed
+from tests.run.test_resume import assert_same, broken_off
+from thalweg.problem.data.load import load
+from thalweg.problem.models import GRU
+from thalweg.problem.problem import Problem
+from thalweg.recipe.optimizers import AdamW
+from thalweg.recipe.recipe import Recipe
+from thalweg.run.resume import resume
+from thalweg.run.train import train
+
+FILES = ("final.safetensors", "best.safetensors", "steps.parquet", "layers.parquet")
+
+
+def test_a_stream_goes_on_at_its_position(tmp_path):
+    recipe = Recipe(AdamW(lr=0.01), batch_size=16, steps=60)
+    train(streamed(), recipe, keep=tmp_path / "whole")
+    broken_off(streamed(), recipe, tmp_path / "broken", step=30)
+    begun = []
+
+    def source(start):
+        begun.append(start)
+        return streamed().data.train.make(start)
+
+    resume(tmp_path / "broken", streamed(source))
+    assert begun[0] == 0 and begun[-1] > 20  # the first look, and the reading from the checkpoint on
+    assert_same(tmp_path / "whole", tmp_path / "broken", FILES)
+
+
+def test_a_carried_state_goes_on(tmp_path):
+    text = tmp_path / "words.txt"
+    text.write_text("a quick brown fox jumps over the lazy dog and runs\n" * 6)
+    problem = Problem(GRU(width=4, embedding=3), load(text, context=4, validation=0.2))
+    recipe = Recipe(AdamW(lr=0.01), batch_size=3, steps=40, shuffle="continued")
+    train(problem, recipe, keep=tmp_path / "whole")
+    broken_off(problem, recipe, tmp_path / "broken", step=17)
+    resume(tmp_path / "broken", problem)
+    assert_same(tmp_path / "whole", tmp_path / "broken", FILES)
