@@ -31,7 +31,9 @@ BENCHMARKS = {
     "memory": "benchmarks.memory",
     "convolutions": "benchmarks.convolutions",
     "gpt": "benchmarks.gpt",
+    "shakespeare": "benchmarks.shakespeare",
     "names": "benchmarks.names",
+    "saving": "benchmarks.saving",
 }
 
 

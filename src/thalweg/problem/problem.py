@@ -49,13 +49,13 @@ class Problem:
         data = self.data if isinstance(self.data, Data) else load(self.data)
         loss = default_loss(data.task) if self.loss is None else as_loss(self.loss)
         metric = default_metric(data.task) if self.metric is None else as_metric(self.metric)
-        if data.train.weighted and not isinstance(loss, Weighted):
-            loss, metric = Weighted(loss), weighed(metric)
         model = self.model
         widths = loss.widths(data.task, data.outputs)
         if model is None:
             model = default_model(data.task, data.input_shape, data.train.count(), widths[0])
         model = _fitted(model, data, widths, loss.takes_logits)
+        if data.train.weighted and not isinstance(loss, Weighted):
+            loss, metric = Weighted(loss), weighed(metric)
         for name, value in (("data", data), ("loss", loss), ("metric", metric), ("model", model)):
             object.__setattr__(self, name, value)
 

@@ -45,7 +45,9 @@ def every(recipe: "Recipe", given: Mapping[str, Any]) -> list["Recipe"]:
     for name, column in columns.items():
         _refuse_twins(name, column)
     if {"epochs", "steps"} <= set(columns):
-        raise RecipeError("vary", "takes epochs or steps, not both: each replaces the other", got=list(columns))
+        raise RecipeError(
+            "vary", "takes epochs or steps, not both: each replaces the other", got=list(columns)
+        )
     return with_rows(recipe, [dict(zip(columns, row, strict=True)) for row in product(*columns.values())])
 
 

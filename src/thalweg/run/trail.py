@@ -163,7 +163,7 @@ def cut(rows: pa.Table, mark: dict[str, Any], name: str) -> pa.Table:
 
 def first_rows(rows: pa.Table, counts: Sequence[int]) -> pa.Table:
     """Return the first `counts[lane]` rows of every lane, or as many as there are, in their order."""
-    lanes = rows.column("lane").to_numpy()
+    lanes = _lanes(rows)
     keep = np.zeros(len(lanes), bool)
     for lane, count in enumerate(counts):
         keep[np.flatnonzero(lanes == lane)[:count]] = True
@@ -172,8 +172,13 @@ def first_rows(rows: pa.Table, counts: Sequence[int]) -> pa.Table:
 
 def by_lane(rows: pa.Table, lanes: int) -> list[pa.Table]:
     """Part a table by lane."""
-    column = rows.column("lane").to_numpy()
+    column = _lanes(rows)
     return [_taken(rows, column == lane) for lane in range(lanes)]
+
+
+def _lanes(rows: pa.Table) -> np.ndarray:
+    chunks = [_values(chunk) for chunk in rows.column("lane").chunks]
+    return np.concatenate(chunks) if chunks else np.zeros(0, np.int32)
 
 
 def _taken(rows: pa.Table, which: np.ndarray) -> pa.Table:
@@ -188,7 +193,7 @@ def _bytes_of(batch: pa.RecordBatch) -> bytes:
     ]
     numbers = [column for column in columns if not pa.types.is_string(column.type)]
     words = [column.to_pylist() for column in columns if pa.types.is_string(column.type)]
-    arrays = [_canonical(column.to_numpy()) for column in numbers]
+    arrays = [_canonical(_values(column)) for column in numbers]
     table = np.empty(batch.num_rows, [(str(place), array.dtype) for place, array in enumerate(arrays)])
     for place, array in enumerate(arrays):
         table[str(place)] = array
@@ -196,6 +201,12 @@ def _bytes_of(batch: pa.RecordBatch) -> bytes:
         return table.tobytes()
     rows = zip(*words, strict=True)
     return b"".join("\0".join(row).encode() + b"\0" + table[at].tobytes() for at, row in enumerate(rows))
+
+
+def _values(column: pa.Array) -> np.ndarray:
+    # `to_numpy` would import pandas where it is installed: half a second.
+    kind = np.dtype(column.type.to_pandas_dtype())
+    return np.frombuffer(column.buffers()[1], kind, len(column), column.offset * kind.itemsize)
 
 
 def _canonical(values: np.ndarray) -> np.ndarray:

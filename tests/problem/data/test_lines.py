@@ -1,10 +1,13 @@
 """Lines as examples: their own length, a beginning and an end, padding that does not count."""
 
+import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from tests.problem.data.given import refused
+from thalweg.core.errors import ModelError
 from thalweg.problem.data.kinds import columns_from
 from thalweg.problem.data.load import load
 from thalweg.problem.data.predict_inputs import inputs_for
@@ -52,6 +55,18 @@ def test_the_mean_over_a_part_is_the_mean_over_its_characters(file):
             each.reshape(targets.shape)[counted].mean(), rel=1e-5
         )
     assert part.lengths.sum() == counted.sum()
+
+
+def test_a_model_that_ends_in_a_softmax_is_refused_for_lines_too(file):
+    class Soft(eqx.Module):
+        net: eqx.Module
+
+        def __call__(self, x):
+            return jax.nn.softmax(self.net(x))
+
+    data = load(file, lines=True)
+    with pytest.raises(ModelError, match="must give logits"):
+        Problem(lambda key: Soft(LSTM(width=4).fitted((5,), 4)(key)), data)
 
 
 def test_copies_of_a_line_lie_in_one_part_and_are_kept(file):

@@ -95,6 +95,14 @@ def test_a_test_series_of_its_own():
     assert data.test.count() == 46 and data.train.count() == 90 - 4
 
 
+def test_a_test_file_without_a_header(tmp_path):
+    rows = "\n".join(f"{i % 5},{i}.5" for i in range(60))
+    for name in ("a.csv", "b.csv"):
+        (tmp_path / name).write_text(rows)
+    data = load(tmp_path / "a.csv", header=False, target=1, window=3, test=str(tmp_path / "b.csv"))
+    assert data.test.count() == 57 and data.preparation.target == "column_1"
+
+
 def test_a_pair_of_inputs_and_target():
     frame = table()
     data = load((frame["noise"].to_numpy()[:, None], frame["load"].to_numpy()), window=5)

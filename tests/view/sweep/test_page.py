@@ -84,6 +84,13 @@ def test_the_best_cell_of_a_map_is_marked_and_lost_ones_are_crossed():
     assert grid.draw(ranking, "optimizer.lr", "optimizer") is None
 
 
+def test_each_optimizer_has_a_map_of_its_own():
+    sweep = swept.sweep(("sgd", "adamw"), decays=(0.01, 0.1))
+    section = render(sweep, ranking_of(sweep)).split('id="factors"')[1].split("</section>")[0]
+    assert re.findall("weight_decay and lr: ([a-z]+)", section) in (["sgd", "adamw"], ["adamw", "sgd"])
+    assert section.count("\u00d7") == 2  # adamw's, and none of sgd's
+
+
 @pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine")
 def test_the_pages_in_a_browser(tmp_path):
     frames = []

@@ -39,7 +39,7 @@ def draw(ranking: Ranking, factor: str) -> Markup | None:
     if len(tried) < 2 or not series:
         return None
     x = axis_over(np.array(tried, float), log=tried[0] > 0 and tried[-1] >= WIDE * tried[0])
-    y = _loss_axis(ranking)
+    y = _loss_axis(series)
     drawing = element(
         "svg",
         grid(y),
@@ -63,17 +63,31 @@ def draw(ranking: Ranking, factor: str) -> Markup | None:
     )
 
 
+def choice_of(ranking: Ranking) -> str | None:
+    """Return the one factor that is no number and took few values (the optimizer); None without one."""
+    found = [path for path in ranking.factors if not numbers_tried(ranking.entries, path)]
+    if len(found) != 1:
+        return None
+    return found[0] if len(values_of(ranking, found[0])) <= COLOURS else None
+
+
+def values_of(ranking: Ranking, path: str) -> list[str]:
+    """Return what a factor took, as text, in the order of the ranking."""
+    return list(dict.fromkeys(setting(entry.setting.get(path)) for entry in ranking.entries))
+
+
 def _series(ranking: Ranking, factor: str) -> list[Series]:
-    """Return a line for each choice of the one other factor, or one line through the best of all others."""
-    others = [path for path in ranking.factors if path != factor]
+    """Return a line for each value of the one factor that is a choice, else one line for all; through the
+    best of what else varied.
+    """
     usable = [entry for entry in ranking.entries if factor in entry.setting and entry.loss is not None]
-    chosen = list(dict.fromkeys(setting(entry.setting.get(path)) for path in others[:1] for entry in usable))
-    if len(others) == 1 and len(chosen) <= COLOURS and not numbers_tried(ranking.entries, others[0]):
-        return [
-            Series(name, _ascending([e for e in usable if setting(e.setting.get(others[0])) == name], factor))
-            for name in chosen
-        ]
-    return [Series("", _ascending(usable, factor))]
+    choice = choice_of(ranking)
+    if choice is None:
+        return [Series("", _ascending(usable, factor))]
+    return [
+        Series(name, _ascending([e for e in usable if setting(e.setting.get(choice)) == name], factor))
+        for name in values_of(ranking, choice)
+    ]
 
 
 def _ascending(entries: Sequence[Entry], factor: str) -> tuple[Entry, ...]:
@@ -111,10 +125,14 @@ def _crosses(ranking: Ranking, factor: str, x: Axis) -> str:
     return "".join(f"M{SIDE * float(x.place(value)):.1f} 0v{SIDE // 18}" for value in sorted(set(at)))
 
 
-def _loss_axis(ranking: Ranking) -> Axis:
-    losses = np.array([loss for entry in ranking.entries for loss in entry.losses if loss is not None])
+def _loss_axis(series: Sequence[Series]) -> Axis:
+    losses = np.array(_shown(series))
     shown = _without_farthest(losses)
     return axis_over(shown, log=bool(len(shown)) and shown.min() > 0 and shown.max() >= WIDE * shown.min())
+
+
+def _shown(series: Sequence[Series]) -> list[float]:
+    return [loss for one in series for entry in one.entries for loss in entry.losses if loss is not None]
 
 
 def _without_farthest(losses: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
@@ -142,13 +160,11 @@ def _caption(ranking: Ranking, factor: str, series: Sequence[Series]) -> Markup:
 def _note(ranking: Ranking, factor: str, series: Sequence[Series]) -> str:
     seeds = any(len(entry.losses) > 1 for entry in ranking.entries)
     said = ["Dots: lanes. Line: mean over seeds. Shade: its 95 % interval." if seeds else "Dots: lanes."]
-    if len(ranking.factors) > 1 and len(series) == 1 and not series[0].name:
+    if len(ranking.factors) > (2 if series[0].name else 1):
         said.append("At each value the best of the other settings is shown.")
     if any(entry.diverged and factor in entry.setting for entry in ranking.entries):
         said.append("Red marks along the top: values at which lanes diverged.")
-    if _loss_axis(ranking).high < max(
-        (loss for e in ranking.entries for loss in e.losses if loss), default=0.0
-    ):
+    if _loss_axis(series).high < max(_shown(series)):
         said.append("The worst lanes lie above the figure.")
     return " ".join(said)
 

@@ -12,24 +12,25 @@ from thalweg.view.report.markup import Markup, element
 from thalweg.view.report.plot import WIDE
 
 FIGURES = 10  # columns up to which every cell carries its figure
-NAMES = 24  # columns up to which every one is named
+NAMES = 10  # columns that are named
 DARK = 0.55  # shade from which figures are written in the light colour
 
 
-def draw(ranking: Ranking, rows: str, columns: str) -> Markup | None:
+def draw(ranking: Ranking, rows: str, columns: str, only: tuple[str, str] | None = None) -> Markup | None:
     """Draw two factors as a figure, the one with more values across; None where either took fewer than two
     numbers.
 
     Args:
         ranking: With further factors, the best setting of each cell is shown.
         rows, columns: Paths of the factors.
+        only: A third factor and the one of its values that is shown, as text.
     """
     rows, columns = sorted((rows, columns), key=lambda path: len(numbers_tried(ranking.entries, path)))
     down, across = (numbers_tried(ranking.entries, path) for path in (rows, columns))
     if len(down) < 2 or len(across) < 2:
         return None
     down = down[::-1]  # the larger values above, as on an axis
-    found = _cells(ranking, rows, columns)
+    found = _cells(ranking, rows, columns, only)
     entries = [[found.get((up, along)) for along in across] for up in down]
     shares = _shares(np.array([[_mean(entry) for entry in line] for line in entries]))
     spans = [
@@ -40,7 +41,7 @@ def draw(ranking: Ranking, rows: str, columns: str) -> Markup | None:
     every = -(-len(across) // NAMES)
     return element(
         "figure",
-        _caption(ranking, rows, columns, shares, entries),
+        _caption(_title(ranking, rows, columns, only), entries),
         element(
             "div",
             element("div", [element("span", setting(value)) for value in down], class_="rows"),
@@ -68,10 +69,13 @@ def draw(ranking: Ranking, rows: str, columns: str) -> Markup | None:
     )
 
 
-def _cells(ranking: Ranking, rows: str, columns: str) -> dict[tuple[float, float], Entry]:
+def _cells(
+    ranking: Ranking, rows: str, columns: str, only: tuple[str, str] | None
+) -> dict[tuple[float, float], Entry]:
     found: dict[tuple[float, float], Entry] = {}
     for entry in ranking.entries:
-        if rows in entry.setting and columns in entry.setting:
+        there = only is None or setting(entry.setting.get(only[0])) == only[1]
+        if there and rows in entry.setting and columns in entry.setting:
             found.setdefault((entry.setting[rows], entry.setting[columns]), entry)  # the first is the best
     return found
 
@@ -104,16 +108,15 @@ def _cell(entry: Entry | None, share: float, figures: bool, best: bool) -> Marku
     return element("span", shown, class_=kind or None, title=title)
 
 
-def _caption(
-    ranking: Ranking,
-    rows: str,
-    columns: str,
-    shares: Float[np.ndarray, "row column"],
-    entries: list[list[Entry | None]],
-) -> Markup:
+def _title(ranking: Ranking, rows: str, columns: str, only: tuple[str, str] | None) -> str:
+    ends = [path.rpartition(".")[2] for path in (rows, columns)]
+    return f"{by_words(ranking).capitalize()} by {' and '.join(ends)}" + (f": {only[1]}" if only else "")
+
+
+def _caption(title: str, entries: list[list[Entry | None]]) -> Markup:
     known = [_mean(entry) for line in entries for entry in line if np.isfinite(_mean(entry))]
-    ends = (tick_text(float(f"{end:.2g}")) for end in (max(known, default=0.0), min(known, default=0.0)))
-    high, low = ends
+    if not known:
+        return element("figcaption", element("h3", title))
+    high, low = (tick_text(float(f"{end:.2g}")) for end in (max(known), min(known)))
     ramp = element("div", element("span", high), element("i"), element("span", low), class_="ramp")
-    title = f"{by_words(ranking).capitalize()} by {rows.rpartition('.')[2]} and {columns.rpartition('.')[2]}"
-    return element("figcaption", element("h3", title), ramp if np.isfinite(shares).any() else None)
+    return element("figcaption", element("h3", title), ramp)

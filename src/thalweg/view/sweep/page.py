@@ -13,7 +13,7 @@ from thalweg.view.report.markup import Markup, element
 from thalweg.view.report.page import document, footer
 from thalweg.view.sweep import factor, grid, ranked
 
-MOST_MAPS = 3  # heat maps; of many factors the pairs soon are more than anyone looks at
+MOST_MAPS = 6  # heat maps; of many factors the pairs soon are more than anyone looks at
 
 
 def render(sweep: Sweep, ranking: Ranking) -> str:
@@ -61,10 +61,13 @@ def _without(recipe: dict, varied: set[str], prefix: str = "") -> dict:
 def _factors(ranking: Ranking) -> Markup | None:
     """Draw a curve for each number that varied, and a map for each pair."""
     curves = [drawn for path in ranking.factors if (drawn := factor.draw(ranking, path)) is not None]
+    choice = factor.choice_of(ranking)
+    only = [None] if choice is None else [(choice, value) for value in factor.values_of(ranking, choice)]
     maps = [
         drawn
         for rows, columns in combinations(ranking.factors, 2)
-        if (drawn := grid.draw(ranking, rows, columns)) is not None
+        for one in only
+        if (drawn := grid.draw(ranking, rows, columns, one)) is not None
     ]
     if not curves and not maps:
         return None

@@ -72,7 +72,7 @@ def from_series(source: Any, name: str, options: LoadOptions) -> Data:
     if options.split not in (RANDOM, TIME):  # the default means time here: nothing else is sound
         raise DataError("split", "a time series is split by time", got=options.split, hint="leave out split")
     table = _read(source, options)
-    own = None if options.test is None or isinstance(options.test, float) else _test_frame(options.test)
+    own = None if options.test is None or isinstance(options.test, float) else _test_frame(options)
     rows = split_rows(
         table.frame.height,
         replace(options, split=TIME),
@@ -199,10 +199,13 @@ def _standardised(values: np.ndarray, present: np.ndarray, preparation: Preparat
     return np.where(present, scaled, 0.0).astype(np.float32)
 
 
-def _test_frame(given: Any) -> pl.DataFrame:
+def _test_frame(options: LoadOptions) -> pl.DataFrame:
+    given = options.test
     if isinstance(given, (str, Path)) and not Path(given).is_file():
         raise DataError("load", "test must be a share, or a file that exists", got=given, hint="try test=0.2")
-    return read_table(Path(given)) if isinstance(given, (str, Path)) else series_frame(given)[0]
+    return (
+        read_table(Path(given), options.header) if isinstance(given, (str, Path)) else series_frame(given)[0]
+    )
 
 
 def _own_test(

@@ -27,7 +27,7 @@ KEPT = 0.9
 GROUP_WIDTH = 16
 
 
-# Whether the example that is being traced counts: 1 or 0, traced. It cannot pass through the calls of a model,
+# Whether the example that is being traced counts: 1 or 0, traced. It cannot pass through a model's calls,
 # whose signatures are the user's; it holds while the model is called, in the calling thread only.
 _COUNT: ContextVar[Any] = ContextVar("count", default=None)
 

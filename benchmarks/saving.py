@@ -1,0 +1,135 @@
+"""What saving costs a run: how long training stands still for a checkpoint, and how much slower it goes beside.
+
+The state of an Adam run (parameters and two moments) is taken, handed to the saving thread, and training goes
+on while that thread writes. Measured are the stall (the time `Keeper.save` holds the training thread), how
+long the checkpoint takes to be on the disk, and steps per second with and without saving, in pairs.
+"""
+
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.machine import markdown, shown, spread
+
+# Model, batch, seconds of training measured with and without saving; and how often a checkpoint is taken.
+SETTINGS = {"784-128-64-10": ("mlp:128,64", 32), "784-512-512-10": ("mlp:512,512", 128)}
+PAIRS, SECONDS, EVERY = 5, 20.0, 5.0
+MINUTE = 60.0
+
+
+def run(quick: bool) -> dict:
+    """Measure every setting in pairs: a process with saving and one without, in turns."""
+    found = {}
+    for name, (model, batch) in SETTINGS.items():
+        pairs = []
+        for number in range(1 if quick else PAIRS):
+            with tempfile.TemporaryDirectory() as place:
+                order = (True, False) if number % 2 else (False, True)
+                pair = {
+                    saving: _process(model, batch, place, saving, 4.0 if quick else SECONDS)
+                    for saving in order
+                }
+                pairs.append(pair)
+            print(f"{name}: stall {pair[True]['stall']}", file=sys.stderr)
+        found[name] = _summary(pairs)
+    return {"settings": found, "every_seconds": EVERY}
+
+
+def _process(model: str, batch: int, place: str, saving: bool, seconds: float) -> dict:
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.saving",
+        model,
+        str(batch),
+        place,
+        str(int(saving)),
+        str(seconds),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def _summary(pairs: list[dict[bool, dict]]) -> dict[str, Any]:
+    stalls = [stall for pair in pairs for stall in pair[True]["stall"]]
+    return {
+        "bytes": pairs[0][True]["bytes"],
+        "stall_milliseconds": spread(1000 * stall for stall in stalls),
+        "stall_percent_at_one_a_minute": spread(100 * stall / MINUTE for stall in stalls),
+        "durable_after_milliseconds": spread(1000 * one for pair in pairs for one in pair[True]["durable"]),
+        "speed_ratio_at_one_in_five_seconds": spread(
+            pair[True]["speed"] / pair[False]["speed"] for pair in pairs
+        ),
+    }
+
+
+def table(result: dict) -> str:
+    """Return the table."""
+    rows = []
+    for name, found in result["settings"].items():
+        rows.append(
+            [
+                name,
+                f"{found['bytes'] / 2**20:.1f}",
+                shown(found["stall_milliseconds"]),
+                shown(found["stall_percent_at_one_a_minute"], 4),
+                shown(found["durable_after_milliseconds"], 0),
+                shown(found["speed_ratio_at_one_in_five_seconds"], 3),
+            ]
+        )
+    every = f"{result['every_seconds']:.0f} s"
+    header = ["setting, AdamW", "checkpoint, MiB", "stall, ms", "stall, % at one a minute (goal: at most 1)"]
+    return markdown([*header, "on the disk after, ms", f"speed with / without saving every {every}"], rows)
+
+
+def _measure(model: str, batch: int, place: str, saving: bool, seconds: float) -> dict[str, Any]:
+    """Train for a while; return steps per second, and of every save how long it held and how long it took."""
+    import thalweg as tw
+    from thalweg.problem.models.spec import parse
+    from thalweg.run import keeping
+    from thalweg.run.store.checkpoints import Store
+    from thalweg.run.train import Keeping
+
+    held, durable, sizes = [], [], []
+    save, commit = keeping.Keeper.save, Store.commit
+
+    def timed_save(keeper: Any, course: Any) -> None:
+        begun = time.perf_counter()
+        save(keeper, course)
+        held.append(time.perf_counter() - begun)
+
+    def timed_commit(store: Any, step: int, arrays: Any, *rest: Any, **more: Any) -> Path:
+        begun = time.perf_counter()
+        path = commit(store, step, arrays, *rest, **more)
+        durable.append(time.perf_counter() - begun)
+        sizes.append(sum(np.asarray(one).nbytes for one in arrays.values()))
+        return path
+
+    keeping.Keeper.save, Store.commit = timed_save, timed_commit  # type: ignore[method-assign]
+    rng = np.random.default_rng(0)
+    data = tw.load((rng.random((20_000, 784), np.float32), rng.integers(0, 10, 20_000)))
+    recipe = tw.Recipe(tw.AdamW(lr=1e-4), batch_size=batch, epochs=10_000).to_dict() | {"seconds": seconds}
+    keep = Keeping(
+        Path(place) / ("with" if saving else "without"), every=f"{EVERY:.0f}s" if saving else "off"
+    )
+    result = tw.train(tw.Problem(parse(model), data), tw.Recipe.from_dict(recipe), keep=keep).result
+    # The last save, at the end of the run, is no part of the training; the first makes the thread and the
+    # fingerprints of the data.
+    return {
+        "speed": result["steps"] / result["seconds"]["train"],
+        "stall": held[:-1] or held,
+        "durable": durable,
+        "bytes": statistics.median(sizes),
+    }
+
+
+if __name__ == "__main__":
+    given = sys.argv[1:]
+    print(json.dumps(_measure(given[0], int(given[1]), given[2], given[3] == "1", float(given[4]))))
