@@ -1,8 +1,9 @@
 """How much of the machine's matrix peak 32 lanes reach, and what a step of a tiny network costs.
 
 The peak is the quicker of PyTorch's and NumPy's float32 product of 2048 x 2048 on all cores, measured in the
-same rounds. FLOPs by formula (`benchmarks.flops`). Lanes read the same batches (one seed); tiny networks lie
-in a plan that is not strict.
+same rounds. FLOPs by formula (`benchmarks.flops`), the plain convolution's: Winograd's filtering makes fewer,
+so that a share is one of work done, not of multiplications. Lanes read the same batches (one seed); the plan
+is not strict.
 """
 
 from benchmarks import flops

@@ -1,4 +1,4 @@
-"""What saving costs a run: how long training stands still for a checkpoint, and how much slower it goes beside.
+"""What saving costs: how long training stands still for a checkpoint, and how much slower it goes beside.
 
 The state of an Adam run (parameters and two moments) is taken, handed to the saving thread, and training goes
 on while that thread writes. Measured are the stall (the time `Keeper.save` holds the training thread), how
@@ -120,8 +120,7 @@ def _measure(model: str, batch: int, place: str, saving: bool, seconds: float) -
         Path(place) / ("with" if saving else "without"), every=f"{EVERY:.0f}s" if saving else "off"
     )
     result = tw.train(tw.Problem(parse(model), data), tw.Recipe.from_dict(recipe), keep=keep).result
-    # The last save, at the end of the run, is no part of the training; the first makes the thread and the
-    # fingerprints of the data.
+    # The last save, at the end of the run, is no part of the training.
     return {
         "speed": result["steps"] / result["seconds"]["train"],
         "stall": held[:-1] or held,

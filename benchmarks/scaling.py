@@ -27,7 +27,10 @@ def run(quick: bool) -> dict:
     rounds = 1 if quick else ROUNDS
     small = folder | {"sizes": [784, 32, 10], "batch": 32, "steps": 40 if quick else 400}
     large = folder | {"sizes": [784, 512, 10], "batch": 128, "steps": 2}
-    lanes = [Contestant(str(count), "lanes", small | {"lanes": count}) for count in LANES]
+    lanes = [
+        Contestant(str(count), "lanes", small | {"lanes": count, "steps": small["steps"] * 64 // count})
+        for count in LANES  # equal work in a block, so that what a block begins with weighs the same
+    ]
     memory = [Contestant(str(count), "lanes", large | {"lanes": count}) for count in LANES]
     rows = [Contestant(str(count), "engine", small | {"rows": count, "steps": count // 32}) for count in ROWS]
     depth = [

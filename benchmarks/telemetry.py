@@ -1,7 +1,8 @@
 """What telemetry costs: the engine's loop beside its own step in a loop that keeps nothing.
 
 On: loss and learning rate of every step, gradient norm and per-layer figures once in a while, as any run has
-them. The goal is at most 2 % over off. Dispatches are equally long in both, so that only the telemetry differs.
+them. The goal is at most 2 % over off. Dispatches are equally long in
+both, so that only the telemetry differs.
 """
 
 from benchmarks.machine import data_folder, markdown, shown, spread

@@ -25,7 +25,7 @@ def prepare(setting: dict[str, Any]) -> Callable[[], dict[str, Any]]:
     """Return a block of `steps` updates."""
     cache.enable()
     data = tw.load("tinyshakespeare", folder=setting["folder"], context=setting["context"])
-    model: Any = tw.GPT().fitted((setting["context"],), len(data.preparation.classes))
+    model: Any = tw.GPT().fitted((setting["context"],), len(data.preparation.classes or ()))
     if setting.get("mapped"):
         architecture = model
         model = lambda key: Mapped(architecture(key))  # noqa: E731 - a factory

@@ -4,6 +4,8 @@ They guard speed where a clock cannot be trusted.
 """
 
 import dataclasses
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -12,9 +14,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from benchmarks import flops
 from jax.extend.core import jaxprs_in_params
 
-from benchmarks import flops
 from tests.made import blobs, problem
 from thalweg.core.tree import lane as take_lane
 from thalweg.engine import drive
@@ -94,6 +96,24 @@ def test_a_chunk_is_one_dispatch_however_many_lanes_and_steps(lanes, monkeypatch
     assert [int(steps) for steps in calls] == [20, 20]
 
 
+RUN = """
+import sys
+from tests.made import problem
+from thalweg.recipe.recipe import Recipe
+from thalweg.run.train import train
+train(problem(), Recipe(steps=30), keep=sys.argv[1])
+print([name for name in ("pandas", "torch", "optuna", "matplotlib") if name in sys.modules])
+"""
+
+
+def test_a_run_imports_nothing_heavy_that_it_does_not_need(tmp_path):
+    # pyarrow imports pandas, where it is installed, as soon as an array goes to or comes from NumPy: 0.5 s.
+    found = subprocess.run(
+        [sys.executable, "-c", RUN, str(tmp_path / "run")], capture_output=True, text=True, check=True
+    )
+    assert found.stdout.strip() == "[]"
+
+
 def compiled_bytes(lanes: int = 1, capacity: int = 8, layout: str = MAP) -> tuple[int, int]:
     """Return the compiled loop's bytes of temporaries and of outputs."""
     group, states = prepare(problem(), sweep([1e-3], list(range(lanes))), layout=layout)
@@ -158,8 +178,9 @@ def step_program(given: Problem, recipe: Recipe) -> tuple[Any, float]:
     ids=["mlp", "cnn"],
 )
 def test_a_step_does_the_products_of_the_formula_and_little_else(model, data, formula):
+    # Few channels: wider convolutions are computed by Winograd's filtering, in fewer products than these.
     jaxpr, counted = step_program(Problem(model, data), Recipe(SGD(lr=0.1), batch_size=16, steps=10))
     assert products(jaxpr) == formula
-    # XLA counts activations, losses and the update as well, here up to a quarter; a gradient computed
-    # twice, or the input's gradient of the first layer, would come to more.
-    assert formula <= counted <= 1.25 * formula
+    # XLA counts activations, pooling, losses and the update as well: in networks as narrow as these up to two
+    # fifths. A gradient computed twice, or the input's gradient of the first layer, would come to more.
+    assert formula <= counted <= 1.4 * formula

@@ -97,7 +97,7 @@ def test_batches_are_read_ahead_and_no_further_than_the_queue_holds():
     read.clear()
     taken = [ahead.take() for _ in range(2)]
     assert full.wait(timeout=20)
-    assert np.array_equal(taken[1].inputs, BLOBS.train.inputs[16:32])
+    assert np.array_equal(taken[1][0], BLOBS.train.inputs[16:32])
     assert read[-1] == 7  # two taken, five waiting, one in hand
     ahead.close()
 

@@ -1,16 +1,13 @@
-"""`python -m tests.faults --quick | --full [--only NAME ...] [--json FILE]`: try the faults, print the tally.
+"""`python -m tests.faults --quick | --full [--only NAME ...] [--record]`: try the faults, print the tally.
 
 Exit code 1 when a promise was broken.
 """
 
 import argparse
-import dataclasses
 import importlib
-import json
 import sys
-from collections.abc import Iterator
-from pathlib import Path
 
+from tests.faults import record
 from tests.faults.tally import Line, Trial, carried_out, table
 
 # Name: module and function. Modules with JAX are loaded when their turn comes: the first ones fork.
@@ -22,6 +19,7 @@ TRIALS = {
     "surroundings": ("surroundings", "surroundings"),
     "whole-runs": ("whole_runs", "whole_runs"),
     "sweeps": ("whole_runs", "whole_sweeps"),
+    "mnist": ("whole_runs", "mnist"),
     "fuzzing": ("fuzz", "fuzzed_readers"),
 }
 
@@ -33,27 +31,34 @@ def main() -> int:
     size.add_argument("--quick", action="store_true", help="under five minutes")
     size.add_argument("--full", action="store_true", help="hours")
     parser.add_argument("--only", nargs="+", choices=TRIALS, default=list(TRIALS))
-    parser.add_argument("--json", type=Path, help="keep the tally in this file too")
+    parser.add_argument(
+        "--record",
+        action="store_true",
+        help="keep the tally, and put all that is kept into docs/durability.md",
+    )
     asked = parser.parse_args()
     lines = []
-    for line in _lines(asked.only, asked.full):
-        lines.append(line)
-        for seen in line.seen:
-            print(f"BROKEN {line.name}: {seen}", file=sys.stderr, flush=True)
+    for name in asked.only:
+        found = _found(name, asked.full)
+        lines += found
+        if asked.record:
+            record.keep(name, found, asked.full)
+            record.write_page(list(TRIALS))
     print(table(lines))
-    if asked.json is not None:
-        asked.json.write_text(json.dumps([dataclasses.asdict(line) for line in lines], indent=1) + "\n")
     broken = sum(line.broken for line in lines)
     print(f"\n{sum(line.tried for line in lines)} tried, {broken} promises broken")
     return 1 if broken else 0
 
 
-def _lines(names: list[str], full: bool) -> Iterator[Line]:
-    for name in names:
-        module, function = TRIALS[name]
-        print(f"{name} ...", file=sys.stderr, flush=True)
-        trial = Trial(name, getattr(importlib.import_module(f"tests.faults.{module}"), function))
-        yield from carried_out(trial, full)
+def _found(name: str, full: bool) -> list[Line]:
+    module, function = TRIALS[name]
+    print(f"{name} ...", file=sys.stderr, flush=True)
+    trial = Trial(name, getattr(importlib.import_module(f"tests.faults.{module}"), function))
+    lines = carried_out(trial, full)
+    for line in lines:
+        for seen in line.seen:
+            print(f"BROKEN {line.name}: {seen}", file=sys.stderr, flush=True)
+    return lines
 
 
 if __name__ == "__main__":

@@ -84,7 +84,7 @@ class Bench:
 
     def go_on(self, folder: Path) -> str | None:
         """Go on until the run has ended; say what went wrong."""
-        done = self.run(*self.fit(folder), "--resume", "auto", "--checkpoint-every", "40")
+        done = self.run(*self.fit(folder), "--resume", "auto")
         return (
             None if done.returncode == 0 else f"going on ended with {done.returncode}: {done.stdout[-300:]}"
         )
@@ -123,6 +123,20 @@ def whole_runs(full: bool) -> Iterator[Line]:
         yield _damaged_files(bench, full)
         if full:
             yield _soak(bench)
+
+
+def mnist(full: bool) -> Iterator[Line]:
+    """Kill one run of a real size 20 times; only in full, it takes minutes."""
+    line = Line("`thalweg fit mnist --epochs 4 --checkpoint-every 200`, killed 20 times", EQUAL)
+    if not full or not Path(os.environ.get("THALWEG_DATA", ""), "mnist").is_dir():
+        line.skipped = "only with --full, and MNIST under THALWEG_DATA"
+        yield line
+        return
+    with scratch() as place:
+        bench = Bench(Path(place), "mnist", "--epochs", "4", "--checkpoint-every", "200")
+        found = _killed(bench, 20)
+        found.name = line.name
+    yield found
 
 
 def whole_sweeps(full: bool) -> Iterator[Line]:

@@ -93,6 +93,15 @@ def test_a_setting_that_lost_a_seed_stands_behind_those_that_lost_none():
     assert text == "3 of 6 lanes diverged: lr=0.2 (1 of 2, step 37); lr=0.3 (2 of 2, step 37)."
 
 
+def test_what_a_lane_had_before_it_diverged_is_no_result_of_its_setting():
+    rows = [
+        row(0, 0.3, **{"optimizer.lr": 0.1, "seed": 0}),
+        row(1, None, validation_loss=0.01, **{"optimizer.lr": 9.0, "seed": 0}),
+    ]
+    ranking = rank(table(rows), VARIED)
+    assert ranking.best.setting == {"optimizer.lr": 0.1} and ranking.entries[1].loss is None
+
+
 def test_every_lane_diverged():
     ranking = of_losses({0.1: [None], 0.2: [None]})
     assert ranking.best is None and headline(ranking).endswith("every lane diverged")

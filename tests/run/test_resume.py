@@ -274,11 +274,11 @@ def test_a_fork_begins_where_it_was_told_with_another_number(tmp_path):
 def test_going_back_takes_the_nearest_checkpoint_before(tmp_path):
     train(problem(), BASE, keep=Keeping(tmp_path / "whole", every="7"))
     train(problem(), BASE, keep=Keeping(tmp_path / "run", every="7", last=50))
-    steps = [int(name[5:]) for name in Store(tmp_path / "run").names()]
+    steps = [int(name[5:15]) for name in Store(tmp_path / "run").names()]
     at = steps[len(steps) // 2] + 1
     with contextlib.suppress(BrokenOff):
         resume(tmp_path / "run", problem(), change=Change(at=at), progress=BreakOff(0))
-    left = [int(name[5:]) for name in Store(tmp_path / "run").names()]
+    left = [int(name[5:15]) for name in Store(tmp_path / "run").names()]
     assert max(left) == max(step for step in steps if step <= at)
     resume(tmp_path / "run", problem())
     assert_same(tmp_path / "whole", tmp_path / "run")

@@ -8,7 +8,7 @@ so a stream of the same batches trains to the same bits.
 import queue
 import threading
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import jax
@@ -17,12 +17,15 @@ import numpy as np
 
 from thalweg.core.errors import DataError, RecipeError
 from thalweg.engine.program import Batches
-from thalweg.problem.data.part import Part, Rows
+from thalweg.problem.data.part import Part
 from thalweg.problem.data.stream import Streamed
 from thalweg.recipe.recipe import Recipe
 
-# What one dispatch may bring along, and what may wait in the queue beside it.
-DISPATCH_BYTES = 32 * 2**20
+# What one dispatch may bring along, and what may wait in the queue beside it: enough steps to hide it, and
+# few enough that memory is not filled. Four times as much took longer a batch, not shorter.
+DISPATCH_BYTES = 8 * 2**20
+# XLA reads a host array in place, without a copy, where it begins at a multiple of this.
+ALIGNMENT = 64
 # The queue looks up this often, in seconds, whether its reader still wants it.
 PATIENCE = 0.2
 
@@ -43,8 +46,8 @@ class Ahead:
         threading.Thread(target=_read, args=arguments, daemon=True, name="thalweg-stream").start()
         weakref.finalize(self, self._stop.set)  # whoever drops this ends the thread
 
-    def take(self) -> Rows:
-        """Return the next batch, waiting for it if need be.
+    def take(self) -> list[np.ndarray]:
+        """Return the next batch's arrays, waiting for them if need be.
 
         Raises:
             DataError: The stream has ended, or a batch has other shapes than the first.
@@ -63,9 +66,9 @@ class Ahead:
 
 def _read(streamed: Streamed, start: int, waiting: queue.Queue, stop: threading.Event) -> None:
     try:
-        number = start
+        number, checked = start, streamed.checker()
         for batch in streamed.make(start):
-            if not _put(waiting, streamed.checked(batch, number), stop):
+            if not _put(waiting, checked(batch, number), stop):
                 return
             number += 1
         ended = DataError(
@@ -79,7 +82,7 @@ def _read(streamed: Streamed, start: int, waiting: queue.Queue, stop: threading.
         _put(waiting, error, stop)
 
 
-def _put(waiting: queue.Queue, item: Rows | Exception, stop: threading.Event) -> bool:
+def _put(waiting: queue.Queue, item: list[np.ndarray] | Exception, stop: threading.Event) -> bool:
     """Wait for room; return False when nobody wants the item any more."""
     while not stop.is_set():
         try:
@@ -135,18 +138,13 @@ class StreamedFeed:
     ) -> tuple[Part, Batches]:
         """Return the data of `steps` steps from `start`, and their order; both padded to `capacity` steps."""
         del parts
-        rows = [self._at(step).take() for step in range(start, start + steps)]
+        taken = [self._at(step).take() for step in range(start, start + steps)]
         size = self.batch_size
-
-        def laid(*leaves: np.ndarray) -> jax.Array:
-            # A new array each time: the device may still read the one of the dispatch before.
-            room = np.zeros((capacity * size, *leaves[0].shape[1:]), leaves[0].dtype)
-            np.concatenate(leaves, out=room[: steps * size])
-            return jnp.asarray(room)
-
+        laid = [_laid(leaves, capacity * size) for leaves in zip(*taken, strict=True)]
+        part = jax.tree.unflatten(jax.tree.structure(self.streamed.first), laid)
         order = np.arange(capacity * size, dtype=np.int32).reshape(1, capacity, size)
         indices = jnp.asarray(np.broadcast_to(order, (len(self.seeds), capacity, size)))
-        return jax.tree.map(laid, *rows), Batches(indices, jnp.full(capacity, size, jnp.int32))
+        return part, Batches(indices, jnp.full(capacity, size, jnp.int32))
 
     def prefetch(self, start: int) -> None:
         """Do nothing: the thread reads ahead by itself."""
@@ -165,6 +163,20 @@ class StreamedFeed:
         if self._ahead is not None:
             self._ahead.close()
             self._ahead = None
+
+
+def _laid(leaves: Sequence[np.ndarray], rows: int) -> jax.Array:
+    """Put arrays one below the other, in room for so many rows; what lies beyond them is never read.
+
+    The memory is new each time and never written again: the device reads it in place where it can.
+    """
+    shape, dtype = (rows, *leaves[0].shape[1:]), leaves[0].dtype
+    size = int(np.prod(shape)) * dtype.itemsize
+    raw = np.empty(size + ALIGNMENT, np.uint8)
+    begin = -raw.ctypes.data % ALIGNMENT
+    room = raw[begin : begin + size].view(dtype).reshape(shape)
+    np.concatenate(leaves, out=room[: len(leaves) * leaves[0].shape[0]])
+    return jax.device_put(room)
 
 
 def check_streamed(streamed: Streamed, recipe: Recipe) -> None:

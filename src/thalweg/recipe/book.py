@@ -122,6 +122,18 @@ BOOK: dict[str, Entry] = {
         "A small LSTM on lines of characters (`--lines`): names, words.",
         "chosen on the validation part of makemore's names (`python -m benchmarks run names`)",
     ),
+    "cifar-resnet": Entry(
+        Recipe(
+            SGD(lr=0.1, momentum=0.9, nesterov=True, weight_decay=5e-4),
+            schedule=OneCycle(),
+            batch_size=64,
+            epochs=20,
+            augment="crop-flip",
+        ),
+        "A small residual network on ten thousand small photographs, in minutes without a GPU.",
+        "one-cycle above, with the crops and flips of He et al., 2016; batch and length are ours, for "
+        "resnet:8,channels=32,stride=2, judged on a validation part of CIFAR-10's first batch",
+    ),
 }
 
 

@@ -89,7 +89,7 @@ def _concluded(
 def _sample(problem: Problem, course: Course, weights: tuple[PyTree, PyTree], home: Home) -> dict[str, str]:
     """Write what a lone run's character model has to say; lanes of a sweep are many, and stay silent."""
     recipes = course.group.recipes
-    if len(recipes) > 1:
+    if len(recipes) != 1:
         return {}
     built = rebuilt(course.group.program, course.group.inputs, *weights)
     text = sampled(problem.data.preparation, built, recipes[0].seed)

@@ -133,10 +133,14 @@ class Keeper:
             return
         if self._saver is None:
             self._saver = Saver(self._store(), Keep(self.last), self.note)
-        if self._about is None:
-            self._about = self.about()
         arrays, facts = snapshot.taken(course)
-        order = Order(course.step, arrays, facts | self._about, snapshot.score(course), course.log.sync)
+
+        def ready() -> dict[str, Any]:  # in the saving thread: fingerprints of the data take long
+            course.log.sync()
+            self._about = self._about if self._about is not None else self.about()
+            return self._about
+
+        order = Order(course.step, arrays, facts, snapshot.score(course), ready)
         self._saver.submit(order)
         self._saved, self._time = course.step, time.monotonic()
 

@@ -66,6 +66,11 @@ def test_a_low_screen_keeps_the_best():
     assert not any(" lr 1, seed 0" in line for line in lines[3:])
 
 
+def test_a_table_without_room_for_lanes_is_left_out():
+    assert not any("setting" in line for line in drawn(80, 6))
+    assert any("setting" in line for line in drawn(80, 7))
+
+
 def test_one_line_says_what_all_lanes_do():
     said = live.line(LANES)
     assert said.startswith(

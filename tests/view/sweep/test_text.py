@@ -42,6 +42,7 @@ def test_what_matters_is_said():
 def test_settings_left_out_are_counted():
     text = shown(swept.sweep(("sgd", "adamw", "muon")), most=5)
     assert "19 more settings in sweep.json" in text
+    assert sum("±" in line for line in text.splitlines()) == 5
 
 
 def test_a_sweep_in_which_everything_diverged():
@@ -54,3 +55,4 @@ def test_differences_carry_their_sign():
     entries = ranking_of(swept.sweep()).entries
     assert difference(entries[0].behind) == ""
     assert difference(entries[3].behind).startswith("+0.")
+    assert difference(ranking_of(swept.sweep(seeds=1)).entries[3].behind).startswith("+0.")

@@ -69,23 +69,30 @@ class Streamed(Part):
         """Return examples of the first batch, over and over: to look at, not to train on."""
         return self.first.batch(jnp.asarray(indices) % self.batch_size)
 
-    def checked(self, batch: Any, number: int) -> Rows:
-        """Return a batch as arrays of the first batch's types.
+    def checker(self) -> Callable[[Any, int], list[np.ndarray]]:
+        """Return a function of (batch, its number): the batch's arrays, inputs first, as the first batch's.
 
-        Raises:
-            DataError: It has another form or other shapes than the first.
+        It raises a DataError for a batch of another form or of other shapes than the first.
         """
-        found = _as_rows(batch, number)
-        same = jax.tree.structure(found) == jax.tree.structure(self.first)
-        if not same or _shapes(found) != _shapes(self.first):
-            raise DataError(
-                "stream",
-                f"every batch must have the shapes of the first, {_shapes(self.first)}",
-                got=str(_shapes(found)),
-                where=f"batch {number}",
-                hint="give batches of one size; leave out a short last one",
-            )
-        return jax.tree.map(lambda leaf, first: leaf.astype(first.dtype, copy=False), found, self.first)
+        wanted, form = jax.tree.flatten((self.first.inputs, self.first.targets))
+
+        def checked(batch: Any, number: int) -> list[np.ndarray]:
+            leaves, own = jax.tree.flatten(batch)
+            if own == form and all(map(_alike, leaves, wanted)):
+                return leaves
+            found = _as_rows(batch, number)  # slower: arrays of other types are converted
+            leaves, own = jax.tree.flatten((found.inputs, found.targets))
+            if own != form or _shapes(leaves) != _shapes(wanted):
+                raise DataError(
+                    "stream",
+                    f"every batch must have the shapes of the first, {_shapes(wanted)}",
+                    got=str(_shapes(leaves)),
+                    where=f"batch {number}",
+                    hint="give batches of one size; leave out a short last one",
+                )
+            return [leaf.astype(like.dtype, copy=False) for leaf, like in zip(leaves, wanted, strict=True)]
+
+        return checked
 
 
 def stream(
@@ -213,8 +220,12 @@ def _array(leaf: Any) -> np.ndarray:
     return array if array.dtype == np.uint8 or array.dtype.kind not in "iub" else array.astype(np.int32)
 
 
-def _shapes(rows: Rows) -> tuple[tuple[int, ...], ...]:
-    return tuple(leaf.shape for leaf in jax.tree.leaves(rows))
+def _alike(leaf: Any, like: np.ndarray) -> bool:
+    return type(leaf) is np.ndarray and leaf.dtype == like.dtype and leaf.shape == like.shape
+
+
+def _shapes(leaves: Iterable[np.ndarray]) -> tuple[tuple[int, ...], ...]:
+    return tuple(leaf.shape for leaf in leaves)
 
 
 def _task(first: Rows) -> str:
@@ -246,12 +257,13 @@ def _held_out(given: Any, train: Streamed) -> Part | None:
         return given
     found = _as_rows(given, 0)
     first = train.first
+    leaves, wanted = jax.tree.leaves(found), jax.tree.leaves(first)
     same = jax.tree.structure(found) == jax.tree.structure(first)
-    if not same or [s[1:] for s in _shapes(found)] != [s[1:] for s in _shapes(first)]:
+    if not same or [leaf.shape[1:] for leaf in leaves] != [leaf.shape[1:] for leaf in wanted]:
         raise DataError(
             "stream",
             "held-out examples must have the shapes of the stream's",
-            got=f"{_shapes(found)}, batches are {_shapes(first)}",
+            got=f"{_shapes(leaves)}, batches are {_shapes(wanted)}",
             hint="make them the way the stream is made",
         )
     return jax.tree.map(lambda leaf, like: leaf.astype(like.dtype, copy=False), found, first)

@@ -197,11 +197,10 @@ class Store:
         self._files.sync_folder(folder)
 
     def _free_name(self, step: int) -> str:
-        plain, taken = f"step-{step:010d}", set(self.names())
-        # Never over an older one, not even of the same step: it is needed until this one is on the disk.
-        return next(
-            name for name in (plain, *(f"{plain}.{n}" for n in range(1, 10_000))) if name not in taken
-        )
+        # Never over an older one, not even of the same step: it is needed until this one is on the disk. And
+        # always above those of the same step, whatever of them is left: the highest name is the newest.
+        numbers = [number for at, number in map(_order, self.names()) if at == step]
+        return f"step-{step:010d}" + (f".{max(numbers) + 1}" if numbers else "")
 
     def _superseded(self, keep: Keep) -> list[str]:
         names, steps, kept = self.names(), [], set()

@@ -43,11 +43,12 @@ class Manifest:
             RunFolderError: It is damaged, of another schema, or names files that no checkpoint has.
         """
         value = sealed.opened(content, where)
-        if value.pop("schema", None) != SCHEMA:
+        schema = value.pop("schema", None)
+        if schema != SCHEMA:
             raise RunFolderError(
                 "run",
                 f"a checkpoint must be of schema {SCHEMA}",
-                got=value.get("schema"),
+                got=schema,
                 where=where,
                 hint="read it with the version of Thalweg that wrote it (environment.json)",
             )

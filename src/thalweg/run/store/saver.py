@@ -12,14 +12,15 @@ from thalweg.run.store.checkpoints import Keep, Store
 class Order(NamedTuple):
     """What is to be saved; as `Store.commit` takes it. The arrays must not change any more.
 
-    `ready` is called in the saving thread before: what the checkpoint speaks of must be on the disk first.
+    `ready` is called in the saving thread before: it brings to the disk what the checkpoint speaks of, and
+    returns further facts, which may take long to find.
     """
 
     step: int
     arrays: Mapping[str, np.ndarray]
     facts: dict[str, Any]
     score: float | None = None
-    ready: Callable[[], None] = lambda: None
+    ready: Callable[[], dict[str, Any]] = dict
 
 
 class Saver:
@@ -92,8 +93,8 @@ class Saver:
 
     def _committed(self, order: Order) -> str | None:
         try:
-            order.ready()
-            self._store.commit(*order[:4], keep=self._keep)
+            facts = order.facts | order.ready()
+            self._store.commit(order.step, order.arrays, facts, order.score, self._keep)
         except Exception as error:  # whatever it is, training must not end by it
             reason = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
             return f"no checkpoint at step {order.step}: {reason}; the last one before it still counts"

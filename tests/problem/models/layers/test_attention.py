@@ -69,5 +69,5 @@ def test_dropout_thins_the_weights_and_keeps_their_mean():
     keys = jax.random.split(jax.random.key(3), 4000)
     found = jax.jit(jax.vmap(lambda key: noisy(x, key=key)))(keys)
     expected, spread = quiet(x), np.asarray(found).std(axis=0)
-    assert (spread > 0).all()
+    assert (spread > 0.01).all()  # far beyond rounding
     np.testing.assert_array_less(np.abs(found.mean(axis=0) - expected), 5 * spread / np.sqrt(4000) + 1e-6)

@@ -71,16 +71,15 @@ def _correlated(x: Images, y: Images) -> Kernel:
     padded = jnp.pad(y, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)))
     rows = [_spread(padded[:, 0::2, column::2], padded[:, 1::2, column::2]) for column in range(2)]
     spread = [_spread(rows[0][a], rows[1][a]) for a in range(4)]
-    pairs = [
-        [_over_pixels(o, t) for o, t in zip(*row, strict=True)] for row in zip(spread, _tiles(x), strict=True)
-    ]
-    gradient = _twice(_filtered_back, jnp.stack([jnp.stack(row) for row in pairs]))
-    return gradient.transpose(2, 0, 1, 3)
+    pairs = [map(_over_pixels, *row) for row in zip(_tiles(x), spread, strict=True)]
+    gradient = _twice(_filtered_back, jnp.stack([jnp.stack(list(row)) for row in pairs]))
+    return gradient.transpose(3, 0, 1, 2)
 
 
-def _over_pixels(outputs: Array, tile: Array) -> Float[Array, "out in"]:
-    o, t = outputs.reshape(-1, outputs.shape[-1]), tile.reshape(-1, tile.shape[-1])
-    return jax.lax.dot_general(o, t, (((0,), (0,)), ((), ())))
+def _over_pixels(tile: Array, outputs: Array) -> Float[Array, "in out"]:
+    # In this order: the other one, transposed, took XLA's CPU product a third longer.
+    t, o = tile.reshape(-1, tile.shape[-1]), outputs.reshape(-1, outputs.shape[-1])
+    return jax.lax.dot_general(t, o, (((0,), (0,)), ((), ())))
 
 
 def _tiles(x: Images) -> Tiles:
