@@ -3,16 +3,18 @@
 import argparse
 import importlib
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from benchmarks import goals, peers
 from benchmarks.machine import machine
 
 README = Path(__file__).parents[1] / "README.md"
 BEGIN, END = "<!-- goals: python -m benchmarks report --readme -->", "<!-- end of goals -->"
+BUSY = 20.0  # percent of all cores, just before a benchmark begins; above it a result is marked
 RESULTS = Path(__file__).parent / "results"
 # Name: module. Each has `run(quick) -> dict`, `table(result) -> str` and a docstring that says what it
 # measures.
@@ -33,6 +35,7 @@ BENCHMARKS = {
     "gpt": "benchmarks.gpt",
     "shakespeare": "benchmarks.shakespeare",
     "names": "benchmarks.names",
+    "cifar": "benchmarks.cifar",
     "saving": "benchmarks.saving",
 }
 
@@ -104,8 +107,10 @@ def _machine(result: dict[str, Any]) -> str:
     where = result["machine"]
     versions = where["versions"] | where.get("peers", {})
     wide = f" ({', '.join(where['vectors'])})" if where.get("vectors") else ""
+    marked = ", **measured while other work ran**" if where.get("busy_before", 0) > BUSY else ""
     return (
-        f"{where['date']}, {where['cores']} cores of {where['processor']}{wide}, Python {where['python']}, "
+        f"{where['date']}{marked}, {where['cores']} cores of {where['processor']}{wide}, "
+        + f"Python {where['python']}, "
         + ", ".join(f"{name} {version}" for name, version in versions.items())
     )
 
@@ -116,9 +121,12 @@ def _kept(name: str) -> Path:
 
 def _run(name: str, quick: bool) -> None:
     module = importlib.import_module(BENCHMARKS[name])
-    # What else ran when this began: contests count ratios, but a busy machine widens their spread.
-    load = os.getloadavg()[0]
-    result = module.run(quick) | {"machine": machine() | {"load_before": round(load, 2)}}
+    # Libraries whose threads wait for each other suffer most from other work: PyTorch was seen twenty times
+    # slower on a machine where six processes shared two cores, JAX four times.
+    busy = psutil.cpu_percent(interval=2)
+    if busy > BUSY:
+        print(f"the machine is busy ({busy:.0f} %): figures will favour some over others", file=sys.stderr)
+    result = module.run(quick) | {"machine": machine() | {"busy_before": busy}}
     print(module.table(result))
     if quick:
         print("(quick form: not kept)", file=sys.stderr)

@@ -210,7 +210,7 @@ GOALS: tuple[Goal, ...] = (
     ),
     Goal("8 to 128 lanes", "dearest lane-step over cheapest", 1.15, "scaling", scaling.flatness, False),
     Goal(
-        "8 to 128 lanes",
+        "32 to 256 lanes",
         "memory, deviation from a line",
         5.0,
         "scaling",

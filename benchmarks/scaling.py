@@ -15,6 +15,8 @@ from benchmarks.processes import Contestant, contest
 from thalweg.engine.group import lane_bytes
 
 LANES = (8, 16, 32, 64, 128)
+# From where every worker has a full shard: a shard on its way holds its lanes' states twice, the others once.
+LANES_OF_MEMORY = (32, 64, 128, 256)
 ROWS = (7_500, 15_000, 30_000, 60_000)
 DEPTHS = (1, 2, 4, 8)
 ROUNDS = 5
@@ -31,7 +33,7 @@ def run(quick: bool) -> dict:
         Contestant(str(count), "lanes", small | {"lanes": count, "steps": small["steps"] * 64 // count})
         for count in LANES  # equal work in a block, so that what a block begins with weighs the same
     ]
-    memory = [Contestant(str(count), "lanes", large | {"lanes": count}) for count in LANES]
+    memory = [Contestant(str(count), "lanes", large | {"lanes": count}) for count in LANES_OF_MEMORY]
     rows = [Contestant(str(count), "engine", small | {"rows": count, "steps": count // 32}) for count in ROWS]
     depth = [
         Contestant(str(layers), "engine", small | {"sizes": [784, *[128] * layers, 10], "steps": 400})

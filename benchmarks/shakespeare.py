@@ -4,8 +4,8 @@
 of the text) in windows that do not overlap, nats a character, of the weights after the last update: there is
 one evaluation, so that nothing is picked by it. Three seeds a recipe.
 
-`nanogpt-cpu` has nanoGPT's own numbers. Those of `nanogpt-cpu-muon` were chosen on another split: trained on
-the first 80 % of the text, judged on the next 10 %, so that no choice has seen the last tenth.
+`nanogpt-cpu` has nanoGPT's own numbers. Those of `nanogpt-cpu-muon` come from two trials on another split:
+trained on the first 80 % of the text, judged on the next 10 %.
 """
 
 import json

@@ -110,6 +110,8 @@ if TYPE_CHECKING:
     from thalweg.run.record import read as read
     from thalweg.run.restore import Trained as Trained
     from thalweg.run.restore import restore as restore
+    from thalweg.run.resume import Change as Change
+    from thalweg.run.resume import resume as resume
     from thalweg.run.run import Run as Run
     from thalweg.run.runs import Runs as Runs
     from thalweg.run.train import Keeping as Keeping
@@ -148,6 +150,7 @@ _ROOMS = {
     ),
     "run.record": "Record read",
     "run.restore": "Trained restore",
+    "run.resume": "Change resume",
     "run.halving": "Halving",
     "run.run": "Run",
     "run.runs": "Runs",

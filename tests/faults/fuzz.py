@@ -36,7 +36,7 @@ from thalweg.run.store.manifest import Manifest
 from thalweg.run.store.runfile import RunFile
 from thalweg.run.store.sealed import text as sealed
 
-QUICK, FULL = 60, 3000
+QUICK, FULL = 150, 3000
 SECONDS, BYTES = 20, 3 << 30
 BAIT = ("/bait", "/etc/passwd")
 PROMISE = "a value or an error of our own: no crash, no hang, no memory blow-up, no path outside"

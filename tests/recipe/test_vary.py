@@ -181,7 +181,7 @@ def test_quasi_random_points_begin_alike_whatever_their_number():
         (4, {"optimizer": (1.0, 3.0)}, "optimizer is a choice, not a number"),
         (4, {"b1": (0.5, 2.0)}, "b1 must be at least 0 and below 1"),
         (4, {}, "at least one setting must vary"),
-        (MOST_LANES + 1, {"lr": (1e-3, 1e-1)}, "at most 10,000 lanes"),
+        (MOST_LANES + 1, {"lr": (1e-3, 1e-1)}, "at most 20,000 lanes"),
     ],
 )
 def test_spaces_that_are_none_are_refused(count, space, said):

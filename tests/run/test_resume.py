@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import shutil
 import signal
 from pathlib import Path
 
@@ -133,6 +134,24 @@ def test_an_interrupted_run_goes_on_bit_for_bit(tmp_path):
     assert_same(tmp_path / "whole", tmp_path / "broken")
 
 
+def test_interrupted_where_an_evaluation_was_due(tmp_path):
+    """The step is made and not yet judged; the judgement is made first when it goes on."""
+    train(problem(), BASE, keep=tmp_path / "whole")
+    due = read(tmp_path / "whole").evaluations["step"][0]
+
+    class Interrupting(Silent):
+        def update(self, status):
+            if status.step == due:
+                signal.raise_signal(signal.SIGINT)
+
+    train(problem(), BASE, keep=tmp_path / "broken", progress=Interrupting())
+    store = Store(tmp_path / "broken")
+    facts = store.manifest(store.names()[0]).facts
+    assert (facts["step"], facts["judged"]) == (due, 0)
+    resume(tmp_path / "broken", problem())
+    assert_same(tmp_path / "whole", tmp_path / "broken")
+
+
 def sweep_recipes():
     return [with_rate(rate, seed) for seed in (0, 1) for rate in (1e-3, 1e-2, 1e4, 3e-2)]  # one diverges
 
@@ -155,6 +174,29 @@ def test_a_broken_off_sweep_goes_on_bit_for_bit(tmp_path, halving, monkeypatch):
         first, second = (tmp_path / name / "lanes" / f"{lane:03d}" for name in ("whole", "broken"))
         assert_same(first, second, [file for file in FILES if (first / file).exists()])
     assert not (tmp_path / "broken" / "shards").exists() and not examine(tmp_path / "broken").damaged
+
+
+def test_what_a_halving_decided_holds_for_a_shard_that_had_not_come_so_far(tmp_path, monkeypatch):
+    monkeypatch.setattr(gathering, "SECONDS_BETWEEN", 0.0)
+    recipes = sweep_recipes()
+    whole = train(problem(), recipes, keep=tmp_path / "whole", strict=True, halving=Halving())
+    rung = min(row["steps"] for row in whole.table.iter_rows(named=True) if row["stopped"] == "halved")
+
+    class Beyond(Silent):
+        def update(self, status):
+            if any(lane.step > rung + 14 for lane in status.lanes):
+                raise BrokenOff
+
+    with pytest.raises(BrokenOff):
+        keep = Keeping(tmp_path / "broken", every="7")
+        train(problem(), recipes, keep=keep, strict=True, halving=Halving(), progress=Beyond())
+    shards = sorted(path.parent for path in (tmp_path / "broken" / "shards").rglob("checkpoints"))
+    if len(shards) < 2:
+        pytest.skip("one core: one shard")
+    reached = [Store(shard).manifest(Store(shard).names()[0]).step for shard in shards]
+    assert max(reached) > rung
+    shutil.rmtree(shards[reached.index(min(reached))] / "checkpoints")  # as if killed before its first
+    assert resume(tmp_path / "broken", problem()).table.equals(whole.table, null_equal=True)
 
 
 def test_a_damaged_checkpoint_is_left_out_and_named(tmp_path):
@@ -218,6 +260,9 @@ def test_two_processes_cannot_resume_one_run(tmp_path):
     broken_off(problem(), BASE, tmp_path / "run", 60)
     with Lock(tmp_path / "run"), pytest.raises(RunFolderError, match="one process at a time"):
         resume(tmp_path / "run", problem())
+    with Lock(tmp_path / "run"), pytest.raises(RunFolderError, match="one process at a time"):
+        train(problem(), BASE, keep=Keeping(tmp_path / "run", force=True))
+    assert Store(tmp_path / "run").names()
 
 
 def test_a_finished_run_is_extended(tmp_path):

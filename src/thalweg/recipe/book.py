@@ -63,8 +63,8 @@ BOOK: dict[str, Entry] = {
             clip_norm=1.0,
         ),
         "The same GPT with as many updates, and a much lower loss.",
-        "Jordan et al., Muon, 2024; the two rates and the straight fall to zero are ours, from tiny "
-        "Shakespeare (first 80 % of the text, judged on the next 10 %)",
+        "Jordan et al., Muon, 2024; the two rates and the straight fall to zero are ours, after a few trials "
+        "on tiny Shakespeare",
     ),
     "nanochat": Entry(
         Recipe(
@@ -127,7 +127,7 @@ BOOK: dict[str, Entry] = {
             SGD(lr=0.1, momentum=0.9, nesterov=True, weight_decay=5e-4),
             schedule=OneCycle(),
             batch_size=64,
-            epochs=20,
+            epochs=15,
             augment="crop-flip",
         ),
         "A small residual network on ten thousand small photographs, in minutes without a GPU.",

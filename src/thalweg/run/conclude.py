@@ -91,7 +91,8 @@ def _sample(problem: Problem, course: Course, weights: tuple[PyTree, PyTree], ho
     recipes = course.group.recipes
     if len(recipes) != 1:
         return {}
-    built = rebuilt(course.group.program, course.group.inputs, *weights)
+    params, model_state = weights
+    built = rebuilt(course.group.program, course.group.inputs, params, model_state)
     text = sampled(problem.data.preparation, built, recipes[0].seed)
     if text is None:
         return {}
@@ -106,7 +107,7 @@ def _evaluated(course: Course, final: tuple[PyTree, PyTree]) -> _Ended:
     steps = np.where(best, course.best.step, course.steps)
     found = {}
     for part in course.group.parts:
-        found[part] = course.evaluate(part, *weights, course.used)
+        found[part] = course.evaluate(part, weights[0], weights[1], course.used)
         course.note_evaluation(part, found[part], steps, course.used)
     return _Ended(which, weights, steps, found)
 

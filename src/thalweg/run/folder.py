@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from thalweg.core.errors import RunFolderError
+from thalweg.run.store.lock import check_free
 
 # What a run writes, and so what `force` may remove. Nothing else in a folder is ever touched.
 FILES = (
@@ -72,7 +73,8 @@ def make(out: Path | str | None, name: str, force: bool = False) -> Path:
         force: Whether a run that lies there already may be overwritten.
 
     Raises:
-        RunFolderError: The folder holds a run already, is no folder, or cannot be written.
+        RunFolderError: The folder holds a run already, is being written by another process, is no folder, or
+            cannot be written.
     """
     if out is None:
         return _next_free(Path("runs"), re.sub(r"[^\w.-]+", "-", name).strip("-.") or "run")
@@ -87,6 +89,7 @@ def make(out: Path | str | None, name: str, force: bool = False) -> Path:
             hint="choose another --out, or overwrite it with --force",
         )
     _check_writable(folder)
+    check_free(folder)
     for name in taken:
         if name in FOLDERS:
             shutil.rmtree(folder / name)

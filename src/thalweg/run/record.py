@@ -13,6 +13,9 @@ The folder, file by file (all readable by a person or by any tool):
     sample.txt            what a character model writes by itself; also `sample` in result.json
     final.safetensors     weights after the last step
     best.safetensors      weights at the best validation loss; absent without a validation part
+    run.json              what the run was begun with, and the checksum of every file at rest (`run.sealing`)
+    checkpoints/          the whole state, so that the run can go on (`run.store`, docs/durability.md)
+    steps.arrows, ...     the tables while the run goes on, or has been broken off
     report.html           the curves, when asked for
 """
 

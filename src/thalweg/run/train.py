@@ -127,7 +127,7 @@ def plan(
 ) -> LanePlan:
     """Return how `train` would lay these recipes out on this machine.
 
-    Nothing is compiled, unless `measure` allows it: then `train` tries layouts out where the rule is not sure.
+    Nothing is compiled, unless `measure` allows it: then `train` tries layouts where the rule is not sure.
 
     Raises:
         RecipeError: A recipe does not fit the data, or there are too many.

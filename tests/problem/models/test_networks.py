@@ -91,3 +91,14 @@ def test_large_images_are_shrunk_first_and_small_ones_are_not():
     count = sum(leaf.size for leaf in jax.tree.leaves(shape) if isinstance(leaf, jax.ShapeDtypeStruct))
     running = sum(2 * norm.scale.size + 1 for block in shape.blocks for norm in block.norms) + 2 * 64 + 1
     assert count - running == 11_689_512 - 172_032 - 2 * (128 + 256 + 512)
+
+
+def test_a_stride_of_the_first_convolution_shrinks_what_all_blocks_see():
+    image = jax.random.normal(jax.random.key(0), (8, 8, 3))
+    architecture = ResNet(8, channels=4, stride=2, normalisation="layer").fitted((8, 8, 3), 5)
+    module = architecture(jax.random.key(1))
+    assert module.stem.weight.shape == (4, 3, 3, 3)
+    assert module.stem(image).shape == (4, 4, 4)
+    assert module(image).shape == (5,)
+    usual = ResNet(8, channels=4, normalisation="layer").fitted((8, 8, 3), 5)(jax.random.key(1))
+    assert usual.stem(image).shape == (8, 8, 4)

@@ -78,6 +78,7 @@ def test_the_best_cell_of_a_map_is_marked_and_lost_ones_are_crossed():
     ranking = ranking_of(swept.sweep(decays=(1e-3, 1e-2, 0.1, 0.5)))
     text = grid.draw(ranking, "optimizer.lr", "optimizer.weight_decay")
     assert len(re.findall(r'class="[a-z ]*best"', text)) == 1
+    assert re.findall(r"<span>([0-9.]+)</span>", text)[2:6] == ["0.5", "0.1", "0.01", "0.001"]  # up is more
     assert 'class="strong best"' in text  # the darkest shade, so written in the light colour
     assert f'title="{ranking.best.label}: ' in text.split('best"')[1]
     assert text.count("\u00d7") == 4

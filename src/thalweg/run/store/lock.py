@@ -92,6 +92,17 @@ def holder(folder: Path) -> dict[str, Any] | None:
         os.close(descriptor)
 
 
+def check_free(folder: Path) -> None:
+    """Refuse a folder that somebody writes into now.
+
+    Raises:
+        RunFolderError: A process that lives holds its lock.
+    """
+    owner = holder(folder)
+    if owner is not None:
+        raise _held(Path(folder) / NAME, owner if "pid" in owner else None)
+
+
 def this_process() -> dict[str, Any]:
     """Return what tells this process from any other, before and after."""
     return {
