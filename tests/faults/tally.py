@@ -1,5 +1,6 @@
 """The tally: what was tried, how often, and what happened. One line for each kind of fault."""
 
+import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -54,7 +55,14 @@ class Trial:
 def carried_out(trial: Trial, full: bool) -> list[Line]:
     """Carry a trial out and note how long it took."""
     begun = time.perf_counter()
-    lines = list(trial.carry_out(full))
+    lines = []
+    for line in trial.carry_out(full):
+        print(
+            f"  {line.name}: {line.skipped or f'{line.tried} tried, {line.broken} broken'}",
+            file=sys.stderr,
+            flush=True,
+        )
+        lines.append(line)
     for line in lines:
         line.seconds = (time.perf_counter() - begun) / len(lines)
     return lines
