@@ -131,8 +131,8 @@ BOOK: dict[str, Entry] = {
             augment="crop-flip",
         ),
         "A small residual network on ten thousand small photographs, in minutes without a GPU.",
-        "one-cycle above, with the crops and flips of He et al., 2016; batch and length are ours, for "
-        "resnet:8,channels=32,stride=2, judged on a validation part of CIFAR-10's first batch",
+        "one-cycle above, with the crops and flips of He et al., 2016; batch and length are ours, the "
+        "first that were tried with resnet:8,channels=32,stride=2 on CIFAR-10's first batch",
     ),
 }
 
