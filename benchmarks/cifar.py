@@ -2,8 +2,8 @@
 
 The images are the first batch, 9,000 to train on and 1,000 for validation, and the first 1,000 of the test
 batch; the recipe is the book's `cifar-resnet`. Net and recipe are the first that were tried, in a shorter run
-of 6 epochs that was judged on the validation part alone (64.7 %). A test part of 1,000 puts a standard error of
-1.4 points on each accuracy, and as much on their mean: the images are the same.
+of 6 epochs that was judged on the validation part alone (64.7 %). A test part of 1,000 puts a standard error
+of 1.4 points on each accuracy, and as much on their mean: the images are the same.
 """
 
 import json

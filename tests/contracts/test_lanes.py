@@ -104,10 +104,10 @@ def told(problem: Problem, recipes: list[Recipe], steps: int) -> Any:
 
 
 class Whole(Pace):
-    """A pace of one dispatch."""
+    """A pace of a few steps a dispatch, whatever the clock says."""
 
     def __init__(self) -> None:
-        self.steps = 1_000
+        self.steps = 5
 
     def observe(self, steps: int, seconds: float) -> None:
         pass

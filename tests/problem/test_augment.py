@@ -159,11 +159,12 @@ def test_lanes_of_one_seed_are_paired_and_seeds_differ():
 
 
 def test_every_step_changes_the_images_anew():
-    whole = Recipe(SGD(lr=1e-6), batch_size="full", steps=2, augment="flip")
+    # In order and with a tiny rate, the two gradients differ by nothing but the images.
+    whole = Recipe(SGD(lr=1e-4), batch_size="full", shuffle="none", steps=2, augment="flip")
     one, _ = trained([whole], steps=1)
     two, _ = trained([whole], steps=2)
     first, second = one[0] - np.float32(0.01), two[0] - one[0]
-    assert not np.allclose(first, second, rtol=0.01, atol=0)
+    assert np.abs(first - second).max() > 0.1 * np.abs(first).max()
 
 
 def test_anything_but_images_is_refused_before_training():
