@@ -25,6 +25,7 @@ from thalweg.engine.group import lane_bytes, length
 from thalweg.engine.program import BATCH, MAP, structure
 from thalweg.problem.problem import Problem
 from thalweg.recipe.recipe import Recipe
+from thalweg.recipe.vary import MOST_LANES
 
 # Lanes in a shard. More save nothing (a dispatch of 0.3 s hides its millisecond), fewer balance better.
 WIDEST = {MAP: 16, BATCH: 32}
@@ -39,8 +40,6 @@ STRICT = "map: lanes one after another inside the program, each with the bits of
 FEWEST_OF_A_SEED = 4
 # Share of the memory at hand that lanes may take; the rest is for data, programs and temporaries.
 MEMORY_SHARE = 0.5
-# Lanes are kept as Python objects and folders too; a sweep of more is a mistake in a range.
-MOST_LANES = 20_000
 
 
 @dataclass(frozen=True)
