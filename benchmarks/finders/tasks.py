@@ -1,0 +1,252 @@
+"""The tasks: a problem and a recipe each, as different from each other as two cores allow.
+
+A line of `LINES` is a task: data, model, optimizer, schedule, batch, updates. Its learning rate is the one
+that a user would start from: the optimizer's own default, or the book's (`RATES`). All are short, for the
+truth of each takes some hundred runs of full length.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+import thalweg as tw
+from benchmarks.machine import data_folder
+from thalweg.problem.data.lines import from_lines
+from thalweg.problem.data.text import from_text, read_text
+from thalweg.problem.models.spec import parse
+
+# A tenth of some hundred rows tells rates apart only by luck, and the test part is not needed.
+PARTS: dict[str, Any] = {"test": 0.0, "validation": 0.3}
+
+# data          model                                         optimizer    schedule       batch  updates
+LINES = """
+digits          linear                                        sgd          constant          32  600
+digits          linear                                        adam         constant         128  400
+digits          mlp:64                                        sgd          constant          32  800
+digits          mlp:64                                        sgd          constant           8  1500
+digits          mlp:64                                        sgd          constant        full  300
+digits          mlp:64                                        momentum     cosine            64  500
+digits          mlp:64                                        nesterov     one-cycle        128  300
+digits          mlp:64                                        adam         constant          32  800
+digits          mlp:64                                        adamw        warmup-cosine     64  500
+digits          mlp:64                                        rmsprop      constant          32  600
+digits          mlp:64                                        adagrad      constant          32  600
+digits          mlp:64                                        lion         cosine            64  500
+digits          mlp:64                                        muon         cosine            64  300
+digits          mlp:64                                        radam        constant         256  300
+digits          mlp:32,32,32,32,activation=tanh               adam         constant          64  500
+digits          mlp:48,48,48,48,normalisation=batch,dropout=0.2  adamw     warmup-cosine     64  400
+digits          cnn:4,8,hidden=16                             adam         constant          64  300
+iris            linear                                        sgd          constant        full  400
+iris            mlp:16                                        adam         constant        full  300
+iris            mlp:16                                        sgd          step               8  500
+wine            linear                                        momentum     constant        full  300
+wine            mlp:32                                        adamw        warmup-cosine     16  300
+breast_cancer   linear                                        adagrad      constant          32  400
+breast_cancer   mlp:32                                        sgd          constant          16  600
+breast_cancer   mlp:32,32                                     nadam        cosine            32  400
+diabetes        linear                                        sgd          constant        full  300
+diabetes        mlp:32                                        adam         constant          32  400
+diabetes        mlp:32,32,dropout=0.3                         adamw        warmup-cosine     16  500
+moons           mlp:16                                        sgd          constant          32  1500
+spirals         mlp:32,32                                     adam         cosine            64  1200
+spirals         mlp:32,32                                     momentum     step              64  1200
+quadratic       mlp:16,activation=tanh                        adamw        one-cycle         32  600
+california      linear                                        sgd          constant          64  500
+california      mlp:64                                        sgd          constant          64  800
+california      mlp:64                                        adamw        warmup-cosine    128  600
+california      mlp:64,64                                     rmsprop      cosine           256  400
+california      mlp:64,64,64,normalisation=batch              nesterov     one-cycle        128  300
+california      mlp:64                                        muon         cosine           128  300
+california      mlp:32                                        lamb         constant        full  300
+wine_red        mlp:32                                        adam         constant          32  500
+wine_white      mlp:64,dropout=0.2                            adamw        warmup-cosine     64  600
+adult           linear                                        sgd          constant          64  600
+adult           mlp:32                                        adamw        warmup-cosine    128  500
+titanic         mlp:32                                        adamw        warmup-cosine     32  400
+titanic         mlp:32                                        momentum     constant          32  400
+covtype         mlp:64                                        sgd          constant          64  1000
+covtype         mlp:64,64                                     adam         constant         128  600
+credit          mlp:32                                        adamax       cosine           128  500
+mnist           mlp:64                                        sgd          constant         128  600
+mnist           mlp:64                                        adam         constant          64  500
+mnist           linear                                        momentum     constant         256  300
+mnist           mlp:64,64,64,normalisation=batch,dropout=0.1  adamw        one-cycle         64  300
+mnist           cnn:4,8,hidden=32                             nesterov     one-cycle         32  150
+fashion         mlp:64                                        adamw        warmup-cosine     64  500
+fashion         mlp:64                                        nesterov     constant        full  150
+fashion         cnn:4,8,hidden=32                             adamw        cosine            32  150
+cifar           resnet:8,channels=4,stride=2                  nesterov     one-cycle         32  100
+cifar           cnn:4,8,hidden=32                             adam         constant          32  120
+airline         mlp:32                                        adam         constant          16  400
+airline         rnn:16                                        sgd          constant          16  300
+sunspots        lstm:16                                       adam         cosine            32  250
+sunspots        gru:16                                        rmsprop      constant          32  250
+sunspots        mlp:32                                        schedule-free-adamw  constant  64  500
+shakespeare     gpt:layers=1,heads=2,width=32                 adamw        warmup-cosine     16  200
+shakespeare     gpt:layers=1,heads=2,width=32                 muon         stable-decay      16  150
+shakespeare     lstm:32                                       adam         constant          16  200
+names           gru:32                                        adamw        warmup-cosine     64  200
+"""
+
+# Rates that are not the optimizer's own default: with momentum the book's 0.1 in a cycle, and PyTorch's
+# tutorials' 0.01 without; a character GPT's from nanoGPT, its Muon's from the book.
+RATES = {
+    ("nesterov", "one-cycle"): {"lr": 0.1},
+    ("muon", "stable-decay"): {"lr": 0.01, "adam_lr": 3e-3},
+}
+OPTIMIZERS: dict[str, Callable[..., Any]] = {
+    name: rule for name, rule in tw.OPTIMIZERS.items() if name not in ("gradient-descent", "l-bfgs")
+} | {
+    "momentum": lambda **given: tw.SGD(momentum=0.9, **given),
+    "nesterov": lambda **given: tw.SGD(momentum=0.9, nesterov=True, weight_decay=5e-4, **given),
+    "adamw": lambda **given: tw.AdamW(weight_decay=0.1, **given),
+}
+SCHEDULES: dict[str, Callable[[], Any]] = {
+    "constant": tw.Constant,
+    "cosine": tw.Cosine,
+    "warmup-cosine": tw.WarmupCosine,
+    "one-cycle": tw.OneCycle,
+    "step": tw.MultiStep,
+    "stable-decay": lambda: tw.WarmupStableDecay(warmup=0.0, decay=1.0, shape="linear"),
+}
+
+
+@dataclass(frozen=True)
+class Task:
+    """A problem and the recipe whose rate is to be found.
+
+    Args:
+        data: Name of the data, one of `DATA`.
+        model: The model in one line.
+        optimizer, schedule: Keys of `OPTIMIZERS` and `SCHEDULES`.
+        batch: Examples in an update, or `full`.
+        steps: Updates of a run.
+    """
+
+    data: str
+    model: str
+    optimizer: str
+    schedule: str
+    batch: int | str
+    steps: int
+
+    @property
+    def name(self) -> str:
+        """What it is called in results: everything but the length."""
+        return " ".join([self.data, self.model, self.optimizer, self.schedule, str(self.batch)])
+
+    @property
+    def recipe(self) -> tw.Recipe:
+        """How a user would train it before anything was tuned."""
+        rates = RATES.get((self.optimizer, self.schedule), {})
+        clipped = self.data in ("shakespeare", "names") and self.optimizer != "adam"
+        return tw.Recipe(
+            OPTIMIZERS[self.optimizer](**rates),
+            schedule=SCHEDULES[self.schedule](),
+            batch_size=self.batch,
+            steps=self.steps,
+            clip_norm=1.0 if clipped else None,
+        )
+
+    def problem(self) -> tw.Problem:
+        """Read the data and fit the model to it."""
+        return tw.Problem(parse(self.model), DATA[self.data]())
+
+
+def with_rate(recipe: tw.Recipe, rate: float, **settings: Any) -> tw.Recipe:
+    """Return a recipe with another rate (a second rate, as Muon's, moves along) and other settings."""
+    rates = type(recipe.optimizer).rates
+    factor = rate / rate_of(recipe)
+    optimizer = {name: float(getattr(recipe.optimizer, name)) * factor for name in rates}
+    plain = recipe.to_dict()
+    moved = plain["optimizer"] | optimizer | {rates[0]: rate}
+    return tw.Recipe.from_dict(plain | {"optimizer": moved} | settings)
+
+
+def rate_of(recipe: tw.Recipe) -> float:
+    """Return a recipe's first learning rate."""
+    return float(getattr(recipe.optimizer, type(recipe.optimizer).rates[0]))
+
+
+@cache
+def pictures(name: str, count: int) -> tw.Data:
+    """Return the first examples of a set of images; their order is the set's own, which is random."""
+    train = tw.load(name, folder=data_folder()).train
+    x, y = np.asarray(train.inputs)[:count], np.asarray(train.targets)[:count]
+    return tw.load((x, y), name=name, **PARTS)
+
+
+@cache
+def rows(file: str, target: str | int, count: int = 3000, **options: Any) -> tw.Data:
+    """Return rows of a table, drawn once and for all."""
+    frame = pl.read_csv(
+        data_folder() / "tabular" / file, has_header=options.pop("header", True), infer_schema_length=None
+    )
+    drawn = frame.sample(min(count, len(frame)), seed=0, shuffle=True)
+    name = drawn.columns[target] if isinstance(target, int) else target
+    return tw.load(drawn, target=name, name=file.split(".")[0], **PARTS, **options)
+
+
+@cache
+def series(file: str, target: str, window: int) -> tw.Data:
+    """Return windows of a time series; the last ones are for validation."""
+    path = data_folder() / "timeseries" / file
+    return tw.load(path, target=target, window=window, split="time", **PARTS)
+
+
+@cache
+def bundled(name: str) -> tw.Data:
+    """Return a set that comes with scikit-learn, or is made from a seed."""
+    return tw.load(name, **PARTS)
+
+
+@cache
+def characters(count: int, context: int) -> tw.Data:
+    """Return the beginning of Shakespeare as one stream of characters."""
+    text = read_text(data_folder() / "text" / "tinyshakespeare.txt.gz")[:count]
+    return from_text(text, "shakespeare", tw.LoadOptions(context=context, test=0.0, validation=0.1))
+
+
+@cache
+def names(count: int) -> tw.Data:
+    """Return names, each a line of its own."""
+    lines = read_text(data_folder() / "text" / "names.txt").splitlines()
+    drawn = np.random.default_rng(0).permutation(len(lines))[:count]
+    text = "\n".join(lines[row] for row in sorted(drawn))
+    return from_lines(text, "names", tw.LoadOptions(lines=True, **PARTS))
+
+
+def _bundled(name: str) -> Callable[[], tw.Data]:
+    return lambda: bundled(name)
+
+
+BUNDLED = ("digits", "iris", "wine", "breast_cancer", "diabetes", "moons", "spirals", "quadratic")
+DATA: dict[str, Callable[[], tw.Data]] = {name: _bundled(name) for name in BUNDLED} | {
+    "mnist": lambda: pictures("mnist", 3000),
+    "fashion": lambda: pictures("fashion_mnist", 3000),
+    "cifar": lambda: pictures("cifar10", 2000),
+    "california": lambda: rows("california_housing.csv.gz", "median_house_value"),
+    "wine_red": lambda: rows("winequality-red.csv", 11, header=False, task="regression"),
+    "wine_white": lambda: rows("winequality-white.csv.gz", 11, header=False, task="regression"),
+    "adult": lambda: rows("adult-train.csv.gz", 14, header=False, missing=("?",)),
+    "titanic": lambda: rows("titanic.csv", "Survived"),
+    "covtype": lambda: rows("covtype_sample_10k.csv.gz", "Cover_Type", task="classification"),
+    "credit": lambda: rows("credit_card_default.csv.gz", "default.payment.next.month"),
+    "airline": lambda: series("airline-passengers.csv", "Passengers", 12),
+    "sunspots": lambda: series("monthly-sunspots.csv", "Sunspots", 12),
+    "shakespeare": lambda: characters(120_000, 32),
+    "names": lambda: names(4000),
+}
+
+
+def _read(line: str) -> Task:
+    data, model, optimizer, schedule, batch, steps = line.split()
+    return Task(data, model, optimizer, schedule, batch if batch == "full" else int(batch), int(steps))
+
+
+TASKS: tuple[Task, ...] = tuple(map(_read, LINES.strip().splitlines()))
