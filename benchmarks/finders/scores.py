@@ -1,0 +1,249 @@
+"""How near a pick comes to the truth: arithmetic on curves, no training.
+
+A curve is read in three steps. The mean of the seeds' losses is taken at every rate of the fine grid. Its
+logarithm is smoothed by a local quadratic over one octave to both sides, losses above twice the lowest
+counting as twice, so that a cliff does not pull at its foot. The best rate is where the smoothed curve is
+lowest. Between rates both are read off straight lines over log2 of the rate. A diverged lane counts as the
+loss at the start: so much is lost.
+
+Regret is `(loss at the pick - lowest) / (loss at the recipe's own rate - lowest)`: 0 for the best, 1 for
+leaving the rate alone, above 1 for making it worse. Where the recipe's own rate cannot be told from the best
+that gap says nothing; it is taken as no smaller than twice the standard error, over paired seeds, of the
+difference between the two. One pick can lose no more than `MOST_REGRET` gaps, so that means exist.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import mean, median
+from typing import Any
+
+import numpy as np
+
+from benchmarks.finders.truth import FINE, SEEDS, Lanes
+
+# Losses above so many times the lowest do not shape the curve around it; octaves that a window reaches.
+CLIP, WINDOW = 2.0, 1.0
+MOST_REGRET = 10.0
+# Goals: within a factor of 2, or with a regret of 1 %.
+NEAR, SMALL = 1.0, 0.01
+# Student's t for a two-sided interval of 95 % over five seeds.
+T_FIVE = 2.776
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The truth of a task around its best rate.
+
+    Args:
+        octaves: log2 of the rates of the fine grid, ascending.
+        losses: `rate seed`; NaN for a lane that diverged.
+        start: Loss before training.
+        own: The recipe's own rate.
+        own_losses: Losses at that rate, by seed; NaN for one that diverged.
+    """
+
+    octaves: np.ndarray
+    losses: np.ndarray
+    start: float
+    own: float
+    own_losses: np.ndarray
+
+    @property
+    def filled(self) -> np.ndarray:
+        """Losses with the loss at the start for lanes that diverged."""
+        return np.where(np.isnan(self.losses), self.start, self.losses)
+
+    @property
+    def smooth(self) -> np.ndarray:
+        """The smoothed mean at each rate; the mean itself where it is too high to be smoothed."""
+        means = self.filled.mean(axis=1)
+        highest = CLIP * means.min()
+        found = np.exp(smoothed(self.octaves, np.log(np.minimum(means, highest))))
+        return np.where(means >= highest, means, found)
+
+    @property
+    def best(self) -> float:
+        """The best rate."""
+        return float(2.0 ** self.octaves[int(np.argmin(self.smooth))])
+
+    @property
+    def lowest(self) -> float:
+        """The smoothed loss there."""
+        return float(self.smooth.min())
+
+    @property
+    def own_loss(self) -> float:
+        """The loss at the recipe's own rate: smoothed where that lies on the grid."""
+        return self.loss(self.own) if self.covers(self.own) else float(self._own.mean())
+
+    @property
+    def gap(self) -> float:
+        """What regret is a share of."""
+        return max(self.own_loss - self.lowest, self.noise, np.finfo(float).tiny)
+
+    @property
+    def noise(self) -> float:
+        """Twice the standard error of the difference between the recipe's own rate and the best."""
+        at = int(np.argmin(self.smooth))
+        if math.isclose(2.0 ** self.octaves[at], self.own, rel_tol=1e-3):
+            at = at + 1 if at + 1 < len(self.octaves) else at - 1  # the best neighbour: as noisy a difference
+        return 2.0 * standard_error(self._own - self.filled[at])
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether the recipe's own rate cannot be told from the best."""
+        return self.own_loss - self.lowest <= self.noise
+
+    def covers(self, rate: float) -> bool:
+        """Tell whether a rate lies between two rates of the grid of which no lane diverged."""
+        at = math.log2(rate)
+        if not self.octaves[0] - 1e-3 <= at <= self.octaves[-1] + 1e-3:
+            return False
+        step = 1.0 / FINE
+        near = np.abs(self.octaves - at) < step - 1e-3
+        return not bool(np.isnan(self.losses[near]).any())
+
+    def loss(self, rate: float) -> float:
+        """Return the smoothed loss at a rate that the grid covers."""
+        return float(np.interp(math.log2(rate), self.octaves, self.smooth))
+
+    def by_seed(self, rate: float) -> np.ndarray:
+        """Return each seed's loss at a rate that the grid covers."""
+        at = math.log2(rate)
+        return np.array([np.interp(at, self.octaves, column) for column in self.filled.T])
+
+    @property
+    def _own(self) -> np.ndarray:
+        return np.where(np.isnan(self.own_losses), self.start, self.own_losses)
+
+
+def curve_of(lanes: Lanes) -> Curve:
+    """Return the curve of a task's lanes."""
+    losses = np.array([_row(lanes, rate) for rate in lanes.grid])
+    start = lanes.losses[min(lanes.losses)]  # of the smallest rate: its weights have hardly moved
+    known = [loss for loss in start.values() if loss is not None]
+    return Curve(np.log2(lanes.grid), losses, mean(known), lanes.own, _row(lanes, lanes.own))
+
+
+def smoothed(x: np.ndarray, y: np.ndarray, window: float = WINDOW) -> np.ndarray:
+    """Return `y` smoothed by a quadratic around each point, with tricube weights over `window`.
+
+    Reference: Cleveland, Robust Locally Weighted Regression and Smoothing Scatterplots, 1979.
+    """
+    found = np.empty_like(y)
+    for at, middle in enumerate(x):
+        # A hair more than the window, so that its two ends have a little weight: five points even at an end.
+        weights = np.clip(1 - np.abs((x - middle) / (1.01 * window)) ** 3, 0, None) ** 3
+        found[at] = np.polyfit(x - middle, y, 2, w=np.sqrt(weights))[-1]
+    return found
+
+
+@dataclass(frozen=True)
+class Pick:
+    """What a method said about a task.
+
+    Args:
+        rate: The rate; None where it names none (Prodigy).
+        low, high: Its interval, where it has one.
+        steps: Updates that were spent on it.
+        losses: Losses of full runs with it by seed, where the truth does not hold them; NaN for one that
+            diverged.
+        standing: What the method calls its own answer.
+        seconds: Wall clock that was spent on it.
+    """
+
+    rate: float | None
+    low: float | None = None
+    high: float | None = None
+    steps: int = 0
+    losses: np.ndarray | None = None
+    standing: str = ""
+    seconds: float = 0.0
+
+
+def score(curve: Curve, pick: Pick, run_steps: int) -> dict[str, Any]:
+    """Return a pick's scores on a task.
+
+    Returns:
+        `octaves` from the best rate (None without a rate), `regret`, `diverged` (a seed diverged at the
+        pick), `inside` (the best lies in the interval; None without one), `share` of a run that it cost,
+        `no_worse` than the recipe's own rate within noise, and what was picked.
+    """
+    losses = _losses(curve, pick)
+    diverged = bool(np.isnan(losses).any())
+    losses = np.where(np.isnan(losses), curve.start, losses)
+    covered = pick.rate is not None and curve.covers(pick.rate)
+    loss = curve.loss(pick.rate) if covered and pick.rate is not None else float(losses.mean())
+    regret = min(max(loss - curve.lowest, 0.0) / curve.gap, MOST_REGRET)
+    octaves = None if pick.rate is None else abs(math.log2(pick.rate / curve.best))
+    return {
+        "rate": pick.rate,
+        "low": pick.low,
+        "high": pick.high,
+        "best": curve.best,
+        "loss": loss,
+        "octaves": octaves,
+        "regret": regret,
+        "good": regret <= SMALL or (octaves is not None and octaves <= NEAR + 1e-9),
+        "diverged": diverged,
+        "inside": None if pick.low is None or pick.high is None else holds(pick, curve.best),
+        "no_worse": no_worse(losses, curve),
+        "share": pick.steps / run_steps,
+        "standing": pick.standing,
+        "seconds": pick.seconds,
+    }
+
+
+def holds(pick: Pick, best: float) -> bool:
+    """Tell whether an interval holds the best rate; half a step of the fine grid is its own uncertainty."""
+    assert pick.low is not None and pick.high is not None
+    margin = 2 ** (0.5 / FINE)
+    return pick.low / margin <= best <= pick.high * margin
+
+
+def no_worse(losses: np.ndarray, curve: Curve) -> bool:
+    """Tell whether losses at a pick are lower than at the recipe's own rate, or cannot be told from them."""
+    difference = losses - np.where(np.isnan(curve.own_losses), curve.start, curve.own_losses)
+    return bool(difference.mean() <= T_FIVE * standard_error(difference))
+
+
+def standard_error(values: np.ndarray) -> float:
+    """Return the standard error of a mean."""
+    return float(np.std(values, ddof=1) / math.sqrt(len(values)))
+
+
+def summary(scores: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return a method's figures over tasks."""
+    octaves = [one["octaves"] for one in scores if one["octaves"] is not None]
+    inside = [one["inside"] for one in scores if one["inside"] is not None]
+    regrets = [one["regret"] for one in scores]
+    return {
+        "tasks": len(scores),
+        "octaves": median(octaves) if octaves else None,
+        "within": mean(found <= NEAR + 1e-9 for found in octaves) if octaves else None,
+        "good": mean(one["good"] for one in scores),
+        "regret": median(regrets),
+        "regret_mean": mean(regrets),
+        "regret_high": float(np.quantile(regrets, 0.9)),
+        "inside": mean(inside) if inside else None,
+        "diverged": sum(one["diverged"] for one in scores),
+        "no_worse": mean(one["no_worse"] for one in scores),
+        "share": median(one["share"] for one in scores),
+        "share_high": max(one["share"] for one in scores),
+    }
+
+
+def _losses(curve: Curve, pick: Pick) -> np.ndarray:
+    if pick.losses is not None:
+        return pick.losses
+    assert pick.rate is not None
+    if math.isclose(pick.rate, curve.own, rel_tol=1e-6):
+        return curve.own_losses
+    assert curve.covers(pick.rate), f"{pick.rate} lies outside the curve and was not run"
+    return curve.by_seed(pick.rate)
+
+
+def _row(lanes: Lanes, rate: float) -> np.ndarray:
+    found = lanes.losses[rate]
+    return np.array([math.nan if (loss := found[seed]) is None else loss for seed in SEEDS], dtype=float)

@@ -1,0 +1,147 @@
+"""The scoreboard as Markdown: a row for each method, the goals, a row for each task."""
+
+from collections.abc import Callable
+from typing import Any
+
+from benchmarks.finders.scores import summary
+from benchmarks.machine import markdown
+
+HEADER = [
+    "method",
+    "octaves from the best, median",
+    "within 2x",
+    "within 2x or regret <= 1 %",
+    "regret, median",
+    "mean",
+    "90 % quantile",
+    "best inside the interval",
+    "diverged",
+    "no worse than own rate",
+    "cost, runs: median (most)",
+]
+# The finder's rows that goals are about: with its own budget, and as `--lr auto` calls it.
+OWN_BUDGET, CAPPED = "found", "tenth"
+
+
+def table(result: dict[str, Any]) -> str:
+    """Return all tables of a result."""
+    parts = []
+    for group, tasks in result["groups"].items():
+        if not tasks:
+            continue
+        flat = sum(task["flat"] for task in tasks.values())
+        parts.append(
+            f"**{len(tasks)} tasks, {group}.** On {flat} of them the recipe's own rate cannot be told from "
+            "the best; regret is then a share of the noise (twice the standard error of the difference)."
+        )
+        figures = _figures(tasks)
+        parts.append(markdown(HEADER, [_row(result["labels"][name], one) for name, one in figures.items()]))
+        parts.append(_goals(figures))
+    parts.append(_truth(result))
+    for group, tasks in result["groups"].items():
+        if tasks:
+            parts.append(f"Each task, {group}:\n\n" + _by_task(tasks))
+    return "\n\n".join(part for part in parts if part)
+
+
+def _figures(tasks: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    names = next(iter(tasks.values()))["scores"]
+    return {name: summary([task["scores"][name] for task in tasks.values()]) for name in names}
+
+
+def _row(label: str, found: dict[str, Any]) -> list[str]:
+    return [
+        label,
+        "" if found["octaves"] is None else f"{found['octaves']:.2f}",
+        _percent(found["within"]),
+        _percent(found["good"]),
+        f"{found['regret']:.3f}",
+        f"{found['regret_mean']:.3f}",
+        f"{found['regret_high']:.3f}",
+        _percent(found["inside"]),
+        str(found["diverged"]),
+        _percent(found["no_worse"]),
+        f"{found['share']:.2g} ({found['share_high']:.2g})",
+    ]
+
+
+def _goals(figures: dict[str, dict[str, Any]]) -> str:
+    """Say which of the goals the finder reaches."""
+    rows = []
+    for name, label in ((OWN_BUDGET, "own budget"), (CAPPED, "a tenth of a run")):
+        if name in figures:
+            one = figures[name]
+            rows += [
+                _goal(
+                    f"octaves from the best, median, {label}", one["octaves"], "<= 0.5", lambda x: x <= 0.5
+                ),
+                _goal(f"within 2x or regret <= 1 %, {label}", one["good"], ">= 95 %", lambda x: x >= 0.95),
+                _goal(f"picks that diverge, {label}", one["diverged"], "0", lambda x: x == 0),
+                _goal(f"best inside the interval, {label}", one["inside"], ">= 90 %", lambda x: x >= 0.9),
+            ]
+    if CAPPED in figures:
+        one = figures[CAPPED]
+        rows += [
+            _goal("`--lr auto` no worse than own rate", one["no_worse"], ">= 90 %", lambda x: x >= 0.9),
+            _goal("`--lr auto`, most runs spent", one["share_high"], "<= 0.1", lambda x: x <= 0.1 + 1e-9),
+        ]
+    rows += _against(figures)
+    return markdown(["goal of the finder", "measured", "bound", ""], rows) if rows else ""
+
+
+def _against(figures: dict[str, dict[str, Any]]) -> list[list[str]]:
+    """Compare mean regrets with those of every baseline that costs at least as much."""
+    rows = []
+    for ours in ("tenth", "run", "ten", "found"):
+        if ours not in figures:
+            continue
+        share = figures[ours]["share"]
+        rivals = {
+            name: one["regret_mean"]
+            for name, one in figures.items()
+            if name not in ("tenth", "run", "ten", "found") and one["share"] <= 1.05 * share
+        }
+        if rivals:
+            best = min(rivals, key=lambda name: rivals[name])
+            bound = f"< {rivals[best]:.3f} ({best})"
+            label = f"mean regret at {share:.2g} runs, beside all that cost no more"
+            rows.append(_goal(label, figures[ours]["regret_mean"], bound, lambda x, b=rivals[best]: x < b))
+    return rows
+
+
+def _goal(label: str, value: float | None, bound: str, reached: Callable[[Any], bool]) -> list[str]:
+    if value is None:
+        return [label, "not measured", bound, "not measured"]
+    shown = _percent(value) if "%" in bound else f"{value:.3g}"
+    return [label, shown, bound, "reached" if reached(value) else "**not reached**"]
+
+
+def _truth(result: dict[str, Any]) -> str:
+    tasks = [task for group in result["groups"].values() for task in group.values()]
+    seconds, steps = (sum(task[name] for task in tasks) for name in ("seconds", "lane_steps"))
+    return f"The truth took {seconds / 60:.0f} minutes: {steps / 1e6:.1f} million lane-steps."
+
+
+def _by_task(tasks: dict[str, Any]) -> str:
+    shown = [name for name in (OWN_BUDGET, CAPPED) if name in next(iter(tasks.values()))["scores"]]
+    header = ["task", "updates", "own rate", "best rate"]
+    for name in shown:
+        header += [f"{name}: rate (interval)", "octaves", "regret", "runs", ""]
+    return markdown(header, [_task(name, task, shown) for name, task in tasks.items()])
+
+
+def _task(name: str, task: dict[str, Any], shown: list[str]) -> list[str]:
+    row = [name, str(task["steps"]), f"{task['own']:.3g}", f"{task['best']:.3g}" + " (flat)" * task["flat"]]
+    for method in shown:
+        one = task["scores"][method]
+        interval = (
+            "" if one["low"] is None or one["high"] is None else f" ({one['low']:.2g}-{one['high']:.2g})"
+        )
+        missed = "" if one["inside"] in (None, True) else " *outside*"
+        row += [f"{one['rate']:.3g}{interval}{missed}", f"{one['octaves']:.2f}", f"{one['regret']:.3f}"]
+        row += [f"{one['share']:.2g}", "**diverged**" if one["diverged"] else one["standing"]]
+    return row
+
+
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{100 * share:.0f} %"

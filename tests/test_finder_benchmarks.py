@@ -1,0 +1,158 @@
+"""The scoreboard of finders: arithmetic on made-up curves with known answers, and the tasks set aside."""
+
+import math
+
+import numpy as np
+import pytest
+from benchmarks.finders import scores, set_aside, tables, tasks, truth
+from benchmarks.finders.scores import Curve, Pick, curve_of, score, smoothed
+from benchmarks.finders.tasks import BUNDLED, TASKS, Task, rate_of, with_rate
+from benchmarks.machine import data_folder
+
+QUARTERS = np.arange(-6, 7) / 4  # octaves around 1
+
+
+def curve(losses=None, *, own=1 / 16, own_loss=2.0, noise=0.0, seeds=5) -> Curve:
+    """Return a parabola over octaves whose lowest loss is 1, at rate 1."""
+    means = 1 + 0.1 * QUARTERS**2 if losses is None else np.asarray(losses, dtype=float)
+    tilt = np.linspace(-1, 1, seeds)
+    return Curve(
+        QUARTERS, means[:, None] + noise * tilt, 5.0, own, np.full(seeds, own_loss) + noise * tilt[::-1]
+    )
+
+
+def test_a_pick_is_measured_in_octaves_and_in_shares_of_the_gap():
+    at_best, off = score(curve(), Pick(1.0), 100), score(curve(), Pick(2.0, 0.5, 3.0, steps=25), 100)
+    assert at_best["octaves"] == 0 and at_best["regret"] == 0 and at_best["good"]
+    assert off["octaves"] == pytest.approx(1.0) and off["share"] == 0.25
+    # The loss is 1.1 there, the gap 2 - 1; smoothing an exact parabola's logarithm costs a thousandth.
+    assert off["regret"] == pytest.approx(0.1, abs=2e-3)
+    assert off["good"] and off["inside"] and not off["diverged"]
+    assert not score(curve(), Pick(2.0**1.2), 100)["good"]
+
+
+def test_the_own_rate_has_a_regret_of_one_and_a_worse_one_more_up_to_a_bound():
+    own = score(curve(), Pick(1 / 16), 100)
+    assert own["regret"] == pytest.approx(1.0) and own["no_worse"]
+    worse = score(curve(), Pick(1e-3, losses=np.full(5, 2.5)), 100)
+    assert worse["regret"] == pytest.approx(1.5, abs=1e-3) and not worse["no_worse"]
+    assert score(curve(), Pick(1e-3, losses=np.full(5, 1e6)), 100)["regret"] == scores.MOST_REGRET
+
+
+def test_a_pick_of_which_a_seed_diverged_is_counted_and_loses_what_was_to_be_won():
+    losses = np.array([1.0, 1.0, 1.0, 1.0, math.nan])
+    found = score(curve(), Pick(16.0, losses=losses), 100)
+    assert found["diverged"] and found["loss"] == pytest.approx((4 + 5.0) / 5)
+
+
+def test_rates_beside_a_lane_that_diverged_are_not_read_off_the_curve():
+    at_edge = curve()
+    at_edge.losses[-1, 2] = math.nan
+    assert at_edge.covers(2.0**1.25) and not at_edge.covers(2.0**1.3) and not at_edge.covers(2.0**1.5)
+    assert not curve().covers(2.0**1.6) and curve().covers(2.0**1.5)
+
+
+def test_where_the_own_rate_is_as_good_regret_is_a_share_of_the_noise():
+    flat = curve(own=1.0, own_loss=1.0, noise=0.05)
+    assert flat.is_flat and flat.gap == flat.noise > 0
+    assert not curve(noise=0.05).is_flat
+
+
+def test_an_interval_holds_the_best_within_half_a_step_of_the_grid():
+    def inside(low: float, high: float) -> bool:
+        return score(curve(), Pick(1.0, low, high), 100)["inside"]
+
+    assert inside(0.9, 1.1) and inside(1.05, 2.0) and not inside(1.2, 2.0) and not inside(0.1, 0.8)
+    assert score(curve(), Pick(1.0), 100)["inside"] is None
+
+
+def test_a_cliff_does_not_pull_the_best_away_from_it():
+    losses = 1 + 0.1 * QUARTERS**2
+    losses[QUARTERS > 0.5] = 100.0
+    steep = curve(losses)
+    assert abs(math.log2(steep.best)) <= 0.25
+    assert steep.loss(2.0**1.5) == pytest.approx(100.0)
+
+
+def test_smoothing_keeps_a_quadratic_and_takes_noise_away():
+    y = 3 + QUARTERS - 2 * QUARTERS**2
+    assert smoothed(QUARTERS, y) == pytest.approx(y)
+    jagged = y + 0.1 * (-1.0) ** np.arange(len(y))
+    assert np.abs(smoothed(QUARTERS, jagged) - y)[2:-2].max() < 0.04
+
+
+def test_means_over_tasks_are_those_of_the_tasks():
+    found = [score(curve(), Pick(rate, 0.9, 1.1, steps=10), 100) for rate in (1.0, 2.0, 2.0**1.5)]
+    told = scores.summary(found)
+    assert told["octaves"] == pytest.approx(1.0) and told["within"] == pytest.approx(2 / 3)
+    assert told["inside"] == 1.0 and told["share"] == 0.1 and told["diverged"] == 0
+    nameless = scores.summary([score(curve(), Pick(None, losses=np.full(5, 1.5)), 100)])
+    assert nameless["octaves"] is None and nameless["regret"] == pytest.approx(0.5, abs=1e-3)
+
+
+def test_the_table_says_which_goals_are_missed():
+    def task(rate: float) -> dict:
+        one = {
+            "found": score(curve(), Pick(rate, 0.9, 1.1, steps=10), 100),
+            "own": score(curve(), Pick(1 / 16), 100),
+        }
+        facts = {"steps": 100, "own": 1 / 16, "best": 1.0, "flat": False}
+        return facts | {"seconds": 60.0, "lane_steps": 10, "scores": one}
+
+    result = {
+        "labels": {"found": "the finder", "own": "own rate"},
+        "groups": {"development": {"a": task(2.0**1.5)}},
+    }
+    said = tables.table(result)
+    assert "| octaves from the best, median, own budget | 1.5 | <= 0.5 | **not reached** |" in said
+    assert "| picks that diverge, own budget | 0 | 0 | reached |" in said
+    result["groups"]["development"]["a"] = task(1.0)
+    assert "| octaves from the best, median, own budget | 0 | <= 0.5 | reached |" in tables.table(result)
+
+
+def test_fifteen_tasks_are_set_aside_by_the_rule_and_are_what_they_were():
+    assert len(set_aside.NAMES) == set_aside.COUNT == 15
+    assert list(set_aside.NAMES) == set_aside.lowest(TASKS)
+    assert set_aside.digest(TASKS) == set_aside.DIGEST
+    assert len(set_aside.development()) + len(set_aside.set_aside()) == len(TASKS)
+
+
+def test_there_are_sixty_tasks_of_different_names():
+    assert len(TASKS) >= 60
+    assert len({task.name for task in TASKS}) == len(TASKS)
+
+
+@pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
+def test_a_task_can_be_built(task):
+    assert task.recipe.steps == task.steps and rate_of(task.recipe) > 0
+    if task.data not in BUNDLED and not (data_folder() / "mnist").is_dir():
+        pytest.skip("needs the data sets: THALWEG_DATA")
+    problem = task.problem()
+    assert problem.data.validation.count() >= 30 and problem.data.test is None
+    assert task.batch == "full" or task.batch <= problem.data.train.count()
+
+
+def test_a_second_rate_moves_along_and_the_rest_stays():
+    recipe = next(task for task in TASKS if task.schedule == "stable-decay").recipe
+    moved = with_rate(recipe, 0.02, seed=3)
+    assert rate_of(moved) == pytest.approx(0.02) and float(moved.optimizer.adam_lr) == pytest.approx(6e-3)
+    assert moved.seed == 3 and with_rate(moved, 0.01, seed=0).to_dict() == recipe.to_dict()
+
+
+def test_the_truth_of_a_small_task_is_found_kept_and_read_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(truth, "RESULTS", tmp_path)
+    monkeypatch.setattr(truth, "OCTAVES", 6)
+    task = Task("iris", "linear", "sgd", "constant", "full", 20)
+    lanes = truth.compute(task)
+    low, high = lanes.fine
+    found = curve_of(lanes)
+    assert lanes.at(low) <= found.best <= lanes.at(high)
+    assert all(set(lanes.losses[rate]) == set(truth.SEEDS) for rate in lanes.grid)
+    truth.keep(lanes)
+    again = truth.kept(task)
+    assert again.losses == lanes.losses and again.fine == lanes.fine and again.grid == lanes.grid
+    assert truth.kept(Task("iris", "linear", "sgd", "constant", "full", 21)) is None
+
+
+def test_names_of_data_are_known():
+    assert {task.data for task in TASKS} <= set(tasks.DATA)
