@@ -1,9 +1,10 @@
-"""The front door: `python -m benchmarks run [NAME]`, `... peers`, `... report`."""
+"""The front door: `python -m benchmarks run [NAME]`, `... finders`, `... peers`, `... report`."""
 
 import argparse
 import importlib
 import json
 import sys
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ BENCHMARKS = {
     "names": "benchmarks.names",
     "cifar": "benchmarks.cifar",
     "saving": "benchmarks.saving",
+    "finders": "benchmarks.finders.scoreboard",
 }
 
 
@@ -47,6 +49,8 @@ def main() -> None:
         print(peers.table())
     elif arguments.command == "report":
         report(arguments.readme)
+    elif arguments.command == "finders":
+        _run_finders(arguments)
     else:
         for name in arguments.name or BENCHMARKS:
             _run(name, arguments.quick)
@@ -62,6 +66,12 @@ def _arguments() -> argparse.Namespace:
         "--quick", action="store_true", help="a short form, to see that it works; nothing is kept"
     )
     commands.add_parser("peers", help="print which peers are installed, and where")
+    finders = commands.add_parser("finders", help="the scoreboard of learning-rate finders")
+    finders.add_argument("--quick", action="store_true", help="two tasks; nothing is kept")
+    finders.add_argument("--development", action="store_true", help="without the tasks set aside; not kept")
+    finders.add_argument("--only", nargs="+", default=[], metavar="METHOD", help="with --development: these")
+    finders.add_argument("--task", default="", help="with --development: tasks whose name holds this")
+    finders.add_argument("--seconds", type=float, default=inf, help="begin no task after so many; call again")
     told = commands.add_parser("report", help="print the goals, and the tables of the results that are kept")
     told.add_argument("--readme", action="store_true", help="write the goals into the README as well")
     return parser.parse_args()
@@ -119,14 +129,22 @@ def _kept(name: str) -> Path:
     return RESULTS / f"{name}.json"
 
 
-def _run(name: str, quick: bool) -> None:
+def _run_finders(arguments: argparse.Namespace) -> None:
+    if arguments.development:
+        scoreboard = importlib.import_module(BENCHMARKS["finders"])
+        print(scoreboard.table(scoreboard.develop(arguments.only, arguments.task, arguments.seconds)))
+    else:
+        _run("finders", arguments.quick, seconds=arguments.seconds)
+
+
+def _run(name: str, quick: bool, **options: Any) -> None:
     module = importlib.import_module(BENCHMARKS[name])
     # Libraries whose threads wait for each other suffer most from other work: PyTorch was seen twenty times
     # slower on a machine where six processes shared two cores, JAX four times.
     busy = psutil.cpu_percent(interval=2)
     if busy > BUSY:
         print(f"the machine is busy ({busy:.0f} %): figures will favour some over others", file=sys.stderr)
-    result = module.run(quick) | {"machine": machine() | {"busy_before": busy}}
+    result = module.run(quick, **options) | {"machine": machine() | {"busy_before": busy}}
     print(module.table(result))
     if quick:
         print("(quick form: not kept)", file=sys.stderr)
