@@ -46,10 +46,12 @@ class Method:
     Args:
         label: What it is called there.
         pick: Asks it about a task.
+        ours: Whether it is part of what is being made here, and so may change.
     """
 
     label: str
     pick: Callable[[Task], Pick]
+    ours: bool = False
 
 
 def own(task: Task) -> Pick:
@@ -119,14 +121,14 @@ def methods() -> dict[str, Method]:
     """Return all, by short name, in the order of the table."""
     tests = RangeTests()
     rows = {
-        "found": Method("find_lr, its own budget", partial(found, None)),
-        "ten": Method("find_lr, ten runs", partial(found, 10.0)),
-        "run": Method("find_lr, one run", partial(found, 1.0)),
-        "tenth": Method("find_lr, a tenth of a run (`--lr auto`)", partial(found, 0.1)),
+        "found": Method("find_lr, its own budget", partial(found, None), ours=True),
+        "ten": Method("find_lr, ten runs", partial(found, 10.0), ours=True),
+        "run": Method("find_lr, one run", partial(found, 1.0), ours=True),
+        "tenth": Method("find_lr, a tenth of a run (`--lr auto`)", partial(found, 0.1), ours=True),
         "own": Method("the recipe's own rate", own),
         "pytorch": Method("PyTorch's default", pytorch),
     }
-    rows |= {name: Method(f"range test, {name}", partial(tests.pick, name)) for name in READINGS}
+    rows |= {name: Method(f"range test, {name}", partial(tests.pick, name), ours=True) for name in READINGS}
     rows["prodigy"] = Method("Prodigy", prodigy)
     rows["random"] = Method("random search, ten runs", random_search)
     return rows

@@ -7,7 +7,6 @@ until the sources change, so that a run that was broken off goes on where it was
 """
 
 import hashlib
-import json
 import math
 import sys
 import time
@@ -23,7 +22,7 @@ from benchmarks.finders.set_aside import NAMES, development
 from benchmarks.finders.tables import table as table
 from benchmarks.finders.tasks import TASKS, Task
 
-PARTIAL = truth.RESULTS / "finders.partial"
+PARTIAL = truth.RESULTS / "finders-scores.json"
 SOURCE = Path(__file__).parents[2] / "src" / "thalweg"
 QUICK = ("iris mlp:16 adam constant full", "moons mlp:16 sgd constant 32")
 
@@ -58,18 +57,20 @@ def develop(only: Sequence[str], task: str = "", seconds: float = math.inf) -> d
 
 def scored(tasks: Sequence[Task], methods: dict[str, Method], seconds: float) -> Scores:
     """Return each task's scores by method; what is kept of these sources is not run again."""
-    begun, mark = time.perf_counter(), fingerprint()
-    kept = _kept(mark)
+    begun, marks = time.perf_counter(), {name: fingerprint(one) for name, one in methods.items()}
+    found: Scores = {}
     for done, task in enumerate(tasks):
-        missing = {name: one for name, one in methods.items() if name not in kept.get(task.name, {})}
-        if not missing:
-            continue
-        if time.perf_counter() - begun > seconds:
+        known = truth.read(PARTIAL).get(task.name, {})
+        missing = {name: one for name, one in methods.items() if known.get(name, {}).get("of") != marks[name]}
+        if missing and time.perf_counter() - begun > seconds:
             raise SystemExit(f"{len(tasks) - done} of {len(tasks)} tasks are left: the same command goes on")
-        kept.setdefault(task.name, {}).update(on_task(task, missing))
-        PARTIAL.write_text(json.dumps({"sources": mark, "scores": kept}))
-        print(f"{done + 1} of {len(tasks)}: {task.name}", file=sys.stderr)
-    return {task.name: {name: kept[task.name][name] for name in methods} for task in tasks}
+        if missing:
+            news = {name: one | {"of": marks[name]} for name, one in on_task(task, missing).items()}
+            known = known | news
+            truth.put(PARTIAL, {task.name: known})
+            print(f"{done + 1} of {len(tasks)}: {task.name}", file=sys.stderr)
+        found[task.name] = {name: known[name] for name in methods}
+    return found
 
 
 def on_task(task: Task, methods: dict[str, Method]) -> dict[str, dict[str, Any]]:
@@ -108,12 +109,13 @@ def told(tasks: Iterable[Task], scores: Scores) -> dict[str, Any]:
     return {"labels": labels, "groups": groups}
 
 
-def fingerprint() -> str:
-    """Return a SHA-256 over the sources that scores depend on most: the finder's, and these."""
+def fingerprint(method: Method) -> str:
+    """Return a SHA-256 over the sources that a method's scores depend on most."""
     finder = SOURCE / "insight" / "finder"
-    files = [*finder.glob("*.py"), *Path(__file__).parent.glob("*.py"), SOURCE / "recipe" / "shortened.py"]
-    sources = [at.read_bytes() for at in sorted(files) if at.exists()]
-    return hashlib.sha256(b"".join(sources)).hexdigest()
+    files = [*Path(__file__).parent.glob("*.py")]
+    files += [*finder.glob("*.py"), SOURCE / "recipe" / "shortened.py"] if method.ours else []
+    sources = [at.read_bytes() for at in sorted(files) if at.exists() and at.name != "tables.py"]
+    return hashlib.sha256(b"".join(sources)).hexdigest()[:16]
 
 
 def _with_losses(task: Task, curve: Curve, pick: Pick) -> Pick:
@@ -123,8 +125,3 @@ def _with_losses(task: Task, curve: Curve, pick: Pick) -> Pick:
     if math.isclose(pick.rate, curve.own, rel_tol=1e-6):
         return pick
     return replace(pick, losses=baselines.at_rate(task, pick.rate))
-
-
-def _kept(mark: str) -> Scores:
-    found = json.loads(PARTIAL.read_text()) if PARTIAL.exists() else {}
-    return found["scores"] if found.get("sources") == mark else {}

@@ -10,11 +10,12 @@ is a lane that diverged.
 """
 
 import argparse
+import fcntl
 import json
 import math
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -95,7 +96,7 @@ class Lanes:
 
 def kept(task: Task) -> Lanes | None:
     """Return what is kept of a task; None if nothing is, or if it was defined otherwise then."""
-    found = _read(path(task)).get(task.name)
+    found = read(path(task)).get(task.name)
     if found is None or (found["steps"], found["own"]) != (task.steps, rate_of(task.recipe)):
         return None
     losses = {
@@ -106,14 +107,28 @@ def kept(task: Task) -> Lanes | None:
 
 
 def keep(lanes: Lanes) -> None:
-    """Keep a task's lanes; a line each, so that a difference shows what changed."""
-    at = path(lanes.task)
-    tasks = _read(at) | {lanes.task.name: lanes.to_dict()}
-    lines = ",\n".join(f" {json.dumps(name)}: {json.dumps(tasks[name])}" for name in sorted(tasks))
+    """Keep a task's lanes."""
+    put(path(lanes.task), {lanes.task.name: lanes.to_dict()})
+
+
+def put(at: Path, news: Mapping[str, Any]) -> None:
+    """Add to a JSON object in a file, whole at any instant; a line for each key, so that changes show.
+
+    Two processes may do so at a time: what the other one wrote stays.
+    """
     at.parent.mkdir(exist_ok=True)
-    partial = at.with_suffix(".partial")
-    partial.write_text("{\n" + lines + "\n}\n")
-    partial.replace(at)
+    with at.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        known = read(at) | dict(news)
+        lines = ",\n".join(f" {json.dumps(name)}: {json.dumps(known[name])}" for name in sorted(known))
+        partial = at.with_suffix(".partial")
+        partial.write_text("{\n" + lines + "\n}\n")
+        partial.replace(at)
+
+
+def read(at: Path) -> dict[str, Any]:
+    """Return the JSON object of a file; an empty one where there is none."""
+    return json.loads(at.read_text()) if at.exists() else {}
 
 
 def path(task: Task) -> Path:
@@ -162,10 +177,6 @@ def _lowest(lanes: Lanes, steps: Iterable[int], seeds: Sequence[int]) -> int:
 def _loss(row: dict[str, Any]) -> float | None:
     loss = row["validation_loss"]
     return None if row["stopped"] == "diverged" or loss is None else float(f"{loss:.6g}")
-
-
-def _read(at: Path) -> dict[str, Any]:
-    return json.loads(at.read_text()) if at.exists() else {}
 
 
 def main() -> None:
