@@ -68,7 +68,7 @@ def _concluded(
     test = _test_table(problem, course, params, model_state)
     result = _result(problem, course, told, ended, test, lane)
     result["run"] = None if home.folder is None else str(home.folder)
-    result |= _sample(problem, course, (params, model_state), home)
+    result |= _sample(problem, course, (params, model_state), home) | told.found()
     if home.folder is not None:
         course.log.write(lane, home)
         _write_test(home, test)

@@ -13,12 +13,22 @@ from thalweg.recipe.recipe import Recipe
 from thalweg.run.environment import environment
 from thalweg.run.folder import Home, plain
 
+# Of a finding, what the result of a run repeats: the evidence lies in finding.json.
+_IN_RESULT = ("setting", "value", "low", "high", "default", "standing", "cost")
+
 
 class Descriptions(NamedTuple):
-    """The contents of problem.json and environment.json."""
+    """The contents of problem.json and environment.json; of finding.json, where a finder chose the rate."""
 
     problem: dict[str, Any]
     environment: dict[str, Any]
+    finding: dict[str, Any] | None = None
+
+    def found(self) -> dict[str, Any]:
+        """Return what the result says of the finding; nothing without one."""
+        if self.finding is None:
+            return {}
+        return {"finding": {name: self.finding[name] for name in _IN_RESULT if name in self.finding}}
 
 
 def describe(problem: Problem, params: PyTree, layout: str, lanes: int) -> Descriptions:
@@ -32,6 +42,8 @@ def write_descriptions(home: Home, told: Descriptions, recipe: Recipe) -> None:
     home.write_json("problem.json", told.problem)
     home.write("recipe.toml", toml.write(recipe).encode())
     home.write_json("environment.json", told.environment)
+    if told.finding is not None:
+        home.write_json("finding.json", told.finding)
     home.write_json("result.json", {"run": str(home.folder), "stopped": None})
 
 

@@ -30,6 +30,10 @@ FILES = (
     "sample.txt",
     "sweep.json",
     "run.json",
+    "finding.json",
+    "finding.html",
+    "finding.svg",
+    "lanes.parquet",
 )
 # Folders of a sweep, and of a run that saves its state; `force` removes them whole.
 FOLDERS = ("lanes", "shards", "checkpoints")
@@ -79,15 +83,9 @@ def make(out: Path | str | None, name: str, force: bool = False) -> Path:
     if out is None:
         return _next_free(Path("runs"), re.sub(r"[^\w.-]+", "-", name).strip("-.") or "run")
     folder = Path(out)
+    refuse_taken(folder, force)
     _create(folder)
-    taken = [name for name in (*FILES, *FOLDERS) if (folder / name).exists()]
-    if taken and not force:
-        raise RunFolderError(
-            "run",
-            "the output folder must not hold a run already",
-            got=str(folder),
-            hint="choose another --out, or overwrite it with --force",
-        )
+    taken = _taken(folder)
     _check_writable(folder)
     check_free(folder)
     for name in taken:
@@ -96,6 +94,21 @@ def make(out: Path | str | None, name: str, force: bool = False) -> Path:
         else:
             (folder / name).unlink()
     return folder
+
+
+def refuse_taken(folder: Path | str | None, force: bool = False) -> None:
+    """Refuse a folder that holds a run already: what takes long asks before it begins.
+
+    Raises:
+        RunFolderError: It does, and `force` does not allow to overwrite it.
+    """
+    if folder is not None and not force and _taken(Path(folder)):
+        raise RunFolderError(
+            "run",
+            "the output folder must not hold a run already",
+            got=str(folder),
+            hint="choose another --out, or overwrite it with --force",
+        )
 
 
 def write_atomically(path: Path, content: bytes, durable: bool = True) -> None:
@@ -133,6 +146,10 @@ def plain(value: Any) -> Any:
     if isinstance(value, float):
         return value if value - value == 0 else None
     return value if isinstance(value, (str, int, bool, type(None))) else str(value)
+
+
+def _taken(folder: Path) -> list[str]:
+    return [name for name in (*FILES, *FOLDERS) if (folder / name).exists()]
 
 
 def _next_free(parent: Path, name: str) -> Path:

@@ -16,6 +16,7 @@ The folder, file by file (all readable by a person or by any tool):
     run.json              what the run was begun with, and the checksum of every file at rest (`run.sealing`)
     checkpoints/          the whole state, so that the run can go on (`run.store`, docs/durability.md)
     steps.arrows, ...     the tables while the run goes on, or has been broken off
+    finding.json          how the learning rate was found, where `fit --lr auto` asked for it
     report.html           the curves, when asked for
 """
 
@@ -57,7 +58,14 @@ LAYERS = {
     "update_norm": pl.Float32,
 }
 TABLES = {"steps": STEPS, "evaluations": EVALUATIONS, "layers": LAYERS}
-_FILES = ("recipe.toml", "problem.json", "result.json", "environment.json", "test.parquet")
+_FILES = (
+    "recipe.toml",
+    "problem.json",
+    "result.json",
+    "environment.json",
+    "test.parquet",
+    "finding.json",
+)
 
 
 @dataclass(frozen=True)
@@ -68,6 +76,7 @@ class Record:
         folder: Where it lies; None for a run that was not saved.
         recipe, problem, result, environment: As in the files of the same names.
         steps, evaluations, layers, test: Columns, as in the files of the same names.
+        finding: How the learning rate was found, as in finding.json; empty where nobody looked for it.
     """
 
     folder: Path | None
@@ -79,6 +88,7 @@ class Record:
     evaluations: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=EVALUATIONS))
     layers: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=LAYERS))
     test: pl.DataFrame = field(default_factory=pl.DataFrame)
+    finding: dict[str, Any] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -116,7 +126,13 @@ def read(folder: Path | str) -> Record:
         environment=_json(path / "environment.json"),
         **{name: _table(path / f"{name}.parquet", schema) for name, schema in TABLES.items()},
         test=_table(path / "test.parquet", {}),
+        finding=finding_of(path),
     )
+
+
+def finding_of(folder: Path) -> dict[str, Any]:
+    """Return how a run's learning rate was found, as in finding.json; empty where nobody looked for it."""
+    return _json(folder / "finding.json")
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from thalweg.run.log import Log, read_back
 from thalweg.run.misfits import check_recipe as check_fits
 from thalweg.run.origin import Origin, halving_of, recipes_as_text
 from thalweg.run.progress import Progress, Silent
+from thalweg.run.record import finding_of
 from thalweg.run.run import Run
 from thalweg.run.runs import Runs
 from thalweg.run.store.checkpoints import FOLDER, Checkpoint, Store
@@ -112,6 +113,7 @@ def resume(
         at=change.at,
         schedule_total=total,
         forked=origin.forked,
+        finding=finding_of(path) or None,
     )
     work = Work(job)
     return work.many(path) if origin.many else work.one(path)

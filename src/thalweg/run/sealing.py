@@ -7,9 +7,9 @@ from thalweg.run.folder import FILES
 from thalweg.run.store.runfile import NAME, RunFile
 
 # Files that are as they are from the first step on.
-DESCRIPTIONS = ("problem.json", "recipe.toml", "environment.json")
+DESCRIPTIONS = ("problem.json", "recipe.toml", "environment.json", "finding.json")
 # Files that are no promise: they are drawn again at any time, or still grow.
-_LOOSE = ("report.html", NAME)
+_LOOSE = ("report.html", "finding.html", "finding.svg", NAME)
 
 
 def begin(run: RunFile, folder: Path) -> RunFile:

@@ -1,9 +1,9 @@
 """`train`: a problem and a recipe in, a run out; or many recipes in, and as many runs out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import overload
+from typing import Any, overload
 
 from thalweg.engine.lanes import Plan as LanePlan
 from thalweg.engine.lanes import plan as plan_lanes
@@ -30,12 +30,15 @@ class Keeping:
         every: When the whole state is saved, so that the run can go on from there: after so many updates
             (`500`), after a time (`60s`, `10m`), or `off`. An interrupted or finished run saves it anyway.
         last: How many of the last of these are kept, beside the one of the best validation loss.
+        finding: Of a single run: how its learning rate was found, as plain values (`insight.finder.kept`). Is
+            kept with it, and named in its result.
     """
 
     out: Path | str | None = None
     force: bool = False
     every: str = "60s"
     last: int = 2
+    finding: Mapping[str, Any] | None = None
 
 
 @overload
@@ -115,6 +118,7 @@ def train(
         init=init,
         every=kept.every,
         last=kept.last,
+        finding=None if many or kept.finding is None else folders.plain(dict(kept.finding)),
         watch=watch,
     )
     work = Work(job)

@@ -57,6 +57,7 @@ class Job:
         at: Go on from the newest checkpoint up to this step; None for the newest.
         schedule_total: Updates that schedules are planned over; None for the length of the run.
         forked: Where it was forked from.
+        finding: How the learning rate was found; None where nobody looked for it.
         watch: Seconds, from when it was asked for.
     """
 
@@ -73,6 +74,7 @@ class Job:
     at: int | None = None
     schedule_total: int | None = None
     forked: dict[str, Any] | None = None
+    finding: dict[str, Any] | None = None
     watch: Watch = field(default_factory=Watch)
 
     def run_file(self, many: bool) -> RunFile:
@@ -255,7 +257,8 @@ class Work:
 
     def _described(self) -> Descriptions:
         layouts = "+".join(dict.fromkeys(self._plan.layouts))
-        return describe(self._problem, shapes(self._problem).params, layouts, len(self._recipes))
+        told = describe(self._problem, shapes(self._problem).params, layouts, len(self._recipes))
+        return told._replace(finding=self._job.finding)
 
     def _announce(self, folder: Path | None) -> None:
         data, first = self._problem.data, self._recipes[0]

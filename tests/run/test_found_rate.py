@@ -1,0 +1,48 @@
+"""How a run's rate was found is kept with the run: before its first step, to its end, and when it goes on."""
+
+import json
+
+import pytest
+
+from tests.made import problem
+from tests.run.test_resume import BASE, BreakOff, BrokenOff
+from thalweg.core.errors import RunFolderError
+from thalweg.run.folder import refuse_taken
+from thalweg.run.record import read
+from thalweg.run.resume import resume
+from thalweg.run.soundness import examine
+from thalweg.run.train import Keeping, train
+
+FOUND = {
+    "setting": "optimizer.lr",
+    "value": 0.01,
+    "low": 0.004,
+    "high": float("inf"),
+    "default": 0.001,
+    "standing": "found",
+    "cost": {"steps": 90, "share": 0.09, "seconds": 1.5},
+    "curve": [{"rate": 0.01, "loss": float("nan")}],
+}
+IN_RESULT = {name: FOUND[name] for name in FOUND if name != "curve"} | {"high": None}
+
+
+def test_a_run_that_is_broken_off_keeps_its_finding(tmp_path):
+    with pytest.raises(BrokenOff):
+        train(problem(), BASE, keep=Keeping(tmp_path, every="7", finding=FOUND), progress=BreakOff(20))
+    assert json.loads((tmp_path / "finding.json").read_text())["curve"] == [{"rate": 0.01, "loss": None}]
+    run = resume(tmp_path, problem())
+    assert run.result["finding"] == IN_RESULT
+    assert read(tmp_path).result["finding"] == IN_RESULT and read(tmp_path).finding["cost"] == FOUND["cost"]
+    assert not examine(tmp_path).damaged
+    (tmp_path / "finding.json").write_text("{}")
+    with pytest.raises(RunFolderError, match=r"finding\.json"):
+        read(tmp_path)
+
+
+def test_another_run_in_the_folder_leaves_no_finding_behind(tmp_path):
+    train(problem(), BASE, keep=Keeping(tmp_path, finding=FOUND))
+    with pytest.raises(RunFolderError, match="must not hold a run already"):
+        refuse_taken(tmp_path)
+    run = train(problem(), BASE, keep=Keeping(tmp_path, force=True))
+    assert not (tmp_path / "finding.json").exists() and read(tmp_path).finding == {}
+    assert "finding" not in run.result
