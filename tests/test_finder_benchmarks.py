@@ -1,10 +1,11 @@
 """The scoreboard of finders: arithmetic on made-up curves with known answers, and the tasks set aside."""
 
+import inspect
 import math
 
 import numpy as np
 import pytest
-from benchmarks.finders import scores, set_aside, tables, tasks, truth
+from benchmarks.finders import baselines, scores, set_aside, tables, tasks, truth
 from benchmarks.finders.scores import Curve, Pick, curve_of, score, smoothed
 from benchmarks.finders.tasks import BUNDLED, TASKS, Task, rate_of, with_rate
 from benchmarks.machine import data_folder
@@ -156,3 +157,36 @@ def test_the_truth_of_a_small_task_is_found_kept_and_read_again(tmp_path, monkey
 
 def test_names_of_data_are_known():
     assert {task.data for task in TASKS} <= set(tasks.DATA)
+
+
+def test_pytorchs_defaults_are_those_of_its_signatures():
+    optim = pytest.importorskip("torch.optim")
+    classes = {name.lower(): kind for name, kind in vars(optim).items() if isinstance(kind, type)}
+    for rule, rate in baselines.PYTORCH.items():
+        assert inspect.signature(classes[rule]).parameters["lr"].default == rate, rule
+
+
+def test_random_search_takes_the_best_of_ten_and_passes_over_lanes_that_diverged(monkeypatch):
+    asked = []
+
+    def ran(task, recipes):
+        asked.append([rate_of(recipe) for recipe in recipes])
+        return np.array([math.nan, 3.0, 1.0, *[2.0] * 7])
+
+    monkeypatch.setattr(baselines, "ran", ran)
+    task = TASKS[0]
+    first, again = baselines.random_search(task), baselines.random_search(task)
+    assert first.rate == pytest.approx(asked[0][2]) and first.rate == again.rate and asked[0] == asked[1]
+    assert first.steps == 10 * task.steps and len(set(asked[0])) == 10
+    assert all(baselines.WIDE[0] <= rate <= baselines.WIDE[1] for rate in asked[0])
+
+
+def test_prodigy_replaces_the_rule_alone(monkeypatch):
+    seen = []
+    monkeypatch.setattr(baselines, "ran", lambda task, recipes: seen.extend(recipes) or np.ones(5))
+    task = next(task for task in TASKS if task.optimizer == "adamw")
+    assert baselines.prodigy(task).rate is None
+    assert [recipe.seed for recipe in seen] == list(truth.SEEDS)
+    plain = [recipe.to_dict() | {"optimizer": None, "seed": 0} for recipe in (seen[0], task.recipe)]
+    assert plain[0] == plain[1] and seen[0].optimizer.name == "prodigy"
+    assert float(seen[0].optimizer.weight_decay) == pytest.approx(0.1)
