@@ -31,7 +31,7 @@ def test_a_run_that_is_broken_off_keeps_its_finding(tmp_path):
         train(problem(), BASE, keep=Keeping(tmp_path, every="7", finding=FOUND), progress=BreakOff(20))
     assert json.loads((tmp_path / "finding.json").read_text())["curve"] == [{"rate": 0.01, "loss": None}]
     run = resume(tmp_path, problem())
-    assert run.result["finding"] == IN_RESULT
+    assert run.result["finding"] == IN_RESULT and run.record.finding == read(tmp_path).finding
     assert read(tmp_path).result["finding"] == IN_RESULT and read(tmp_path).finding["cost"] == FOUND["cost"]
     assert not examine(tmp_path).damaged
     (tmp_path / "finding.json").write_text("{}")

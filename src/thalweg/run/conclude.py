@@ -82,6 +82,7 @@ def _concluded(
         told.environment,
         **course.log.frames(lane),
         test=test,
+        finding=told.finding or {},
     )
     return Run(problem, recipe, params, model_state, record)
 
