@@ -11,6 +11,7 @@ from rich.text import Text
 
 from thalweg.insight.compare import Comparison, Figure
 from thalweg.insight.curves import per_step
+from thalweg.insight.finder.verdict import in_a_line
 from thalweg.insight.findings import Finding
 from thalweg.insight.outcome import loss_name, outcome, table
 from thalweg.insight.settings import flat, in_force
@@ -88,6 +89,8 @@ def _facts(record: Record) -> Iterable[tuple[str, RenderableType]]:
         yield "model", Text(f"{found.model}{size_of}")
     if record.recipe:
         yield "recipe", Text(recipe_line(record.recipe))
+    if table(record.result, "finding"):
+        yield "rate", Text(in_a_line(table(record.result, "finding")))
     losses = per_step(record, "loss")
     if len(losses.finite):
         ends = figure(losses.value[0], 3), figure(losses.value[-1], 3)

@@ -2,10 +2,13 @@
 
 from pathlib import Path
 
+from thalweg.doors.cli import found as finding
 from thalweg.doors.cli import ranked
 from thalweg.doors.cli.codes import DONE
 from thalweg.doors.cli.output import print_json, print_text, write_report, write_sweep_report
 from thalweg.insight import compare as comparing
+from thalweg.insight.finder import kept
+from thalweg.insight.finder.kept import is_finding
 from thalweg.insight.ranking import ranking_of
 from thalweg.run.record import read
 from thalweg.run.sweeps import is_sweep
@@ -15,6 +18,8 @@ from thalweg.view import text
 
 def show(folder: Path, as_json: bool) -> int:
     """Print what was trained, how, and what came of it."""
+    if is_finding(folder):
+        return finding.show(folder, as_json)
     if is_sweep(folder):
         return ranked.show(read_sweep(folder), as_json)
     record = read(folder)
@@ -37,7 +42,9 @@ def compare(first: Path, second: Path, as_json: bool) -> int:
 
 def report(folder: Path, out: Path | None) -> int:
     """Write the report and print where it lies."""
-    if is_sweep(folder):
+    if is_finding(folder):
+        print(finding.draw(kept.read(folder), folder, out))
+    elif is_sweep(folder):
         sweep = read_sweep(folder)
         print(write_sweep_report(sweep, ranking_of(sweep), out))
     else:

@@ -40,15 +40,16 @@ def write_report(record: Record, out: Path | None = None) -> Path:
         raise BadInput(
             "report", "a run that was not saved needs a file to write to", hint="give --out FILE.html"
         )
-    return _written(out if out is not None else Path(record.folder or ".") / "report.html", render(record))
+    return written(out if out is not None else Path(record.folder or ".") / "report.html", render(record))
 
 
 def write_sweep_report(sweep: Sweep, ranking: Ranking, out: Path | None = None) -> Path:
     """Write a sweep's report; return where it lies."""
-    return _written(out if out is not None else sweep.folder / "report.html", page.render(sweep, ranking))
+    return written(out if out is not None else sweep.folder / "report.html", page.render(sweep, ranking))
 
 
-def _written(path: Path, content: str) -> Path:
+def written(path: Path, content: str) -> Path:
+    """Write a file that a person looks at; return where it lies."""
     try:
         write_atomically(path, content.encode())
     except OSError as error:

@@ -7,7 +7,7 @@ from typing import Any
 
 from thalweg.insight.summary import summarise
 from thalweg.run.record import Record
-from thalweg.view.report import tables
+from thalweg.view.report import rates_figure, tables
 from thalweg.view.report.answers import answers
 from thalweg.view.report.curves import curves
 from thalweg.view.report.headline import headline
@@ -20,6 +20,7 @@ Section = tuple[str, str, Markup | None]
 # Key (its anchor), title, maker; a section whose maker has nothing is left out.
 _SECTIONS: tuple[tuple[str, str, Maker], ...] = (
     ("curves", "How training went", curves),
+    ("rates", "How the learning rate was found", rates_figure.of_run),
     ("answers", "Answers on the test part", answers),
     ("sample", "A sample of text", sample),
     ("layers", "Layer by layer", layers),

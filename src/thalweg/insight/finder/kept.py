@@ -1,0 +1,112 @@
+"""A finding at rest: finding.json, whole in itself, and in a folder of its own the lanes as a table.
+
+finding.json      what was found, every lane, the recipe before (`asked`) and after; plain values
+recipe.toml       the recipe with the rate in place
+lanes.parquet     a row for each lane: rung, steps, rate, seed, loss, train_loss, stopped, diverged_at
+environment.json  versions and machine
+finding.html      the picture, and what it rests on; finding.svg the picture alone
+"""
+
+import json
+from collections.abc import Mapping
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from thalweg.core.errors import RunFolderError
+from thalweg.insight.finder.finding import Cost, Finding
+from thalweg.recipe import toml
+from thalweg.recipe.recipe import Recipe
+from thalweg.run.environment import environment
+from thalweg.run.folder import Home, plain
+
+FILE, LANES, PROBLEM = "finding.json", "lanes.parquet", "problem.json"
+LANE = {
+    "rung": pl.Int64,
+    "steps": pl.Int64,
+    "rate": pl.Float64,
+    "seed": pl.Int64,
+    "loss": pl.Float64,
+    "train_loss": pl.Float64,
+    "stopped": pl.String,
+    "diverged_at": pl.Int64,
+}
+FITTED = dict.fromkeys(("rate", "loss", "low", "high"), pl.Float64)
+
+
+def as_dict(finding: Finding, asked: Recipe) -> dict[str, Any]:
+    """Return a finding as plain values, `from_dict` of which is equal.
+
+    Args:
+        finding: What came of it.
+        asked: The recipe that the rate was looked for.
+    """
+    told = finding.to_dict() | {"asked": toml.write(asked), "recipe": toml.write(finding.recipe)}
+    return plain(told)
+
+
+def from_dict(told: Mapping[str, Any]) -> Finding:
+    """Return a finding from plain values.
+
+    Raises:
+        RunFolderError: Something is missing, or is not what it should be.
+    """
+    names = ("setting", "value", "low", "high", "default", "diverges", "predicted_edge", "standing", "reason")
+    try:
+        return Finding(
+            **{name: told[name] for name in names},
+            curve=_table(told["curve"], LANE),
+            fitted=_table(told["fitted"], FITTED),
+            cost=Cost(*(told["cost"][name] for name in ("steps", "run_steps", "seconds"))),
+            recipe=toml.read(told["recipe"] + "\n"),  # a line break: text, no file name
+        )
+    except (KeyError, TypeError, ValueError, pl.exceptions.PolarsError) as error:
+        raise RunFolderError(
+            "finding", "finding.json must hold a whole finding", got=str(error), hint="find again"
+        ) from error
+
+
+def is_finding(folder: Path | str) -> bool:
+    """Tell whether a folder is that of `thalweg find`; one of a run may hold a finding too."""
+    return (Path(folder) / FILE).is_file() and not (Path(folder) / PROBLEM).exists()
+
+
+def write(folder: Path, told: Mapping[str, Any], recipe: Recipe, lanes: pl.DataFrame) -> None:
+    """Write a finding into a folder of its own.
+
+    Args:
+        folder: It exists.
+        told: The content of finding.json.
+        recipe: With what was found in place.
+        lanes: A row for each lane.
+    """
+    home, table = Home(folder), BytesIO()
+    lanes.write_parquet(table)
+    home.write_json("environment.json", plain(environment()))
+    home.write("recipe.toml", toml.write(recipe).encode())
+    home.write(LANES, table.getvalue())
+    home.write_json(FILE, dict(told))
+
+
+def read(folder: Path | str) -> dict[str, Any]:
+    """Return the content of a folder's finding.json, and with it `environment`.
+
+    Raises:
+        RunFolderError: A file is missing or damaged.
+    """
+    path = Path(folder)
+    found = {}
+    for name in (FILE, "environment.json"):
+        try:
+            found[name] = json.loads((path / name).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise RunFolderError(
+                "finding", "every file of it must be readable", got=str(error), where=path / name
+            ) from error
+    return found[FILE] | {"environment": found["environment.json"]}
+
+
+def _table(rows: Any, schema: Mapping[str, Any]) -> pl.DataFrame:
+    return pl.DataFrame(rows, schema=schema, orient="row", strict=False)

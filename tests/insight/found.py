@@ -1,0 +1,129 @@
+"""Findings made from a seed, shaped like those of real searches: what readers of findings are tested on."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+
+from thalweg.insight.finder.finding import Cost, Finding
+from thalweg.insight.finder.kept import FITTED, LANE
+from thalweg.recipe.optimizers import AdamW
+from thalweg.recipe.recipe import Recipe
+
+BEST, OWN, EDGE = 4e-3, 1e-3, 0.15
+# Of each rung: updates, distance between rates in doublings, rates each side of the best, seeds.
+RUNGS = ((60, 2.0, 4, 1), (180, 1.0, 2, 2), (540, 0.5, 3, 3))
+
+
+def finding(seed: int = 0) -> Finding:
+    """A search that went well: three rungs, the largest rates diverge."""
+    random = np.random.default_rng(seed)
+    rows = [row for rung in range(len(RUNGS)) for row in _rung(rung, random)]
+    return Finding(
+        setting="optimizer.lr",
+        value=3.7e-3,
+        low=2.1e-3,
+        high=6.4e-3,
+        default=OWN,
+        diverges=EDGE,
+        predicted_edge=None,
+        standing="found",
+        reason="Three rungs of 60, 180 and 540 updates; the loss is lowest at 0.004, over three seeds 0.012 "
+        "below that of the recipe's own rate (95 % interval 0.008 to 0.016).",
+        curve=pl.DataFrame(rows, schema=LANE, orient="row"),
+        fitted=pl.DataFrame(_fitted(), schema=FITTED, orient="row"),
+        cost=Cost(4_860, 50_000, 11.8),
+        recipe=Recipe(AdamW(lr=3.7e-3), batch_size=128, epochs=5),
+    )
+
+
+def flat() -> Finding:
+    """All rates over two decades are as good."""
+    found = finding()
+    level = found.curve.with_columns(
+        loss=0.3 + 0.001 * pl.col("seed") + 1e-4 * pl.col("rate"), diverged_at=None
+    )
+    return replace(
+        found,
+        standing="flat",
+        low=1e-4,
+        high=3e-2,
+        diverges=None,
+        reason="No rate from 0.0001 to 0.03 differs from the others by more than the seeds do.",
+        curve=level.with_columns(stopped=pl.lit("steps")),
+    )
+
+
+def kept() -> Finding:
+    """The budget was too small to tell: one short rung, and the recipe's own rate stays."""
+    found = finding()
+    return replace(
+        found,
+        value=OWN,
+        low=1e-4,
+        high=2e-2,
+        standing="cannot tell",
+        reason="Nothing that was tried is better than the recipe's own rate by more than the seeds explain.",
+        curve=found.curve.filter(pl.col("rung") == 0),
+        fitted=found.fitted.clear(),
+        cost=Cost(480, 50_000, 2.1),
+    )
+
+
+def lost() -> Finding:
+    """Every lane diverged."""
+    found = finding()
+    gone = found.curve.with_columns(
+        loss=pl.lit(None, pl.Float64), stopped=pl.lit("diverged"), diverged_at=pl.lit(3, pl.Int64)
+    )
+    return replace(
+        found,
+        value=None,
+        low=None,
+        high=None,
+        diverges=float(gone["rate"].min()),  # type: ignore[arg-type]
+        standing="all diverged",
+        reason="Every lane diverged, down to the smallest rate that was tried.",
+        curve=gone,
+        fitted=found.fitted.clear(),
+    )
+
+
+def full_batch() -> Finding:
+    """Plain descent on the whole training part, with its predicted edge beside the observed one."""
+    return replace(finding(), predicted_edge=0.12)
+
+
+def empty() -> Finding:
+    """No lane was trained at all."""
+    found = kept()
+    return replace(
+        found, low=None, high=None, diverges=None, curve=found.curve.clear(), cost=Cost(0, 50_000, 0.0)
+    )
+
+
+def _rung(rung: int, random: np.random.Generator) -> list[tuple]:
+    steps, apart, reach, seeds = RUNGS[rung]
+    rows = []
+    for place in range(-reach, reach + 1):
+        rate = BEST * 2.0 ** (apart * place)
+        for seed in range(seeds):
+            loss = _loss(rate, steps) + random.normal(0, 0.01 * 60 / steps)
+            gone = rate > 0.9 * EDGE
+            ended = (None, None, "diverged", 7) if gone else (loss, 0.9 * loss, "steps", None)
+            rows.append((rung, steps, rate, seed, *ended))
+    return rows
+
+
+def _loss(rate: float, steps: float) -> float:
+    away = math.log2(rate / BEST)
+    return 0.05 + 1.6 * (60 / steps) ** 0.5 * min(1.0, 0.25 + 0.02 * away**2)
+
+
+def _fitted() -> list[tuple]:
+    rates = BEST * 2.0 ** np.linspace(-2, 2, 33)
+    return [
+        (rate, _loss(rate, 3000), _loss(rate, 3000) - 0.01, _loss(rate, 3000) + 0.01)
+        for rate in rates.tolist()
+    ]
