@@ -52,6 +52,7 @@ def flat() -> Finding:
         diverges=None,
         reason="No rate from 0.0001 to 0.03 differs from the others by more than the seeds do.",
         curve=level.with_columns(stopped=pl.lit("steps")),
+        fitted=found.fitted.clear(),
     )
 
 

@@ -61,7 +61,8 @@ def test_where_all_lanes_diverged_there_are_only_marks():
     shown = picture(found.lost())
     assert shown.interval is None and len(shown.lost) == len(set(found.lost().curve["rate"]))
     figure = rates_figure.draw(found.lost())
-    assert 'class="interval"' not in figure and re.search(r'<path d="([^"]*)" class="lost"', figure)[1]
+    assert 'class="interval"' not in figure and 'class="grid"' not in figure and "Dots" not in figure
+    assert re.search(r'<path d="([^"]*)" class="lost"', figure)[1]
 
 
 def test_a_figure_has_a_dot_for_each_lane_and_a_mark_for_each_lost_rate():

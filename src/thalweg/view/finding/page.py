@@ -104,7 +104,7 @@ def _tiles(finding: Finding, about: Mapping[str, Any]) -> Markup:
         ("standing", finding.standing),
         ("the recipe's own", rate(finding.default)),
         ("diverges at", rate(finding.diverges) if finding.diverges is not None else "nowhere tried"),
-        ("cost", f"{share(finding.cost.share)} the run"),
+        ("cost, of the run", share(finding.cost.share).removesuffix(" of")),
         ("updates", count(finding.cost.steps)),
         ("time", seconds(finding.cost.seconds)),
         ("lanes", count(finding.curve.height)),

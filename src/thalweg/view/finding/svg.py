@@ -82,10 +82,10 @@ def _paleness(place: int, shown: Picture) -> float:
 
 
 def _scales(shown: Picture) -> list[Markup]:
-    parts = [_stroke(f"M{LEFT} {_up(shown.y, tick):.1f}H{RIGHT}", "rule", 1) for tick in shown.y.ticks()]
+    ticks = shown.y.ticks() if shown.seen else []
+    parts = [_stroke(f"M{LEFT} {_up(shown.y, tick):.1f}H{RIGHT}", "rule", 1) for tick in ticks]
     parts += [
-        _text(tick_text(tick), LEFT - 8, _up(shown.y, tick) + 4, "soft", text_anchor="end")
-        for tick in shown.y.ticks()
+        _text(tick_text(tick), LEFT - 8, _up(shown.y, tick) + 4, "soft", text_anchor="end") for tick in ticks
     ]
     parts += [
         _text(tick_text(tick), _across(shown.x, tick), BOTTOM + LINE, "soft", text_anchor="middle")

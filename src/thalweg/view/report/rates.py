@@ -81,6 +81,11 @@ class Picture:
     above: bool
 
     @property
+    def seen(self) -> bool:
+        """Whether any lane came through; else there is no loss, and no scale for it."""
+        return any(len(rung.lane_losses) for rung in self.rungs)
+
+    @property
     def lost(self) -> tuple[float, ...]:
         """Rates at which a lane diverged, ascending."""
         return tuple(sorted({rate for rung in self.rungs for rate in rung.lost}))

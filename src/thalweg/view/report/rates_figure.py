@@ -22,13 +22,14 @@ def draw(finding: Finding) -> Markup | None:
     shown = picture(finding)
     if shown is None:
         return None
+    scale = y_labels(shown.y) if shown.seen else element("div", class_="y")
     area = element("div", _drawing(shown), _labels(shown), element("i", class_="cursor"), class_="area")
     return element(
         "figure",
         _caption(shown),
         element(
             "div",
-            element("div", y_labels(shown.y), area, class_="scale"),
+            element("div", scale, area, class_="scale"),
             class_="frame marked",
             style=f"--labels:{len(shown.marks)}",
         ),
@@ -51,7 +52,7 @@ def of_run(record: Record) -> Markup | None:
 
 def note(shown: Picture) -> str:
     """Say how the figure is to be read."""
-    said = [f"Dots: lanes, {_lengths(shown)}. Lines: means over seeds."]
+    said = [f"Dots: lanes, {_lengths(shown)}. Lines: means over seeds."] if shown.seen else []
     if shown.fitted is not None:
         said.append("Orange: fitted for the whole run, with its 95 % band.")
     if shown.interval is not None:
@@ -78,7 +79,7 @@ def _drawing(shown: Picture) -> Markup:
     return element(
         "svg",
         _shade(shown),
-        grid(shown.y),
+        grid(shown.y) if shown.seen else None,
         [_rung(rung, shown, depth(place, len(shown.rungs))) for place, rung in enumerate(shown.rungs)],
         _fit(shown.fitted, shown.x, shown.y),
         [_mark(mark, shown.x) for mark in shown.marks],
