@@ -27,6 +27,7 @@ BENCHMARKS = {
     "frameworks": "benchmarks.frameworks",
     "start": "benchmarks.start",
     "sweep": "benchmarks.sweep",
+    "diverging": "benchmarks.diverging",
     "peak": "benchmarks.peak",
     "telemetry": "benchmarks.telemetry",
     "overhead": "benchmarks.overhead",

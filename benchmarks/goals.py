@@ -9,7 +9,18 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from benchmarks import document, frameworks, memory, overhead, peak, scaling, start, sweep, telemetry
+from benchmarks import (
+    diverging,
+    document,
+    frameworks,
+    memory,
+    overhead,
+    peak,
+    scaling,
+    start,
+    sweep,
+    telemetry,
+)
 from benchmarks.machine import markdown, shown, spread
 from benchmarks.processes import ratios
 from benchmarks.tried import TRIED
@@ -208,6 +219,7 @@ GOALS: tuple[Goal, ...] = (
         False,
         "%",
     ),
+    Goal("a third of 24 lanes diverges", "the others alone", 1.1, "diverging", diverging.ratios, False),
     Goal("8 to 128 lanes", "dearest lane-step over cheapest", 1.15, "scaling", scaling.flatness, False),
     Goal(
         "32 to 256 lanes",
