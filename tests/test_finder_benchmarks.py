@@ -8,6 +8,7 @@ import pytest
 from benchmarks.finders import baselines, scores, set_aside, tables, tasks, truth
 from benchmarks.finders.scores import Curve, Pick, curve_of, score, smoothed
 from benchmarks.finders.tasks import BUNDLED, TASKS, Task, rate_of, with_rate
+from benchmarks.finders.truth import Lanes
 from benchmarks.machine import data_folder
 
 QUARTERS = np.arange(-6, 7) / 4  # octaves around 1
@@ -51,6 +52,32 @@ def test_rates_beside_a_lane_that_diverged_are_not_read_off_the_curve():
     at_edge.losses[-1, 2] = math.nan
     assert at_edge.covers(2.0**1.25) and not at_edge.covers(2.0**1.3) and not at_edge.covers(2.0**1.5)
     assert not curve().covers(2.0**1.6) and curve().covers(2.0**1.5)
+
+
+def test_a_pick_is_tied_with_the_best_only_within_the_noise_of_paired_seeds():
+    even, uneven = np.full(5, 1.1), 1.1 + np.linspace(-1, 1, 5)
+    assert not score(curve(), Pick(16.0, losses=even), 100)["tied"]
+    assert score(curve(), Pick(16.0, losses=uneven), 100)["tied"]
+    assert score(curve(noise=1.0), Pick(16.0, losses=1.0 + np.linspace(-1, 1, 5)), 100)["tied"]
+
+
+def test_the_truth_is_judged_by_seeds_that_it_did_not_see():
+    # At the best rate of the first three the others lose 0.5; at the recipe's own, in the middle, 0.125.
+    lanes = Lanes(TASKS[0], fine=(-4, 4))
+    for step in range(-4, 5):
+        octaves = step / 4
+        first, others = 1 + 0.5 * (octaves + 0.5) ** 2, 1 + 0.5 * (octaves - 0.5) ** 2
+        lanes.losses[lanes.at(step)] = dict(enumerate([first] * 3 + [others] * 2))
+    found = scores.by_halves(lanes)
+    assert found["octaves"] == pytest.approx(1.0, abs=1e-5) and found["share"] == 27
+    assert found["regret"] == pytest.approx(0.5 / 0.125, rel=0.05)
+
+
+def test_picks_are_read_as_they_were_written():
+    pick = Pick(0.5, 0.1, 1.0, 7, np.array([1.0, math.nan]), "found", 2.5)
+    again = Pick.from_dict(pick.to_dict())
+    assert again.to_dict() | {"losses": None} == pick.to_dict() | {"losses": None}
+    assert np.array_equal(again.losses, pick.losses, equal_nan=True)
 
 
 def test_where_the_own_rate_is_as_good_regret_is_a_share_of_the_noise():

@@ -2,7 +2,7 @@
 
 `python -m benchmarks finders` scores every method on every task, those set aside (`set_aside.py`) apart from
 those that the finder was made on; `... finders --development` scores the latter alone and keeps nothing.
-The truth is read from where `truth.py` keeps it; what is missing is run first. Scores are kept task by task
+The truth is read from where `truth.py` keeps it; what is missing is run first. Picks are kept task by task
 until the sources change, so that a run that was broken off goes on where it was.
 """
 
@@ -15,18 +15,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.finders import baselines, truth
+from benchmarks.finders import baselines, tasks, truth
 from benchmarks.finders.baselines import Method
-from benchmarks.finders.scores import Curve, Pick, curve_of, score
+from benchmarks.finders.scores import Curve, Pick, by_halves, curve_of, score
 from benchmarks.finders.set_aside import NAMES, development
 from benchmarks.finders.tables import table as table
 from benchmarks.finders.tasks import TASKS, Task
 
-PARTIAL = truth.RESULTS / "finders-scores.json"
+KEPT = truth.RESULTS / "finders-picks.json"
 SOURCE = Path(__file__).parents[2] / "src" / "thalweg"
 QUICK = ("iris mlp:16 adam constant full", "moons mlp:16 sgd constant 32")
 
-Scores = dict[str, dict[str, dict[str, Any]]]
+HALVES = "(the truth's first three seeds, judged by its other two)"
+
+Picks = dict[str, dict[str, Pick]]
 
 
 def run(quick: bool, seconds: float = math.inf) -> dict[str, Any]:
@@ -36,12 +38,8 @@ def run(quick: bool, seconds: float = math.inf) -> dict[str, Any]:
         quick: Two tasks only.
         seconds: Begin no further task after so many; another call goes on from there.
     """
-    tasks = [task for task in TASKS if not quick or task.name in QUICK]
-    scores = scored(tasks, baselines.methods(), seconds)
-    result = told(tasks, scores)
-    if not quick:
-        PARTIAL.unlink(missing_ok=True)
-    return result
+    chosen = [task for task in TASKS if not quick or task.name in QUICK]
+    return told(chosen, picked(chosen, baselines.methods(), seconds))
 
 
 def develop(only: Sequence[str], task: str = "", seconds: float = math.inf) -> dict[str, Any]:
@@ -51,48 +49,36 @@ def develop(only: Sequence[str], task: str = "", seconds: float = math.inf) -> d
     if unknown:
         raise SystemExit(f"no method {unknown[0]!r}; there are {', '.join(known)}")
     chosen = {name: method for name, method in known.items() if not only or name in only}
-    tasks = [one for one in development() if task in one.name]
-    return told(tasks, scored(tasks, chosen, seconds))
+    named = [one for one in development() if task in one.name]
+    return told(named, picked(named, chosen, seconds))
 
 
-def scored(tasks: Sequence[Task], methods: dict[str, Method], seconds: float) -> Scores:
-    """Return each task's scores by method; what is kept of these sources is not run again."""
+def picked(tasks: Sequence[Task], methods: dict[str, Method], seconds: float) -> Picks:
+    """Return each task's picks by method; what is kept of these sources is not run again."""
     begun, marks = time.perf_counter(), {name: fingerprint(one) for name, one in methods.items()}
-    found: Scores = {}
+    found: Picks = {}
     for done, task in enumerate(tasks):
-        known = truth.read(PARTIAL).get(task.name, {})
+        known = truth.read(KEPT).get(task.name, {})
         missing = {name: one for name, one in methods.items() if known.get(name, {}).get("of") != marks[name]}
         if missing and time.perf_counter() - begun > seconds:
             raise SystemExit(f"{len(tasks) - done} of {len(tasks)} tasks are left: the same command goes on")
         if missing:
-            news = {name: one | {"of": marks[name]} for name, one in on_task(task, missing).items()}
-            known = known | news
-            truth.put(PARTIAL, {task.name: known})
+            curve = curve_of(_lanes(task))
+            news = {name: _with_losses(task, curve, one.pick(task)) for name, one in missing.items()}
+            known |= {name: {"of": marks[name], "pick": pick.to_dict()} for name, pick in news.items()}
+            truth.put(KEPT, {task.name: known})
             print(f"{done + 1} of {len(tasks)}: {task.name}", file=sys.stderr)
-        found[task.name] = {name: known[name] for name in methods}
+        found[task.name] = {name: Pick.from_dict(known[name]["pick"]) for name in methods}
     return found
 
 
-def on_task(task: Task, methods: dict[str, Method]) -> dict[str, dict[str, Any]]:
-    """Return every method's scores on a task."""
-    lanes = truth.kept(task)
-    if lanes is None:
-        lanes = truth.compute(task)
-        truth.keep(lanes)
-    curve = curve_of(lanes)
-    return {
-        name: score(curve, _with_losses(task, curve, method.pick(task)), task.steps)
-        for name, method in methods.items()
-    }
-
-
-def told(tasks: Iterable[Task], scores: Scores) -> dict[str, Any]:
+def told(tasks: Iterable[Task], picks: Picks) -> dict[str, Any]:
     """Return a result: scores and what is known of the tasks, in two groups."""
     groups: dict[str, Any] = {"development": {}, "set aside": {}}
     for task in tasks:
-        lanes = truth.kept(task)
-        assert lanes is not None
+        lanes = _lanes(task)
         curve = curve_of(lanes)
+        scores = {name: score(curve, pick, task.steps) for name, pick in picks[task.name].items()}
         groups["set aside" if task.name in NAMES else "development"][task.name] = {
             "steps": task.steps,
             "own": curve.own,
@@ -103,19 +89,31 @@ def told(tasks: Iterable[Task], scores: Scores) -> dict[str, Any]:
             "flat": curve.is_flat,
             "lane_steps": lanes.lane_steps,
             "seconds": lanes.seconds,
-            "scores": scores[task.name],
+            "scores": scores | {"halves": by_halves(lanes)},
         }
     labels = {name: method.label for name, method in baselines.methods().items()}
-    return {"labels": labels, "groups": groups}
+    return {
+        "labels": labels | {"halves": "(the truth's first three seeds, by its other two)"},
+        "groups": groups,
+    }
 
 
 def fingerprint(method: Method) -> str:
-    """Return a SHA-256 over the sources that a method's scores depend on most."""
+    """Return a SHA-256 over the sources that a method's picks depend on most."""
     finder = SOURCE / "insight" / "finder"
-    files = [*Path(__file__).parent.glob("*.py")]
+    files = [Path(baselines.__file__), Path(tasks.__file__)]
     files += [*finder.glob("*.py"), SOURCE / "recipe" / "shortened.py"] if method.ours else []
-    sources = [at.read_bytes() for at in sorted(files) if at.exists() and at.name != "tables.py"]
+    sources = [at.read_bytes() for at in sorted(files) if at.exists()]
     return hashlib.sha256(b"".join(sources)).hexdigest()[:16]
+
+
+def _lanes(task: Task) -> truth.Lanes:
+    """Return a task's truth, which is run where it is not kept."""
+    lanes = truth.kept(task)
+    if lanes is None:
+        lanes = truth.compute(task)
+        truth.keep(lanes)
+    return lanes
 
 
 def _with_losses(task: Task, curve: Curve, pick: Pick) -> Pick:

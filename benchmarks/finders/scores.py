@@ -14,11 +14,12 @@ difference between the two. One pick can lose no more than `MOST_REGRET` gaps, s
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from statistics import mean, median
 from typing import Any
 
 import numpy as np
+from scipy.stats import t as student
 
 from benchmarks.finders.truth import FINE, SEEDS, Lanes
 
@@ -27,8 +28,7 @@ CLIP, WINDOW = 2.0, 1.0
 MOST_REGRET = 10.0
 # Goals: within a factor of 2, or with a regret of 1 %.
 NEAR, SMALL = 1.0, 0.01
-# Student's t for a two-sided interval of 95 % over five seeds.
-T_FIVE = 2.776
+LEVEL = 0.95
 
 
 @dataclass(frozen=True)
@@ -118,12 +118,23 @@ class Curve:
         return np.where(np.isnan(self.own_losses), self.start, self.own_losses)
 
 
-def curve_of(lanes: Lanes) -> Curve:
-    """Return the curve of a task's lanes."""
-    losses = np.array([_row(lanes, rate) for rate in lanes.grid])
+def curve_of(lanes: Lanes, seeds: Sequence[int] = SEEDS) -> Curve:
+    """Return the curve of a task's lanes, or of some of their seeds."""
+    losses = np.array([_row(lanes, rate, seeds) for rate in lanes.grid])
     start = lanes.losses[min(lanes.losses)]  # of the smallest rate: its weights have hardly moved
     known = [loss for loss in start.values() if loss is not None]
-    return Curve(np.log2(lanes.grid), losses, mean(known), lanes.own, _row(lanes, lanes.own))
+    return Curve(np.log2(lanes.grid), losses, mean(known), lanes.own, _row(lanes, lanes.own, seeds))
+
+
+def by_halves(lanes: Lanes) -> dict[str, Any]:
+    """Return the scores of the truth itself: the best by its first three seeds, judged by the other two.
+
+    No finder can be asked to agree better with a truth of five seeds than two parts of it do.
+    """
+    first, others = curve_of(lanes, SEEDS[:3]), curve_of(lanes, SEEDS[3:])
+    at = int(np.argmin(first.smooth))
+    pick = Pick(first.best, steps=len(first.octaves) * 3 * lanes.task.steps, losses=others.losses[at])
+    return score(others, pick, lanes.task.steps)
 
 
 def smoothed(x: np.ndarray, y: np.ndarray, window: float = WINDOW) -> np.ndarray:
@@ -161,6 +172,16 @@ class Pick:
     standing: str = ""
     seconds: float = 0.0
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values."""
+        return asdict(self) | {"losses": None if self.losses is None else self.losses.tolist()}
+
+    @classmethod
+    def from_dict(cls, told: dict[str, Any]) -> "Pick":
+        """Read them again."""
+        losses = told["losses"]
+        return cls(**told | {"losses": None if losses is None else np.array(losses, dtype=float)})
+
 
 def score(curve: Curve, pick: Pick, run_steps: int) -> dict[str, Any]:
     """Return a pick's scores on a task.
@@ -189,6 +210,7 @@ def score(curve: Curve, pick: Pick, run_steps: int) -> dict[str, Any]:
         "diverged": diverged,
         "inside": None if pick.low is None or pick.high is None else holds(pick, curve.best),
         "no_worse": no_worse(losses, curve),
+        "tied": tied(losses, curve),
         "share": pick.steps / run_steps,
         "standing": pick.standing,
         "seconds": pick.seconds,
@@ -205,7 +227,18 @@ def holds(pick: Pick, best: float) -> bool:
 def no_worse(losses: np.ndarray, curve: Curve) -> bool:
     """Tell whether losses at a pick are lower than at the recipe's own rate, or cannot be told from them."""
     difference = losses - np.where(np.isnan(curve.own_losses), curve.start, curve.own_losses)
-    return bool(difference.mean() <= T_FIVE * standard_error(difference))
+    return not _is_higher(difference)
+
+
+def tied(losses: np.ndarray, curve: Curve) -> bool:
+    """Tell whether losses at a pick cannot be told from those at the best rate: nothing was lost for sure."""
+    return not _is_higher(losses - curve.filled[int(np.argmin(curve.smooth))])
+
+
+def _is_higher(difference: np.ndarray) -> bool:
+    """Tell whether a mean over paired seeds is above zero, by a two-sided interval of Student's t."""
+    reach = student.ppf(0.5 + LEVEL / 2, len(difference) - 1) * standard_error(difference)
+    return bool(difference.mean() > reach)
 
 
 def standard_error(values: np.ndarray) -> float:
@@ -229,6 +262,7 @@ def summary(scores: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "inside": mean(inside) if inside else None,
         "diverged": sum(one["diverged"] for one in scores),
         "no_worse": mean(one["no_worse"] for one in scores),
+        "tied": mean(one["tied"] for one in scores),
         "share": median(one["share"] for one in scores),
         "share_high": max(one["share"] for one in scores),
     }
@@ -244,6 +278,6 @@ def _losses(curve: Curve, pick: Pick) -> np.ndarray:
     return curve.by_seed(pick.rate)
 
 
-def _row(lanes: Lanes, rate: float) -> np.ndarray:
+def _row(lanes: Lanes, rate: float, seeds: Sequence[int]) -> np.ndarray:
     found = lanes.losses[rate]
-    return np.array([math.nan if (loss := found[seed]) is None else loss for seed in SEEDS], dtype=float)
+    return np.array([math.nan if (loss := found[seed]) is None else loss for seed in seeds], dtype=float)

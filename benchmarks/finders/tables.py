@@ -16,11 +16,13 @@ HEADER = [
     "90 % quantile",
     "best inside the interval",
     "diverged",
+    "tied with the best",
     "no worse than own rate",
     "cost, runs: median (most)",
 ]
 # The finder's rows that goals are about: with its own budget, and as `--lr auto` calls it.
 OWN_BUDGET, CAPPED = "found", "tenth"
+OURS = ("tenth", "run", "ten", "found")
 
 
 def table(result: dict[str, Any]) -> str:
@@ -60,6 +62,7 @@ def _row(label: str, found: dict[str, Any]) -> list[str]:
         f"{found['regret_high']:.3f}",
         _percent(found["inside"]),
         str(found["diverged"]),
+        _percent(found["tied"]),
         _percent(found["no_worse"]),
         f"{found['share']:.2g} ({found['share_high']:.2g})",
     ]
@@ -92,14 +95,14 @@ def _goals(figures: dict[str, dict[str, Any]]) -> str:
 def _against(figures: dict[str, dict[str, Any]]) -> list[list[str]]:
     """Compare mean regrets with those of every baseline that costs at least as much."""
     rows = []
-    for ours in ("tenth", "run", "ten", "found"):
+    for ours in OURS:
         if ours not in figures:
             continue
         share = figures[ours]["share"]
         rivals = {
             name: one["regret_mean"]
             for name, one in figures.items()
-            if name not in ("tenth", "run", "ten", "found") and one["share"] <= 1.05 * share
+            if name not in (*OURS, "halves") and one["share"] <= 1.05 * share
         }
         if rivals:
             best = min(rivals, key=lambda name: rivals[name])
