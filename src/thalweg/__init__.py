@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from thalweg.insight.asking import Search as Search
     from thalweg.insight.asking import search as search
     from thalweg.insight.compare import compare as compare
+    from thalweg.insight.finder.finding import Finding as Finding
+    from thalweg.insight.finder.learning_rate import find_lr as find_lr
     from thalweg.insight.ranking import Ranking as Ranking
     from thalweg.insight.ranking import ranking_of as ranking_of
     from thalweg.problem.data.data import Data as Data
@@ -122,6 +124,8 @@ _ROOMS = {
     "core.errors": "BadInput DataError MissingExtra ModelError RecipeError RunFolderError ThalwegError",
     "insight.asking": "Budget Search search",
     "insight.compare": "compare",
+    "insight.finder.finding": "Finding",
+    "insight.finder.learning_rate": "find_lr",
     "insight.ranking": "Ranking ranking_of",
     "problem.data.data": "Data Note",
     "problem.data.load": "load",
