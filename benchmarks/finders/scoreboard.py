@@ -7,11 +7,13 @@ until the sources change, so that a run that was broken off goes on where it was
 """
 
 import hashlib
+import inspect
 import math
 import sys
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -101,9 +103,10 @@ def told(tasks: Iterable[Task], picks: Picks) -> dict[str, Any]:
 def fingerprint(method: Method) -> str:
     """Return a SHA-256 over the sources that a method's picks depend on most."""
     finder = SOURCE / "insight" / "finder"
-    files = [Path(baselines.__file__), Path(tasks.__file__)]
+    files = [Path(tasks.__file__)]
     files += [*finder.glob("*.py"), SOURCE / "recipe" / "shortened.py"] if method.ours else []
-    sources = [at.read_bytes() for at in sorted(files) if at.exists()]
+    asked = method.pick.func if isinstance(method.pick, partial) else method.pick
+    sources = [inspect.getsource(asked).encode(), *(at.read_bytes() for at in sorted(files) if at.exists())]
     return hashlib.sha256(b"".join(sources)).hexdigest()[:16]
 
 
