@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from thalweg.insight.compare import compare as compare
     from thalweg.insight.finder.finding import Finding as Finding
     from thalweg.insight.finder.learning_rate import find_lr as find_lr
+    from thalweg.insight.finder.range_test import RangeTest as RangeTest
+    from thalweg.insight.finder.range_test import range_test as range_test
     from thalweg.insight.ranking import Ranking as Ranking
     from thalweg.insight.ranking import ranking_of as ranking_of
     from thalweg.problem.data.data import Data as Data
@@ -126,6 +128,7 @@ _ROOMS = {
     "insight.compare": "compare",
     "insight.finder.finding": "Finding",
     "insight.finder.learning_rate": "find_lr",
+    "insight.finder.range_test": "RangeTest range_test",
     "insight.ranking": "Ranking ranking_of",
     "problem.data.data": "Data Note",
     "problem.data.load": "load",

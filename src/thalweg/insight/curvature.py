@@ -1,4 +1,4 @@
-"""How sharply the training loss bends: its Hessian's largest eigenvalue, and the rate where descent tips over.
+"""How sharply the training loss bends: its Hessian's top eigenvalue, and the rate where descent tips over.
 
 Plain gradient descent on a quadratic of curvature lambda multiplies the distance to its bottom by
 1 - lr lambda at every update, and so diverges from lr = 2/lambda on. A network's loss is no quadratic:

@@ -10,7 +10,7 @@ heights follow a valley with its lowest point at m, of width u to the left and v
 so that lanes near the bottom, and pairs of one seed, count most. Summed over widths, noises and levels, a
 rung's lanes give the likelihood of m. Over lengths, t = log2 of a rung's share of the run,
 
-    m(t) = m(0) - d t + N(0, (WANDER t)^2)
+    m(t) = m(0) - d t + N(0, LUCK^2 + (WANDER t)^2)
 
 where m(0) is what is wanted, and the drift d is 0 where the best rate does not depend on the length, and 1
 for rules whose steps have a size of their own and which have a way to go. Every drift counts by how well it
@@ -20,7 +20,7 @@ Reference: Bjorck et al., Scaling Optimal LR Across Token Horizons, 2024 (the be
 the length; d = 0.32 for language models with AdamW).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -30,11 +30,14 @@ from jaxtyping import Float
 # All numbers here are chosen on the development tasks of benchmarks/finders, where no source is named.
 STEP = 0.125  # octaves between the rates that are looked at
 WIDTHS = (0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 5.6)  # octaves from the bottom to height 1
-NOISES = (0.02, 0.05, 0.1, 0.2)
-SLACK = 0.3  # how far a valley may be from a parabola, as a share of the height
+NOISES = (0.05, 0.1, 0.2)
+SLACK = 0.2  # how far a valley may be from a parabola, as a share of the height
 CLIP = 2.0  # losses above so many times the lowest are all alike; as in the scores
-DRIFTS = {0.0: 0.3, 0.25: 0.3, 0.5: 0.2, 0.75: 0.1, 1.0: 0.1}  # with their prior weights
-WANDER = 0.3
+# Drifts with their prior weights: of rules whose steps grow with the gradient, and of those whose steps have
+# a length of their own, so that rate times steps is how far they go.
+DRIFTS = {0.0: 0.45, 0.25: 0.35, 0.5: 0.15, 0.75: 0.05}
+OWN_LENGTH = {0.5: 0.1, 0.75: 0.3, 1.0: 0.6}
+LUCK, WANDER = 0.5, 0.2
 DRAWN = 500  # places of the bottom, for a band
 
 
@@ -108,19 +111,22 @@ class Valley:
         }
 
 
-def locate(rungs: Sequence[Rung], start: float, bounds: tuple[float, float]) -> Valley:
+def locate(
+    rungs: Sequence[Rung], start: float, bounds: tuple[float, float], drifts: Mapping[float, float] = DRIFTS
+) -> Valley:
     """Return where the best rate of a whole run lies.
 
     Args:
         rungs: At least one, with at least one lane that has a loss.
         start: The loss before training.
         bounds: log2 of the lowest and the highest rate to look at.
+        drifts: How the best rate may move with the length, with prior weights.
     """
     octaves = np.arange(bounds[0], bounds[1] + STEP / 2, STEP)
     told = [_likelihoods(rung, start, octaves) for rung in rungs]
     bottoms = [likelihood.sum(axis=1) for likelihood in told]
     posterior = np.zeros(len(octaves))
-    for drift, weight in DRIFTS.items():
+    for drift, weight in drifts.items():
         tied = [
             _at_the_end(one, octaves, rung.share, drift) for one, rung in zip(bottoms, rungs, strict=True)
         ]
@@ -187,5 +193,5 @@ def _at_the_end(bottoms: np.ndarray, octaves: np.ndarray, share: float, drift: f
     """Return the likelihood of the whole run's bottom, from that of a rung's."""
     length = np.log2(share)
     moved = octaves[None, :] - (octaves[:, None] - drift * length)
-    wander = np.hypot(WANDER * length, STEP)
+    wander = np.hypot(WANDER * length, LUCK)
     return np.exp(-0.5 * (moved / wander) ** 2) @ bottoms / len(octaves)
