@@ -30,6 +30,8 @@ READINGS: dict[str, dict[str, float]] = {
     "minimum": FASTAI,
     "slide": FASTAI,
 }
+FINDER = ("insight/finder/*.py", "recipe/shortened.py")
+RANGE_TEST = ("insight/finder/range_test.py", "insight/finder/readings.py")
 # PyTorch 2.13, `inspect.signature(torch.optim...)`.
 PYTORCH = {
     "sgd": 1e-3,
@@ -53,12 +55,12 @@ class Method:
     Args:
         label: What it is called there.
         pick: Asks it about a task.
-        ours: Whether it is part of what is being made here, and so may change.
+        sources: Files of the package that it is made of, as patterns: where they change, so may its picks.
     """
 
     label: str
     pick: Callable[[Task], Pick]
-    ours: bool = False
+    sources: tuple[str, ...] = ()
 
 
 def own(task: Task) -> Pick:
@@ -119,14 +121,14 @@ def found(share: float | None, task: Task) -> Pick:
 def methods() -> dict[str, Method]:
     """Return all, by short name, in the order of the table."""
     rows = {
-        "found": Method("find_lr, its own budget", partial(found, None), ours=True),
-        "ten": Method("find_lr, ten runs", partial(found, 10.0), ours=True),
-        "run": Method("find_lr, one run", partial(found, 1.0), ours=True),
-        "tenth": Method("find_lr, a tenth of a run (`--lr auto`)", partial(found, 0.1), ours=True),
+        "found": Method("find_lr, its own budget", partial(found, None), FINDER),
+        "ten": Method("find_lr, ten runs", partial(found, 10.0), FINDER),
+        "run": Method("find_lr, one run", partial(found, 1.0), FINDER),
+        "tenth": Method("find_lr, a tenth of a run (`--lr auto`)", partial(found, 0.1), FINDER),
         "own": Method("the recipe's own rate", own),
         "pytorch": Method("PyTorch's default", pytorch),
     }
-    rows |= {name: Method(f"range test, {name}", partial(range_test, name), ours=True) for name in READINGS}
+    rows |= {name: Method(f"range test, {name}", partial(range_test, name), RANGE_TEST) for name in READINGS}
     rows["prodigy"] = Method("Prodigy", prodigy)
     rows["random"] = Method("random search, ten runs", random_search)
     return rows

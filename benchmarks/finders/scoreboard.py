@@ -102,11 +102,9 @@ def told(tasks: Iterable[Task], picks: Picks) -> dict[str, Any]:
 
 def fingerprint(method: Method) -> str:
     """Return a SHA-256 over the sources that a method's picks depend on most."""
-    finder = SOURCE / "insight" / "finder"
-    files = [Path(tasks.__file__)]
-    files += [*finder.glob("*.py"), SOURCE / "recipe" / "shortened.py"] if method.ours else []
+    files = [Path(tasks.__file__), *(at for pattern in method.sources for at in SOURCE.glob(pattern))]
     asked = method.pick.func if isinstance(method.pick, partial) else method.pick
-    sources = [inspect.getsource(asked).encode(), *(at.read_bytes() for at in sorted(files) if at.exists())]
+    sources = [inspect.getsource(asked).encode(), *(at.read_bytes() for at in sorted(files))]
     return hashlib.sha256(b"".join(sources)).hexdigest()[:16]
 
 
