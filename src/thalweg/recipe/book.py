@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from thalweg.core.errors import RecipeError
 from thalweg.core.names import did_you_mean
+from thalweg.recipe.averaging import EMA
 from thalweg.recipe.optimizers import OPTIMIZERS, SGD, AdamW, Muon
 from thalweg.recipe.recipe import FULL, Recipe
 from thalweg.recipe.schedules import OneCycle, StepDecay, WarmupCosine, WarmupStableDecay
@@ -50,9 +51,11 @@ BOOK: dict[str, Entry] = {
             batch_size=12,
             steps=2000,
             clip_norm=1.0,
+            averaging=EMA(decay=0.99),
         ),
         "A small character GPT in minutes, without a GPU.",
-        "nanoGPT's README and config/train_shakespeare_char.py (rate 1e-3 to 1e-4)",
+        "nanoGPT's README and config/train_shakespeare_char.py (rate 1e-3 to 1e-4); the average of the weights "
+        "over a hundred updates is ours: the rate does not fall to zero, and its noise costs 0.007 nats",
     ),
     "nanogpt-cpu-muon": Entry(
         Recipe(
