@@ -134,9 +134,11 @@ def methods() -> dict[str, Method]:
     return rows
 
 
-def at_rate(task: Task, rate: float) -> np.ndarray:
-    """Run a rate with every seed, where the truth does not hold it."""
-    return ran(task, [with_rate(task.recipe, rate, seed=seed) for seed in SEEDS])
+def at_rates(task: Task, rates: list[float]) -> dict[float, np.ndarray]:
+    """Run rates that the truth does not hold with every seed, all in one call."""
+    recipes = [with_rate(task.recipe, rate, seed=seed) for rate in rates for seed in SEEDS]
+    losses = ran(task, recipes) if recipes else np.zeros(0)
+    return dict(zip(rates, losses.reshape(-1, len(SEEDS)), strict=True))
 
 
 def ran(task: Task, recipes: list[tw.Recipe]) -> np.ndarray:

@@ -66,7 +66,7 @@ def picked(tasks: Sequence[Task], methods: dict[str, Method], seconds: float) ->
             raise SystemExit(f"{len(tasks) - done} of {len(tasks)} tasks are left: the same command goes on")
         if missing:
             curve = curve_of(_lanes(task))
-            news = {name: _with_losses(task, curve, one.pick(task)) for name, one in missing.items()}
+            news = _with_losses(task, curve, {name: one.pick(task) for name, one in missing.items()})
             known |= {name: {"of": marks[name], "pick": pick.to_dict()} for name, pick in news.items()}
             truth.put(KEPT, {task.name: known})
             print(f"{done + 1} of {len(tasks)}: {task.name}", file=sys.stderr)
@@ -117,10 +117,14 @@ def _lanes(task: Task) -> truth.Lanes:
     return lanes
 
 
-def _with_losses(task: Task, curve: Curve, pick: Pick) -> Pick:
-    """Run a picked rate that the truth does not hold."""
-    if pick.rate is None or pick.losses is not None or curve.covers(pick.rate):
-        return pick
-    if math.isclose(pick.rate, curve.own, rel_tol=1e-6):
-        return pick
-    return replace(pick, losses=baselines.at_rate(task, pick.rate))
+def _with_losses(task: Task, curve: Curve, picks: dict[str, Pick]) -> dict[str, Pick]:
+    """Run the picked rates that the truth does not hold."""
+
+    def is_lacking(pick: Pick) -> bool:
+        if pick.rate is None or pick.losses is not None or curve.covers(pick.rate):
+            return False
+        return not math.isclose(pick.rate, curve.own, rel_tol=1e-6)
+
+    lacking = {name: pick for name, pick in picks.items() if is_lacking(pick)}
+    ran = baselines.at_rates(task, sorted({pick.rate for pick in lacking.values() if pick.rate is not None}))
+    return picks | {name: replace(pick, losses=ran[pick.rate]) for name, pick in lacking.items() if pick.rate}
