@@ -19,8 +19,11 @@ TRIALS = {
     "surroundings": ("surroundings", "surroundings"),
     "whole-runs": ("whole_runs", "whole_runs"),
     "sweeps": ("whole_runs", "whole_sweeps"),
+    "damaged-runs": ("damaged_runs", "damaged_runs"),
     "mnist": ("whole_runs", "mnist"),
+    "diverging": ("diverging", "diverging_runs"),
     "fuzzing": ("fuzz", "fuzzed_readers"),
+    "guided": ("guided", "guided_readers"),
 }
 
 

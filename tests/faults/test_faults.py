@@ -6,9 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from tests.faults import damage, kills, power, victim
+from tests.faults import damage, diverging, fuzz, guided, kills, power, victim
+from tests.faults.__main__ import TRIALS
 from tests.faults.tally import Line
 from thalweg.run.store import checkpoints
 from thalweg.run.store.arrays import decoded
@@ -19,7 +21,9 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize(
-    "trial", ["kills", "system-calls", "power", "damage", "surroundings", "whole-runs", "sweeps", "fuzzing"]
+    # `mnist` is only tried in full.
+    "trial",
+    [name for name in TRIALS if name != "mnist"],
 )
 def test_the_quick_tally_holds(trial):
     # A process of its own: writers are forked, which JAX in this one would not like.
@@ -99,3 +103,46 @@ def test_damage_notices_a_reader_that_believes_everything(monkeypatch):
 
 def test_kills_count_what_was_said_to_be_durable():
     assert kills.QUICK >= 300 and kills.FULL >= 10_000
+
+
+def test_a_diverging_run_has_every_kind_place_and_instant_also_when_it_is_quick():
+    alone, _ = diverging.cases(False)
+    assert {(case.kind, case.how) for case in alone} == {
+        (kind, how) for kind in diverging.KINDS for how in diverging.HOWS
+    }
+    assert {(case.every, case.kill) for case in alone} == {
+        (every, kill) for every in diverging.EVERY for kill in diverging.KILLS
+    }
+
+
+def test_another_result_code_is_noticed(tmp_path):
+    for name, code in (("whole", 1), ("same", 1), ("other", 0)):
+        arrays = {"state.params.weight": np.ones(3), "state.code": np.array([code])}
+        Store(tmp_path / name, victim.RUN).commit(5, arrays, {})
+    assert diverging.different_states(tmp_path / "whole", tmp_path / "same") is None
+    assert diverging.different_states(tmp_path / "whole", tmp_path / "other") == "state.code differs"
+    assert "hold 2 and 0" in diverging.different_states(tmp_path / "whole", tmp_path / "none")
+
+
+@pytest.mark.parametrize(
+    ("read", "wrong"),
+    [
+        (lambda content, place: {}["missing"], "KeyError"),
+        (lambda content, place: (place.parent / "bait").write_bytes(content), "opens"),
+        (lambda content, place: bytearray(1 << 40), "MemoryError"),
+    ],
+)
+def test_fuzzing_notices_a_reader_that_is_not_careful(read, wrong, tmp_path):
+    place = tmp_path / "inside"
+    place.mkdir()
+    with fuzz.limits():
+        assert wrong in fuzz.wrong_with(fuzz.Reader("careless", b"", read), b"", place, Line("", ""))
+
+
+@pytest.mark.skipif(guided.atheris is None, reason="atheris is not installed")
+def test_a_guided_reader_whose_process_ends_is_noticed():
+    assert guided.guided(Line("", ""), "no such reader", 5).broken == 1
+
+
+def test_guided_readers_are_those_that_are_fuzzed():
+    assert {reader.name for reader in fuzz.readers()} == {*guided.READERS, *guided.DATA_READERS}

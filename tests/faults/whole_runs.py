@@ -41,8 +41,7 @@ def whole_runs(full: bool) -> Iterator[Line]:
         yield _other_devices(bench)
         yield _changed_data(bench)
         yield _damaged_files(bench, full)
-        if full:
-            yield _soak(bench)
+        yield _soak(bench, full)
 
 
 def mnist(full: bool) -> Iterator[Line]:
@@ -336,8 +335,11 @@ def _damaged_files(bench: Bench, full: bool) -> Line:
     return line
 
 
-def _soak(bench: Bench) -> Line:
+def _soak(bench: Bench, full: bool) -> Line:
     line = Line("30 minutes of a small run with a kill every few seconds", EQUAL)
+    if not full:
+        line.skipped = "only with --full: it takes 30 minutes"
+        return line
     rng, end, kills = random.Random(6), time.monotonic() + SOAK_SECONDS, 0
     while time.monotonic() < end:
         folder = bench.place / "soak"

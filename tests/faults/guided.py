@@ -1,0 +1,110 @@
+"""Readers given what coverage leads to: atheris changes sound files and keeps whatever takes another branch.
+
+Beside `fuzz.py`, whose readers, limits and promise these are. Each reader is a process of its own
+(`python -m tests.faults.guided READER TIMES PLACE`), because the fuzzer never returns and what it follows,
+Thalweg's modules, must be instrumented as they are imported: nothing of Thalweg is imported above that.
+"""
+
+import dataclasses
+import importlib
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from tests.faults.tally import Line
+
+try:
+    import atheris
+except ImportError:  # an extra (`fuzz`), and not made for every system
+    atheris = None
+
+# Executions of each reader; readers of data write files and go through whole libraries, and get a share.
+QUICK, FULL = 2_000, 200_000
+DATA_SHARE = 20
+READERS = ("manifest", "run.json", "safetensors header", "lock file", "recipe TOML", "log")
+DATA_READERS = tuple(f"data: {kind}" for kind in ("CSV", "Parquet", "npy", "npz", "text", "idx", "pictures"))
+SEALED = ("manifest", "run.json")
+PROMISE = "a value or an error of our own: no crash, no hang, no memory blow-up, no path outside"
+LONGEST_BYTES = 4096
+WORDS = (b"../../bait", b"/etc/passwd", b"NaN", b"1e999", b"\xff" * 8, b"null", b"-1", b"9" * 20)
+
+
+def guided_readers(full: bool) -> Iterator[Line]:
+    """Give every reader its executions."""
+    for name in (*READERS, *DATA_READERS):
+        line = Line(f"fuzzing guided by coverage: {name}", PROMISE)
+        if atheris is None:
+            line.skipped = "atheris is not installed (`pip install 'thalweg[fuzz]'`)"
+            yield line
+            continue
+        times = (FULL if full else QUICK) // (DATA_SHARE if name in DATA_READERS else 1)
+        yield guided(line, name, times)
+
+
+def guided(line: Line, name: str, times: int) -> Line:
+    """Have one reader driven in a process of its own, and return its line."""
+    with tempfile.TemporaryDirectory() as place:
+        done = subprocess.run(
+            [sys.executable, "-m", "tests.faults.guided", name, str(times), place],
+            cwd=Path(__file__).parents[2],
+            env=os.environ | {"JAX_PLATFORMS": "cpu"},
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+        )
+    told = re.search(r"^TALLY (.*)$", done.stdout, re.MULTILINE)
+    if told is None:
+        line.add(f"the process ended with {done.returncode}: {done.stderr[-500:]}")
+        return line
+    covered = re.findall(r"cov: (\d+)", done.stderr)
+    found = Line(**json.loads(told[1]))
+    found.count("branches of ours reached", int(covered[-1]) if covered else 0)
+    return found
+
+
+def main(name: str, times: int, place: Path) -> None:
+    """Drive one reader so many times, print its line, and end."""
+    # The name is not known before the import: it must happen under instrumentation.
+    with atheris.instrument_imports(include=["thalweg"]):
+        fuzz = importlib.import_module("tests.faults.fuzz")
+    reader = next(one for one in fuzz.readers() if one.name == name)
+    corpus, folder, words = place / "corpus", place / "read", place / "words"
+    corpus.mkdir()
+    folder.mkdir()
+    (corpus / "sound").write_bytes(reader.sound)
+    words.write_text("".join(f'"{_escaped(word)}"\n' for word in _words(reader.sound)))
+    mend: Callable[[bytes], bytes] = fuzz.resealed if name in SEALED else bytes
+    reader.read(mend(reader.sound), folder)
+    line = Line(f"fuzzing guided by coverage: {name}", PROMISE)
+
+    def once(content: bytes) -> None:
+        line.add(fuzz.wrong_with(reader, mend(content), folder, line))
+        if line.tried == times:
+            print("\nTALLY " + json.dumps(dataclasses.asdict(line)), flush=True)
+            os._exit(0)
+
+    # Time and memory are watched by `limits`, so that what breaks them is counted and the rest goes on.
+    settings = ["-seed=1", "-timeout=0", "-rss_limit_mb=0", f"-dict={words}"]
+    settings.append(f"-max_len={max(LONGEST_BYTES, len(reader.sound))}")
+    with fuzz.limits():
+        atheris.Setup([sys.argv[0], *settings, str(corpus)], once)
+        atheris.Fuzz()
+
+
+def _words(sound: bytes) -> list[bytes]:
+    """Return what mutations may put in: the words of the sound file, and some that nobody should write."""
+    return [*WORDS, *sorted(set(re.findall(rb"[A-Za-z_]{3,20}", sound)))[:200]]
+
+
+def _escaped(word: bytes) -> str:
+    return "".join(f"\\x{byte:02x}" for byte in word)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]))
