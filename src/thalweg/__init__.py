@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from thalweg.insight.asking import Search as Search
     from thalweg.insight.asking import search as search
     from thalweg.insight.compare import compare as compare
+    from thalweg.insight.finder.batch_size import find_batch_size as find_batch_size
+    from thalweg.insight.finder.finding import BatchFinding as BatchFinding
     from thalweg.insight.finder.finding import Finding as Finding
     from thalweg.insight.finder.learning_rate import find_lr as find_lr
     from thalweg.insight.finder.range_test import RangeTest as RangeTest
@@ -126,7 +128,8 @@ _ROOMS = {
     "core.errors": "BadInput DataError MissingExtra ModelError RecipeError RunFolderError ThalwegError",
     "insight.asking": "Budget Search search",
     "insight.compare": "compare",
-    "insight.finder.finding": "Finding",
+    "insight.finder.batch_size": "find_batch_size",
+    "insight.finder.finding": "BatchFinding Finding",
     "insight.finder.learning_rate": "find_lr",
     "insight.finder.range_test": "RangeTest range_test",
     "insight.ranking": "Ranking ranking_of",

@@ -18,9 +18,8 @@ from jaxtyping import Array, Float, Int, PyTree
 
 from thalweg.core import keys
 from thalweg.core.tree import lane
-from thalweg.engine.group import prepare
+from thalweg.engine.group import Group, prepare
 from thalweg.engine.program import rebuilt
-from thalweg.problem.data.part import Part
 from thalweg.problem.models.adapter import apply
 from thalweg.problem.problem import Problem
 from thalweg.recipe.optimizers import SGD
@@ -107,25 +106,28 @@ def full_loss(problem: Problem, recipe: Recipe) -> tuple[Callable[[PyTree], Floa
     Without noise: dropout is off, and batch norm uses its running statistics.
     """
     group, states = prepare(problem, [shortened(recipe, 1, 1)])
-    part, program, inputs = group.parts["train"], group.program, group.inputs
-    model_state = lane(states.model_state, 0)
+    count, model_state = group.parts["train"].count(), lane(states.model_state, 0)
 
     def loss(params: PyTree) -> Float[Array, ""]:
         def block(first: Int[Array, ""]) -> Float[Array, ""]:
-            at = first + jnp.arange(min(ROWS, part.count()))
-            batch, targets = part.batch(jnp.minimum(at, part.count() - 1))
-            built = rebuilt(program, inputs, params, model_state)
-            outputs, _ = apply(built, inputs.prepared(batch), key=None, training=False)
+            at = first + jnp.arange(min(ROWS, count))
+            losses = losses_of_rows(group, params, model_state, jnp.minimum(at, count - 1))
             # where, not a product: a padding row must not turn an overflow into NaN.
-            return jnp.where(at < part.count(), program.loss(outputs, targets), 0.0).sum()
+            return jnp.where(at < count, losses, 0.0).sum()
 
-        return jax.lax.map(block, _starts(part)).sum() / part.count()
+        return jax.lax.map(block, jnp.arange(0, count, min(ROWS, count))).sum() / count
 
     return loss, lane(states.params, 0)
 
 
-def _starts(part: Part) -> Int[Array, " block"]:
-    return jnp.arange(0, part.count(), min(ROWS, part.count()))
+def losses_of_rows(
+    group: Group, params: PyTree, model_state: PyTree, rows: Int[Array, " row"]
+) -> Float[Array, " row"]:
+    """Return the loss of each of these training examples; dropout is off, running statistics are used."""
+    batch, targets = group.parts["train"].batch(rows)
+    built = rebuilt(group.program, group.inputs, params, model_state)
+    outputs, _ = apply(built, group.inputs.prepared(batch), key=None, training=False)
+    return group.program.loss(outputs, targets)
 
 
 def _plain(problem: Problem, recipe: Recipe) -> bool:

@@ -37,6 +37,40 @@ class Cost:
 
 
 @dataclass(frozen=True)
+class NoiseScale:
+    """The batch size at which gradients are as noisy as they are long: B = tr(Sigma) / |G|^2, in examples.
+
+    Args:
+        value: The estimate; infinite where no gradient can be told from noise.
+        low, high: Its interval, 95 %, over batches and places of the run.
+        steps: Updates and gradients that it took, in updates of the recipe's own batch.
+    """
+
+    value: float
+    low: float
+    high: float
+    steps: int
+
+
+@dataclass(frozen=True)
+class Fits:
+    """The largest batch that fits in memory with a margin.
+
+    Args:
+        batch: In examples; at most the training part.
+        bytes_fixed, bytes_each: Of the compiled program: whatever the batch, and for each example of it.
+        bytes_free: What was free.
+        margin: Share of it that is left free.
+    """
+
+    batch: int
+    bytes_fixed: int
+    bytes_each: float
+    bytes_free: int
+    margin: float
+
+
+@dataclass(frozen=True)
 class Finding:
     """A learning rate, and why that one.
 
@@ -79,3 +113,44 @@ class Finding:
         cost = asdict(self.cost) | {"share": self.cost.share}
         tables = {"curve": self.curve.to_dicts(), "fitted": self.fitted.to_dicts()}
         return told | tables | {"cost": cost, "recipe": self.recipe.to_dict()}
+
+
+@dataclass(frozen=True)
+class BatchFinding:
+    """A batch size, the rates that go with each, and why.
+
+    Args:
+        value: The batch size to take; None where no size lets the problem be learned.
+        lr: The learning rate that goes with it.
+        default: The recipe's own batch size, in examples.
+        noise_scale: What predicts the largest useful batch.
+        largest_useful: Beyond it more examples in an update are waste: the noise scale, at most the training
+            part; twice the steps of the least possible, twice the examples of the least possible.
+        fits: What fits in memory.
+        table: A row for each size: `batch`, `low`, `value`, `high` (the rate), `standing`, `loss` (with that
+            rate, after equal numbers of examples, mean over seeds), `error` (its standard error over seeds,
+            against the best size of the table, paired), `linear`, `linear_loss`, `sqrt`, `sqrt_loss` (the
+            rate that each rule of scaling makes of the own size's, and what it reached).
+        reason: How it was decided, in sentences with figures.
+        cost: What it took.
+        recipe: The given recipe with batch size and rate in place.
+    """
+
+    value: int | None
+    lr: float | None
+    default: int
+    noise_scale: NoiseScale
+    largest_useful: int
+    fits: Fits
+    table: pl.DataFrame
+    reason: str
+    cost: Cost
+    recipe: Recipe
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, as JSON holds them; the table as a list of rows."""
+        names = ("value", "lr", "default", "largest_useful", "reason")
+        told = {name: getattr(self, name) for name in names}
+        parts = {name: asdict(getattr(self, name)) for name in ("noise_scale", "fits", "cost")}
+        parts["cost"]["share"] = self.cost.share
+        return told | parts | {"table": self.table.to_dicts(), "recipe": self.recipe.to_dict()}
