@@ -54,8 +54,8 @@ BOOK: dict[str, Entry] = {
             averaging=EMA(decay=0.99),
         ),
         "A small character GPT in minutes, without a GPU.",
-        "nanoGPT's README and config/train_shakespeare_char.py (rate 1e-3 to 1e-4); the average of the weights "
-        "over a hundred updates is ours: the rate does not fall to zero, and its noise costs 0.007 nats",
+        "nanoGPT's README and config/train_shakespeare_char.py (rate 1e-3 to 1e-4); the average of the "
+        "weights over a hundred updates is ours: the rate does not fall to zero, and this noise costs 0.006",
     ),
     "nanogpt-cpu-muon": Entry(
         Recipe(
