@@ -1,11 +1,19 @@
 import numpy as np
 
-from thalweg.problem.data.duplicates import first_copies, shared_rows, units_of
+from thalweg.problem.data.duplicates import first_copies, row_hashes, shared_rows, units_of
 
 
 def test_copies_point_to_the_first_of_them():
     rows = np.array([[1.0, 2], [3, 4], [1, 2], [1, 2]])
-    assert first_copies(rows).tolist() == [0, 1, 0, 0]
+    assert first_copies(row_hashes(rows)).tolist() == [0, 1, 0, 0]
+
+
+def test_a_hash_is_of_the_whole_row_wherever_it_lies():
+    rows = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
+    apart = np.stack([rows, rows], axis=-1)[..., 0]
+    assert row_hashes(apart).tolist() == row_hashes(rows).tolist()
+    rows[1, 2, 3] += 1
+    assert (row_hashes(apart) == row_hashes(rows)).tolist() == [True, False]
 
 
 def test_copies_stay_together_where_rows_are_drawn():
@@ -26,6 +34,6 @@ def test_no_copies_no_word():
 
 
 def test_test_rows_seen_in_training_are_counted():
-    train = np.array([[1, 2], [3, 4]], dtype=np.float32)
-    assert "1 of 2 test rows" in shared_rows(train, np.array([[3, 4], [5, 6]]))[0].text
-    assert shared_rows(train, np.array([[5, 6]])) == ()
+    train = row_hashes(np.array([[1, 2], [3, 4]]))
+    assert "1 of 2 test rows" in shared_rows(train, row_hashes(np.array([[3, 4], [5, 6]])))[0].text
+    assert shared_rows(train, row_hashes(np.array([[5, 6]]))) == ()

@@ -8,7 +8,7 @@ import numpy as np
 from thalweg.core.errors import DataError
 from thalweg.problem.data.assembly import Pieces, assemble
 from thalweg.problem.data.data import CLASSIFICATION, Data, Note
-from thalweg.problem.data.duplicates import first_copies, shared_rows, units_of
+from thalweg.problem.data.duplicates import first_copies, row_hashes, shared_rows, units_of
 from thalweg.problem.data.inputs.array import ArrayInputs, checked_numbers
 from thalweg.problem.data.inputs.image import ImageInputs, brightness_figures, looks_like_images
 from thalweg.problem.data.labels import Target, check_lone, decide, encode, encode_known
@@ -61,12 +61,13 @@ def from_arrays(raw: RawArrays, options: LoadOptions) -> Data:
         _check_marks(labels, raw.target)
     target = encode(labels, task, raw.target, classes=raw.classes if task == CLASSIFICATION else None)
     test, notes = _test_part(raw, options, inputs, target)
-    rows, found = _split(inputs, target, options, has_test=test is not None)
+    hashes = row_hashes(inputs)
+    rows, found = _split(hashes, target, options, has_test=test is not None)
     part_inputs = {name: inputs[at] for name, at in rows.items()}
     part_targets = {name: target.values[at] for name, at in rows.items()}
     if test is not None:
         part_inputs["test"], part_targets["test"] = test
-        notes += shared_rows(part_inputs["train"], test[0])
+        notes += shared_rows(hashes[rows["train"]], row_hashes(test[0].astype(inputs.dtype, copy=False)))
     image = looks_like_images(inputs) if raw.image is None else raw.image
     part_inputs, preparation = _prepared(part_inputs, image)
     preparation = replace(preparation, classes=target.classes, target=raw.target)
@@ -153,16 +154,16 @@ def _test_part(
 
 
 def _split(
-    inputs: np.ndarray, target: Target, options: LoadOptions, has_test: bool
+    hashes: np.ndarray, target: Target, options: LoadOptions, has_test: bool
 ) -> tuple[dict[str, np.ndarray], tuple[Note, ...]]:
     drawn = options.split == RANDOM
     classes = target.task == CLASSIFICATION
     share = 0.0 if has_test else options.test_share
-    units, notes = units_of(first_copies(inputs), drawn)
+    units, notes = units_of(first_copies(hashes), drawn)
     if drawn and classes and share + options.validation > 0:
         check_lone(target)
     found = split_rows(
-        inputs.shape[0], options, labels=target.values if classes else None, units=units, test_share=share
+        hashes.size, options, labels=target.values if classes else None, units=units, test_share=share
     )
     rows = {"train": found.train, "validation": found.validation, "test": found.test}
     return {name: at for name, at in rows.items() if at.size}, notes
