@@ -4,6 +4,7 @@ Reference: Y. LeCun, C. Cortes, C. Burges, "The MNIST database of handwritten di
 """
 
 import struct
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -74,7 +75,8 @@ def read_idx_folder(folder: Path, name: str, classes: tuple[int | str, ...] | No
             where=folder,
             hint="fetch the missing file",
         )
-    arrays = {role: read_idx(path) for role, path in files.items()}
+    with ThreadPoolExecutor() as readers:  # unpacking leaves other threads alone
+        arrays = dict(zip(files, readers.map(read_idx, files.values()), strict=True))
     test = (arrays["test_images"], arrays["test_labels"]) if "test_images" in files else None
     return RawArrays(
         name, arrays["train_images"], arrays["train_labels"], test=test, classes=classes, target="class"
