@@ -12,14 +12,18 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import PyTree
+from jax.extend.core import ClosedJaxpr
+from jaxtyping import Array, Key, PyTree
 
+from thalweg.core import keys
 from thalweg.core.errors import ModelError, ThalwegError
 from thalweg.problem.models.adapter import apply, build
 from thalweg.problem.models.ending import ending
 
 # Rows of the abstract batch: a prime, unlike any width that a model is likely to have.
 _ROWS = 1009
+# Where Equinox's own wrappers live, which are modules too.
+_WRAPPERS = ("equinox._module", "equinox._make_jaxpr")
 
 
 def check(
@@ -39,7 +43,7 @@ def check(
     """
     batch = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((_ROWS, *leaf.shape), leaf.dtype), example)
     shapes = [tuple(leaf.shape) for leaf in jax.tree.leaves(example)]
-    found = _traced(model, batch, shapes)
+    found, program = _traced(model, batch, shapes)
     leaves = jax.tree.leaves(found)
     if len(leaves) != 1 or not _is_floating(leaves[0]):
         kinds = ", ".join(_kind(leaf) for leaf in leaves) or "nothing"
@@ -47,14 +51,20 @@ def check(
     if task is not None:
         _check_outputs(leaves[0].shape[1:], task, outputs, shapes)
     if logits:
-        _check_ending(model, batch)
+        _check_ending(program)
 
 
-def _traced(model: Callable[..., Any], batch: PyTree, shapes: list[tuple[int, ...]]) -> PyTree:
-    """Return the outputs' shapes, or raise what the model's own error means."""
+def _traced(
+    model: Callable[..., Any], batch: PyTree, shapes: list[tuple[int, ...]]
+) -> tuple[PyTree, ClosedJaxpr]:
+    """Return the outputs' shapes and their program, or raise what the model's own error means."""
+
+    def call(key: Key[Array, ""], inputs: PyTree) -> PyTree:
+        return apply(build(model, key), inputs, key=key, training=True)[0]
 
     try:
-        return eqx.filter_eval_shape(_call(model), jax.random.key(0), batch)
+        program, arrays, rest = eqx.filter_make_jaxpr(call)(keys.lane_key(0), batch)
+        return eqx.combine(arrays, rest), program
     except ThalwegError:
         raise
     except Exception as error:
@@ -69,13 +79,9 @@ def _kind(leaf: Any) -> str:
     return f"{leaf.dtype} {leaf.shape[1:]}" if hasattr(leaf, "dtype") else type(leaf).__name__
 
 
-def _call(model: Callable[..., Any]) -> Callable[[Any, PyTree], PyTree]:
-    return lambda key, inputs: apply(build(model, key), inputs, key=key, training=True)[0]
-
-
-def _check_ending(model: Callable[..., Any], batch: PyTree) -> None:
+def _check_ending(program: ClosedJaxpr) -> None:
     """Refuse a model whose last operation makes probabilities of its logits."""
-    name = ending(_call(model), jax.random.key(0), batch)
+    name = ending(program)
     if name is not None:
         rule, hint = (
             "must give logits: the loss applies the last function itself",
@@ -136,7 +142,7 @@ def _innermost(trace: TracebackType | None) -> tuple[Any, Any, tuple[int, ...] |
         frame = trace.tb_frame
         names = frame.f_code.co_varnames[: frame.f_code.co_argcount]
         module = frame.f_locals.get("self") if names[:1] == ("self",) else None
-        if isinstance(module, eqx.Module) and not type(module).__module__.startswith("equinox._module"):
+        if isinstance(module, eqx.Module) and not type(module).__module__.startswith(_WRAPPERS):
             root = module if root is None else root
             given: Any = frame.f_locals.get(names[1]) if len(names) > 1 else None
             found = module, tuple(given.shape) if hasattr(given, "shape") else None

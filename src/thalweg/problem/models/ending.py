@@ -4,25 +4,19 @@ Read off the traced program, not off values: logits may happen to lie between 0 
 what it does.
 """
 
-from collections.abc import Callable
 from typing import Any
-
-import jax
-from jaxtyping import PyTree
 
 # What may follow the last operation without changing its values.
 _SHAPING = ("broadcast_in_dim", "convert_element_type", "copy", "reshape", "squeeze", "transpose")
 
 
-def ending(function: Callable[..., Any], *arguments: PyTree) -> str | None:
+def ending(program: Any) -> str | None:
     """Return `softmax` or `sigmoid` when that is what a function's output is, else None.
 
     Args:
-        function: A pure function with one array as output.
-        arguments: What it is called with; shapes suffice.
+        program: What tracing a function gave (`jax.make_jaxpr`); its first output is looked at.
     """
-    program = jax.make_jaxpr(function)(*arguments).jaxpr
-    return _named(program, program.outvars[0])
+    return _named(program.jaxpr, program.jaxpr.outvars[0]) if program.jaxpr.outvars else None
 
 
 def _named(program: Any, wanted: Any) -> str | None:
