@@ -12,8 +12,9 @@ Example:
     True
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from thalweg.core.importing import imported
 
 # Type checkers read these imports; at run time `__getattr__` makes them, name by name.
 if TYPE_CHECKING:
@@ -172,7 +173,7 @@ _PUBLIC = {name: room for room, names in _ROOMS.items() for name in names.split(
 
 def __getattr__(name: str) -> Any:
     if name in _PUBLIC:
-        return getattr(import_module(f"thalweg.{_PUBLIC[name]}"), name)
+        return getattr(imported(f"thalweg.{_PUBLIC[name]}"), name)
     raise AttributeError(f"module 'thalweg' has no attribute {name!r}")
 
 
