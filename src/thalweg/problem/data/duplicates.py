@@ -7,6 +7,8 @@ from thalweg.problem.data.data import Note
 # With more copies than this share, rows are combinations of a few values (votes, board positions) rather than
 # slips, and keeping copies together would leave too few rows to draw from.
 MOST_COPIES = 0.5
+# Rows that are hashed at a time, few enough for the cache.
+BLOCK = 1024
 
 
 def row_hashes(rows: np.ndarray) -> np.ndarray:
@@ -16,7 +18,8 @@ def row_hashes(rows: np.ndarray) -> np.ndarray:
     """
     flat = np.ascontiguousarray(rows).reshape(rows.shape[0], -1)
     whole = flat.view(np.dtype((np.void, flat.shape[1] * flat.itemsize)))[:, 0]
-    return np.fromiter(map(hash, whole.tolist()), np.int64, rows.shape[0])
+    blocks = (whole[first : first + BLOCK].tolist() for first in range(0, whole.size, BLOCK))
+    return np.fromiter((hash(row) for block in blocks for row in block), np.int64, whole.size)
 
 
 def first_copies(hashes: np.ndarray) -> np.ndarray:

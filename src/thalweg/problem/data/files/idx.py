@@ -18,7 +18,7 @@ PARTS = {"train": "train", "test": "t10k"}
 
 
 def read_idx(path: Path) -> np.ndarray:
-    """Return the array in an idx or idx.gz file.
+    """Return the array in an idx or idx.gz file; bytes are not to be written to.
 
     Raises:
         DataError: Another form (wrong magic), or fewer or more bytes than the header says.
@@ -44,7 +44,9 @@ def read_idx(path: Path) -> np.ndarray:
             where=path,
             hint="the file is cut short; fetch it again",
         )
-    return np.frombuffer(content, kind, offset=header).reshape(shape).astype(kind.newbyteorder("="))
+    return (
+        np.frombuffer(content, kind, offset=header).reshape(shape).astype(kind.newbyteorder("="), copy=False)
+    )
 
 
 def idx_files(folder: Path) -> dict[str, Path]:
