@@ -12,7 +12,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 
@@ -24,12 +24,7 @@ from benchmarks.finders.truth import SEEDS
 DRAWS, WIDE = 10, (1e-6, 10.0)
 # fastai's lr_find: a hundred updates from 1e-7 to 10.
 FASTAI = {"start": 1e-7, "factor": 10 ** (8 / 99), "end": 10.0}
-READINGS: dict[str, dict[str, float]] = {
-    "steepest": {},
-    "valley": FASTAI,
-    "minimum": FASTAI,
-    "slide": FASTAI,
-}
+READINGS = ("steepest", "valley", "minimum", "slide")
 FINDER = ("insight/finder/*.py", "recipe/shortened.py")
 RANGE_TEST = ("insight/finder/range_test.py", "insight/finder/readings.py")
 # PyTorch 2.13, `inspect.signature(torch.optim...)`.
@@ -97,12 +92,18 @@ def random_search(task: Task) -> Pick:
 
 def range_test(reading: str, task: Task) -> Pick:
     """Return what one way of reading a range test says; the recipe's own rate where it has no answer."""
-    found = tw.range_test(task.problem(), task.recipe, **READINGS[reading])
+    found = _tested(task, fastai=reading != "steepest")
     rate = getattr(found, reading)
     standing = "" if rate is not None else "no answer"
     return Pick(
         rate or rate_of(task.recipe), steps=found.cost.steps, standing=standing, seconds=found.cost.seconds
     )
+
+
+@cache
+def _tested(task: Task, fastai: bool) -> tw.RangeTest:
+    """Run a range test once for all its readings."""
+    return tw.range_test(task.problem(), task.recipe, **(FASTAI if fastai else {}))
 
 
 def found(share: float | None, task: Task) -> Pick:
