@@ -63,6 +63,8 @@ def test_parquet_keeps_its_types(tmp_path):
     [
         ("", "t.csv", ("an empty file",)),
         ("\n\n", "t.csv", ("an empty file",)),
+        ("\ufeff", "t.csv", ("an empty file",)),
+        ("\ufeff\n\n", "t.csv", ("an empty file",)),
         ("a,b\n", "t.csv", ("at least one row", "0 rows, 2 columns")),
         ("a,b\n1,2\n3\n", "t.csv", ("must have 2 fields", "1 in line 3")),
         ("a,b\n1,2\n3,4,5\n6,7,8\n", "t.csv", ("must have 2 fields", "3 in line 3", "2 such lines")),

@@ -14,6 +14,7 @@ from thalweg.problem.data.files.compressed import plain_suffix, read_bytes
 SEPARATORS = ",;\t|"
 TEXT_SUFFIXES = (".csv", ".tsv", ".data")
 SUFFIXES = (*TEXT_SUFFIXES, ".parquet")
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 def read_table(path: Path, header: bool = True) -> pl.DataFrame:
@@ -28,7 +29,7 @@ def read_table(path: Path, header: bool = True) -> pl.DataFrame:
         DataError: The file is empty, damaged, ragged, or its first line holds numbers instead of names.
     """
     content = read_bytes(path)
-    if not content.strip():
+    if not content.removeprefix(BYTE_ORDER_MARK).strip():
         raise DataError(
             "table", "the file must hold rows", got="an empty file", where=path, hint="give another file"
         )
@@ -93,7 +94,7 @@ def _without_blank(frame: pl.DataFrame) -> pl.DataFrame:
 
 def _utf8(content: bytes) -> bytes:
     """Files that are no UTF-8 are read as Windows-1252, the most common other encoding of CSV files."""
-    content = content.removeprefix(b"\xef\xbb\xbf")
+    content = content.removeprefix(BYTE_ORDER_MARK)
     try:
         content.decode("utf-8")
         return content
