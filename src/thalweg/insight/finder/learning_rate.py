@@ -50,6 +50,9 @@ DIGITS = 3  # of a rate that is told; a thousandth is far below what can be told
 SAME = 1e-5
 # A fall below the loss before training by no more than this share of it is none: it began at its minimum.
 NOTHING = 1e-3
+# Lanes this share of the run in length tell that it begins at its minimum; shorter ones, that it begins
+# slowly.
+TELLING = 0.1
 
 
 def find_lr(
@@ -143,9 +146,8 @@ class Search:
             each = self.lanes.seconds / max(self.lanes.spent, 1)
             bigger = bought(each, self.lanes.total)
             self.plan = planned(bigger, self.lanes.total, self.seeds, self.lanes.spent)
-            following = (
-                list(zip(self.plan.steps, self.plan.seeds, strict=True)) if bigger > LEAST else following
-            )
+            if bigger > LEAST:
+                following = list(zip(self.plan.steps, self.plan.seeds, strict=True))
         stuck = self._stuck()
         if stuck is not None and following:
             self._again()
@@ -167,6 +169,8 @@ class Search:
                     return  # not the rate's fault
                 more = [octaves[0] - COARSE * place for place in (1, 2, 3)]
             elif best == octaves[0]:
+                if not _fell(losses[1], losses[0]):
+                    return  # the lower, the nearer to where it began
                 more = [octaves[0] - COARSE]
             elif best == octaves[-1]:
                 more = [octaves[-1] + COARSE]
@@ -182,7 +186,7 @@ class Search:
         """Train the wide grid once more, as long as the budget allows: what moves nothing may need longer."""
         octaves = [COARSE * (place - BELOW) for place in range(FIRST_LANES)]
         steps = min(self.lanes.total, self.left // len(octaves))
-        if steps > self.lanes.rows[-1]["steps"]:  # type: ignore[operator]
+        if steps > self.lanes.rows[-1]["steps"]:
             self._train(octaves, 1, steps)
 
     def _next(self, steps: int, seeds: int, count: int) -> None:
@@ -253,27 +257,37 @@ class Search:
             return Decision(LOST, None)
         if self._flat() and len(losses) > 1:
             return Decision(UNTEACHABLE, None)
-        start = losses[finite][0]
-        harmless = finite & (losses <= start + NOTHING * abs(start))
-        if losses[finite].min() < start - NOTHING * abs(start) or harmless.all():
+        start, own = losses[finite][0], own_rate(self.lanes.recipe)
+        if _fell(start, losses[finite].min()):
             return None
+        if self.lanes.rows[-1]["steps"] < TELLING * self.lanes.total:
+            return Decision(UNTOLD, own)
+        harmless = finite & (losses <= start + NOTHING * abs(start))
         low, high = self._rate(octaves[0]), self._rate(octaves[harmless][-1])
-        own = own_rate(self.lanes.recipe)
         return Decision(FLAT, own if own <= high else high / 2, low, high, begun_at_minimum=True)
 
     def _decided(self) -> Decision:
         valley, own = self.valley(), own_rate(self.lanes.recipe)
         best, ends = valley.best, valley.within(SURELY_BETWEEN)
-        low, high = (float(f"{self.centre * 2**end:.3g}") for end in (min(*ends, best), max(*ends, best)))
+        low, high = (_rounded(self.centre * 2**end) for end in (min(*ends, best), max(*ends, best)))
         lost = self.diverges is not None and own > self.diverges / 2
         octave = -math.inf if own == 0 else math.log2(own / self.centre)
         chance = 1.0 if lost or octave < valley.octaves[0] else valley.chance(best, octave)
         told = {"low": low, "high": high, "chance": chance, "valley": valley}
         if chance < SURE:
             return Decision(UNTOLD, own, **told)
-        value = float(f"{self.centre * 2**best:.{DIGITS}g}")
+        value = min(_rounded(self.centre * 2**best), math.inf if self.diverges is None else self.diverges / 2)
         standing = FLAT if math.log2(high / low) >= FLAT_OCTAVES else FOUND
         return Decision(standing, value, **told)
+
+
+def _rounded(rate: float) -> float:
+    return float(f"{rate:.{DIGITS}g}")
+
+
+def _fell(before: float, after: float) -> bool:
+    """Tell whether a loss is below another by more than nothing."""
+    return bool(after < before - NOTHING * abs(before))
 
 
 def _finding(base: Recipe, search: Search, decision: Decision, edge: Edge, cost: Cost) -> Finding:

@@ -17,8 +17,8 @@ from thalweg.insight.finder.finding import Fits
 from thalweg.problem.problem import Problem
 from thalweg.recipe.recipe import Recipe
 
-# Share of the memory at hand that an answer leaves free: evaluations, the best weights so far, fragmentation, and
-# what other programs take later. Half as much again as the most that a run was seen to need beyond its update.
+# Share of the memory at hand that an answer leaves free, for evaluations, the best weights so far, fragments,
+# and what other programs take later. Ours, and generous: an answer that is too small costs little.
 MARGIN = 0.3
 # Batches that are compiled first; the second large enough for activations to show beside everything else.
 SMALL, LARGE = 32, 256

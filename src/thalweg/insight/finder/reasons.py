@@ -106,6 +106,8 @@ def _verdict(lanes: Lanes, decision: Decision) -> str:
         )
     low, high = figure(decision.low, 3), figure(decision.high, 3)
     between = f"the best rate lies between {low} and {high} (95 %)"
+    if decision.chance is None:
+        return "In so few updates no rate brings the loss below the one before training: its own rate stays."
     if decision.standing == UNTOLD:
         return (
             f"From these lanes {between}; that another is better than the recipe's own {own} is "

@@ -122,7 +122,7 @@ def locate(
         bounds: log2 of the lowest and the highest rate to look at.
         drifts: How the best rate may move with the length, with prior weights.
     """
-    octaves = np.arange(bounds[0], bounds[1] + STEP / 2, STEP)
+    octaves = np.arange(bounds[1], bounds[0] - STEP, -STEP)[::-1]  # never above the highest
     told = [_likelihoods(rung, start, octaves) for rung in rungs]
     bottoms = [likelihood.sum(axis=1) for likelihood in told]
     posterior = np.zeros(len(octaves))
