@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 
-from thalweg.insight.finder.finding import Cost, Finding
-from thalweg.insight.finder.kept import FITTED, LANE
+from thalweg.insight.finder.finding import BatchFinding, Cost, Finding, Fits, NoiseScale
+from thalweg.insight.finder.kept import FITTED, LANE, SIZE
 from thalweg.recipe.optimizers import AdamW
 from thalweg.recipe.recipe import Recipe
 
@@ -101,6 +101,55 @@ def empty() -> Finding:
     found = kept()
     return replace(
         found, low=None, high=None, diverges=None, curve=found.curve.clear(), cost=Cost(0, 50_000, 0.0)
+    )
+
+
+def batches() -> BatchFinding:
+    """Six batch sizes; the rate grows with the square root of the size, and linear scaling diverges."""
+    rows = []
+    for place, size in enumerate((32, 64, 128, 256, 512, 1024)):
+        rate = 1e-3 * 2 ** (place / 2)
+        reached = 0.2 + 0.001 * place + 0.02 * max(0, place - 3) ** 2
+        linear = 1e-3 * 2.0**place
+        rows.append(
+            {
+                "batch": size,
+                "low": rate / 1.6,
+                "value": rate,
+                "high": rate * 1.6,
+                "standing": "found",
+                "loss": reached,
+                "linear": linear,
+                "linear_loss": reached + 0.05 if place < 4 else None,
+                "sqrt": rate,
+                "sqrt_loss": reached,
+                "error": 0.002,
+            }
+        )
+    return BatchFinding(
+        value=256,
+        lr=2.83e-3,
+        default=128,
+        noise_scale=NoiseScale(310.0, 180.0, 620.0, 40),
+        largest_useful=310,
+        fits=Fits(16_384, 2**20, 4096.0, 2**31, 0.2),
+        table=pl.DataFrame(rows, schema=SIZE),
+        reason="The gradient noise scale is 310 examples (180 to 620, 95 %).",
+        cost=Cost(31_000, 50_000, 44.0),
+        recipe=Recipe(AdamW(lr=2.83e-3), batch_size=256, epochs=5),
+    )
+
+
+def no_batch() -> BatchFinding:
+    """No size lets it learn, and no gradient can be told from its noise."""
+    found = batches()
+    gone = [name for name in found.table.columns if name not in ("batch", "standing")]
+    return replace(
+        found,
+        value=None,
+        lr=None,
+        noise_scale=NoiseScale(math.inf, 50.0, math.inf, 40),
+        table=found.table.with_columns(**{name: pl.lit(None, pl.Float64) for name in gone}),
     )
 
 

@@ -34,6 +34,7 @@ FILES = (
     "finding.html",
     "finding.svg",
     "lanes.parquet",
+    "sizes.parquet",
 )
 # Folders of a sweep, and of a run that saves its state; `force` removes them whole.
 FOLDERS = ("lanes", "shards", "checkpoints")

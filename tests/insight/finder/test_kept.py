@@ -25,10 +25,23 @@ def test_read_back_equal(make):
     assert toml.read(told["asked"] + "\n") == Recipe()
 
 
+@pytest.mark.parametrize("make", [found.batches, found.no_batch])
+def test_batch_sizes_read_back_equal(make):
+    finding = make()
+    told = json.loads(as_json(kept.as_dict(finding, Recipe())))
+    again = kept.batch_from_dict(told)
+    assert kept.is_of_batches(told) and not kept.is_of_batches(kept.as_dict(found.finding(), Recipe()))
+    for one in fields(finding):
+        before, after = getattr(finding, one.name), getattr(again, one.name)
+        assert before.equals(after) if isinstance(before, pl.DataFrame) else before == after, one.name
+    with pytest.raises(RunFolderError, match="whole finding"):
+        kept.batch_from_dict({key: value for key, value in told.items() if key != "fits"})
+
+
 def test_a_folder_of_its_own(tmp_path):
     finding = found.finding()
     told = kept.as_dict(finding, Recipe())
-    kept.write(tmp_path, told, finding.recipe, finding.curve)
+    kept.write(tmp_path, told, finding)
     assert kept.is_finding(tmp_path) and toml.read(tmp_path / "recipe.toml") == finding.recipe
     assert pl.read_parquet(tmp_path / "lanes.parquet").equals(finding.curve)
     assert kept.read(tmp_path)["environment"]["thalweg"]
@@ -38,7 +51,7 @@ def test_a_folder_of_its_own(tmp_path):
 
 def test_damage_is_refused(tmp_path):
     finding = found.finding()
-    kept.write(tmp_path, kept.as_dict(finding, Recipe()), finding.recipe, finding.curve)
+    kept.write(tmp_path, kept.as_dict(finding, Recipe()), finding)
     (tmp_path / "finding.json").write_text('{"value": ')
     with pytest.raises(RunFolderError, match="readable"):
         kept.read(tmp_path)

@@ -11,8 +11,10 @@ import pytest
 
 from tests.insight import found
 from tests.view.report.test_browser import CHROMIUM, FRAME, PROBE, browse
-from thalweg.view.finding import page, svg
+from thalweg.view.finding import batch_page, page, svg
+from thalweg.view.text import plain
 
+BATCHES = {"batches": found.batches, "no batch": found.no_batch}
 NASTY = "<script>alert(1)</script>"
 ABOUT = {
     "data": "mnist",
@@ -76,11 +78,25 @@ def test_a_picture_stays_in_its_frame():
     assert max(map(abs, numbers)) < 2_000
 
 
+def test_a_page_of_batch_sizes():
+    text = batch_page.render(found.batches(), ABOUT)
+    assert "batch_size 256 with learning rate 0.00283" in text and not re.search(r'(?:src|href)="(?!#)', text)
+    assert text.count('class="line rule') == 2 and "useful 310" in text and "fits 16,384" not in text
+    nasty = replace(found.batches(), reason=NASTY)
+    assert NASTY not in batch_page.render(nasty, {"model": NASTY, "run": NASTY})
+    shown = plain(batch_page.show(found.batches(), ABOUT))
+    assert max(map(len, shown.splitlines())) <= 80
+    assert [line.split()[0] for line in shown.splitlines() if "0.00283" in line][1:] == ["256"]
+    assert "no size lets it learn" in plain(batch_page.show(found.no_batch(), {}))
+
+
 @pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine")
 def test_the_pages_in_a_browser(tmp_path):
     frames = []
-    for number, (name, make) in enumerate(FINDINGS.items()):
-        (tmp_path / f"{number}.html").write_text(page.render(make(), ABOUT), encoding="utf-8")
+    pages = {name: page.render(make(), ABOUT) for name, make in FINDINGS.items()}
+    pages |= {name: batch_page.render(make(), ABOUT) for name, make in BATCHES.items()}
+    for number, (name, text) in enumerate(pages.items()):
+        (tmp_path / f"{number}.html").write_text(text, encoding="utf-8")
         frames += [FRAME.format(name=name, width=width, number=number) for width in (1280, 400)]
     (tmp_path / "all.html").write_text(
         f"<!doctype html><body>{''.join(frames)}{PROBE}</body>", encoding="utf-8"
@@ -91,9 +107,9 @@ def test_the_pages_in_a_browser(tmp_path):
     for frame, seen in told.items():
         name, width = frame.rsplit(" ", 1)
         assert seen["fetched"] == [] and seen["wide"] <= int(width), frame
-        assert {"verdict", "recipe", *(["rates", "lanes"] if name != "empty" else [])} <= set(
-            seen["shown"]
-        ), frame
+        drawn = {"sizes", "table"} if name in BATCHES else {"rates", "lanes"} if name != "empty" else set()
+        assert {"verdict", "recipe"} | drawn <= set(seen["shown"]), frame
         assert all(across > 100 and down > 15 for across, down in seen["shown"].values()), frame
-        readings = seen["readings"]
-        assert len(readings) == (name != "empty") and all("updates" in reading for reading in readings), frame
+        readings, word = seen["readings"], "updates" if name in FINDINGS else "batch"
+        assert len(readings) == {"empty": 0, **dict.fromkeys(BATCHES, 2)}.get(name, 1), frame
+        assert all(word in reading for reading in readings), frame

@@ -4,6 +4,7 @@ The one place with imports inside functions: a command's module (and with it JAX
 is called, so that `thalweg --help` answers at once.
 """
 
+import gc
 import sys
 from collections.abc import Callable
 from enum import StrEnum
@@ -14,6 +15,10 @@ from typing import Annotated, Any
 import typer
 
 from thalweg.doors.cli.codes import BAD_INPUT, DONE, INTERRUPTED
+
+# New objects before Python's garbage collector looks: at its 700 it went 400 times through what importing
+# JAX and tracing make, a quarter of a second of a short command, and found next to nothing.
+COLLECT_EVERY = 50_000
 
 app = typer.Typer(
     name="thalweg",
@@ -52,6 +57,9 @@ def fit(
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="PATH=VALUE", help="Change a setting: optimizer.lr=3e-4."),
+    ] = None,
+    lr: Annotated[
+        str | None, typer.Option(help="The learning rate, or auto: find it first, for a tenth of the run.")
     ] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the training part.")] = None,
     steps: Annotated[int | None, typer.Option(help="Updates, instead of epochs.")] = None,
@@ -143,6 +151,37 @@ def sweep(
 
 
 @app.command()
+@with_options_of(fit)
+def find(
+    optimizer: Annotated[
+        str | None, typer.Option(help="Another optimizer, by name: --set optimizer=NAME.")
+    ] = None,
+    batch: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SIZES",
+            help="The rate for each batch size, and the batch size beyond which more is waste: 32..1024 "
+            "(doubling), or 32,64,128.",
+        ),
+    ] = None,
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SHARE",
+            help="Updates to spend, as a share of the run's: 0.1, 10%, 3. Default: a tenth, or six seconds' "
+            "worth where that is more.",
+        ),
+    ] = None,
+    **options: Any,
+) -> None:
+    """Find the learning rate for DATA, with an interval, and say how that was decided."""
+    from thalweg.doors.cli import find as command
+    from thalweg.doors.cli import fit as fitting
+
+    raise typer.Exit(command.run(command.Request(fitting.Request(**options), optimizer, batch, budget)))
+
+
+@app.command()
 def resume(
     run: Annotated[Path, typer.Argument(help="A run folder, or that of a sweep.")],
     epochs: Annotated[
@@ -198,7 +237,10 @@ def predict(
 
 
 @app.command()
-def show(run: Annotated[Path, typer.Argument(help="A run folder.")], json: AsJson = False) -> None:
+def show(
+    run: Annotated[Path, typer.Argument(help="A run folder, or that of a sweep or of find.")],
+    json: AsJson = False,
+) -> None:
     """Say what was trained, how, and what came of it."""
     from thalweg.doors.cli import look as command
 
@@ -264,6 +306,7 @@ def options(
 
 def main() -> None:
     """Run the command line; every outcome has its exit code, and only a bug of ours shows a traceback."""
+    gc.set_threshold(COLLECT_EVERY)
     sys.exit(_outcome())
 
 

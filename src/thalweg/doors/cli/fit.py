@@ -1,12 +1,15 @@
 """`thalweg fit`: words from the command line become a problem and a recipe; `run.train` does the rest."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from thalweg.core.errors import DataError, RecipeError
+from thalweg.doors.cli import rate
 from thalweg.doors.cli.device import use
+from thalweg.doors.cli.rate import AUTO
 from thalweg.doors.cli.resume import told
+from thalweg.insight.finder.kept import as_dict
 from thalweg.problem.data.data import Data
 from thalweg.problem.data.load import load
 from thalweg.problem.models.spec import parse
@@ -14,6 +17,7 @@ from thalweg.problem.problem import Problem
 from thalweg.recipe.book import default_recipe
 from thalweg.recipe.recipe import Recipe
 from thalweg.recipe.toml import named_or_file, settings
+from thalweg.run.folder import refuse_taken
 from thalweg.run.resume import check_recipe, is_begun
 from thalweg.run.resume import resume as go_on
 from thalweg.run.train import Keeping, train
@@ -29,6 +33,7 @@ class Request:
     model: str | None
     recipe: str | None
     set_: list[str] | None
+    lr: str | None
     epochs: int | None
     steps: int | None
     seed: int | None
@@ -58,7 +63,8 @@ class Request:
 def run(request: Request) -> int:
     """Train as asked; return the exit code."""
     use(request.device)
-    named = named_recipe(request)  # refused before the data is read
+    rate.check(request.lr, request.set_)  # refused before the data is read
+    named = named_recipe(request)
     model = parse(request.model) if request.model else None
     problem = Problem(model, data_of(request))
     recipe = recipe_of(request, problem, named)
@@ -69,10 +75,15 @@ def run(request: Request) -> int:
     if request.resume is not None:
         keep = start_or_go_on(request, keep)
     if keep is None and request.out is not None:
-        check_recipe(request.out, recipe)
-        found = go_on(request.out, problem, progress=progress)
-    else:
-        found = train(problem, recipe, keep=keep, init=request.init, progress=progress)
+        check_recipe(request.out, recipe if request.lr != AUTO else rate.begun_with(request.out, recipe))
+        return told(go_on(request.out, problem, progress=progress), request.json, request.quiet)
+    if request.lr == AUTO:
+        refuse_taken(request.out, request.force or keep is None or keep.force)
+        finding = rate.search(problem, recipe, progress)
+        if finding.value is None:
+            return rate.none_usable(finding, request.json)
+        keep, recipe = replace(keep or Keeping(), finding=as_dict(finding, recipe)), finding.recipe
+    found = train(problem, recipe, keep=keep, init=request.init, progress=progress)
     return told(found, request.json, request.quiet)
 
 
@@ -144,4 +155,5 @@ def recipe_of(request: Request, problem: Problem, base: Recipe | None) -> Recipe
         given |= lengths  # the other one, from the recipe, no longer counts
     if request.seed is not None:
         given["seed"] = request.seed
-    return Recipe.from_dict(settings(given, request.set_ or []), where="the command line")
+    changes = [*(request.set_ or []), *rate.as_setting(request.lr)]
+    return Recipe.from_dict(settings(given, changes), where="the command line")

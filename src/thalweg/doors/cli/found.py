@@ -7,10 +7,10 @@ from typing import Any
 from thalweg.doors.cli.codes import DONE, FAILED
 from thalweg.doors.cli.output import print_json, print_text, written
 from thalweg.insight.finder import kept
-from thalweg.insight.finder.finding import Finding
+from thalweg.insight.finder.finding import BatchFinding, Finding
 from thalweg.problem.problem import Problem
 from thalweg.recipe.recipe import Recipe
-from thalweg.view.finding import page, svg, text
+from thalweg.view.finding import batch_page, page, svg, text
 
 PAGE, PICTURE = "finding.html", "finding.svg"
 # What finding.json holds beside the finding, and what scripts are told of it.
@@ -26,10 +26,15 @@ _BRIEF = (
     "standing",
     "reason",
     "cost",
+    "lr",
+    "noise_scale",
+    "largest_useful",
+    "fits",
+    "table",
 )
 
 
-def write(finding: Finding, problem: Problem, asked: Recipe, folder: Path) -> dict[str, Any]:
+def write(finding: Finding | BatchFinding, problem: Problem, asked: Recipe, folder: Path) -> dict[str, Any]:
     """Write a finding's folder; return the content of finding.json.
 
     Args:
@@ -40,25 +45,27 @@ def write(finding: Finding, problem: Problem, asked: Recipe, folder: Path) -> di
     """
     about = (str(folder), problem.data.name, problem.data.task, problem.model_spec)
     told = dict(zip(ABOUT, about, strict=True)) | kept.as_dict(finding, asked)
-    kept.write(folder, told, finding.recipe, finding.curve)
+    kept.write(folder, told, finding)
     draw(kept.read(folder), folder)
     return told
 
 
 def draw(told: Mapping[str, Any], folder: Path, out: Path | None = None) -> Path:
     """Draw a finding that was read from its folder; return where the page lies."""
+    if kept.is_of_batches(told):
+        return written(out or folder / PAGE, batch_page.render(kept.batch_from_dict(told), told))
     finding = kept.from_dict(told)
     if out is None:
         written(folder / PICTURE, svg.render(finding))
     return written(out or folder / PAGE, page.render(finding, told))
 
 
-def told(finding: Finding, about: Mapping[str, Any], json: bool, quiet: bool) -> int:
+def told(finding: Finding | BatchFinding, about: Mapping[str, Any], json: bool, quiet: bool) -> int:
     """Print what came of it; return the exit code."""
     if json:
         print_json(brief(about))
     elif not quiet:
-        print_text(text.show(finding, about))
+        _print(about)
         print(f"\nrecipe  {about['run']}/recipe.toml\npicture {about['run']}/{PAGE}")
     return DONE if finding.value is not None else FAILED
 
@@ -66,12 +73,18 @@ def told(finding: Finding, about: Mapping[str, Any], json: bool, quiet: bool) ->
 def show(folder: Path, json: bool) -> int:
     """Print what came of a finding that lies on disk."""
     about = kept.read(folder)
-    finding = kept.from_dict(about)
     if json:
         print_json(brief(about))
     else:
-        print_text(text.show(finding, about))
+        _print(about)
     return DONE
+
+
+def _print(told: Mapping[str, Any]) -> None:
+    if kept.is_of_batches(told):
+        print_text(batch_page.show(kept.batch_from_dict(told), told))
+    else:
+        print_text(text.show(kept.from_dict(told), told))
 
 
 def brief(told: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import numpy as np
 
 from thalweg.core.errors import RecipeError
 from thalweg.core.tree import count as count_parameters
-from thalweg.doors.cli import fit
+from thalweg.doors.cli import fit, rate
 from thalweg.doors.cli import resume as resuming
 from thalweg.doors.cli.codes import DONE
 from thalweg.doors.cli.device import use
@@ -55,7 +55,8 @@ def run(request: Request) -> int:
     """Train every lane as asked; return the exit code."""
     asked = request.fit
     use(asked.device)
-    given = _given(request.vary)  # refused before the data is read
+    rate.check(asked.lr, asked.set_, allow_auto=False)  # refused before the data is read
+    given = _given(request.vary)
     base = fit.named_recipe(asked)
     problems = _problems(request, given.pop(MODEL, None))
     recipes = _recipes(request, problems, fit.recipe_of(asked, problems[0], base), given)

@@ -2,12 +2,14 @@
 
 finding.json      what was found, every lane, the recipe before (`asked`) and after; plain values
 recipe.toml       the recipe with the rate in place
-lanes.parquet     a row for each lane: rung, steps, rate, seed, loss, train_loss, stopped, diverged_at
+lanes.parquet     a row for each lane: rung, steps, rate, seed, loss, train_loss, stopped, diverged_at;
+                  of batch sizes instead sizes.parquet, a row for each size
 environment.json  versions and machine
 finding.html      the picture, and what it rests on; finding.svg the picture alone
 """
 
 import json
+import math
 from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
@@ -16,13 +18,13 @@ from typing import Any
 import polars as pl
 
 from thalweg.core.errors import RunFolderError
-from thalweg.insight.finder.finding import Cost, Finding
+from thalweg.insight.finder.finding import BatchFinding, Cost, Finding, Fits, NoiseScale
 from thalweg.recipe import toml
 from thalweg.recipe.recipe import Recipe
 from thalweg.run.environment import environment
 from thalweg.run.folder import Home, plain
 
-FILE, LANES, PROBLEM = "finding.json", "lanes.parquet", "problem.json"
+FILE, LANES, SIZES, PROBLEM = "finding.json", "lanes.parquet", "sizes.parquet", "problem.json"
 LANE = {
     "rung": pl.Int64,
     "steps": pl.Int64,
@@ -36,7 +38,11 @@ LANE = {
 FITTED = dict.fromkeys(("rate", "loss", "low", "high"), pl.Float64)
 
 
-def as_dict(finding: Finding, asked: Recipe) -> dict[str, Any]:
+SIZE = {"batch": pl.Int64, "low": pl.Float64, "value": pl.Float64, "high": pl.Float64, "standing": pl.String}
+SIZE |= dict.fromkeys(("loss", "linear", "linear_loss", "sqrt", "sqrt_loss", "error"), pl.Float64)
+
+
+def as_dict(finding: Finding | BatchFinding, asked: Recipe) -> dict[str, Any]:
     """Return a finding as plain values, `from_dict` of which is equal.
 
     Args:
@@ -63,9 +69,34 @@ def from_dict(told: Mapping[str, Any]) -> Finding:
             recipe=toml.read(told["recipe"] + "\n"),  # a line break: text, no file name
         )
     except (KeyError, TypeError, ValueError, pl.exceptions.PolarsError) as error:
-        raise RunFolderError(
-            "finding", "finding.json must hold a whole finding", got=str(error), hint="find again"
-        ) from error
+        raise _no_finding(error) from error
+
+
+def batch_from_dict(told: Mapping[str, Any]) -> BatchFinding:
+    """Return a finding of batch sizes from plain values.
+
+    Raises:
+        RunFolderError: Something is missing, or is not what it should be.
+    """
+    names = ("value", "lr", "default", "largest_useful", "reason")
+    try:
+        # What JSON has no number for: infinite where no gradient could be told from its noise.
+        noise = {name: math.inf if end is None else end for name, end in told["noise_scale"].items()}
+        return BatchFinding(
+            **{name: told[name] for name in names},
+            noise_scale=NoiseScale(**noise),
+            fits=Fits(**told["fits"]),
+            table=_table(told["table"], SIZE),
+            cost=Cost(*(told["cost"][name] for name in ("steps", "run_steps", "seconds"))),
+            recipe=toml.read(told["recipe"] + "\n"),
+        )
+    except (KeyError, TypeError, ValueError, pl.exceptions.PolarsError) as error:
+        raise _no_finding(error) from error
+
+
+def is_of_batches(told: Mapping[str, Any]) -> bool:
+    """Tell whether what a folder's finding.json holds is of batch sizes, and not of a rate alone."""
+    return "noise_scale" in told
 
 
 def is_finding(folder: Path | str) -> bool:
@@ -73,20 +104,20 @@ def is_finding(folder: Path | str) -> bool:
     return (Path(folder) / FILE).is_file() and not (Path(folder) / PROBLEM).exists()
 
 
-def write(folder: Path, told: Mapping[str, Any], recipe: Recipe, lanes: pl.DataFrame) -> None:
+def write(folder: Path, told: Mapping[str, Any], finding: Finding | BatchFinding) -> None:
     """Write a finding into a folder of its own.
 
     Args:
         folder: It exists.
         told: The content of finding.json.
-        recipe: With what was found in place.
-        lanes: A row for each lane.
+        finding: What came of it.
     """
+    rate = isinstance(finding, Finding)
     home, table = Home(folder), BytesIO()
-    lanes.write_parquet(table)
+    (finding.curve if rate else finding.table).write_parquet(table)
     home.write_json("environment.json", plain(environment()))
-    home.write("recipe.toml", toml.write(recipe).encode())
-    home.write(LANES, table.getvalue())
+    home.write("recipe.toml", toml.write(finding.recipe).encode())
+    home.write(LANES if rate else SIZES, table.getvalue())
     home.write_json(FILE, dict(told))
 
 
@@ -106,6 +137,12 @@ def read(folder: Path | str) -> dict[str, Any]:
                 "finding", "every file of it must be readable", got=str(error), where=path / name
             ) from error
     return found[FILE] | {"environment": found["environment.json"]}
+
+
+def _no_finding(error: Exception) -> RunFolderError:
+    return RunFolderError(
+        "finding", "finding.json must hold a whole finding", got=str(error), hint="find again"
+    )
 
 
 def _table(rows: Any, schema: Mapping[str, Any]) -> pl.DataFrame:

@@ -31,7 +31,7 @@ def level(finding: Finding) -> str:
 
 def sentences(finding: Finding) -> tuple[Sentence, ...]:
     """Return what is worth saying, the weightiest first."""
-    found = [Sentence("reason", finding.reason, level(finding)), _edge(finding), _cost(finding.cost)]
+    found = [Sentence("reason", finding.reason, level(finding)), _edge(finding), of_cost(finding.cost)]
     return tuple(one for one in found if one is not None)
 
 
@@ -65,7 +65,8 @@ def _edge(finding: Finding) -> Sentence | None:
     return Sentence("edge", f"No lane diverged.{said}") if finding.curve.height else None
 
 
-def _cost(cost: Cost) -> Sentence:
+def of_cost(cost: Cost) -> Sentence:
+    """Say what a search took."""
     return Sentence(
         "cost",
         f"It cost {plural(cost.steps, 'update')}, {share(cost.share)} the run's {count(cost.run_steps)}, "

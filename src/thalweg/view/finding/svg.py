@@ -69,7 +69,7 @@ def _drawn(shown: Picture) -> list[Markup | None]:
 def _legend(shown: Picture) -> Markup:
     parts, place = [], 24.0
     keys = [(plural(rung.steps, "update"), "lane", _paleness(i, shown)) for i, rung in enumerate(shown.rungs)]
-    keys += [] if shown.fitted is None else [("whole run, fitted", "fitted", 1.0)]
+    keys += [] if shown.fitted is None else [("fitted", "fitted", 1.0)]
     for name, colour, opacity in keys:
         parts.append(_stroke(f"M{place:.0f} 56h16", colour, 3, stroke_opacity=opacity))
         parts.append(_text(name, place + 22, 60, "soft"))

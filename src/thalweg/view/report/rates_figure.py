@@ -54,7 +54,9 @@ def note(shown: Picture) -> str:
     """Say how the figure is to be read."""
     said = [f"Dots: lanes, {_lengths(shown)}. Lines: means over seeds."] if shown.seen else []
     if shown.fitted is not None:
-        said.append("Orange: fitted for the whole run, with its 95 % band.")
+        said.append(
+            "Orange: fitted to all lanes for the whole run, at the level of the longest; its 90 % band."
+        )
     if shown.interval is not None:
         said.append("Shaded: rates that cannot be told from the best.")
     if shown.lost:
@@ -149,7 +151,7 @@ def _caption(shown: Picture) -> Markup:
         )
         for place, rung in enumerate(shown.rungs)
     ]
-    fitted = element("span", element("i", class_="key c2"), "whole run, fitted") if shown.fitted else None
+    fitted = element("span", element("i", class_="key c2"), "fitted") if shown.fitted else None
     return element(
         "figcaption",
         element("h3", f"Loss against {shown.setting}"),
