@@ -15,7 +15,7 @@ import pytest
 
 from tests.made import blobs, line
 from thalweg.engine import group as group_module
-from thalweg.engine import mapped
+from thalweg.engine import mapped, parting
 from thalweg.engine.drive import Pace, chunks
 from thalweg.engine.group import prepare
 from thalweg.engine.program import BATCH, MAP
@@ -167,6 +167,15 @@ def test_a_lane_of_every_model_is_the_lane_alone(name, text):
     assert_a_lane_is_alone(problem_of(name, text), as_toml(length="steps = 4"), steps=4)
 
 
+@pytest.fixture(scope="module", params=[10**9, 1], ids=["at once", "late part lane by lane"])
+def batched(request):
+    """Lanes in one product in both forms: these models are small, and would take the first alone."""
+    with pytest.MonkeyPatch.context() as patched, forgotten_programs():
+        patched.setattr(parting, "LARGE", request.param)
+        yield
+
+
+@pytest.mark.usefixtures("batched")
 @pytest.mark.parametrize("name", MODELS)
 def test_lanes_in_one_product_make_the_same_step_within_rounding(name, text, record_property):
     problem = problem_of(name, text)
@@ -192,6 +201,7 @@ def after(problem: Problem, recipes: list[Recipe], steps: int, layout: str) -> A
     return states.params
 
 
+@pytest.mark.usefixtures("batched")
 def test_the_bound_of_one_step_holds_and_is_tight_enough_to_catch_a_fault():
     """The bound of docs/lanes.md for a two-layer network under squared error, computed from its formula."""
     problem = Problem(MLP([1, 8, 1]), line())

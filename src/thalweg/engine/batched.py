@@ -1,9 +1,10 @@
 """The loop with lanes in one product: every step is made for all lanes together.
 
-For tiny networks, whose steps are bookkeeping more than arithmetic, and for accelerators. Sums come out in
-another order than for the lane alone, so that results agree within a bound and not bit for bit:
-`docs/lanes.md` states and derives it. Lanes that stopped are computed and thrown away; `engine.drive` takes
-them out once they are half of all.
+For tiny networks, whose steps are bookkeeping more than arithmetic, for lanes of one seed, which read one
+batch, and for accelerators. Sums come out in another order than for the lane alone, so that results agree
+within a bound and not bit for bit: `docs/lanes.md` states and derives it. Lanes that stopped are computed and
+thrown away, but for the part that goes lane by lane (`engine.bylane`); `engine.drive` takes them out once
+they are a quarter of all.
 """
 
 from typing import NamedTuple
@@ -13,6 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Int, PyTree
 
 from thalweg.engine.backward import Lane
+from thalweg.engine.bylane import step_of_lanes
 from thalweg.engine.chunk import Chunk, Figures, blank, row_of_figures
 from thalweg.engine.program import Batches, Inputs, Program
 from thalweg.engine.state import RUNNING, Info, State
@@ -43,24 +45,28 @@ def run_batched(
     def goes_on(carry: _Carry, stop: Array) -> Array:
         return (carry.turn < stop) & jnp.any(carry.states.code == RUNNING)
 
-    def body(carry: _Carry) -> _Carry:
-        return _all_lanes(program, inputs, part, batches, carry)
+    def body(carry: _Carry, due: Array) -> _Carry:
+        return _all_lanes(program, inputs, part, batches, carry, due)
 
     def segment(at: tuple[_Carry, Figures]) -> tuple[_Carry, Figures]:
         before, told = at
         past = (begun + before.turn) % inputs.every
         length = jnp.where(past == 0, 1, inputs.every - past)
         stop = jnp.minimum(before.turn + length, count)
-        after = jax.lax.while_loop(lambda carry: goes_on(carry, stop), body, before)
+        after = jax.lax.while_loop(
+            lambda carry: goes_on(carry, stop), lambda carry: body(carry, past == 0), before
+        )
         return after, jax.lax.cond(past == 0, _with_figures, lambda _, __, kept: kept, before, after, told)
 
     end, told = jax.lax.while_loop(lambda at: goes_on(at[0], count), segment, (start, figures))
     return end.states, Chunk(end.info, told.layers, told.steps, end.done)
 
 
-def _all_lanes(program: Program, inputs: Inputs, part: Part, batches: Batches, carry: _Carry) -> _Carry:
+def _all_lanes(
+    program: Program, inputs: Inputs, part: Part, batches: Batches, carry: _Carry, due: Array
+) -> _Carry:
     shared = batches.indices.shape[0] == 1
-    size = batches.sizes[carry.turn]
+    size, running = batches.sizes[carry.turn], carry.states.code == RUNNING
 
     def one(numbers: PyTree, stream: Array, state: State) -> tuple[State, Info, PyTree]:
         lane = Lane(program, inputs, jax.tree.unflatten(program.recipe, numbers), part)
@@ -68,19 +74,14 @@ def _all_lanes(program: Program, inputs: Inputs, part: Part, batches: Batches, c
         indices = batches.indices[0, carry.turn] if shared else batches.indices[stream, carry.turn]
         return step(lane, state, (indices, size))
 
-    found = jax.vmap(one)(inputs.numbers, inputs.stream, carry.states)
-    running = carry.states.code == RUNNING
-
-    def kept(new: Array, old: Array) -> Array:
-        return jnp.where(running.reshape(-1, *[1] * (new.ndim - 1)), new, old)
-
-    states = jax.tree.map(kept, found[0], carry.states)
+    given = (inputs.numbers, inputs.stream)
+    states, told, grads = step_of_lanes(one, given, carry.states, carry.grads, running, due)
 
     def written(rows: Array, values: Array) -> Array:
         return rows.at[:, carry.turn].set(jnp.where(running, values, jnp.nan))
 
-    info = jax.tree.map(written, carry.info, found[1])
-    return _Carry(carry.turn + 1, carry.done + running, states, info, found[2])
+    info = jax.tree.map(written, carry.info, told)
+    return _Carry(carry.turn + 1, carry.done + running, states, info, grads)
 
 
 def _with_figures(before: _Carry, after: _Carry, figures: Figures) -> Figures:
