@@ -25,7 +25,7 @@ from thalweg.run.environment import environment
 from thalweg.run.folder import Home, plain
 
 FILE, LANES, SIZES, PROBLEM = "finding.json", "lanes.parquet", "sizes.parquet", "problem.json"
-LANE = {
+LANE: dict[str, Any] = {
     "rung": pl.Int64,
     "steps": pl.Int64,
     "rate": pl.Float64,
@@ -35,10 +35,16 @@ LANE = {
     "stopped": pl.String,
     "diverged_at": pl.Int64,
 }
-FITTED = dict.fromkeys(("rate", "loss", "low", "high"), pl.Float64)
+FITTED: dict[str, Any] = dict.fromkeys(("rate", "loss", "low", "high"), pl.Float64)
 
 
-SIZE = {"batch": pl.Int64, "low": pl.Float64, "value": pl.Float64, "high": pl.Float64, "standing": pl.String}
+SIZE: dict[str, Any] = {
+    "batch": pl.Int64,
+    "low": pl.Float64,
+    "value": pl.Float64,
+    "high": pl.Float64,
+    "standing": pl.String,
+}
 SIZE |= dict.fromkeys(("loss", "linear", "linear_loss", "sqrt", "sqrt_loss", "error"), pl.Float64)
 
 
@@ -81,10 +87,11 @@ def batch_from_dict(told: Mapping[str, Any]) -> BatchFinding:
     names = ("value", "lr", "default", "largest_useful", "reason")
     try:
         # What JSON has no number for: infinite where no gradient could be told from its noise.
-        noise = {name: math.inf if end is None else end for name, end in told["noise_scale"].items()}
+        noise = told["noise_scale"]
+        ends = (math.inf if noise[name] is None else noise[name] for name in ("value", "low", "high"))
         return BatchFinding(
             **{name: told[name] for name in names},
-            noise_scale=NoiseScale(**noise),
+            noise_scale=NoiseScale(*ends, noise["steps"]),
             fits=Fits(**told["fits"]),
             table=_table(told["table"], SIZE),
             cost=Cost(*(told["cost"][name] for name in ("steps", "run_steps", "seconds"))),
