@@ -88,10 +88,12 @@ def batch_from_dict(told: Mapping[str, Any]) -> BatchFinding:
     try:
         # What JSON has no number for: infinite where no gradient could be told from its noise.
         noise = told["noise_scale"]
-        ends = (math.inf if noise[name] is None else noise[name] for name in ("value", "low", "high"))
+        value, low, high = (
+            math.inf if noise[name] is None else noise[name] for name in ("value", "low", "high")
+        )
         return BatchFinding(
             **{name: told[name] for name in names},
-            noise_scale=NoiseScale(*ends, noise["steps"]),
+            noise_scale=NoiseScale(value, low, high, noise["steps"]),
             fits=Fits(**told["fits"]),
             table=_table(told["table"], SIZE),
             cost=Cost(*(told["cost"][name] for name in ("steps", "run_steps", "seconds"))),
