@@ -66,10 +66,10 @@ def shortened(recipe: Recipe, steps: int, total: int) -> Recipe:
 
 def _shrunk(choice: Choice, share: float) -> dict[str, Any]:
     """Return a schedule or an average as plain values, with its lengths times `share`."""
-    plain = {"name": choice.name} | choice.to_dict()
+    plain: dict[str, Any] = {"name": choice.name} | choice.to_dict()
     for name, unit in LENGTHS.get(type(choice), {}).items():
         if plain[unit] != "fraction":
-            given = plain[name]
+            given: Any = plain[name]
             plain[name] = [one * share for one in given] if isinstance(given, list | tuple) else given * share
     if isinstance(choice, Warmup):
         plain["then"] = _shrunk(choice.then, share)

@@ -6,6 +6,7 @@ answer, holds that it is so.
 """
 
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -52,7 +53,7 @@ def update_bytes(problem: Problem, recipe: Recipe, batch: int) -> int:
     group, states = prepare(problem, [sized])
     part, batches = group.feed.dispatch(group.parts, 0, 1, group.program.capacity)
     lowered = run_chunk.lower(group.program, group.inputs, part, batches, jnp.int32(1), states)
-    told = lowered.compile().memory_analysis()
+    told: Any = lowered.compile().memory_analysis()
     return int(
         told.argument_size_in_bytes
         + told.output_size_in_bytes

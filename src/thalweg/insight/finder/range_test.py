@@ -104,15 +104,15 @@ def range_test(
     smooth = readings.smoothed(losses, factor)
     curve = pl.DataFrame({"step": np.arange(len(losses)), "rate": rates, "loss": losses, "smooth": smooth})
     cost = Cost(len(losses), length(problem, base), time.perf_counter() - begun)
+    read = readings.trimmed(rates, smooth)
     return RangeTest(
-        curve,
-        readings.steepest(rates, losses),
-        *(
-            read(*readings.trimmed(rates, smooth))
-            for read in (readings.valley, readings.minimum, readings.slide)
-        ),
-        readings.explosion(rates, losses),
-        cost,
+        curve=curve,
+        steepest=readings.steepest(rates, losses),
+        valley=readings.valley(*read),
+        minimum=readings.minimum(*read),
+        slide=readings.slide(*read),
+        explosion=readings.explosion(rates, losses),
+        cost=cost,
     )
 
 

@@ -108,7 +108,7 @@ def fewer(part: Part) -> Part:
         return dataclasses.replace(part, starts=np.asarray(part.starts)[at])
     if isinstance(part, Sequences):
         lengths = np.asarray(part.lengths)[at]
-        return Sequences(np.asarray(part.tokens)[at], lengths, np.float32(lengths.mean()))
+        return Sequences(np.asarray(part.tokens)[at], lengths, np.asarray(lengths.mean(), np.float32))
     if isinstance(part, Rows):
         return jax.tree.map(lambda leaf: np.asarray(leaf)[at], part)
     return part
@@ -118,9 +118,9 @@ def _reached(run: Run) -> dict[str, Any]:
     result = run.result
     lost = result["stopped"] == "diverged"
     reached = result["validation_loss"] if "validation" in run.problem.data.parts else result["train_loss"]
-    finite = reached is not None and np.isfinite(reached) and not lost
+    came = reached is not None and bool(np.isfinite(reached)) and not lost
     return {
-        "loss": float(reached) if finite else None,
+        "loss": reached if came else None,
         "train_loss": None if lost else result["train_loss"],
         "stopped": result["stopped"],
         "diverged_at": int(result["steps"]) if lost else None,

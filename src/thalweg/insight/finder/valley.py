@@ -1,6 +1,6 @@
 """Where the best rate lies: each rung's lanes say where their valley is, and rungs are tied by a drift.
 
-A lane's height is the logarithm of its loss over the lowest of its rung, in units in which 1 is twice that
+A lane's height is the logarithm of its loss over the lowest of its seed, in units in which 1 is twice that
 loss (or the loss before training, where that is less); never above 1. Over x = log2 of the rate a rung's
 heights follow a valley with its lowest point at m, of width u to the left and v to the right:
 
@@ -37,7 +37,8 @@ CLIP = 2.0  # losses above so many times the lowest are all alike; as in the sco
 # a length of their own, so that rate times steps is how far they go.
 DRIFTS = {0.0: 0.45, 0.25: 0.35, 0.5: 0.15, 0.75: 0.05}
 OWN_LENGTH = {0.5: 0.1, 0.75: 0.3, 1.0: 0.6}
-LUCK, WANDER = 0.5, 0.2
+LUCK, WANDER = 0.7, 0.2
+MISLED = 0.1  # how probable it is that a rung's valley says nothing of the run's
 DRAWN = 500  # places of the bottom, for a band
 
 
@@ -141,15 +142,18 @@ def locate(
 
 
 def heights(rung: Rung, start: float) -> Float[np.ndarray, " lane"]:
-    """Return the lanes' heights; 1 for lanes that diverged.
+    """Return the lanes' heights above the lowest of their seed; 1 for lanes that diverged.
 
     Losses that go below zero are taken as they are: then 1 is the loss before training.
     """
-    finite = np.isfinite(rung.losses)
-    losses = np.where(finite, rung.losses, np.inf)
-    lowest = float(losses.min())
-    above = np.log(losses / lowest) if lowest > 0 else losses - lowest
-    return np.minimum(above / _top(lowest, start), 1.0)
+    found = np.ones(len(rung.losses))
+    for seed in np.unique(rung.seeds):
+        came = (rung.seeds == seed) & np.isfinite(rung.losses)
+        if came.any():
+            losses, lowest = rung.losses[came], float(rung.losses[came].min())
+            above = np.log(losses / lowest) if lowest > 0 else losses - lowest
+            found[came] = np.minimum(above / _top(lowest, start), 1.0)
+    return found
 
 
 def _top(lowest: float, start: float) -> float:
@@ -194,4 +198,5 @@ def _at_the_end(bottoms: np.ndarray, octaves: np.ndarray, share: float, drift: f
     length = np.log2(share)
     moved = octaves[None, :] - (octaves[:, None] - drift * length)
     wander = np.hypot(WANDER * length, LUCK)
-    return np.exp(-0.5 * (moved / wander) ** 2) @ bottoms / len(octaves)
+    found = np.exp(-0.5 * (moved / wander) ** 2) @ bottoms
+    return (1 - MISLED) * found / found.sum() + MISLED / len(octaves)
