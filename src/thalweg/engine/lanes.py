@@ -22,6 +22,7 @@ import psutil
 from thalweg.core.errors import RecipeError
 from thalweg.engine import measuring
 from thalweg.engine.group import lane_bytes, length
+from thalweg.engine.narrowing import width_for
 from thalweg.engine.program import BATCH, MAP, structure
 from thalweg.problem.problem import Problem
 from thalweg.recipe.recipe import Recipe
@@ -29,12 +30,37 @@ from thalweg.recipe.vary import MOST_LANES
 
 # Lanes in a shard. More save nothing (a dispatch of 0.3 s hides its millisecond), fewer balance better.
 WIDEST = {MAP: 16, BATCH: 32}
-# Below this many parameters a step is bookkeeping, and batching lanes shares it out: 2-16-16-2, batch 32, ran
-# at 5.5 microseconds a lane-step batched, 12.5 mapped (two threads each); 784-32-10 (25,450) at 45 mapped.
-TINY = 4_000
-# Between these the rule is not sure, and lane-steps from so many on are worth two trials of a second each.
-UNSURE = (500, 20_000)
-WORTH_MEASURING = 300_000
+
+
+@dataclass(frozen=True)
+class Rule:
+    """When lanes are laid out in one product, by parameters of a lane.
+
+    Args:
+        batched: So many at most.
+        unsure: Between these, long work is worth a trial of both layouts.
+        reason: Why, for people.
+    """
+
+    batched: int
+    unsure: tuple[int, int]
+    reason: str
+
+
+# A tiny network's step is bookkeeping, and batching lanes shares it out.
+UNPAIRED = Rule(
+    4_000, (500, 20_000), "batch: lanes in one product; for so tiny networks it was measured faster"
+)
+# Lanes of one seed also share the batch, gathered once, and their first products are one.
+PAIRED = Rule(
+    30_000,
+    (500, 200_000),
+    "batch: lanes of one seed in one product; they read the same batches, and it was measured faster",
+)
+# Seconds of work, roughly, from which on trials (about one second with their compilations) are worth it.
+WORTH_MEASURING = 2.0
+# A lane-step on two threads: bookkeeping, and what a row and parameter add.
+STEP_SECONDS, ROW_SECONDS = 5e-6, 3e-11
 STRICT = "map: lanes one after another inside the program, each with the bits of the lane alone (strict)"
 # Lanes in one product share their batch when each seed has at least so many of them.
 FEWEST_OF_A_SEED = 4
@@ -129,7 +155,7 @@ def plan(
     cores = workers or (_cores() if jax.default_backend() == "cpu" else 1)
     sizes = [lane_bytes(problem, recipes[group[0]]) for group in groups]
     chosen = [
-        (MAP, STRICT) if strict else _layout(problem, [recipes[lane] for lane in group], measure)
+        (MAP, STRICT) if strict else _layout(problem, [recipes[lane] for lane in group], cores, measure)
         for group in groups
     ]
     layouts = [layout for layout, _ in chosen]
@@ -174,25 +200,44 @@ def _groups(problem: Problem, recipes: Sequence[Recipe]) -> list[list[int]]:
     return list(found.values())
 
 
-def _layout(problem: Problem, recipes: list[Recipe], measure: bool) -> tuple[str, str]:
+def _layout(problem: Problem, recipes: list[Recipe], cores: int, measure: bool) -> tuple[str, str]:
     """Return a group's layout and why."""
     if len(recipes) == 1:
         return MAP, "map: a lane of its own"
     if jax.default_backend() != "cpu":
         return BATCH, "batch: lanes in one product; an accelerator is filled by large products"
     parameters = lane_bytes(problem, recipes[0], parameters_only=True) // 4
-    if UNSURE[0] <= parameters <= UNSURE[1]:
-        found = measuring.remembered(problem, recipes[0])
-        work = len(recipes) * length(problem, recipes[0])
-        if found is None and measure and work >= WORTH_MEASURING:
-            found = measuring.measured(problem, recipes)
+    paired = _paired([recipe.seed for recipe in recipes])
+    kind = PAIRED if paired else UNPAIRED
+    if kind.unsure[0] <= parameters <= kind.unsure[1]:
+        found = _measured(problem, recipes, parameters, cores, measure)
         if found is not None:
             told = f"measured: {found[BATCH]:.3g} microseconds a lane-step batched, {found[MAP]:.3g} mapped"
             layout = BATCH if found[BATCH] < found[MAP] else MAP
-            return layout, f"{layout}: {told} (one thread)"
-    if parameters <= TINY:
-        return BATCH, "batch: lanes in one product; for so tiny networks it was measured faster"
+            return layout, f"{layout}: {told}"
+    if parameters <= kind.batched:
+        return BATCH, kind.reason
     return MAP, "map: lanes one after another inside the program; on CPU the faster form for such networks"
+
+
+def _measured(
+    problem: Problem, recipes: list[Recipe], parameters: int, cores: int, measure: bool
+) -> dict[str, float] | None:
+    """Return what trials told, now or before; None where there were none, and none are worth their time."""
+    together = [recipe for recipe in recipes if recipe.seed == recipes[0].seed]
+    some = together if _paired([recipe.seed for recipe in recipes]) else recipes
+    some = some[: -(-len(some) // cores)]  # as many as a shard will hold
+    found = measuring.remembered(problem, some, cores)
+    rows = recipes[0].batch(problem.data.train.count()) * parameters
+    seconds = len(recipes) * length(problem, recipes[0]) * (STEP_SECONDS + ROW_SECONDS * rows)
+    if found is None and measure and seconds >= WORTH_MEASURING:
+        return measuring.measured(problem, some, cores)
+    return found
+
+
+def _paired(seeds: Sequence[int]) -> bool:
+    """Tell whether lanes in one product can go by seed: each seed has several."""
+    return len(seeds) >= FEWEST_OF_A_SEED * len(set(seeds))
 
 
 def _shards(
@@ -204,7 +249,7 @@ def _shards(
     """
     most = max(1, min(WIDEST[layout], fitting // cores))
     seeds = [recipes[lane].seed for lane in group]
-    by_seed = layout == BATCH and len(group) >= FEWEST_OF_A_SEED * len(set(seeds))
+    by_seed = layout == BATCH and _paired(seeds)
     kinds = (
         {seed: [lane for lane in group if recipes[lane].seed == seed] for seed in seeds} if by_seed else {}
     )
@@ -213,7 +258,7 @@ def _shards(
         for kind in kinds.values() or [group]
         for lanes in _dealt(kind, most, cores if len(kinds) < cores else 1)
     ]
-    width = 1 << (max(len(lanes) for lanes in dealt) - 1).bit_length()  # few widths, few compilations
+    width = width_for(max(len(lanes) for lanes in dealt), layout)
     return [Shard(number, lanes, width, layout) for lanes in dealt]
 
 

@@ -10,12 +10,14 @@ import os
 import platform
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
+import numpy as np
 
+from thalweg.core.tree import count
 from thalweg.engine import cache
 from thalweg.engine.compiling import with_one_compilation
 from thalweg.engine.group import prepare, shapes
@@ -25,45 +27,63 @@ from thalweg.problem.problem import Problem
 from thalweg.recipe.recipe import Recipe
 
 FILE = "layouts.json"
-TRIAL_LANES, TRIAL_STEPS, TRIALS = 8, 64, 5
+TRIAL_LANES, TRIAL_STEPS, TRIALS = 16, 64, 5
+# A trial makes fewer steps where one takes long: at most so many rows times parameters, about 50 ms.
+TRIAL_WORK, FEWEST_STEPS = 8e8, 8
+# Counts how trials and layouts are made; what another way of it remembered is not read.
+FORM = 2
 
 
-def remembered(problem: Problem, recipe: Recipe) -> dict[str, float] | None:
+def remembered(problem: Problem, recipes: Sequence[Recipe], workers: int) -> dict[str, float] | None:
     """Return microseconds a lane-step by layout, as measured on this machine before; None when not known."""
-    found = _read().get(_key(problem, recipe))
+    found = _read().get(_key(problem, recipes, workers))
     return found if isinstance(found, dict) and {MAP, BATCH} <= found.keys() else None
 
 
-def measured(problem: Problem, recipes: Sequence[Recipe]) -> dict[str, float]:
-    """Return microseconds a lane-step by layout: the best of a few short dispatches each. Remembered."""
-    some = list(recipes[:TRIAL_LANES])
-    found = {layout: _trial(problem, some, layout) for layout in (MAP, BATCH)}
-    _remember(_key(problem, recipes[0]), found)
+def measured(problem: Problem, recipes: Sequence[Recipe], workers: int) -> dict[str, float]:
+    """Return microseconds a lane-step by layout: the best of a few short dispatches each. Remembered.
+
+    Args:
+        problem: What is learned.
+        recipes: Lanes that would be dispatched together; so many are tried at once on every worker.
+        workers: Threads.
+    """
+    found = {layout: _trial(problem, list(recipes[:TRIAL_LANES]), layout, workers) for layout in (MAP, BATCH)}
+    _remember(_key(problem, recipes, workers), found)
     return found
 
 
-def _trial(problem: Problem, recipes: list[Recipe], layout: str) -> float:
+def _trial(problem: Problem, recipes: list[Recipe], layout: str, workers: int) -> float:
     group, states = prepare(problem, recipes, layout=layout)
-    steps = min(TRIAL_STEPS, group.total, group.program.capacity)
+    work = group.program.batch_size * count(states.params)  # of all lanes: they are stacked
+    steps = int(np.clip(TRIAL_WORK / work, FEWEST_STEPS, TRIAL_STEPS))
+    steps = min(steps, group.total, group.program.capacity)
     part, batches = group.feed.dispatch(group.parts, 0, steps, group.program.capacity)
-    best = float("inf")
-    for _ in range(1 + TRIALS):  # the first one compiles, and is slower than any other
-        begun = time.perf_counter()
+
+    def dispatch(_: int) -> None:
         found = with_one_compilation(
-            run_chunk, group.program, group.inputs, part, batches, jnp.int32(steps), states
+            run_chunk, group.program, group.inputs, part, batches, np.int32(steps), states
         )
         jax.block_until_ready(found)
-        best = min(best, time.perf_counter() - begun)
-    return 1e6 * best / (steps * len(recipes))
+
+    best = float("inf")
+    with ThreadPoolExecutor(workers) as threads:
+        for _ in range(1 + TRIALS):  # the first one compiles, and is slower than any other
+            begun = time.perf_counter()
+            list(threads.map(dispatch, range(workers)))
+            best = min(best, time.perf_counter() - begun)
+    return 1e6 * best / (steps * len(recipes) * workers)
 
 
-def _key(problem: Problem, recipe: Recipe) -> str:
+def _key(problem: Problem, recipes: Sequence[Recipe], workers: int) -> str:
     """Name what the answer depends on: the machine, the versions, the model's shapes and the program."""
+    first, lanes = recipes[0], min(len(recipes), TRIAL_LANES)
     params = [(leaf.shape, str(leaf.dtype)) for leaf in jax.tree.leaves(shapes(problem).params)]
-    batch = recipe.batch(problem.data.train.count())
+    batch = first.batch(problem.data.train.count())
     machine = (platform.machine(), _processor(), os.cpu_count(), jax.default_backend(), jax.__version__)
-    told = repr((machine, params, batch, str(structure(recipe)), problem.loss.name))
-    return hashlib.sha256(told.encode()).hexdigest()[:24]
+    paired = len({recipe.seed for recipe in recipes[:lanes]}) == 1
+    told = (FORM, machine, workers, lanes, paired, params, batch, str(structure(first)), problem.loss.name)
+    return hashlib.sha256(repr(told).encode()).hexdigest()[:24]
 
 
 def _processor() -> str:

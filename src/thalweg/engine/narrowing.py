@@ -1,7 +1,7 @@
-"""Lanes in one product that have stopped are taken out once they are half of all: they would cost as much as
-the others.
+"""Lanes in one product that have stopped are taken out once they are a quarter of all: their share of the
+product would be computed and thrown away.
 
-Widths are powers of two, so that a shard that dies lane by lane is compiled a few times at most.
+Widths are multiples of four, so that a shard that dies lane by lane is compiled a few times at most.
 """
 
 import dataclasses
@@ -16,14 +16,31 @@ from thalweg.engine.chunk import Chunk
 from thalweg.engine.program import BATCH, Inputs, Program
 from thalweg.engine.state import RUNNING, State
 
+# Lanes in one product come in so many; fewer than that in powers of two.
+EVEN = 4
+# A narrower program is taken from this share of the width on: it has to be compiled once.
+WORTH_TAKING = 0.75
+
+
+def width_for(lanes: int, layout: str) -> int:
+    """Return how wide the program for so many lanes is: of few widths, for few compilations.
+
+    Mapped lanes beyond those that run cost nothing, so that powers of two do; in one product they cost.
+    """
+    if layout != BATCH or lanes <= EVEN:
+        return 1 << max(0, lanes - 1).bit_length()
+    return -(-lanes // EVEN) * EVEN
+
 
 def lanes_to_run(program: Program, states: State) -> np.ndarray | None:
     """Return the lanes that the next dispatch should hold, running ones first; None for all of them."""
     if program.layout != BATCH:
         return None
     running = np.asarray(states.code) == RUNNING
-    width = 1 << max(0, int(running.sum()) - 1).bit_length()
-    return None if 2 * width > len(running) else np.argsort(~running, kind="stable")[:width].astype(np.int32)
+    width = width_for(int(running.sum()), BATCH)
+    if width > WORTH_TAKING * len(running):
+        return None
+    return np.argsort(~running, kind="stable")[:width].astype(np.int32)
 
 
 def fewer(inputs: Inputs, which: np.ndarray) -> Inputs:
