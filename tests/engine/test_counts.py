@@ -150,6 +150,9 @@ def products(jaxpr: Any) -> int:
             shape = equation.invars[0].aval.shape
             inner = int(np.prod([shape[axis] for axis in summed]))
             total += 2 * inner * int(np.prod(equation.outvars[0].aval.shape))
+        if equation.primitive.name in ("product", "product_kernel"):
+            shape = equation.invars[0].aval.shape
+            total += 2 * int(np.prod(shape)) * equation.outvars[0].aval.shape[-1]
         assert equation.primitive.name != "conv_general_dilated", "count it by its own formula"
         total += sum(products(inner) for inner in jaxprs_in_params(equation.params))
     return total

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
+from thalweg.problem.models.layers.bilinear import product
 from thalweg.problem.models.layers.initialisations import Fans, initialisation
 from thalweg.problem.models.layers.winograd import by_tiles, suits
 
@@ -98,7 +99,8 @@ def as_product(x: Image, kernel: Kernel, stride: int) -> Image:
         for column in range(columns)
     ]
     patches = jnp.concatenate(shifted, axis=-1) if len(shifted) > 1 else shifted[0]
-    return patches @ kernel.reshape(outputs, -1).T
+    found = product(patches.reshape(height * width, -1), kernel.reshape(outputs, -1).T)
+    return found.reshape(height, width, outputs)
 
 
 def pooled(x: Image, size: int = 2) -> Image:

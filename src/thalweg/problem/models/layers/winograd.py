@@ -15,14 +15,12 @@ Reference: Lavin & Gray, Fast Algorithms for Convolutional Neural Networks, 2016
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.core import ShapedArray
-from jax.extend.core import Primitive
-from jax.interpreters import ad, batching, mlir
 from jaxtyping import Array, Float
+
+from thalweg.problem.models.layers.bilinear import Bilinear, over_rows
 
 Images = Float[Array, "batch height width channels"]
 Kernel = Float[Array, "out 3 3 in"]
@@ -51,7 +49,7 @@ def by_tiles(x: Float[Array, "height width in"], kernel: Kernel, stride: int = 1
         stride: 1; here because every form of convolution takes one.
     """
     assert stride == 1
-    return _convolve.bind(x[None], kernel)[0]
+    return _convolve(x[None], kernel)[0]
 
 
 def _convolved(x: Images, kernel: Kernel) -> Images:
@@ -71,15 +69,9 @@ def _correlated(x: Images, y: Images) -> Kernel:
     padded = jnp.pad(y, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)))
     rows = [_spread(padded[:, 0::2, column::2], padded[:, 1::2, column::2]) for column in range(2)]
     spread = [_spread(rows[0][a], rows[1][a]) for a in range(4)]
-    pairs = [map(_over_pixels, *row) for row in zip(_tiles(x), spread, strict=True)]
+    pairs = [map(over_rows, *row) for row in zip(_tiles(x), spread, strict=True)]
     gradient = _twice(_filtered_back, jnp.stack([jnp.stack(list(row)) for row in pairs]))
     return gradient.transpose(3, 0, 1, 2)
-
-
-def _over_pixels(tile: Array, outputs: Array) -> Float[Array, "in out"]:
-    # In this order: the other one, transposed, took XLA's CPU product a third longer.
-    t, o = tile.reshape(-1, tile.shape[-1]), outputs.reshape(-1, outputs.shape[-1])
-    return jax.lax.dot_general(t, o, (((0,), (0,)), ((), ())))
 
 
 def _tiles(x: Images) -> Tiles:
@@ -132,44 +124,10 @@ def _turned(kernel: Kernel) -> Kernel:
     return kernel[:, ::-1, ::-1].transpose(3, 1, 2, 0)
 
 
-def _operation(name: str, compute: Callable[[Array, Array], Array], shape: Callable[..., tuple]) -> Primitive:
-    """Make an operation of two arguments from how it is computed and the shape that it gives."""
-    made = Primitive(name)
-    made.def_impl(jax.jit(compute))
-    made.def_abstract_eval(lambda x, y: ShapedArray(shape(x.shape, y.shape), x.dtype))
-    mlir.register_lowering(made, mlir.lower_fun(compute, multiple_results=False))
-    return made
-
-
-_convolve = _operation("winograd", _convolved, lambda x, kernel: (*x[:3], kernel[0]))
-_correlate = _operation("winograd_kernel", _correlated, lambda x, y: (y[3], 3, 3, x[3]))
-
-ad.defbilinear(
-    _convolve,
-    lambda y, _, kernel: _convolve.bind(y, _turned(kernel)),
-    lambda y, x, _: _correlate.bind(x, y),
-)
-ad.defbilinear(
-    _correlate,
-    lambda kernel, _, y: _convolve.bind(y, _turned(kernel)),
-    lambda kernel, x, _: _convolve.bind(x, kernel),
-)
-
-
-def _convolve_batched(given: Sequence[Array], axes: Sequence[Any]) -> tuple[Array, int]:
-    """Images along another axis are more images; kernels of their own (lanes) are computed side by side."""
-    (x, kernel), (axis, own) = given, axes
-    if own is not None:
-        return jax.vmap(_convolved, tuple(axes))(x, kernel), 0
-    many = jnp.moveaxis(x, axis, 0)
-    found = _convolve.bind(many.reshape(-1, *many.shape[2:]), kernel)
-    return found.reshape(*many.shape[:2], *found.shape[1:]), 0
-
-
-def _correlate_batched(given: Sequence[Array], axes: Sequence[Any]) -> tuple[Array, int]:
-    """A gradient for each example."""
-    return jax.vmap(_correlated, tuple(axes))(*given), 0
-
-
-batching.primitive_batchers[_convolve] = _convolve_batched
-batching.primitive_batchers[_correlate] = _correlate_batched
+_convolve = Bilinear(
+    "winograd",
+    _convolved,
+    _correlated,
+    turned=_turned,
+    shapes=(lambda x, kernel: (*x[:3], kernel[0]), lambda x, y: (y[3], 3, 3, x[3])),
+).operation()
