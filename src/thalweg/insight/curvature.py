@@ -26,9 +26,9 @@ from thalweg.recipe.optimizers import SGD
 from thalweg.recipe.recipe import FULL, Recipe
 from thalweg.recipe.shortened import shortened
 
-# Products with the Hessian that are made at most, and the relative change of the eigenvalue at which it is
-# known: an edge to a hundredth is finer than rates are told apart.
-MOST_PRODUCTS, SETTLED = 100, 1e-2
+# Products with the Hessian that are made at most, and the relative change from one to the next at which the
+# eigenvalue is known. With a second eigenvalue a tenth below, changes of a thousandth leave half a hundredth.
+MOST_PRODUCTS, SETTLED = 100, 1e-3
 ROWS = 512  # examples that are looked at together, as in evaluations
 # Updates that a product costs: a gradient, and its derivative.
 UPDATES_A_PRODUCT = 2
