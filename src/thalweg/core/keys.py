@@ -17,12 +17,26 @@ AUGMENTATION = 4
 SAMPLE = 5
 
 
-def lane_key(seed: int) -> Key[Array, ""]:
-    """Return the key of a lane, from its seed (any integer that fits 64 bits).
+def lane_words(seed: int) -> np.ndarray:
+    """Return the two words of a lane's key, uint32, from its seed (any integer that fits 64 bits).
+
+    They are those of `jax.random.key(seed % 2^32)`, written down here: JAX would compile a program for them
+    in every process.
+    """
+    return np.array([0, seed % 2**32], np.uint32)
+
+
+def wrapped(words: np.ndarray | Array) -> Key[Array, ""]:
+    """Return the key that consists of these words.
 
     Threefry is named outright, so that a changed default in JAX does not change what a seed means.
     """
-    return jax.random.key(np.uint32(seed % 2**32), impl="threefry2x32")
+    return jax.random.wrap_key_data(words, impl="threefry2x32")
+
+
+def lane_key(seed: int) -> Key[Array, ""]:
+    """Return the key of a lane, from its seed."""
+    return wrapped(lane_words(seed))
 
 
 def purpose_key(key: Key[Array, ""], purpose: int) -> Key[Array, ""]:

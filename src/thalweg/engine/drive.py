@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from thalweg.engine.chunk import Chunk
@@ -71,7 +70,7 @@ def chunk(group: Group, states: State, start: int, stop: int, pace: Pace) -> Pro
     inputs = group.inputs if which is None else fewer(group.inputs, which)
     some = states if which is None else taken(states, which)
     after, found = with_one_compilation(
-        run_chunk, group.program, inputs, part, batches, jnp.int32(steps), some
+        run_chunk, group.program, inputs, part, batches, np.int32(steps), some
     )
     dispatched = time.perf_counter()
     group.feed.prefetch(start + steps)  # while the device works

@@ -83,11 +83,11 @@ def losses_of(
     return np.asarray(found, np.float64)[:, : part.count()]
 
 
-def _turns(inputs: Inputs, which: np.ndarray | None) -> tuple[Array, Array]:
+def _turns(inputs: Inputs, which: np.ndarray | None) -> tuple[np.ndarray, np.int32]:
     """Return the lanes to look at, first to last, and how many they are."""
     width = inputs.stream.shape[0]
     wanted = np.arange(width) < int(inputs.lanes) if which is None else which
-    return jnp.asarray(np.argsort(~wanted, kind="stable"), jnp.int32), jnp.int32(wanted.sum())
+    return np.argsort(~wanted, kind="stable").astype(np.int32), np.int32(wanted.sum())
 
 
 @partial(jax.jit, static_argnames=("program", "apart"))

@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import jax.numpy as jnp
+import jax
 import numpy as np
 
 from thalweg.core.keys import draws, order
@@ -69,7 +69,7 @@ class Feed:
             run = min(steps - done, self.epoch_steps - offset)
             self._fill(indices, sizes, epoch, slice(offset, offset + run), done)
             done += run
-        return Batches(jnp.asarray(indices), jnp.asarray(sizes))
+        return jax.device_put(Batches(indices, sizes))  # type: ignore[arg-type]
 
     def prefetch(self, start: int) -> None:
         """Make the order of the epoch that follows the one of step `start`, before it is asked for."""

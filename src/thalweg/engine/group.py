@@ -70,7 +70,7 @@ def resident(data: Data) -> dict[str, Part]:
     own.
     """
     parts = {name: part for name, part in data.parts.items() if not isinstance(part, Streamed)}
-    return {name: jax.tree.map(jnp.asarray, part) for name, part in parts.items()}
+    return jax.device_put(parts)
 
 
 def prepare(
@@ -120,19 +120,21 @@ def prepare(
         layout=layout,
     )
     ready, dtype = data.preparation, numbers_dtype(first.precision)
+    # Made by NumPy and sent: each array that JAX makes itself is a small program, compiled in every process.
     inputs = Inputs(
         numbers=numbers(recipes),
         model_arrays=model_arrays,
         shift=_array(ready.input_shift, dtype),
         scale=_array(ready.input_scale, dtype),
         target_scale=_unit(problem, dtype),
-        total=jnp.asarray(total, dtype),
-        epoch_steps=jnp.asarray(feed.epoch_steps, dtype),
-        every=jnp.int32(_every(total)),
-        stream=jnp.asarray([feed.seeds.index(recipe.seed) for recipe in recipes], jnp.int32),
-        lanes=jnp.int32(lanes),
+        total=np.asarray(total, dtype),
+        epoch_steps=np.asarray(feed.epoch_steps, dtype),
+        every=np.int32(_every(total)),
+        stream=np.asarray([feed.seeds.index(recipe.seed) for recipe in recipes], np.int32),
+        lanes=np.int32(lanes),
     )
-    states = _first_states(program, inputs, params, model_state, _lane_keys(recipes))
+    inputs = jax.device_put(inputs)
+    states = _first_states(program, inputs, params, model_state, _words([recipe.seed for recipe in recipes]))
     parts = resident(data) if parts is None else parts
     return Group(program, inputs, parts, feed, tuple(recipes[:lanes]), total), states
 
@@ -177,7 +179,7 @@ def initial(model: Any, seeds: list[int]) -> Built:
     """Make the module of every lane, stacked; a ready module gives every lane the same start."""
     shape = eqx.filter_eval_shape(build, model, keys.lane_key(0))
     if is_factory(model):
-        made = _made(model, jnp.stack([_start_key(seed) for seed in seeds]))
+        made = _made(model, _words(seeds))
     else:
         one = _arrays(build(model, keys.lane_key(0)))
         made = stack([one] * len(seeds))
@@ -199,7 +201,10 @@ def weights(group: Group, states: State) -> PyTree:
 @partial(jax.jit, static_argnums=0)
 def _made(model: Any, lane_keys: Array) -> Built:
     # Mapped, not batched, so that a lane's start is the same bits alone and among others.
-    return jax.lax.map(lambda data: _arrays(build(model, _wrapped(data))), lane_keys)
+    def of_lane(words: Array) -> Built:
+        return _arrays(build(model, keys.purpose_key(keys.wrapped(words), keys.INITIALISATION)))
+
+    return jax.lax.map(of_lane, lane_keys)
 
 
 @partial(jax.jit, static_argnames="program")
@@ -249,20 +254,12 @@ def _is_abstract(leaf: Any) -> bool:
     return isinstance(leaf, jax.ShapeDtypeStruct)
 
 
-def _wrapped(data: Array) -> Array:
-    return jax.random.wrap_key_data(data, impl="threefry2x32")
-
-
-def _start_key(seed: int) -> Array:
-    return jax.random.key_data(keys.purpose_key(keys.lane_key(seed), keys.INITIALISATION))
-
-
-def _lane_keys(recipes: list[Recipe]) -> Array:
-    return jnp.stack([jax.random.key_data(keys.lane_key(recipe.seed)) for recipe in recipes])
+def _words(seeds: list[int]) -> np.ndarray:
+    return np.stack([keys.lane_words(seed) for seed in seeds])
 
 
 def _array(value: Any, dtype: Any) -> Any:
-    return None if value is None else jnp.asarray(value, dtype)
+    return None if value is None else np.asarray(value, dtype)
 
 
 def _unit(problem: Problem, dtype: Any) -> Any:

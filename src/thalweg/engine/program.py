@@ -11,7 +11,6 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float, Int, PyTree
 
-from thalweg.core.tree import stack
 from thalweg.problem.losses.loss import Loss
 from thalweg.problem.losses.metrics import Metric
 from thalweg.problem.models.adapter import Built
@@ -133,14 +132,14 @@ def structure(recipe: Recipe) -> Any:
     return jax.tree.structure(_compiled(recipe))
 
 
-def numbers(recipes: list[Recipe]) -> PyTree[Float[Array, " lane"]]:
+def numbers(recipes: list[Recipe]) -> PyTree[Float[np.ndarray, " lane"]]:
     """Stack the numbers of recipes of equal structure along the lane axis, as float32 (float64 for `f64`).
 
     One dtype for all, whatever was typed: 1, 1.0 and np.float32(1) would be three traces.
     """
     dtype = numbers_dtype(recipes[0].precision)
     leaves = [[np.asarray(leaf, dtype) for leaf in jax.tree.leaves(_compiled(recipe))] for recipe in recipes]
-    return stack(leaves)
+    return [np.stack(column) for column in zip(*leaves, strict=True)]
 
 
 def _compiled(recipe: Recipe) -> Recipe:

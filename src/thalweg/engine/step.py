@@ -39,7 +39,7 @@ def step(
     Returns:
         The next state, what a reader wants, and the gradient as backpropagation gave it.
     """
-    root = jax.random.wrap_key_data(state.key, impl="threefry2x32")
+    root = keys.wrapped(state.key)
     noise = jax.random.fold_in(keys.purpose_key(root, keys.MODEL), state.step)
     change = jax.random.fold_in(keys.purpose_key(root, keys.AUGMENTATION), state.step)
     scale = state.scale.scale if lane.recipe.precision == "f16" else None

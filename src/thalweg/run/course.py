@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import equinox as eqx
-import jax.numpy as jnp
+import jax
 import numpy as np
 from jaxtyping import PyTree
 
@@ -227,7 +227,8 @@ class Course:
             return
         for lane in np.flatnonzero(which):
             self.stopped[lane] = reason
-        codes = jnp.where(jnp.asarray(which) & (self.states.code == RUNNING), STOPPED, self.states.code)
+        codes = np.asarray(self.states.code)
+        codes = jax.device_put(np.where(which & (codes == RUNNING), np.int32(STOPPED), codes))
         self.states = eqx.tree_at(lambda states: states.code, self.states, codes)
 
     def status(self) -> Status:

@@ -50,14 +50,14 @@ def sampled(preparation: Preparation, built: Built, seed: int) -> str | None:
         The text; None where the data is no text, the model does not give a token for each position, or is so
         large that sampling would take more than `BUDGET`.
     """
-    columns, key = preparation.columns, keys.purpose_key(keys.lane_key(seed), keys.SAMPLE)
+    columns = preparation.columns
     if not isinstance(columns, (TextInputs, LineInputs)):
         return None
     affordable = int(BUDGET / (2 * count(built.params) * columns.length))
     length = min(CHARACTERS, affordable)
     if length < FEWEST:
         return None
-    reader = _Reader(built)
+    reader, key = _Reader(built), keys.purpose_key(keys.lane_key(seed), keys.SAMPLE)
     if isinstance(columns, TextInputs):
         return _running(reader, columns, length, key)
     return _lines(reader, columns, max(1, min(LINES, affordable // columns.length)), key)
