@@ -1,6 +1,6 @@
 """Forward pass, loss and backpropagation over one batch: the loss, its gradient, the next model state.
 
-In one piece, or part by part when the recipe accumulates; in the recipe's precision.
+In one piece, or part by part when the recipe accumulates or the model asks for it; in the recipe's precision.
 """
 
 from collections.abc import Callable
@@ -72,7 +72,7 @@ def read_batch(
     prepared = precision.narrowed(lane.inputs.prepared(inputs), lane.recipe.precision)
     if lane.recipe.augment != "none":
         prepared = AUGMENTATIONS[lane.recipe.augment](change, prepared)
-    masked = lane.program.masked or lane.recipe.accumulate > 1
+    masked = lane.program.masked or _parts(lane, indices.shape[0]) > 1
     weights = (jnp.arange(indices.shape[0]) < size).astype(lane.inputs.total.dtype) if masked else None
     return Batch(prepared, targets, weights, key)
 
@@ -89,7 +89,7 @@ def backward(
         scale: Factor of the loss while it is differentiated (float16); the gradient comes back without it.
     """
     factor = jnp.float32(1.0) if scale is None else scale
-    if lane.recipe.accumulate > 1:
+    if _parts(lane, jax.tree.leaves(batch.targets)[0].shape[0]) > 1:
         found = _part_by_part(lane, batch, params, model_state, factor)
     else:
         found = _in_one_piece(lane, batch, params, model_state, factor)
@@ -101,6 +101,16 @@ def backward(
         return _mean(lane, batch, there, model_state)[0]
 
     return Backward(loss, grads, model_state, loss_of)
+
+
+def _parts(lane: Lane, rows: int) -> int:
+    """Return in how many parts a batch is computed: as the recipe has it, or, on a CPU, so that what lies
+    between the passes of a model that names a `block` stays in the cache.
+    """
+    block = getattr(lane.program.model.tree, "block", None)
+    if lane.recipe.accumulate > 1 or block is None or jax.default_backend() != "cpu":
+        return lane.recipe.accumulate
+    return -(-rows // block)
 
 
 def _in_one_piece(
@@ -117,8 +127,9 @@ def _in_one_piece(
 def _part_by_part(
     lane: Lane, batch: Batch, params: PyTree, model_state: PyTree, factor: Float[Array, ""]
 ) -> tuple[Float[Array, ""], PyTree, PyTree]:
-    count = lane.recipe.accumulate
-    rows, weights = gradient.split((batch.inputs, batch.targets), batch.weights, count)  # type: ignore[arg-type]
+    assert batch.weights is not None
+    count = _parts(lane, batch.weights.shape[0])
+    rows, weights = gradient.split((batch.inputs, batch.targets), batch.weights, count)
     parts = (*rows, weights, jax.random.split(batch.key, count))
 
     def sums_of(params: PyTree, part: PyTree, model_state: PyTree) -> tuple[Array, tuple[Array, PyTree]]:

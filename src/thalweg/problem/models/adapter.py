@@ -9,6 +9,10 @@ it was: under `shuffle = "continued"` the carry of every row goes from batch to 
 
 A class that says `whole_batches = True` is not mapped: its one call takes examples with a leading batch axis,
 and one key for all of them. It must treat every example by itself, and has no state.
+
+A module may name a `block`: on a CPU the gradient of a larger batch is then computed in parts of so many
+examples, so that what lies between forward and backward pass stays in the cache. Its examples must be
+independent: no batch norm.
 """
 
 import inspect

@@ -17,7 +17,11 @@ from thalweg.problem.models.layers.activations import relu
 from thalweg.problem.models.layers.convolution import Convolution, as_image, pooled
 from thalweg.problem.models.layers.dropout import Dropout
 from thalweg.problem.models.layers.linear import Linear
-from thalweg.problem.models.layers.normalisation import NORMALISATIONS, Norm, normalisation
+from thalweg.problem.models.layers.normalisation import NORMALISATIONS, BatchNorm, Norm, normalisation
+
+# Of 64, 32 and 16 the largest that was as quick as the quickest, for the net of `benchmarks/convolutions.py`
+# at batch 128 (two cores of an AMD EPYC, 1 MiB of second-level cache each).
+BLOCK = 32
 
 
 class CNN(Architecture):
@@ -79,6 +83,13 @@ class ConvolutionalNetwork(eqx.Module):
     hidden: Linear
     dropout: Dropout
     head: Linear
+
+    @property
+    def block(self) -> int | None:
+        """Examples whose arrays stay in the cache from the forward pass to the backward pass; see
+        `models.adapter`. None with batch norm, whose figures are the whole batch's.
+        """
+        return None if any(isinstance(norm, BatchNorm) for norm in self.norms) else BLOCK
 
     def __call__(
         self,
