@@ -85,7 +85,8 @@ def wide():
 def test_an_answer_leaves_its_margin_free(wide):
     needed = update_bytes(wide, RECIPE, 512)
     found = fits(wide, RECIPE, free=round(needed / 0.7), margin=0.3)
-    assert found.batch == pytest.approx(512, rel=0.1)
+    # Buffers are shared, so that sizes are no straight line: an answer may be too small, never too large.
+    assert 0.6 * 512 < found.batch < 1.05 * 512
     assert update_bytes(wide, RECIPE, found.batch) <= 0.7 * found.bytes_free * 1.02
 
 

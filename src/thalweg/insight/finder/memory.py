@@ -1,8 +1,8 @@
 """How large a batch fits in memory: what the compiled program says of itself, with a margin.
 
-What a compiled update needs is an affine function of the batch: weights, states and the resident data
-whatever the batch, and activations for each example of it. Two compilations give both; a third one, at the
-answer, holds that it is so.
+What a compiled update needs is nearly an affine function of the batch: weights, states and the resident data
+whatever the batch, and activations for each example of it. Two compilations give both; where the answer lies
+beyond them, a third one there corrects it downwards.
 """
 
 import dataclasses

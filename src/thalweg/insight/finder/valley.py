@@ -38,7 +38,7 @@ CLIP = 2.0  # losses above so many times the lowest are all alike; as in the sco
 DRIFTS = {0.0: 0.45, 0.25: 0.35, 0.5: 0.15, 0.75: 0.05}
 OWN_LENGTH = {0.5: 0.1, 0.75: 0.3, 1.0: 0.6}
 LUCK, WANDER = 0.7, 0.2
-MISLED = 0.1  # how probable it is that a rung's valley says nothing of the run's
+MISLED = 0.04  # how probable it is that the valley of a rung says nothing of that of the run
 DRAWN = 500  # places of the bottom, for a band
 
 
