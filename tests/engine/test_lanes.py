@@ -65,6 +65,11 @@ def test_a_trial_gives_times_of_both_layouts():
     assert found[MAP] > 0 and found[BATCH] > 0
 
 
+def test_a_trial_is_made_with_lanes_that_live():
+    tried = measuring._calmest(BASE.vary(lr=[1e5, 0.1, 1e4], seed=[3, 4]))
+    assert [(recipe.optimizer.lr, recipe.seed) for recipe in tried] == [(0.1, 3), (0.1, 4)] * 3
+
+
 def test_lanes_of_one_seed_are_batched_where_those_of_many_are_not():
     problem, paired, other = Problem(MLP(PAIRED), blobs()), BASE.vary(lr=RATES), BASE.vary(seed=range(8))
     assert [lanes.plan(problem, some).layouts for some in (paired, other)] == [(BATCH,), (MAP,)]
