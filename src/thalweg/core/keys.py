@@ -31,7 +31,7 @@ def wrapped(words: np.ndarray | Array) -> Key[Array, ""]:
 
     Threefry is named outright, so that a changed default in JAX does not change what a seed means.
     """
-    return jax.random.wrap_key_data(words, impl="threefry2x32")
+    return jax.random.wrap_key_data(words, impl="threefry2x32")  # type: ignore[arg-type]
 
 
 def lane_key(seed: int) -> Key[Array, ""]:

@@ -127,11 +127,11 @@ def prepare(
         shift=_array(ready.input_shift, dtype),
         scale=_array(ready.input_scale, dtype),
         target_scale=_unit(problem, dtype),
-        total=np.asarray(total, dtype),
-        epoch_steps=np.asarray(feed.epoch_steps, dtype),
-        every=np.int32(_every(total)),
-        stream=np.asarray([feed.seeds.index(recipe.seed) for recipe in recipes], np.int32),
-        lanes=np.int32(lanes),
+        total=_array(total, dtype),
+        epoch_steps=_array(feed.epoch_steps, dtype),
+        every=_array(_every(total), np.int32),
+        stream=_array([feed.seeds.index(recipe.seed) for recipe in recipes], np.int32),
+        lanes=_array(lanes, np.int32),
     )
     inputs = jax.device_put(inputs)
     states = _first_states(program, inputs, params, model_state, _words([recipe.seed for recipe in recipes]))
