@@ -147,7 +147,8 @@ def _out(error: Failed) -> dict[str, str]:
 def once(contestant: Contestant) -> dict[str, Any]:
     """Start a process, and return what it told with the seconds from its start to that line.
 
-    The process ends by itself; how long that takes does not count.
+    Where it tells when its work `ended` (by `time.perf_counter`, a clock that all processes share), they are
+    the seconds until then. The process ends by itself; how long that takes does not count.
     """
     begun = time.perf_counter()
     with subprocess.Popen(
@@ -160,10 +161,11 @@ def once(contestant: Contestant) -> dict[str, Any]:
     ) as process:
         assert process.stdout is not None
         line = process.stdout.readline()
-        seconds = time.perf_counter() - begun
+        heard = time.perf_counter()
     if not line:
         raise Failed(f"{contestant.label}: ended with {process.returncode}")
-    return json.loads(line) | {"process_seconds": seconds}
+    found = json.loads(line)
+    return found | {"process_seconds": found.pop("ended", heard) - begun, "told_seconds": heard - begun}
 
 
 def rates(found: dict[str, Any]) -> list[float]:

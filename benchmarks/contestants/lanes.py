@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 import thalweg as tw
-from benchmarks.contestants.engine import problem, recipe
+from benchmarks.contestants.task import problem, recipe
 from thalweg.engine import cache, drive
 from thalweg.engine.group import prepare as prepare_group
 from thalweg.engine.group import resident

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from typing import Any
 
 import thalweg as tw
-from benchmarks.contestants.engine import problem
 from benchmarks.contestants.lanes import recipes
+from benchmarks.contestants.task import problem
 
 
 def prepare(setting: dict[str, Any]) -> Callable[[], dict[str, Any]]:

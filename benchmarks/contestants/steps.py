@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from benchmarks.contestants.engine import problem, recipe
+from benchmarks.contestants.task import problem, recipe
 from thalweg.core.tree import lane as take_lane
 from thalweg.engine import cache, step
 from thalweg.engine.backward import Lane

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import thalweg as tw
-from benchmarks.contestants.engine import problem, recipe
+from benchmarks.contestants.task import problem, recipe
 from thalweg.run.progress import Silent, Status
 
 
@@ -34,8 +34,8 @@ def prepare(setting: dict[str, Any]) -> Callable[[], dict[str, Any]]:
     def block() -> dict[str, Any]:
         marks, begun = Marks(), time.perf_counter()
         tw.train(given, made, progress=marks)
-        first = begun if cold else marks.at[epoch_steps]
-        seconds = marks.at[epoch_steps * made.epochs] - first
-        return {"seconds": seconds, "examples": epochs * epoch_steps * setting["batch"]}
+        first, ended = begun if cold else marks.at[epoch_steps], marks.at[epoch_steps * made.epochs]
+        examples = epochs * epoch_steps * setting["batch"]
+        return {"seconds": ended - first, "examples": examples, "ended": ended}
 
     return block
