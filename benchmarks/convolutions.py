@@ -27,7 +27,7 @@ from thalweg.problem.models import ResNet
 from thalweg.problem.models.layers import convolution
 from thalweg.problem.models.layers.convolution import Convolution
 
-ROUNDS, SECONDS = 9, 1.0
+ROUNDS, SECONDS = 5, 1.0
 # XLA's own form takes up to a second a step: fewer of them.
 SLOW, SLOW_ROUNDS = ("lax.conv",), 3
 NETS = {
