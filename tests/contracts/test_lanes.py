@@ -254,8 +254,8 @@ def test_a_state_that_leaks_between_lanes_is_caught(monkeypatch):
 
 
 def test_a_key_that_lanes_share_is_caught(monkeypatch):
-    own = group_module._lane_keys
-    monkeypatch.setattr(group_module, "_lane_keys", lambda recipes: own([recipes[0]] * len(recipes)))
+    own = group_module._words
+    monkeypatch.setattr(group_module, "_words", lambda seeds: own([seeds[0]] * len(seeds)))
     with pytest.raises(AssertionError):
         assert_a_lane_is_alone(small(), as_toml(noise=0.1))
 
