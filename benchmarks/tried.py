@@ -1,20 +1,22 @@
 """What was tried for goals that are not reached, by `Goal.key`; shown under the table."""
 
 _EAGER = (
-    "a step is bounded by the memory that the weights and their gradient pass through: gathering in the loop or "
-    "before it, a vector product in place of a matrix product for one example (180 -> 80 microseconds on an older "
-    "processor), figures taken outside of the loop; on Zen 5 eager PyTorch's own cost of a step is a quarter of "
-    "what it was where the goal was set"
+    "a step is bounded by the memory that the weights and their gradient pass through: gathering in"
+    " the loop or before it, a vector product in place of a matrix product for one example (180 -> "
+    "80 microseconds on an older processor), figures taken outside of the loop; on Zen 5 eager "
+    "PyTorch's own cost of a step is a quarter of what it was where the goal was set"
 )
 _START = (
-    "the garbage collector held while importing (-0.2 s), three programs compiled in place of twenty-three "
-    "(-0.25 s), one trace in the model's check, files unpacked side by side, rows hashed once; left are JAX's "
-    "import (0.3-0.4 s), Equinox and Optax (0.12 s), tracing (0.25 s), reading the files (0.14 s)"
+    "the garbage collector held while importing (-0.2 s), three programs compiled in place of "
+    "twenty-three (-0.25 s), one trace in the model's check, files unpacked side by side, rows "
+    "hashed once; left are JAX's import (0.3-0.4 s), Equinox and Optax (0.12 s), tracing (0.25 s), "
+    "reading the files (0.14 s)"
 )
 _SWEEP = (
-    "lanes of one seed in one product (16.7 -> 12.2 microseconds a lane-step), the update lane by lane in the "
-    "cache (-> 11.3), shards of 8, 16 and 32 lanes, another order of the weights (14.1 against 14.7), the batch "
-    "gathered once; the lanes alone take four fifths of the call, the rest are first weights and last evaluations"
+    "lanes of one seed in one product (16.7 -> 12.2 microseconds a lane-step), the update lane by "
+    "lane in the cache (-> 11.3), shards of 8, 16 and 32 lanes, another order of the weights (14.1 "
+    "against 14.7), the batch gathered once; the lanes alone take four fifths of the call, the rest"
+    " are first weights and last evaluations"
 )
 
 TRIED: dict[str, str] = {
@@ -27,9 +29,9 @@ TRIED: dict[str, str] = {
     "32 learning rates x 3 epochs, 784-32-10: PyTorch, one after another": _SWEEP
     + "; thirty times would be 560 GFLOP/s, above what both cores multiply",
     "small CNN: eager PyTorch": (
-        "Winograd's tiles, the kernel's gradient with the patches first (11 -> 7.4 ms at batch 64), the batch in "
-        "parts of 32; phases in place of interleaved images, blocks inside of Winograd and two halves in one "
-        "program gave nothing"
+        "Winograd's tiles, the kernel's gradient with the patches first (11 -> 7.4 ms at batch 64),"
+        " the batch in parts of 32; phases in place of interleaved images, blocks inside of "
+        "Winograd and two halves in one program gave nothing"
     ),
     "32 lanes, 784-512-10, batch 128: the machine's matrix peak": (
         "lanes in threads, one core each; XLA's own product reaches no more"
@@ -38,8 +40,8 @@ TRIED: dict[str, str] = {
     "32 lanes, CNN 32-64, batch 32: the machine's matrix peak": "as for the small CNN",
     "32 lanes, 2-16-16-2, batch 32: time of a lane-step": "lanes in one product, 5.6 -> 2.6 microseconds",
     "telemetry: the same loop without, where it costs most": (
-        "figures every 25 steps or more, outside of the loop; with one example a step the few numbers that are "
-        "written at each of them are what is left"
+        "figures every 25 steps or more, outside of the loop; with one example a step the few "
+        "numbers that are written at each of them are what is left"
     ),
-    "thalweg fit: the bare engine loop": "chunks of a third of a second, one dispatch each; the log is columns",
+    "thalweg fit: the bare engine loop": "chunks of a third of a second, one dispatch each",
 }
