@@ -17,6 +17,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import jax
+
 from benchmarks.finders import baselines, tasks, truth
 from benchmarks.finders.baselines import Method
 from benchmarks.finders.scores import Curve, Pick, by_halves, curve_of, score
@@ -70,6 +72,7 @@ def picked(tasks: Sequence[Task], methods: dict[str, Method], seconds: float) ->
             known |= {name: {"of": marks[name], "pick": pick.to_dict()} for name, pick in news.items()}
             truth.put(KEPT, {task.name: known})
             print(f"{done + 1} of {len(tasks)}: {task.name}", file=sys.stderr)
+            jax.clear_caches()  # programs are mapped memory, of which a process may have 65,530 pieces
         found[task.name] = {name: Pick.from_dict(known[name]["pick"]) for name in methods}
     return found
 
