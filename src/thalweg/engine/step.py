@@ -60,7 +60,8 @@ def step(
         state.step == 0, DIVERGENCE_FACTOR * jnp.maximum(1.0, jnp.abs(found.loss)), state.limit
     ).astype(state.limit.dtype)
     failed = diverged(found.loss, limit)
-    # The failing update is not made, so that a diverged lane keeps finite weights; fused, it costs nothing.
+    # The failing update is not made, so that a lane whose loss fails keeps its weights; fused, it costs
+    # nothing. A gradient that fails while the loss is finite is seen only in the next step's loss.
     updates = jax.tree.map(lambda u: jnp.where(failed, 0, u).astype(u.dtype), updates)
     params = optax.apply_updates(state.params, updates)
     advanced = State(
