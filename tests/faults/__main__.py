@@ -17,6 +17,8 @@ TRIALS = {
     "power": ("power", "power_cuts"),
     "damage": ("damage", "damaged_files"),
     "surroundings": ("surroundings", "surroundings"),
+    "killed-runs": ("whole_runs", "killed_runs"),
+    "soak": ("whole_runs", "soak"),
     "whole-runs": ("whole_runs", "whole_runs"),
     "sweeps": ("whole_runs", "whole_sweeps"),
     "damaged-runs": ("damaged_runs", "damaged_runs"),

@@ -23,15 +23,33 @@ QUICK_KILLS, FULL_KILLS = 20, 300
 SOAK_SECONDS = 30 * 60
 EQUAL = "gone on with, it equals the undisturbed run: weights, log and test figures, byte for byte"
 BAD_INPUT, INTERRUPTED = 2, 130
+SMALL = ("digits", "--epochs", "12", "--checkpoint-every", "40")
+QUICK_SWEEP_KILLS, FULL_SWEEP_KILLS = 2, 20
 # A run of half a second may be over before the signal comes; so many are started to meet one under way.
 ATTEMPTS = 5
+
+
+def killed_runs(full: bool) -> Iterator[Line]:
+    """Kill runs of half a second until enough of the kills met one under way."""
+    with scratch() as place:
+        yield _killed(Bench(Path(place), *SMALL), FULL_KILLS if full else QUICK_KILLS)
+
+
+def soak(full: bool) -> Iterator[Line]:
+    """Kill such runs for half an hour; only in full."""
+    line = Line("30 minutes of a small run with a kill every few seconds", EQUAL)
+    if not full:
+        line.skipped = "only with --full: it takes 30 minutes"
+        yield line
+        return
+    with scratch() as place:
+        yield _soak(Bench(Path(place), *SMALL), line)
 
 
 def whole_runs(full: bool) -> Iterator[Line]:
     """Carry all of these out on one undisturbed run."""
     with scratch() as place:
-        bench = Bench(Path(place), "digits", "--epochs", "12", "--checkpoint-every", "40")
-        yield _killed(bench, FULL_KILLS if full else QUICK_KILLS)
+        bench = Bench(Path(place), *SMALL)
         yield _asked_to_end(bench, 5 if full else 1)
         yield _twice_asked(bench, 5 if full else 1)
         yield from _failing_disk(bench, 24 if full else 3)
@@ -41,7 +59,6 @@ def whole_runs(full: bool) -> Iterator[Line]:
         yield _other_devices(bench)
         yield _changed_data(bench)
         yield _damaged_files(bench, full)
-        yield _soak(bench, full)
 
 
 def mnist(full: bool) -> Iterator[Line]:
@@ -63,28 +80,38 @@ def whole_sweeps(full: bool) -> Iterator[Line]:
     line = Line("SIGKILL of a sweep of 16 lanes, one of which diverges, until it has ended", EQUAL)
     with scratch() as place:
         bench = Bench(Path(place))
-        whole, rng, made = bench.place / "whole", random.Random(4), 0
-        begun = time.perf_counter()
-        assert _sweep(bench, whole).wait() == 0
-        seconds = time.perf_counter() - begun
-        for number in range(10 if full else 1):
+        whole, rng, made, number = bench.place / "whole", random.Random(4), 0, 0
+        for _ in range(
+            2
+        ):  # the second time its programs are compiled: kills are drawn from how long that takes
+            shutil.rmtree(whole, ignore_errors=True)
+            begun = time.perf_counter()
+            assert _sweep(bench, whole).wait() == 0
+            seconds = time.perf_counter() - begun
+        while made < (FULL_SWEEP_KILLS if full else QUICK_SWEEP_KILLS):
             folder = bench.place / f"sweep-{number}"
-            for _ in range(5 if full else 2):
-                process = _sweep(bench, folder)
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(rng.uniform(0.4, 1.0) * seconds)
-                process.kill()
-                made += int(process.wait() == -signal.SIGKILL)
-            code = _sweep(bench, folder).wait()
+            number += 1
+            while _kill_sweep(bench, folder, rng.uniform(0.3, 1.0) * seconds):
+                made += 1
             lanes = [(one, folder / "lanes" / one.name) for one in sorted((whole / "lanes").iterdir())]
-            wrong = (
-                next((wrong for pair in lanes if (wrong := different(*pair))), None) if code == 0 else None
-            )
-            line.add(wrong or (None if code == 0 and len(lanes) == 16 else f"it ended with {code}"))
+            wrong = None if len(lanes) == 16 else f"it has {len(lanes)} lanes"
+            line.add(wrong or next((wrong for pair in lanes if (wrong := different(*pair))), None))
+            shutil.rmtree(folder)
         reasons = json.loads((whole / "sweep.json").read_text())["stopped"]
         line.count("kills", made)
         line.count("lanes that diverged", reasons.get("diverged", 0))
     yield line
+
+
+def _kill_sweep(bench: Bench, folder: Path, seconds: float) -> bool:
+    """Start or go on with the sweep, and kill it after so many seconds; False when it ended before."""
+    process = _sweep(bench, folder)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(seconds)
+    process.kill()
+    code = process.wait()
+    assert code in (0, -signal.SIGKILL), f"the sweep ended with {code}"
+    return code == -signal.SIGKILL
 
 
 def _sweep(bench: Bench, folder: Path) -> subprocess.Popen[str]:
@@ -335,11 +362,7 @@ def _damaged_files(bench: Bench, full: bool) -> Line:
     return line
 
 
-def _soak(bench: Bench, full: bool) -> Line:
-    line = Line("30 minutes of a small run with a kill every few seconds", EQUAL)
-    if not full:
-        line.skipped = "only with --full: it takes 30 minutes"
-        return line
+def _soak(bench: Bench, line: Line) -> Line:
     rng, end, kills = random.Random(6), time.monotonic() + SOAK_SECONDS, 0
     while time.monotonic() < end:
         folder = bench.place / "soak"
