@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 import polars as pl
-from jaxtyping import PyTree
+from jaxtyping import Array, PyTree
 
 from thalweg.core.tree import lane as take_lane
-from thalweg.engine.evaluate import outputs_of
+from thalweg.engine.evaluate import Answer, Means
 from thalweg.engine.program import rebuilt
 from thalweg.problem.data.data import CLASSIFICATION, REGRESSION
 from thalweg.problem.data.part import Rows, SeriesWindows
@@ -36,13 +36,13 @@ class _Ended(NamedTuple):
         which: For each lane `best` on the validation part, or `final` where there is none.
         weights: Parameters and model state, stacked.
         steps: Updates behind them, `lane`.
-        found: Loss and metric of every lane, by part.
+        found: Loss and metric of every lane, by part; for the test part also the answers.
     """
 
     which: list[str]
     weights: tuple[PyTree, PyTree]
     steps: np.ndarray
-    found: dict[str, tuple[np.ndarray, np.ndarray]]
+    found: dict[str, Means]
 
 
 def conclude(problem: Problem, course: Course, told: Descriptions, homes: Sequence[Home]) -> list[Run]:
@@ -57,15 +57,23 @@ def conclude(problem: Problem, course: Course, told: Descriptions, homes: Sequen
     final = course.weights()
     for lane, home in enumerate(homes):
         _write_weights(home, course, final, lane)
-    ended = _evaluated(course, final)
-    return [_concluded(problem, course, told, ended, lane, home) for lane, home in enumerate(homes)]
+    ended = _evaluated(problem, course, final)
+    tests = _test_tables(problem, ended.found.get("test"), len(homes))
+    return [
+        _concluded(problem, course, told, ended, tests[lane], lane, home) for lane, home in enumerate(homes)
+    ]
 
 
 def _concluded(
-    problem: Problem, course: Course, told: Descriptions, ended: _Ended, lane: int, home: Home
+    problem: Problem,
+    course: Course,
+    told: Descriptions,
+    ended: _Ended,
+    test: pl.DataFrame,
+    lane: int,
+    home: Home,
 ) -> Run:
     params, model_state = take_lane(ended.weights, lane)
-    test = _test_table(problem, course, params, model_state)
     result = _result(problem, course, told, ended, test, lane)
     result["run"] = None if home.folder is None else str(home.folder)
     result |= _sample(problem, course, (params, model_state), home) | told.found()
@@ -101,14 +109,15 @@ def _sample(problem: Problem, course: Course, weights: tuple[PyTree, PyTree], ho
     return {"sample": text}
 
 
-def _evaluated(course: Course, final: tuple[PyTree, PyTree]) -> _Ended:
+def _evaluated(problem: Problem, course: Course, final: tuple[PyTree, PyTree]) -> _Ended:
     which = which_count(course, final)
     best = np.array([name == BEST for name in which])
     weights = final if not best.any() else chosen(jnp.asarray(best), course.best.kept, final)
     steps = np.where(best, course.best.step, course.steps)
     found = {}
     for part in course.group.parts:
-        found[part] = course.evaluate(part, weights[0], weights[1], course.used)
+        answer = _answer(problem) if part == "test" else None
+        found[part] = course.evaluate(part, weights[0], weights[1], course.used, answer)
         course.note_evaluation(part, found[part], steps, course.used)
     return _Ended(which, weights, steps, found)
 
@@ -130,31 +139,49 @@ def _write_test(home: Home, test: pl.DataFrame) -> None:
         home.write("test.parquet", content.getvalue())
 
 
-def _test_table(problem: Problem, course: Course, params: PyTree, model_state: PyTree) -> pl.DataFrame:
-    """Return target and prediction of every test example: class indices, or values in their own unit.
-
-    Empty where the task has no single answer per example (language, several targets).
+def _answer(problem: Problem) -> Answer | None:
+    """Return what to keep of outputs on the test part; None where the task has no single answer per example
+    (language, several targets).
     """
     part = problem.data.test
-    if not isinstance(part, (Rows, SeriesWindows)) or problem.data.task not in (CLASSIFICATION, REGRESSION):
-        return pl.DataFrame()
-    found = np.asarray(
-        outputs_of(course.group.program, course.group.inputs, course.group.parts["test"], params, model_state)
-    )
-    targets = np.asarray(part.targets)
-    if problem.data.task == CLASSIFICATION and targets.ndim == 1 and found.ndim <= 2:
-        answers = class_logits(found).argmax(-1).astype(np.int32)
-        return pl.DataFrame({"target": targets.astype(np.int32), "prediction": answers})
-    if problem.data.task == REGRESSION and targets.shape[1:] == (1,) and found.shape == targets.shape:
-        ready = problem.data.preparation
+    targets = part.targets if isinstance(part, (Rows, SeriesWindows)) else None
+    if not isinstance(targets, (np.ndarray, Array)):  # none, or a tree of several
+        return None
+    if problem.data.task == CLASSIFICATION and targets.ndim == 1:
+        return _classes
+    return _values if problem.data.task == REGRESSION and targets.shape[1:] == (1,) else None
+
+
+def _classes(outputs: PyTree) -> Array | None:
+    if outputs.ndim > 2:
+        return None
+    return class_logits(outputs).argmax(-1).astype(jnp.int32)
+
+
+def _values(outputs: PyTree) -> Array | None:
+    return outputs[:, 0] if outputs.shape[1:] == (1,) else None
+
+
+def _test_tables(problem: Problem, found: Means | None, lanes: int) -> list[pl.DataFrame]:
+    """Return target and prediction of every test example, for each lane: class indices, or values in their
+    own unit.
+
+    Empty where nothing was kept.
+    """
+    part = problem.data.test
+    if found is None or found.answers is None or not isinstance(part, (Rows, SeriesWindows)):
+        return [pl.DataFrame()] * lanes
+    classes = problem.data.task == CLASSIFICATION
+    ready = problem.data.preparation
+
+    def column(name: str, values: np.ndarray) -> pl.Series:
+        if classes:
+            return pl.Series(name, values.astype(np.int32))
         scale, mean = np.ravel(ready.target_scale)[0], np.ravel(ready.target_mean)[0]
-        return pl.DataFrame(
-            {
-                name: values[:, 0].astype(np.float64) * scale + mean
-                for name, values in (("target", targets), ("prediction", found))
-            }
-        )
-    return pl.DataFrame()
+        return pl.Series(name, values.ravel().astype(np.float64) * scale + mean)
+
+    targets = column("target", np.asarray(part.targets))
+    return [pl.DataFrame([targets, column("prediction", found.answers[lane])]) for lane in range(lanes)]
 
 
 def _result(
@@ -174,9 +201,8 @@ def _result(
         "weights": ended.which[lane],
     }
     for part in ("train", "validation", "test"):
-        loss, value = (
-            (float(values[lane]) for values in ended.found[part]) if part in ended.found else (None, None)
-        )
+        means = ended.found.get(part)
+        loss, value = (None, None) if means is None else (float(means.loss[lane]), float(means.metric[lane]))
         result[f"{part}_loss"] = loss
         result[f"{part}_metric"] = None if value is None else {"name": metric.name, "value": value}
     if course.best.step[lane] >= 0:

@@ -12,7 +12,7 @@ from jaxtyping import PyTree
 
 from thalweg.engine import drive, group
 from thalweg.engine.compiling import TRACES
-from thalweg.engine.evaluate import evaluate
+from thalweg.engine.evaluate import Answer, Means, evaluate
 from thalweg.engine.state import DIVERGED, REASONS, RUNNING, STOPPED, State
 from thalweg.problem.data.part import Part, Windows
 from thalweg.run.conditions import Conditions, Reason
@@ -159,25 +159,28 @@ class Course:
             self.seen["learning_rate"] = float(moved.chunk.info.learning_rate[first, done[first] - 1])
 
     def evaluate(
-        self, part: str, weights: PyTree, model_state: PyTree, which: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
+        self,
+        part: str,
+        weights: PyTree,
+        model_state: PyTree,
+        which: np.ndarray,
+        answer: Answer | None = None,
+    ) -> Means:
         """Return the loss and metric of `which` lanes over a part (NaN for the others); over a large training
-        part at evenly spaced examples.
+        part at evenly spaced examples. With `answer` also what it keeps of the outputs.
         """
         traced, begun = TRACES.mine("evaluate"), time.perf_counter()
         resident = self.group.parts[part]
         apart = -(-resident.count() // _most(resident)) if part == "train" else 1
         means = evaluate(
-            self.group.program, self.group.inputs, resident, (weights, model_state), apart, which
+            self.group.program, self.group.inputs, resident, (weights, model_state), apart, which, answer
         )
         compiling = means.dispatch_seconds if TRACES.mine("evaluate") > traced else 0.0
         self.watch.compile += compiling
         self.watch.evaluate += time.perf_counter() - begun - compiling
-        return means.loss, self.group.program.metric.finish(means.metric)
+        return means._replace(metric=self.group.program.metric.finish(means.metric))
 
-    def note_evaluation(
-        self, part: str, found: tuple[np.ndarray, np.ndarray], steps: np.ndarray, which: np.ndarray
-    ) -> None:
+    def note_evaluation(self, part: str, found: Means, steps: np.ndarray, which: np.ndarray) -> None:
         """Log an evaluation of `which` lanes with weights of these steps."""
         for lane in np.flatnonzero(which):
             self.log.evaluation(
@@ -185,8 +188,8 @@ class Course:
                 step=int(steps[lane]),
                 epoch=self.epochs(int(steps[lane])),
                 part=part,
-                loss=float(found[0][lane]),
-                metric=float(found[1][lane]),
+                loss=float(found.loss[lane]),
+                metric=float(found.metric[lane]),
                 seconds=self.watch.total,
             )
 
@@ -201,19 +204,20 @@ class Course:
         weights = group.weights(self.group, self.states)
         found = self.evaluate("validation", weights, self.states.model_state, alive)
         self.note_evaluation("validation", found, self.steps, alive)
-        self.states = group.observe(self.group, self.states, found[0])
-        self.best.observe(found[0], self.steps, (weights, self.states.model_state), alive)
+        self.states = group.observe(self.group, self.states, found.loss)
+        self.best.observe(found.loss, self.steps, (weights, self.states.model_state), alive)
+        both = (found.loss, found.metric)
         self.validated = tuple(
-            np.where(alive, new, old) for new, old in zip(found, self.validated, strict=True)
+            np.where(alive, new, old) for new, old in zip(both, self.validated, strict=True)
         )
-        middle = np.flatnonzero(alive)[np.argsort(found[0][alive])[alive.sum() // 2]]
+        middle = np.flatnonzero(alive)[np.argsort(found.loss[alive])[alive.sum() // 2]]
         self.seen |= {
-            "validation_loss": float(found[0][middle]),
-            "metric": float(found[1][middle]),
+            "validation_loss": float(found.loss[middle]),
+            "metric": float(found.metric[middle]),
             "metric_name": self.group.program.metric.name,
         }
         self.progress.update(self.status())
-        self._stop(self.conditions.evaluated(found))
+        self._stop(self.conditions.evaluated(both))
         self.stop(self.best.exhausted, "patience")
 
     def _stop(self, reasons: Iterable[Reason]) -> None:

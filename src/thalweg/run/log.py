@@ -50,7 +50,8 @@ class Log:
         warn: Callable[[str], None] = lambda text: None,
     ):
         self._paths, self._lanes = paths, lanes
-        self._batches: dict[str, list[pa.RecordBatch]] = {name: [] for name in SCHEMAS}
+        # Without a folder: every lane's batches.
+        self._batches = {name: [list[pa.RecordBatch]() for _ in range(lanes)] for name in SCHEMAS}
         self._tallies = {name: Tally(lanes) for name in SCHEMAS}
         self._streams: dict[str, Stream] = {}
         self._rest: dict[str, list[pa.Table]] = {}
@@ -106,7 +107,7 @@ class Log:
         self._append("evaluations", row["lane"], {name: [value] for name, value in row.items()})
 
     def mark(self) -> dict[str, Any]:
-        """Return what a checkpoint notes of the tables."""
+        """Return what a checkpoint notes of the tables that are on disk."""
         return {name: tally.mark() for name, tally in self._tallies.items()}
 
     def sync(self) -> None:
@@ -139,26 +140,26 @@ class Log:
 
     def _take(self, name: str, lane: int, batch: pa.RecordBatch) -> None:
         self._rest.clear()
-        self._tallies[name].add(lane, batch)
         if name in self._streams:
+            self._tallies[name].add(lane, batch)
             self._streams[name].append(batch)  # and no longer in memory: a run may last for weeks
         else:
-            self._batches[name].append(batch)
+            self._batches[name][lane].append(batch)
 
     def _table(self, name: str, lane: int) -> pa.Table:
-        if name not in self._rest:
-            self._rest[name] = by_lane(self._rows(name), self._lanes)
         # In one piece: where chunks ended was the clock's choice, and must not show in the file.
-        table = self._rest[name][lane].combine_chunks()
+        table = self._of_lane(name, lane).combine_chunks()
         own = _column(np.zeros(len(table), np.int32), pa.int32())
         return table.set_column(0, SCHEMAS[name].field(0), own)
 
-    def _rows(self, name: str) -> pa.Table:
+    def _of_lane(self, name: str, lane: int) -> pa.Table:
         schema = SCHEMAS[name]
-        found = self._batches[name]
-        if name in self._streams:
+        if name not in self._streams:
+            return pa.Table.from_batches(self._batches[name][lane], schema=schema)
+        if name not in self._rest:
             found = batches(self._streams[name].content(), schema)
-        return pa.Table.from_batches(found, schema=schema)
+            self._rest[name] = by_lane(pa.Table.from_batches(found, schema=schema), self._lanes)
+        return self._rest[name][lane]
 
 
 def read_back(folder: Path) -> dict[str, pa.Table]:

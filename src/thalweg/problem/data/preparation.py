@@ -115,8 +115,9 @@ def class_logits(outputs: np.ndarray) -> np.ndarray:
         outputs: `example class`, or `example` or `example 1` for a single logit.
     """
     if outputs.ndim == 1 or outputs.shape[-1] == 1:
+        kind = outputs.__array_namespace__()  # NumPy's arrays, or JAX's
         single = outputs.reshape(len(outputs))
-        return np.stack([np.zeros_like(single), single], axis=-1)
+        return kind.stack([kind.zeros_like(single), single], axis=-1)
     return outputs
 
 
