@@ -90,7 +90,7 @@ def main(name: str, times: int, place: Path) -> None:
             os._exit(0)
 
     # Time and memory are watched by `limits`, so that what breaks them is counted and the rest goes on.
-    settings = ["-seed=1", "-timeout=0", "-rss_limit_mb=0", f"-dict={words}"]
+    settings = ["-seed=1", "-timeout=0", "-rss_limit_mb=0", f"-dict={words}", f"-artifact_prefix={place}/"]
     settings.append(f"-max_len={max(LONGEST_BYTES, len(reader.sound))}")
     with fuzz.limits():
         atheris.Setup([sys.argv[0], *settings, str(corpus)], once)

@@ -71,3 +71,18 @@ def test_every_type_of_number_is_read(tmp_path, code, kind):
 def test_broken_folders_are_refused(tmp_path, changed, words):
     with refused(*words):
         load(folder(tmp_path, **changed))
+
+
+@pytest.mark.parametrize(
+    ("sizes", "words"),
+    [
+        ((0, 0x83000000, 0xFFFFFFFF), "none of them empty"),  # nothing, in an array that NumPy cannot shape
+        ((1 << 31, 1 << 31, 4), "bytes, as its header says"),  # the product of 64 bits comes round to nothing
+        ((1,) * 65, "at most 32 axes"),
+    ],
+)
+def test_sizes_that_no_array_has_are_refused(tmp_path, sizes, words):
+    path = tmp_path / "a-idx3"
+    path.write_bytes(bytes([0, 0, 8, len(sizes)]) + struct.pack(f">{len(sizes)}I", *sizes))
+    with refused(words, who="idx"):
+        read_idx(path)

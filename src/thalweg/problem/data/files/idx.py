@@ -3,6 +3,7 @@
 Reference: Y. LeCun, C. Cortes, C. Burges, "The MNIST database of handwritten digits", file formats.
 """
 
+import math
 import struct
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,6 +15,7 @@ from thalweg.problem.data.arrays import RawArrays
 from thalweg.problem.data.files.compressed import read_bytes
 
 TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
+MOST_AXES = 32  # NumPy takes 64; no data set has more than a handful
 PARTS = {"train": "train", "test": "t10k"}
 
 
@@ -21,7 +23,7 @@ def read_idx(path: Path) -> np.ndarray:
     """Return the array in an idx or idx.gz file; bytes are not to be written to.
 
     Raises:
-        DataError: Another form (wrong magic), or fewer or more bytes than the header says.
+        DataError: Another form (wrong magic), no numbers, or fewer or more bytes than the header says.
     """
     content = read_bytes(path)
     if len(content) < 4 or content[:2] != b"\0\0" or content[2] not in TYPES:
@@ -35,7 +37,16 @@ def read_idx(path: Path) -> np.ndarray:
     axes, kind = content[3], np.dtype(TYPES[content[2]])
     header = 4 + 4 * axes
     shape = struct.unpack(f">{axes}I", content[4:header]) if len(content) >= header else None
-    wanted = None if shape is None else header + int(np.prod(shape, dtype=np.int64)) * kind.itemsize
+    if axes > MOST_AXES or (shape is not None and 0 in shape):
+        raise DataError(
+            "idx",
+            f"the header must give at most {MOST_AXES} axes, none of them empty",
+            got=f"{axes} axes" if axes > MOST_AXES else f"sizes {' x '.join(map(str, shape or ()))}",
+            where=path,
+            hint="the file is damaged, or is not in idx form",
+        )
+    # Exact: a product of 64 bits can come round to the file's size.
+    wanted = None if shape is None else header + math.prod(shape) * kind.itemsize
     if shape is None or len(content) != wanted:
         raise DataError(
             "idx",
