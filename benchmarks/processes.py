@@ -19,7 +19,7 @@ from benchmarks.peers import peers_python
 
 ROOT = Path(__file__).parents[1]
 # Contestants that run in this environment; the others run in the peers'.
-OURS = ("engine", "gpt_engine", "steps", "scan", "train", "lanes", "lanes_train")
+OURS = ("engine", "gpt_engine", "steps", "scan", "train", "lanes", "lanes_train", "convolutions")
 
 T = TypeVar("T")
 
