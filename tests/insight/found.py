@@ -6,8 +6,7 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 
-from thalweg.insight.finder.finding import BatchFinding, Cost, Finding, Fits, NoiseScale
-from thalweg.insight.finder.kept import FITTED, LANE, SIZE
+from thalweg.insight.finder.finding import FITTED, LANE, SIZE, BatchFinding, Cost, Finding, Fits, NoiseScale
 from thalweg.recipe.optimizers import AdamW
 from thalweg.recipe.recipe import Recipe
 

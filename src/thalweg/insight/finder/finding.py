@@ -15,6 +15,27 @@ FOUND, FLAT, UNTOLD, UNTEACHABLE, LOST = (
     "all diverged",
 )
 
+# Columns: of a finding's lanes, of the curve fitted to them, and of batch sizes.
+LANE = {
+    "rung": pl.Int64,
+    "steps": pl.Int64,
+    "rate": pl.Float64,
+    "seed": pl.Int64,
+    "loss": pl.Float64,
+    "train_loss": pl.Float64,
+    "stopped": pl.String,
+    "diverged_at": pl.Int64,
+}
+FITTED = dict.fromkeys(("rate", "loss", "low", "high"), pl.Float64)
+SIZE = {
+    "batch": pl.Int64,
+    "low": pl.Float64,
+    "value": pl.Float64,
+    "high": pl.Float64,
+    "standing": pl.String,
+    **dict.fromkeys(("loss", "linear", "linear_loss", "sqrt", "sqrt_loss", "error"), pl.Float64),
+}
+
 
 @dataclass(frozen=True)
 class Cost:

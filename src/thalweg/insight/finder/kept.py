@@ -18,34 +18,22 @@ from typing import Any
 import polars as pl
 
 from thalweg.core.errors import RunFolderError
-from thalweg.insight.finder.finding import BatchFinding, Cost, Finding, Fits, NoiseScale
+from thalweg.insight.finder.finding import (
+    FITTED,
+    LANE,
+    SIZE,
+    BatchFinding,
+    Cost,
+    Finding,
+    Fits,
+    NoiseScale,
+)
 from thalweg.recipe import toml
 from thalweg.recipe.recipe import Recipe
 from thalweg.run.environment import environment
 from thalweg.run.folder import Home, plain
 
 FILE, LANES, SIZES, PROBLEM = "finding.json", "lanes.parquet", "sizes.parquet", "problem.json"
-LANE: dict[str, Any] = {
-    "rung": pl.Int64,
-    "steps": pl.Int64,
-    "rate": pl.Float64,
-    "seed": pl.Int64,
-    "loss": pl.Float64,
-    "train_loss": pl.Float64,
-    "stopped": pl.String,
-    "diverged_at": pl.Int64,
-}
-FITTED: dict[str, Any] = dict.fromkeys(("rate", "loss", "low", "high"), pl.Float64)
-
-
-SIZE: dict[str, Any] = {
-    "batch": pl.Int64,
-    "low": pl.Float64,
-    "value": pl.Float64,
-    "high": pl.Float64,
-    "standing": pl.String,
-}
-SIZE |= dict.fromkeys(("loss", "linear", "linear_loss", "sqrt", "sqrt_loss", "error"), pl.Float64)
 
 
 def as_dict(finding: Finding | BatchFinding, asked: Recipe) -> dict[str, Any]:

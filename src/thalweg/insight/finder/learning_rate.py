@@ -18,7 +18,7 @@ from thalweg.insight.finder.budget import (
     check_share,
     planned,
 )
-from thalweg.insight.finder.finding import FLAT, FOUND, LOST, UNTEACHABLE, UNTOLD, Cost, Finding
+from thalweg.insight.finder.finding import FITTED, FLAT, FOUND, LOST, UNTEACHABLE, UNTOLD, Cost, Finding
 from thalweg.insight.finder.reasons import Decision, reason, unteachable
 from thalweg.insight.finder.rungs import Lanes
 from thalweg.insight.finder.valley import DRIFTS, OWN_LENGTH, Rung, Valley, locate
@@ -313,7 +313,7 @@ def _finding(base: Recipe, search: Search, decision: Decision, edge: Edge, cost:
 def _fitted(search: Search, decision: Decision) -> pl.DataFrame:
     """Return the curve of the last rung's length for drawing; empty where none was fitted."""
     if decision.valley is None:
-        return pl.DataFrame(schema=dict.fromkeys(("rate", "loss", "low", "high"), pl.Float64))
+        return pl.DataFrame(schema=FITTED)
     losses = search._means(search.rung)[1]
     lowest = float(losses.min()) if np.isfinite(losses).any() else search.start
     columns = decision.valley.losses(lowest, search.start)

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from thalweg.engine.group import length
+from thalweg.insight.finder.finding import LANE
 from thalweg.problem.data.part import Part, Rows, Sequences, SeriesWindows, Windows
 from thalweg.problem.problem import Problem
 from thalweg.recipe.rate import with_rate
@@ -19,16 +20,6 @@ from thalweg.run.progress import Progress
 from thalweg.run.run import Run
 from thalweg.run.train import train
 
-CURVE = {
-    "rung": pl.Int64,
-    "steps": pl.Int64,
-    "rate": pl.Float64,
-    "seed": pl.Int64,
-    "loss": pl.Float64,
-    "train_loss": pl.Float64,
-    "stopped": pl.String,
-    "diverged_at": pl.Int64,
-}
 # Examples of the validation part that lanes are compared on: the same for all, so that differences between
 # lanes are far surer than either loss, and no more than a short lane is worth. Windows are long.
 MOST_EXAMPLES, MOST_WINDOWS = 2000, 500
@@ -69,8 +60,8 @@ class Lanes:
     @property
     def curve(self) -> pl.DataFrame:
         """A row for each lane, as `Finding.curve` has it."""
-        rows = [{name: row[name] for name in CURVE} for row in self.rows]
-        return pl.DataFrame(rows, schema=CURVE, orient="row")
+        rows = [{name: row[name] for name in LANE} for row in self.rows]
+        return pl.DataFrame(rows, schema=LANE, orient="row")
 
     def train(self, rates: Sequence[float], seeds: int, steps: int, rung: int) -> None:
         """Train every rate with as many seeds for `steps` updates.
