@@ -4,18 +4,24 @@ import jax
 import numpy as np
 import pytest
 from benchmarks import cifar, convolutions
+from benchmarks.contestants import convolutions as forms
 
 from thalweg.problem.models.layers.convolution import as_product
 from thalweg.problem.models.spec import parse
 from thalweg.recipe.book import BOOK
 
 
-@pytest.mark.parametrize("form", convolutions.FORMS)
+def test_all_forms_take_part():
+    assert set(convolutions.FORMS) == set(forms.FORMS)
+    assert {net["net"] for net in convolutions.NETS.values()} == set(forms.NETS)
+
+
+@pytest.mark.parametrize("form", forms.FORMS)
 @pytest.mark.parametrize("stride", [1, 2])
 def test_every_form_computes_the_same(form, stride):
     x = jax.random.normal(jax.random.key(0), (6, 5, 8))
     kernel = jax.random.normal(jax.random.key(1), (8, 3, 3, 8))
-    found = convolutions.FORMS[form](x, kernel, stride)
+    found = forms.FORMS[form](x, kernel, stride)
     np.testing.assert_allclose(found, as_product(x, kernel, stride), rtol=1e-4, atol=1e-4)
 
 

@@ -14,7 +14,7 @@ from thalweg.engine.group import prepare as prepare_group
 from thalweg.engine.group import resident
 from thalweg.engine.lanes import Plan
 from thalweg.engine.lanes import plan as plan_lanes
-from thalweg.run.together import together
+from thalweg.run.many.together import together
 
 
 def prepare(setting: dict[str, Any]) -> Callable[[], dict[str, Any]]:

@@ -112,9 +112,9 @@ if TYPE_CHECKING:
     from thalweg.recipe.schedules import Warmup as Warmup
     from thalweg.recipe.schedules import WarmupCosine as WarmupCosine
     from thalweg.recipe.schedules import WarmupStableDecay as WarmupStableDecay
-    from thalweg.run.halving import Halving as Halving
-    from thalweg.run.record import Record as Record
-    from thalweg.run.record import read as read
+    from thalweg.run.files.record import Record as Record
+    from thalweg.run.files.record import read as read
+    from thalweg.run.many.halving import Halving as Halving
     from thalweg.run.restore import Trained as Trained
     from thalweg.run.restore import restore as restore
     from thalweg.run.resume import Change as Change
@@ -159,10 +159,10 @@ _ROOMS = {
         "SCHEDULES Constant Cosine CosineRestarts Exponential InverseTime MultiStep OneCycle "
         "Plateau Polynomial Schedule StepDecay Warmup WarmupCosine WarmupStableDecay"
     ),
-    "run.record": "Record read",
+    "run.files.record": "Record read",
     "run.restore": "Trained restore",
     "run.resume": "Change resume",
-    "run.halving": "Halving",
+    "run.many.halving": "Halving",
     "run.run": "Run",
     "run.runs": "Runs",
     "run.train": "Keeping train",

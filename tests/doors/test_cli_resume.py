@@ -6,7 +6,7 @@ import re
 import pytest
 
 from tests.doors.process import thalweg
-from thalweg.run.record import read
+from thalweg.run.files.record import read
 
 
 @pytest.fixture(scope="module")

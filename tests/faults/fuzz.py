@@ -28,8 +28,8 @@ from thalweg.core.errors import ThalwegError
 from thalweg.problem.data.load import load
 from thalweg.recipe import toml
 from thalweg.recipe.recipe import Recipe
-from thalweg.run import trail
-from thalweg.run.log import SCHEMAS
+from thalweg.run.files import trail
+from thalweg.run.files.log import SCHEMAS
 from thalweg.run.store import arrays as encoding
 from thalweg.run.store.lock import holder
 from thalweg.run.store.manifest import Manifest

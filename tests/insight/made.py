@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from thalweg.run.record import EVALUATIONS, LAYERS, STEPS, Record
+from thalweg.run.files.record import EVALUATIONS, LAYERS, STEPS, Record
 
 ENVIRONMENT = {
     "python": "3.11.9",

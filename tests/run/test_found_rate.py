@@ -7,10 +7,10 @@ import pytest
 from tests.made import problem
 from tests.run.test_resume import BASE, BreakOff, BrokenOff
 from thalweg.core.errors import RunFolderError
-from thalweg.run.folder import refuse_taken
-from thalweg.run.record import read
+from thalweg.run.files.folder import refuse_taken
+from thalweg.run.files.record import read
+from thalweg.run.files.soundness import examine
 from thalweg.run.resume import resume
-from thalweg.run.soundness import examine
 from thalweg.run.train import Keeping, train
 
 FOUND = {

@@ -13,9 +13,9 @@ from thalweg.problem.models import MLP
 from thalweg.problem.problem import Problem
 from thalweg.recipe.optimizers import SGD, AdamW
 from thalweg.recipe.recipe import Recipe
-from thalweg.run import sweeps
-from thalweg.run.halving import HALVED, Halving
-from thalweg.run.record import read
+from thalweg.run.files import sweeps
+from thalweg.run.files.record import read
+from thalweg.run.many.halving import HALVED, Halving
 from thalweg.run.train import train
 
 BASE = Recipe(SGD(lr=0.1), batch_size=16, epochs=3)

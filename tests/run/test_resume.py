@@ -19,13 +19,13 @@ from thalweg.recipe.averaging import EMA
 from thalweg.recipe.optimizers import SAM, SGD, AdamW, ScheduleFreeSGD
 from thalweg.recipe.recipe import Recipe
 from thalweg.recipe.schedules import Constant, Plateau, WarmupCosine
-from thalweg.run import gathering
-from thalweg.run.halving import Halving
+from thalweg.run.files.record import read
+from thalweg.run.files.soundness import examine
+from thalweg.run.many import gathering
+from thalweg.run.many.halving import Halving
 from thalweg.run.progress import Silent
-from thalweg.run.record import read
 from thalweg.run.restore import restore
 from thalweg.run.resume import Change, resume
-from thalweg.run.soundness import examine
 from thalweg.run.store.checkpoints import Store
 from thalweg.run.store.lock import Lock
 from thalweg.run.train import Keeping, train

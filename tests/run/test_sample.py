@@ -11,7 +11,7 @@ from thalweg.problem.models import GPT
 from thalweg.problem.problem import Problem
 from thalweg.recipe.optimizers import AdamW
 from thalweg.recipe.recipe import Recipe
-from thalweg.run.record import read
+from thalweg.run.files.record import read
 from thalweg.run.train import Keeping, train
 from thalweg.view.report.page import render
 from thalweg.view.text import plain, show

@@ -18,10 +18,10 @@ from thalweg.recipe.optimizers import SGD, AdamW
 from thalweg.recipe.recipe import Recipe
 from thalweg.recipe.schedules import WarmupCosine
 from thalweg.recipe.toml import read as read_recipe
-from thalweg.run import weights
-from thalweg.run.log import Log
+from thalweg.run.files import weights
+from thalweg.run.files.log import Log
+from thalweg.run.files.record import read
 from thalweg.run.progress import Silent
-from thalweg.run.record import read
 from thalweg.run.restore import restore
 from thalweg.run.train import Keeping, train
 

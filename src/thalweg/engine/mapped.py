@@ -15,7 +15,7 @@ from thalweg.engine.chunk import Chunk, Figures, blank, row_of_figures
 from thalweg.engine.program import Batches, Inputs, Program
 from thalweg.engine.state import RUNNING, Info, State
 from thalweg.engine.step import step
-from thalweg.problem.data.part import Part
+from thalweg.problem.data.part import Part, Rows
 
 
 def run_mapped(
@@ -40,8 +40,13 @@ def run_mapped(
     return jax.lax.fori_loop(0, inputs.lanes, body, (states, blank(program, states)))
 
 
+# A gradient of so few examples takes about as long to write as to compute; with more it costs nothing that
+# can be seen.
+FEW_EXAMPLES = 8
+
+
 class _Carry(NamedTuple):
-    """Where a lane stands within a dispatch; `grads` are those of the last step."""
+    """Where a lane stands within a dispatch; `grads` are those of the last step, or empty."""
 
     done: Int[Array, ""]
     state: State
@@ -53,18 +58,32 @@ def _run_lane(lane: Lane, state: State, indices: Array, sizes: Array, count: Arr
     """Run one lane: segments of steps, where each step whose figures are due is a segment of its own.
 
     The figures are taken between segments and not inside the steps' loop: a `cond` in there that reads the
-    parameters makes XLA copy them at every step (seen: 8 % of a step of 784-512-10).
+    parameters makes XLA copy them at every step (seen: 8 % of a step of 784-512-10). They need the gradient,
+    which the loop therefore hands on, unless an update has few examples: then a gradient that nobody asks for
+    is never written, and a step that is due is compiled apart (seen: 10 % of a step of 784-512-10 with one
+    example).
     """
+    order = (indices, sizes)
     unset = blank(lane.program, jax.tree.map(lambda leaf: leaf[None], state))
     info, layers, layer_steps = take_lane((unset.info, unset.layers, unset.layer_steps), 0)
-    grads = jax.tree.map(jnp.zeros_like, state.params)
+    # Windows and sequences are many examples each.
+    apart = lane.program.batch_size <= FEW_EXAMPLES and isinstance(lane.part, Rows)
+    grads = () if apart else jax.tree.map(jnp.zeros_like, state.params)
     start = (_Carry(jnp.int32(0), state, info, grads), Figures(jnp.int32(0), layers, layer_steps))
+
+    def due(before: _Carry, figures: Figures) -> tuple[_Carry, Figures]:
+        after = _advanced(lane, before, order)
+        return after._replace(grads=()), _with_figures(before, after, figures)
 
     def segment(at: tuple[_Carry, Figures]) -> tuple[_Carry, Figures]:
         before, figures = at
         past = before.state.step % lane.inputs.every
+        if apart:
+            before, figures = jax.lax.cond(past == 0, due, lambda *same: same, before, figures)
+            left = lane.inputs.every - jnp.maximum(past, 1)
+            return _steps(lane, before, order, jnp.minimum(before.done + left, count)), figures
         length = jnp.where(past == 0, 1, lane.inputs.every - past)
-        after = _steps(lane, before, (indices, sizes), jnp.minimum(before.done + length, count))
+        after = _steps(lane, before, order, jnp.minimum(before.done + length, count))
         kept = jax.lax.cond(past == 0, _with_figures, lambda _, __, figures: figures, before, after, figures)
         return after, kept
 
@@ -74,14 +93,20 @@ def _run_lane(lane: Lane, state: State, indices: Array, sizes: Array, count: Arr
 
 def _steps(lane: Lane, start: _Carry, order: tuple[Array, Array], stop: Array) -> _Carry:
     """Run steps up to `stop`, or until the lane is frozen."""
-    indices, sizes = order
 
     def body(carry: _Carry) -> _Carry:
-        state, info, grads = step(lane, carry.state, (indices[carry.done], sizes[carry.done]))
-        written = jax.tree.map(lambda buffer, value: buffer.at[carry.done].set(value), carry.info, info)
-        return _Carry(carry.done + 1, state, written, grads)
+        after = _advanced(lane, carry, order)
+        return after if jax.tree.leaves(carry.grads) else after._replace(grads=())
 
     return jax.lax.while_loop(lambda carry: _goes_on(carry, stop), body, start)
+
+
+def _advanced(lane: Lane, carry: _Carry, order: tuple[Array, Array]) -> _Carry:
+    """Make one step."""
+    indices, sizes = order
+    state, info, grads = step(lane, carry.state, (indices[carry.done], sizes[carry.done]))
+    written = jax.tree.map(lambda buffer, value: buffer.at[carry.done].set(value), carry.info, info)
+    return _Carry(carry.done + 1, state, written, grads)
 
 
 def _goes_on(carry: _Carry, stop: Array) -> Array:

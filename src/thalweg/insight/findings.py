@@ -9,7 +9,7 @@ from thalweg.insight.curves import Curve, evaluated, per_step, smooth, smoothing
 from thalweg.insight.layers import layer_history
 from thalweg.insight.outcome import Outcome
 from thalweg.insight.wording import as_number, clipped, count, figure, listing, percent, plural, setting
-from thalweg.run.record import Record
+from thalweg.run.files.record import Record
 
 # A trend needs this many evaluations on its side of the lowest one before it is called one.
 TREND = 2

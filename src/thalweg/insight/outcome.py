@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from thalweg.insight.wording import as_number, measure
-from thalweg.run.record import Record
+from thalweg.run.files.record import Record
 
 # Which way is better. A metric that is in neither list (a user's own function) has no known direction.
 HIGHER_IS_BETTER = frozenset(

@@ -14,8 +14,8 @@ import polars as pl
 from thalweg.insight.outcome import text
 from thalweg.insight.over_seeds import Estimate, over_seeds
 from thalweg.insight.wording import as_number, setting
+from thalweg.run.files.sweeps import Sweep
 from thalweg.run.runs import Runs
-from thalweg.run.sweeps import Sweep
 
 BEST, TIED, WORSE, UNTOLD, FROZEN, UNSTABLE, LOST = (
     "best",

@@ -21,7 +21,7 @@ from thalweg.insight.findings import (
 )
 from thalweg.insight.outcome import Outcome, Score, outcome
 from thalweg.insight.wording import as_number, count, figure, measure, plural, setting
-from thalweg.run.record import Record
+from thalweg.run.files.record import Record
 
 # How the baselines are made (see run/): they ignore the inputs.
 _BASELINE_WORDS = {

@@ -16,17 +16,17 @@ from thalweg.problem.data.data import CLASSIFICATION, REGRESSION
 from thalweg.problem.data.part import Rows, SeriesWindows
 from thalweg.problem.data.preparation import class_logits
 from thalweg.problem.problem import Problem
-from thalweg.run import weights as files
 from thalweg.run.counting import BEST, FINAL, which_count
 from thalweg.run.course import Course
-from thalweg.run.describe import Descriptions
-from thalweg.run.folder import Home, plain
-from thalweg.run.record import Record
+from thalweg.run.files import weights as files
+from thalweg.run.files.describe import Descriptions
+from thalweg.run.files.folder import Home, plain
+from thalweg.run.files.record import Record
 from thalweg.run.run import Run
 from thalweg.run.sample import FILE as SAMPLE_FILE
 from thalweg.run.sample import sampled
 from thalweg.run.scores import baseline, scores
-from thalweg.run.stopping import chosen
+from thalweg.run.stopping.best import chosen
 
 
 class _Ended(NamedTuple):

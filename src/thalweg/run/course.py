@@ -15,10 +15,10 @@ from thalweg.engine.compiling import TRACES
 from thalweg.engine.evaluate import Answer, Means, evaluate
 from thalweg.engine.state import DIVERGED, REASONS, RUNNING, STOPPED, State
 from thalweg.problem.data.part import Part, Windows
-from thalweg.run.conditions import Conditions, Reason
-from thalweg.run.log import Log
+from thalweg.run.files.log import Log
 from thalweg.run.progress import LaneStatus, Progress, Status
-from thalweg.run.stopping import Best
+from thalweg.run.stopping.best import Best
+from thalweg.run.stopping.conditions import Conditions, Reason
 
 # Evaluations are at ends of epochs, at least this many steps apart: on tiny data sets one at every epoch
 # would cost more than the training.

@@ -18,17 +18,17 @@ from thalweg.problem.problem import Problem
 from thalweg.recipe.recipe import Recipe
 from thalweg.run.conclude import conclude
 from thalweg.run.course import Course, Watch
-from thalweg.run.decisions import Decisions
-from thalweg.run.describe import Descriptions
-from thalweg.run.folder import Home
-from thalweg.run.interrupt import Interrupt
+from thalweg.run.files.describe import Descriptions
+from thalweg.run.files.folder import Home
+from thalweg.run.files.log import Log
 from thalweg.run.keeping import Keeper
-from thalweg.run.log import Log
+from thalweg.run.many.decisions import Decisions
+from thalweg.run.many.together import REST
 from thalweg.run.progress import Progress
 from thalweg.run.run import Run
 from thalweg.run.snapshot import put_back
-from thalweg.run.stopping import Best
-from thalweg.run.together import REST
+from thalweg.run.stopping.best import Best
+from thalweg.run.stopping.interrupt import Interrupt
 
 INTERRUPTED = "interrupted"
 

@@ -12,10 +12,10 @@ import pyarrow as pa
 from thalweg.core.errors import RecipeError, RunFolderError
 from thalweg.run import snapshot
 from thalweg.run.course import Course
-from thalweg.run.log import read_back
+from thalweg.run.files.log import read_back
+from thalweg.run.files.trail import cut, first_rows
 from thalweg.run.store.checkpoints import Checkpoint, Damaged, Keep, Store
 from thalweg.run.store.saver import Order, Saver
-from thalweg.run.trail import cut, first_rows
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 

@@ -16,11 +16,11 @@ from thalweg.core.errors import RunFolderError
 from thalweg.engine.lanes import Plan
 from thalweg.problem.problem import Problem
 from thalweg.recipe.recipe import Recipe
-from thalweg.run import folder as folders
-from thalweg.run.halving import Halving
+from thalweg.run.files import folder as folders
+from thalweg.run.files.sweeps import FILE, FOLDER, lane_folder
+from thalweg.run.many.halving import Halving
 from thalweg.run.progress import Progress
 from thalweg.run.runs import Runs
-from thalweg.run.sweeps import FILE, FOLDER, lane_folder
 from thalweg.run.train import Keeping, plan, train
 
 MODEL, PART = "model", "model-"

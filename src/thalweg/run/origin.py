@@ -21,8 +21,8 @@ from thalweg.problem.models.architecture import Architecture
 from thalweg.problem.problem import Problem
 from thalweg.recipe import toml
 from thalweg.recipe.recipe import Recipe
-from thalweg.run.folder import plain
-from thalweg.run.halving import Halving
+from thalweg.run.files.folder import plain
+from thalweg.run.many.halving import Halving
 
 
 @dataclass(frozen=True)

@@ -15,19 +15,19 @@ from thalweg.problem.problem import Problem
 from thalweg.recipe.recipe import Recipe
 from thalweg.recipe.schedules.schedule import Clock
 from thalweg.recipe.toml import settings
-from thalweg.run import folder as folders
-from thalweg.run.environment import environment
-from thalweg.run.log import Log, read_back
+from thalweg.run.files import folder as folders
+from thalweg.run.files.environment import environment
+from thalweg.run.files.log import Log, read_back
+from thalweg.run.files.record import finding_of
+from thalweg.run.files.trail import first_rows
 from thalweg.run.misfits import check_recipe as check_fits
 from thalweg.run.origin import Origin, halving_of, recipes_as_text
 from thalweg.run.progress import Progress, Silent
-from thalweg.run.record import finding_of
 from thalweg.run.run import Run
 from thalweg.run.runs import Runs
 from thalweg.run.store.checkpoints import FOLDER, Checkpoint, Store
 from thalweg.run.store.lock import Lock
 from thalweg.run.store.runfile import NAME, RunFile
-from thalweg.run.trail import first_rows
 from thalweg.run.work import BITS, Job, Work
 
 STRETCH, HOLD = "stretch", "hold"

@@ -10,9 +10,9 @@ from thalweg.engine.lanes import plan as plan_lanes
 from thalweg.problem.problem import Problem
 from thalweg.recipe.book import default_recipe
 from thalweg.recipe.recipe import Recipe
-from thalweg.run import folder as folders
 from thalweg.run.course import Watch
-from thalweg.run.halving import Halving
+from thalweg.run.files import folder as folders
+from thalweg.run.many.halving import Halving
 from thalweg.run.misfits import check_recipe
 from thalweg.run.progress import Progress, Silent
 from thalweg.run.run import Run

@@ -17,27 +17,27 @@ from thalweg.engine.lanes import Plan as LanePlan
 from thalweg.problem.problem import Problem
 from thalweg.recipe import differences
 from thalweg.recipe.recipe import Recipe
-from thalweg.run import folder as folders
-from thalweg.run import sealing, sweeps
 from thalweg.run.course import Watch
-from thalweg.run.decisions import Decisions
-from thalweg.run.describe import Descriptions, describe, write_descriptions
-from thalweg.run.folder import Home
-from thalweg.run.gathering import Gathered
-from thalweg.run.halving import Halving, freeze_losers, settings
-from thalweg.run.interrupt import Interrupt
+from thalweg.run.files import folder as folders
+from thalweg.run.files import sealing, sweeps
+from thalweg.run.files.describe import Descriptions, describe, write_descriptions
+from thalweg.run.files.folder import Home
+from thalweg.run.files.weights import load as load_weights
+from thalweg.run.files.weights import transferred
 from thalweg.run.journey import INTERRUPTED, Journey
 from thalweg.run.keeping import Every, Keeper
+from thalweg.run.many.decisions import Decisions
+from thalweg.run.many.gathering import Gathered
+from thalweg.run.many.halving import Halving, freeze_losers, settings
+from thalweg.run.many.together import together
 from thalweg.run.misfits import check_loss
 from thalweg.run.origin import Origin, described, part_fingerprints, plan_as_dict, recipes_as_text
 from thalweg.run.progress import Plan, Progress
 from thalweg.run.run import Run
 from thalweg.run.runs import Runs
+from thalweg.run.stopping.interrupt import Interrupt
 from thalweg.run.store.lock import Lock
 from thalweg.run.store.runfile import RunFile
-from thalweg.run.together import together
-from thalweg.run.weights import load as load_weights
-from thalweg.run.weights import transferred
 
 # Of environment.json: where these differ, a run that goes on may not have the bits of one in one piece.
 BITS = ("jax", "jaxlib", "device", "devices", "processor", "thalweg")

@@ -17,7 +17,7 @@ from thalweg.insight.outcome import loss_name, outcome, table
 from thalweg.insight.settings import flat, in_force
 from thalweg.insight.summary import Summary, summarise
 from thalweg.insight.wording import as_number, count, figure, listing, plural, seconds, setting, size
-from thalweg.run.record import Record
+from thalweg.run.files.record import Record
 from thalweg.view.sparkline import Sparkline
 
 _LEVELS = {"good": "green", "bad": "bold red", "unclear": "yellow"}

@@ -12,7 +12,7 @@ from thalweg.insight.finder.learning_rate import find_lr
 from thalweg.problem.models.spec import parse
 from thalweg.problem.problem import Problem
 from thalweg.recipe import ranges
-from thalweg.run import folder as folders
+from thalweg.run.files import folder as folders
 from thalweg.view import progress as showing
 
 _SIZES = "for example 32..1024, which doubles, or 32,64,128"

@@ -17,7 +17,7 @@ from thalweg.problem.problem import Problem
 from thalweg.recipe.book import default_recipe
 from thalweg.recipe.recipe import Recipe
 from thalweg.recipe.toml import named_or_file, settings
-from thalweg.run.folder import refuse_taken
+from thalweg.run.files.folder import refuse_taken
 from thalweg.run.resume import check_recipe, is_begun
 from thalweg.run.resume import resume as go_on
 from thalweg.run.train import Keeping, train

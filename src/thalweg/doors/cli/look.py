@@ -10,9 +10,9 @@ from thalweg.insight import compare as comparing
 from thalweg.insight.finder import kept
 from thalweg.insight.finder.kept import is_finding
 from thalweg.insight.ranking import ranking_of
-from thalweg.run.record import read
-from thalweg.run.sweeps import is_sweep
-from thalweg.run.sweeps import read as read_sweep
+from thalweg.run.files.record import read
+from thalweg.run.files.sweeps import is_sweep
+from thalweg.run.files.sweeps import read as read_sweep
 from thalweg.view import text
 
 

@@ -3,8 +3,8 @@
 from thalweg.doors.cli.codes import DONE, FAILED, INTERRUPTED
 from thalweg.doors.cli.output import print_json, print_text, write_sweep_report
 from thalweg.insight.ranking import Ranking, as_dict, ranking_of
+from thalweg.run.files.sweeps import Sweep, read
 from thalweg.run.runs import Runs
-from thalweg.run.sweeps import Sweep, read
 from thalweg.view.sweep import text
 
 

@@ -16,8 +16,8 @@ from thalweg.problem.problem import Problem
 from thalweg.recipe import toml
 from thalweg.recipe.rate import with_rate
 from thalweg.recipe.recipe import Recipe
+from thalweg.run.files.record import finding_of
 from thalweg.run.progress import Progress
-from thalweg.run.record import finding_of
 
 AUTO, PATH = "auto", "optimizer.lr"
 # What the search may cost, counted in updates: nobody who trains for an hour minds six minutes.

@@ -20,7 +20,7 @@ from thalweg.problem.models.spec import parse
 from thalweg.problem.problem import Problem
 from thalweg.recipe import ranges, vary
 from thalweg.recipe.recipe import Recipe
-from thalweg.run.halving import Halving
+from thalweg.run.many.halving import Halving
 from thalweg.run.models import plan_models, train_models
 from thalweg.run.resume import check_recipe, resume
 from thalweg.run.train import Keeping

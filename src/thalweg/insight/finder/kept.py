@@ -30,8 +30,8 @@ from thalweg.insight.finder.finding import (
 )
 from thalweg.recipe import toml
 from thalweg.recipe.recipe import Recipe
-from thalweg.run.environment import environment
-from thalweg.run.folder import Home, plain
+from thalweg.run.files.environment import environment
+from thalweg.run.files.folder import Home, plain
 
 FILE, LANES, SIZES, PROBLEM = "finding.json", "lanes.parquet", "sizes.parquet", "problem.json"
 

@@ -2,7 +2,7 @@
 
 from thalweg.insight.answers import Confusion, Pair, confusion, residuals
 from thalweg.insight.wording import count, percent, plural
-from thalweg.run.record import Record
+from thalweg.run.files.record import Record
 from thalweg.view.report import matrix, scatter
 from thalweg.view.report.markup import Markup, element, join
 

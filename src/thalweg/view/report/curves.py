@@ -5,7 +5,7 @@ import numpy as np
 from thalweg.insight.curves import Curve, buckets, evaluated, per_step, smooth, smoothing_window
 from thalweg.insight.outcome import Outcome, loss_name, metric_name, outcome
 from thalweg.insight.wording import as_number, count, setting
-from thalweg.run.record import Record
+from thalweg.run.files.record import Record
 from thalweg.view.report.markup import Markup, element
 from thalweg.view.report.plot import Line, Plot, Span, draw
 

@@ -3,7 +3,7 @@
 from thalweg.insight.outcome import Outcome, Score, outcome, table
 from thalweg.insight.summary import Summary, summarise, worth_saying
 from thalweg.insight.wording import figure, plural, seconds, size
-from thalweg.run.record import Record
+from thalweg.run.files.record import Record
 from thalweg.view.report.markup import Markup, element
 
 _STOPPED = {

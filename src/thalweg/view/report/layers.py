@@ -5,7 +5,7 @@ from jaxtyping import Float
 
 from thalweg.insight.curves import Curve
 from thalweg.insight.layers import LayerHistory, bulk, layer_history
-from thalweg.run.record import Record
+from thalweg.run.files.record import Record
 from thalweg.view.report import heat
 from thalweg.view.report.markup import Markup, element
 from thalweg.view.report.plot import Line, Plot, draw

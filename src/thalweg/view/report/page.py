@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from thalweg.insight.summary import summarise
-from thalweg.run.record import Record
+from thalweg.run.files.record import Record
 from thalweg.view.report import rates_figure, tables
 from thalweg.view.report.answers import answers
 from thalweg.view.report.curves import curves

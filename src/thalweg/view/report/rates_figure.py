@@ -8,7 +8,7 @@ from thalweg.insight.finder.finding import Finding
 from thalweg.insight.finder.verdict import rate as written
 from thalweg.insight.finder.verdict import sentences
 from thalweg.insight.wording import count, figure, plural
-from thalweg.run.record import Record
+from thalweg.run.files.record import Record
 from thalweg.view.report.axis import Axis
 from thalweg.view.report.markup import Markup, data_script, element, join
 from thalweg.view.report.rates import PICK, Mark, Picture, Rung, picture

@@ -1,6 +1,6 @@
 """The report's sample of text: what a character model writes by itself."""
 
-from thalweg.run.record import Record
+from thalweg.run.files.record import Record
 from thalweg.view.report.markup import Markup, element
 
 

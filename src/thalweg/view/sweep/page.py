@@ -6,8 +6,8 @@ from thalweg.insight import sweep_findings
 from thalweg.insight.outcome import table
 from thalweg.insight.ranking import Ranking
 from thalweg.insight.wording import count, measure, seconds
-from thalweg.run.record import Record
-from thalweg.run.sweeps import Sweep
+from thalweg.run.files.record import Record
+from thalweg.run.files.sweeps import Sweep
 from thalweg.view.report import tables
 from thalweg.view.report.markup import Markup, element
 from thalweg.view.report.page import document, footer
@@ -20,7 +20,7 @@ def render(sweep: Sweep, ranking: Ranking) -> str:
     """Render a sweep as one HTML file that refers to nothing outside itself.
 
     Args:
-        sweep: From `thalweg.run.sweeps.read`.
+        sweep: From `thalweg.run.files.sweeps.read`.
         ranking: Its settings in order.
 
     Returns:

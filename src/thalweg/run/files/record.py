@@ -13,7 +13,7 @@ The folder, file by file (all readable by a person or by any tool):
     sample.txt            what a character model writes by itself; also `sample` in result.json
     final.safetensors     weights after the last step
     best.safetensors      weights at the best validation loss; absent without a validation part
-    run.json              what the run was begun with, and the checksum of every file at rest (`run.sealing`)
+    run.json              what the run was begun with, and every file's checksum (`run.files.sealing`)
     checkpoints/          the whole state, so that the run can go on (`run.store`, docs/durability.md)
     steps.arrows, ...     the tables while the run goes on, or has been broken off
     finding.json          how the learning rate was found, where `fit --lr auto` asked for it
@@ -31,7 +31,7 @@ import polars as pl
 import pyarrow as pa
 
 from thalweg.core.errors import RunFolderError
-from thalweg.run import sealing
+from thalweg.run.files import sealing
 
 STEPS = {
     "lane": pl.Int32,

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from thalweg.run.course import Course
-from thalweg.run.halving import HALVED
+from thalweg.run.many.halving import HALVED
 from thalweg.run.store import sealed
 from thalweg.run.store.files import DISK, replace
 

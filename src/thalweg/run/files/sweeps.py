@@ -20,8 +20,8 @@ import polars as pl
 from thalweg.core.errors import RunFolderError
 from thalweg.recipe.differences import values, varied
 from thalweg.recipe.recipe import Recipe
-from thalweg.run.record import Record
-from thalweg.run.record import read as read_run
+from thalweg.run.files.record import Record
+from thalweg.run.files.record import read as read_run
 
 FILE, LANES, SHARDS = "sweep.json", "lanes", "shards"
 # Column of the table that says where a lane lies, where that is not in `lanes`.

@@ -15,9 +15,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from thalweg.engine.drive import Progressed
-from thalweg.run.folder import Home
-from thalweg.run.record import TABLES
-from thalweg.run.trail import Stream, Tally, batches, by_lane
+from thalweg.run.files.folder import Home
+from thalweg.run.files.record import TABLES
+from thalweg.run.files.trail import Stream, Tally, batches, by_lane
 
 _ARROW = {
     pl.Int32: pa.int32(),
@@ -31,7 +31,7 @@ SCHEMAS = {name: pa.schema([(c, _ARROW[t]) for c, t in columns.items()]) for nam
 
 
 class Log:
-    """The three tables of a run: `steps`, `evaluations`, `layers` (columns in `run.record`).
+    """The three tables of a run: `steps`, `evaluations`, `layers` (columns in `run.files.record`).
 
     Args:
         folder: Where to write; None keeps them in memory only.

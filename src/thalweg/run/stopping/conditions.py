@@ -1,6 +1,6 @@
 """When lanes stop before their planned end: readings of the clock, of the losses and of the metric.
 
-Divergence and small gradients are seen by the program itself (`engine.step`), patience by `run.stopping`.
+Divergence and small gradients are seen by the program itself (`engine.step`), patience by `stopping.best`.
 """
 
 from collections.abc import Iterator, Sequence

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from thalweg.core.errors import RunFolderError
-from thalweg.run.folder import FILES
+from thalweg.run.files.folder import FILES
 from thalweg.run.store.runfile import NAME, RunFile
 
 # Files that are as they are from the first step on.

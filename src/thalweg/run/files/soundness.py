@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from thalweg.core.errors import RunFolderError
+from thalweg.run.files.sweeps import LANES, SHARDS
 from thalweg.run.store.checkpoints import FOLDER
 from thalweg.run.store.inspection import Inspection, inspect
 from thalweg.run.store.runfile import NAME, Finding, RunFile
-from thalweg.run.sweeps import LANES, SHARDS
 
 
 class Soundness(NamedTuple):

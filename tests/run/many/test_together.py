@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from thalweg.run.together import REST, together
+from thalweg.run.many.together import REST, together
 
 
 def nothing() -> None:

@@ -18,7 +18,7 @@ from thalweg.problem.problem import Problem
 from thalweg.recipe import toml
 from thalweg.recipe.optimizers import SGD
 from thalweg.recipe.recipe import Recipe
-from thalweg.run.conditions import Conditions
+from thalweg.run.stopping.conditions import Conditions
 from thalweg.run.train import train
 
 OFF = Recipe(SGD(lr=0.05), batch_size=16, epochs=20)

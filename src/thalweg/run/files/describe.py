@@ -10,8 +10,8 @@ from thalweg.problem.models.architecture import Architecture
 from thalweg.problem.problem import Problem
 from thalweg.recipe import toml
 from thalweg.recipe.recipe import Recipe
-from thalweg.run.environment import environment
-from thalweg.run.folder import Home, plain
+from thalweg.run.files.environment import environment
+from thalweg.run.files.folder import Home, plain
 
 # Of a finding, what the result of a run repeats: the evidence lies in finding.json.
 _IN_RESULT = ("setting", "value", "low", "high", "default", "standing", "cost")

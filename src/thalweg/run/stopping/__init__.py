@@ -1,0 +1,1 @@
+"""When lanes stop, and which of their weights were best."""
