@@ -40,10 +40,14 @@ def small() -> Problem:
 
 
 def as_toml(
-    optimizer: str = "adamw", schedule: str = "constant", length: str = "epochs = 3", **settings: Any
+    optimizer: str = "adamw",
+    schedule: str = "constant",
+    length: str = "epochs = 3",
+    batch: int = 8,
+    **settings: Any,
 ):
     """Return a recipe as a person would write it."""
-    full = "batch_size = 'full'" if optimizer in LINE_SEARCH else "batch_size = 8"
+    full = "batch_size = 'full'" if optimizer in LINE_SEARCH else f"batch_size = {batch}"
     lines = [full, f"optimizer = '{optimizer}'", f"schedule = '{schedule}'", length]
     lines += [f"{name} = {value!r}".replace("True", "true") for name, value in settings.items()]
     return read("\n".join(lines))
@@ -55,6 +59,7 @@ ROWS = {
     **{f"averaging {name}": partial(as_toml, averaging=name) for name in AVERAGES},
     **{f"precision {name}": partial(as_toml, precision=name) for name in ("bf16", "f16")},
     **{f"shuffle {name}": partial(as_toml, shuffle=name) for name in ("once", "none", "replacement")},
+    "one example a step": partial(as_toml, batch=1),
     "clip_norm": partial(as_toml, clip_norm=0.1),
     "clip_value": partial(as_toml, clip_value=0.01),
     "agc": partial(as_toml, agc=0.01),

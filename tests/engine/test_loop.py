@@ -105,12 +105,31 @@ def test_another_number_does_not_trace_again():
     assert TRACES["chunk"] == before["chunk"] + 1
 
 
+ONE_EXAMPLE = Recipe(SGD(lr=0.1), batch_size=1, steps=60, shuffle="none")
+
+
+@pytest.mark.parametrize("recipe", [RECIPE, ONE_EXAMPLE], ids=["batch", "one example"])
 @pytest.mark.parametrize("pace", [1, 7, 40])
-def test_the_length_of_a_chunk_changes_no_bit(pace):
-    states, losses = run([RECIPE], 40, pace=pace)
-    reference, expected = run([RECIPE], 40, pace=16)
+def test_the_length_of_a_chunk_changes_no_bit(recipe, pace):
+    states, losses = run([recipe], 40, pace=pace)
+    reference, expected = run([recipe], 40, pace=16)
     assert np.array_equal(losses, expected)
     assert same_bits(states, reference)
+
+
+def test_the_figures_of_a_step_with_one_example_are_its_own():
+    group, states = prepare(problem(), [ONE_EXAMPLE])
+    told = []
+    for moved in chunks(group, states, 0, 60, Fixed(60)):
+        rows = moved.chunk.layer_steps[0] >= 0
+        told += [*zip(moved.chunk.layer_steps[0][rows], moved.chunk.layers[0][rows], strict=True)]
+    assert [int(step) for step, _ in told] == [0, 25, 50]
+    for step, row in told:
+        weights, grads, updates = row.T
+        np.testing.assert_allclose(updates, 0.1 * grads, rtol=2e-3, atol=1e-6)
+        before, _ = run([ONE_EXAMPLE], int(step)) if step else (states, None)
+        norms = [np.linalg.norm(leaf[0]) for leaf in jax.tree.leaves(before.params)]
+        np.testing.assert_allclose(weights, norms, rtol=1e-5)
 
 
 def test_a_seed_is_a_start_and_an_order():

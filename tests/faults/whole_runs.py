@@ -52,7 +52,7 @@ def whole_runs(full: bool) -> Iterator[Line]:
         bench = Bench(Path(place), *SMALL)
         yield _asked_to_end(bench, 5 if full else 1)
         yield _twice_asked(bench, 5 if full else 1)
-        yield from _failing_disk(bench, 24 if full else 3)
+        yield from _failing_disk(bench, 24 if full else 2)
         yield _removed_folder(bench, 5 if full else 1)
         yield _clock(bench)
         yield _two_at_once(bench)

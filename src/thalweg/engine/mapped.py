@@ -40,11 +40,6 @@ def run_mapped(
     return jax.lax.fori_loop(0, inputs.lanes, body, (states, blank(program, states)))
 
 
-# A gradient of so few examples takes about as long to write as to compute; with more it costs nothing that
-# can be seen.
-FEW_EXAMPLES = 8
-
-
 class _Carry(NamedTuple):
     """Where a lane stands within a dispatch; `grads` are those of the last step, or empty."""
 
@@ -59,15 +54,15 @@ def _run_lane(lane: Lane, state: State, indices: Array, sizes: Array, count: Arr
 
     The figures are taken between segments and not inside the steps' loop: a `cond` in there that reads the
     parameters makes XLA copy them at every step (seen: 8 % of a step of 784-512-10). They need the gradient,
-    which the loop therefore hands on, unless an update has few examples: then a gradient that nobody asks for
-    is never written, and a step that is due is compiled apart (seen: 10 % of a step of 784-512-10 with one
-    example).
+    which the loop therefore hands on, unless an update has one example: then it is an outer product, which is
+    never written where nobody asks for it, and a step that is due is compiled apart (seen: 10 % of a step of
+    784-512-10).
     """
     order = (indices, sizes)
     unset = blank(lane.program, jax.tree.map(lambda leaf: leaf[None], state))
     info, layers, layer_steps = take_lane((unset.info, unset.layers, unset.layer_steps), 0)
-    # Windows and sequences are many examples each.
-    apart = lane.program.batch_size <= FEW_EXAMPLES and isinstance(lane.part, Rows)
+    # A window or a sequence is many examples.
+    apart = lane.program.batch_size == 1 and isinstance(lane.part, Rows)
     grads = () if apart else jax.tree.map(jnp.zeros_like, state.params)
     start = (_Carry(jnp.int32(0), state, info, grads), Figures(jnp.int32(0), layers, layer_steps))
 

@@ -107,25 +107,37 @@ def test_a_default_that_diverges_is_left():
 
 
 @pytest.mark.parametrize(
-    ("problem", "recipe", "seeds"),
+    ("problem", "recipe"),
     [
-        (planted.noisy_labels, planted.RECIPE, None),
-        # Two seeds in the last rung, too: with one it led to a rate ten times too high.
-        (planted.odd_first_batch, dataclasses.replace(planted.RECIPE, shuffle="none"), 2),
-        (lambda: planted.blobs(MLP([6, 16, 3], dropout=0.5)), planted.RECIPE, None),
-        (lambda: planted.blobs(MLP([6, 16, 3], normalisation="batch")), planted.RECIPE, None),
-        (lambda: planted.blobs(count=40), dataclasses.replace(planted.RECIPE, batch_size=8), None),
-        (lambda: Problem(MLP([4, 8, 1]), planted.regression(1e4)), planted.RECIPE, None),
+        (planted.noisy_labels, planted.RECIPE),
+        (planted.odd_first_batch, dataclasses.replace(planted.RECIPE, shuffle="none")),
+        (lambda: planted.blobs(MLP([6, 16, 3], dropout=0.5)), planted.RECIPE),
+        (lambda: planted.blobs(MLP([6, 16, 3], normalisation="batch")), planted.RECIPE),
+        (lambda: Problem(MLP([4, 8, 1]), planted.regression(1e4)), planted.RECIPE),
     ],
-    ids=["noise", "first batch", "dropout", "batch norm", "tiny data", "large targets"],
+    ids=["noise", "first batch", "dropout", "batch norm", "large targets"],
 )
-def test_trouble_does_not_mislead(problem, recipe, seeds):
+def test_trouble_does_not_mislead(problem, recipe):
     problem = problem()
-    found = find_lr(problem, recipe, share=5.0, seeds=seeds)
+    # Ten runs: what the finder's six seconds buy here. With half of that the one seed of the last rung is
+    # misled by the odd first batch.
+    found = find_lr(problem, recipe, share=10.0)
     assert found.value is not None and found.low <= found.value <= found.high
     assert found.diverges is None or found.value <= found.diverges / 2
     there, before = losses_at(problem, recipe, found.value, found.default)
     assert there <= 1.05 * before
+
+
+def test_tiny_data_does_not_mislead():
+    """Of 40 examples 6 are left to compare by, and a single set of them is a lottery: five are drawn."""
+    recipe, told = dataclasses.replace(planted.RECIPE, batch_size=8), []
+    for seed in range(5):
+        problem = planted.blobs(count=40, seed=seed)
+        found = find_lr(problem, recipe, share=10.0)
+        assert found.low <= found.value <= found.high
+        told.append(losses_at(problem, recipe, found.value, found.default))
+    there, before = np.mean(told, axis=0)
+    assert there < before
 
 
 def test_nan_from_some_rate_on_is_the_edge():
