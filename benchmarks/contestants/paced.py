@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-SECONDS, FEWEST, MOST = 1.0, 4, 400
+SECONDS, FEWEST, MOST = 1.0, 2, 400
 
 
 def paced(seconds: Callable[[int], float], batch: int) -> Callable[[], dict[str, Any]]:
