@@ -16,7 +16,7 @@ FOUND, FLAT, UNTOLD, UNTEACHABLE, LOST = (
 )
 
 # Columns: of a finding's lanes, of the curve fitted to them, and of batch sizes.
-LANE = {
+LANE: dict[str, type[pl.DataType]] = {
     "rung": pl.Int64,
     "steps": pl.Int64,
     "rate": pl.Float64,
@@ -26,8 +26,8 @@ LANE = {
     "stopped": pl.String,
     "diverged_at": pl.Int64,
 }
-FITTED = dict.fromkeys(("rate", "loss", "low", "high"), pl.Float64)
-SIZE = {
+FITTED: dict[str, type[pl.DataType]] = dict.fromkeys(("rate", "loss", "low", "high"), pl.Float64)
+SIZE: dict[str, type[pl.DataType]] = {
     "batch": pl.Int64,
     "low": pl.Float64,
     "value": pl.Float64,
