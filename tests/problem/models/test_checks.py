@@ -35,6 +35,13 @@ class Pair(eqx.Module):
         return self.inner(x), x
 
 
+class Named(eqx.Module):
+    inner: eqx.nn.Linear
+
+    def __call__(self, x):
+        return {"logits": self.inner(x)}
+
+
 class Whole(eqx.Module):
     inner: eqx.nn.Linear
 
@@ -75,6 +82,7 @@ def linear():
         (lambda key: eqx.nn.Conv2d(3, 4, 3, key=key), (1, 8, 8), r"Conv2d\.weight of shape \(4, 3, 3, 3\)"),
         (Broken(linear()), (4,), "Broken fails on inputs of this shape.*by design"),
         (Pair(linear()), (4,), "one floating-point array per example.*float32 .3,.*float32 .4,"),
+        (Named(linear()), (4,), "its one array as it is; got dict around float32 .3,"),
         (Whole(linear()), (4,), "one floating-point array per example; got int32"),
         (Forgetful(linear()), (4,), "one floating-point array per example; got nothing"),
         (lambda key: 3, (4,), "must be an equinox.Module, or a factory"),

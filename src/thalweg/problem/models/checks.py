@@ -48,6 +48,9 @@ def check(
     if len(leaves) != 1 or not _is_floating(leaves[0]):
         kinds = ", ".join(_kind(leaf) for leaf in leaves) or "nothing"
         raise ModelError("model", "must give one floating-point array per example", got=kinds)
+    if found is not leaves[0]:
+        got = f"{type(found).__name__} around {_kind(leaves[0])}"
+        raise ModelError("model", "must give its one array as it is", got=got, hint="return the array alone")
     if task is not None:
         _check_outputs(leaves[0].shape[1:], task, outputs, shapes)
     if logits:
