@@ -67,10 +67,10 @@ def evaluate(
     begun = time.perf_counter()
     part, apart = in_order(part, weights[1], apart)
     turns, count = _turns(inputs, which)
-    *sums, kept = with_one_compilation(_sums, program, inputs, part, weights, turns, count, apart, answer)
+    *found, kept = with_one_compilation(_sums, program, inputs, part, weights, turns, count, apart, answer)
     dispatched = time.perf_counter() - begun
     examples = -(-part.count() // apart)
-    loss, metric = (np.asarray(sums, np.float64).sum(axis=1) / examples for sums in sums)
+    loss, metric = (np.asarray(sums, np.float64).sum(axis=1) / examples for sums in found)
     answers = None
     if kept is not None:  # batches of rows, the last one padded
         kept = np.asarray(kept)

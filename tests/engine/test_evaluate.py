@@ -1,0 +1,46 @@
+"""Evaluation of lanes in one product and one after another: the same losses, and the same answers kept."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from tests.made import problem
+from thalweg.engine.evaluate import EVALUATION_ROWS, evaluate
+from thalweg.engine.group import prepare, weights
+from thalweg.engine.program import BATCH, MAP
+from thalweg.recipe.optimizers import SGD
+from thalweg.recipe.recipe import Recipe
+
+
+def largest(outputs):
+    return outputs.argmax(-1).astype(jnp.int32)
+
+
+def found(layout, which=None):
+    recipes = [Recipe(SGD(lr=0.1), batch_size=16, steps=1, seed=seed) for seed in range(3)]
+    group, states = prepare(problem(), recipes, layout=layout)
+    given = (weights(group, states), states.model_state)
+    return evaluate(group.program, group.inputs, group.parts["train"], given, which=which, answer=largest)
+
+
+def test_both_layouts_find_the_same():
+    one, other = found(MAP), found(BATCH)
+    count = problem().data.train.count()
+    assert count < EVALUATION_ROWS and one.examples == other.examples == count
+    # Sums of 210 losses in other batches, of float32: 210 roundings.
+    np.testing.assert_allclose(one.loss[:3], other.loss[:3], rtol=210 * 2**-24)
+    assert one.answers.shape[1:] == other.answers.shape[1:] == (count,)
+    np.testing.assert_array_equal(one.answers[:3], other.answers[:3])
+    right = (one.answers[:3] == np.asarray(problem().data.train.targets)).mean(axis=1)
+    np.testing.assert_allclose(right, one.metric[:3], rtol=1e-6)
+
+
+@pytest.mark.parametrize("layout", [MAP, BATCH])
+def test_a_lane_that_is_not_asked_for_has_no_figures(layout):
+    all_of_them = found(layout)
+    which = np.zeros(len(all_of_them.loss), bool)
+    which[1] = True
+    some = found(layout, which)
+    assert some.loss[1] == all_of_them.loss[1] and np.isnan(some.loss[[0, 2]]).all()
+    assert (some.answers[[0, 2]] == -1).all()
+    np.testing.assert_array_equal(some.answers[1], all_of_them.answers[1])
