@@ -29,7 +29,7 @@ from thalweg.problem.data.load import load
 from thalweg.recipe import toml
 from thalweg.recipe.recipe import Recipe
 from thalweg.run.files import trail
-from thalweg.run.files.log import SCHEMAS
+from thalweg.run.files.record import TABLES
 from thalweg.run.store import arrays as encoding
 from thalweg.run.store.lock import holder
 from thalweg.run.store.manifest import Manifest
@@ -248,7 +248,7 @@ def readers() -> Iterator[Reader]:
     yield Reader("safetensors header", arrays, lambda content, at: encoding.decoded(content, at), _headers())
     yield Reader("lock file", b'{"pid": 1, "started": 2}', _in(".lock", lambda path: holder(path.parent)))
     yield Reader("recipe TOML", toml.write(Recipe()).encode(), _in("recipe.toml", toml.read), _settings())
-    yield Reader("log", _log(), lambda content, at: trail.batches(content, SCHEMAS["evaluations"]))
+    yield Reader("log", _log(), lambda content, at: trail.batches(content, TABLES["evaluations"]))
     yield from _data_readers()
 
 
@@ -278,7 +278,7 @@ def _settings() -> st.SearchStrategy[bytes]:
 
 
 def _log() -> bytes:
-    schema = SCHEMAS["evaluations"]
+    schema = TABLES["evaluations"]
     names = {"lane": 0, "step": 1, "epoch": 0.5, "part": "test", "loss": 0.1, "metric": 1.0, "seconds": 2.0}
     batch = pa.RecordBatch.from_pylist([names] * 3, schema=schema)
     return schema.serialize().to_pybytes() + batch.serialize().to_pybytes() * 3

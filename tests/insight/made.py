@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from thalweg.run.files.record import EVALUATIONS, LAYERS, STEPS, Record
+from thalweg.run.files import record
+from thalweg.run.files.record import Record
 
 ENVIRONMENT = {
     "python": "3.11.9",
@@ -218,7 +219,7 @@ def _record(
                 * np.minimum(at / (0.05 * steps), 0.5 * (1 + np.cos(np.pi * at / steps))),
                 "gradient_norm": smooth * np.exp(random.normal(0, 0.4, steps)),
             },
-            schema=STEPS,
+            schema=record.empty("steps").schema,
         ),
         evaluations,
         _layers(paths, steps, random),
@@ -245,7 +246,7 @@ def _evaluations(
             )
             losses.append((rows[-1][4], step, epochs * share))
     loss, step, epoch = min(losses, default=(0.0, 0, 0.0))
-    frame = pl.DataFrame(rows, schema=EVALUATIONS, orient="row")
+    frame = pl.DataFrame(rows, schema=record.empty("evaluations").schema, orient="row")
     return frame, {"step": step, "epoch": epoch, "validation_loss": loss}
 
 
@@ -256,4 +257,4 @@ def _layers(paths: list[str], steps: int, random: np.random.Generator) -> pl.Dat
             weight = (20.0 if "weight" in path else 0.5) * (1 + step / steps) / (1 + 0.05 * depth)
             gradient = 0.5 * np.exp(-0.1 * depth + random.normal(0, 0.3) - 2 * step / steps)
             rows.append((0, step, path, weight, gradient, 1e-3 * weight * np.exp(random.normal(0, 0.2))))
-    return pl.DataFrame(rows, schema=LAYERS, orient="row")
+    return pl.DataFrame(rows, schema=record.empty("layers").schema, orient="row")

@@ -1,14 +1,16 @@
 """The end of a run: the last evaluations, the weights, the result, and bringing the folder to rest."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from io import BytesIO
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-import polars as pl
 from jaxtyping import Array, PyTree
 
+from thalweg.core.later import pl
 from thalweg.core.tree import lane as take_lane
 from thalweg.engine.evaluate import Answer, Means
 from thalweg.engine.program import rebuilt

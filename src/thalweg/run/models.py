@@ -5,14 +5,15 @@ data, the recipes and the table. On disk each model has a sweep folder of its ow
 folder around them a sweep.json over all of their lanes.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
 from thalweg.core.errors import RunFolderError
+from thalweg.core.later import pl
 from thalweg.engine.lanes import Plan
 from thalweg.problem.problem import Problem
 from thalweg.recipe.recipe import Recipe

@@ -1,12 +1,13 @@
 """`Runs`: what came of many recipes trained together. A table, and a list of runs."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, overload
 
-import polars as pl
-
+from thalweg.core.later import pl
 from thalweg.run.run import Run
 
 

@@ -2,11 +2,13 @@
 reach.
 """
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np
-import polars as pl
 
+from thalweg.core.later import pl
 from thalweg.problem.data.data import CLASSIFICATION, Data
 from thalweg.problem.data.part import SeriesWindows
 

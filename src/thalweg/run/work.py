@@ -1,15 +1,17 @@
 """One call of `train` or `resume`: its lanes trained shard by shard, its folder locked, kept and sealed."""
 
+from __future__ import annotations
+
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import polars as pl
 from jaxtyping import PyTree
 
 from thalweg.core.errors import RecipeError, RunFolderError
+from thalweg.core.later import pl
 from thalweg.core.tree import count as count_parameters
 from thalweg.engine import cache
 from thalweg.engine.group import feed_of, length, resident, shapes

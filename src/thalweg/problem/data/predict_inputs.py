@@ -1,14 +1,16 @@
 """New raw data for a trained model: read like the training data, target present or not."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import polars as pl
 from jaxtyping import PyTree
 
 from thalweg.core.errors import DataError
+from thalweg.core.later import pl
 from thalweg.problem.data.files.cifar import batch_files, read_batch
 from thalweg.problem.data.files.compressed import plain_suffix
 from thalweg.problem.data.files.idx import idx_files, read_idx

@@ -4,30 +4,24 @@ While running each table is an Arrow stream (`steps.arrows`, see `trail`), to wh
 appended; a torn tail costs the last batch, no more. `write` puts each lane's `steps.parquet` in its place.
 """
 
+from __future__ import annotations
+
 import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from thalweg.core.later import pl
 from thalweg.engine.drive import Progressed
 from thalweg.run.files.folder import Home
 from thalweg.run.files.record import TABLES
 from thalweg.run.files.trail import Stream, Tally, batches, by_lane
 
-_ARROW = {
-    pl.Int32: pa.int32(),
-    pl.Int64: pa.int64(),
-    pl.Float32: pa.float32(),
-    pl.Float64: pa.float64(),
-    pl.String: pa.string(),
-}
 _NUMPY = {pa.int32(): np.int32, pa.int64(): np.int64, pa.float32(): np.float32, pa.float64(): np.float64}
-SCHEMAS = {name: pa.schema([(c, _ARROW[t]) for c, t in columns.items()]) for name, columns in TABLES.items()}
 
 
 class Log:
@@ -51,11 +45,11 @@ class Log:
     ):
         self._paths, self._lanes = paths, lanes
         # Without a folder: every lane's batches.
-        self._batches = {name: [list[pa.RecordBatch]() for _ in range(lanes)] for name in SCHEMAS}
-        self._tallies = {name: Tally(lanes) for name in SCHEMAS}
+        self._batches = {name: [list[pa.RecordBatch]() for _ in range(lanes)] for name in TABLES}
+        self._tallies = {name: Tally(lanes) for name in TABLES}
         self._streams: dict[str, Stream] = {}
         self._rest: dict[str, list[pa.Table]] = {}
-        for name, schema in SCHEMAS.items():
+        for name, schema in TABLES.items():
             if folder is not None:
                 self._streams[name] = Stream(folder / f"{name}.arrows", schema, warn)
         for name, rows in (before or {}).items():
@@ -117,11 +111,11 @@ class Log:
 
     def frames(self, lane: int = 0) -> dict[str, pl.DataFrame]:
         """Return a lane's tables, as those of a run of its own: its lane is 0."""
-        return {name: pl.DataFrame(self._table(name, lane)) for name in SCHEMAS}
+        return {name: pl.DataFrame(self._table(name, lane)) for name in TABLES}
 
     def write(self, lane: int, home: Home) -> None:
         """Bring a lane's tables to rest as Parquet."""
-        for name in SCHEMAS:
+        for name in TABLES:
             sink = pa.BufferOutputStream()
             pq.write_table(self._table(name, lane), sink, compression="zstd")
             home.write(f"{name}.parquet", sink.getvalue().to_pybytes())
@@ -134,7 +128,7 @@ class Log:
                 stream.path.unlink(missing_ok=True)
 
     def _append(self, name: str, lane: int, columns: dict[str, Any]) -> None:
-        schema = SCHEMAS[name]
+        schema = TABLES[name]
         batch = pa.record_batch([_column(columns[f.name], f.type) for f in schema], schema=schema)
         self._take(name, lane, batch)
 
@@ -150,10 +144,10 @@ class Log:
         # In one piece: where chunks ended was the clock's choice, and must not show in the file.
         table = self._of_lane(name, lane).combine_chunks()
         own = _column(np.zeros(len(table), np.int32), pa.int32())
-        return table.set_column(0, SCHEMAS[name].field(0), own)
+        return table.set_column(0, TABLES[name].field(0), own)
 
     def _of_lane(self, name: str, lane: int) -> pa.Table:
-        schema = SCHEMAS[name]
+        schema = TABLES[name]
         if name not in self._streams:
             return pa.Table.from_batches(self._batches[name][lane], schema=schema)
         if name not in self._rest:
@@ -167,7 +161,7 @@ def read_back(folder: Path) -> dict[str, pa.Table]:
 
     Whatever is damaged or missing is left out; `trail.cut` says whether that matters.
     """
-    return {name: _found(folder, name, schema) for name, schema in SCHEMAS.items()}
+    return {name: _found(folder, name, schema) for name, schema in TABLES.items()}
 
 
 def _found(folder: Path, name: str, schema: pa.Schema) -> pa.Table:

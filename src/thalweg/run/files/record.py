@@ -20,6 +20,8 @@ The folder, file by file (all readable by a person or by any tool):
     report.html           the curves, when asked for
 """
 
+from __future__ import annotations
+
 import contextlib
 import json
 import tomllib
@@ -27,37 +29,44 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import polars as pl
 import pyarrow as pa
 
 from thalweg.core.errors import RunFolderError
+from thalweg.core.later import pl
 from thalweg.run.files import sealing
 
-STEPS = {
-    "lane": pl.Int32,
-    "step": pl.Int64,
-    "loss": pl.Float32,
-    "learning_rate": pl.Float32,
-    "gradient_norm": pl.Float32,
+TABLES = {
+    "steps": pa.schema(
+        {
+            "lane": pa.int32(),
+            "step": pa.int64(),
+            "loss": pa.float32(),
+            "learning_rate": pa.float32(),
+            "gradient_norm": pa.float32(),
+        }
+    ),
+    "evaluations": pa.schema(
+        {
+            "lane": pa.int32(),
+            "step": pa.int64(),
+            "epoch": pa.float64(),
+            "part": pa.string(),
+            "loss": pa.float64(),
+            "metric": pa.float64(),
+            "seconds": pa.float64(),
+        }
+    ),
+    "layers": pa.schema(
+        {
+            "lane": pa.int32(),
+            "step": pa.int64(),
+            "path": pa.string(),
+            "weight_norm": pa.float32(),
+            "gradient_norm": pa.float32(),
+            "update_norm": pa.float32(),
+        }
+    ),
 }
-EVALUATIONS = {
-    "lane": pl.Int32,
-    "step": pl.Int64,
-    "epoch": pl.Float64,
-    "part": pl.String,
-    "loss": pl.Float64,
-    "metric": pl.Float64,
-    "seconds": pl.Float64,
-}
-LAYERS = {
-    "lane": pl.Int32,
-    "step": pl.Int64,
-    "path": pl.String,
-    "weight_norm": pl.Float32,
-    "gradient_norm": pl.Float32,
-    "update_norm": pl.Float32,
-}
-TABLES = {"steps": STEPS, "evaluations": EVALUATIONS, "layers": LAYERS}
 _FILES = (
     "recipe.toml",
     "problem.json",
@@ -84,10 +93,10 @@ class Record:
     problem: dict[str, Any]
     result: dict[str, Any]
     environment: dict[str, Any]
-    steps: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=STEPS))
-    evaluations: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=EVALUATIONS))
-    layers: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=LAYERS))
-    test: pl.DataFrame = field(default_factory=pl.DataFrame)
+    steps: pl.DataFrame = field(default_factory=lambda: empty("steps"))
+    evaluations: pl.DataFrame = field(default_factory=lambda: empty("evaluations"))
+    layers: pl.DataFrame = field(default_factory=lambda: empty("layers"))
+    test: pl.DataFrame = field(default_factory=lambda: pl.DataFrame())
     finding: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -124,8 +133,7 @@ def read(folder: Path | str) -> Record:
         problem=_json(path / "problem.json"),
         result=_json(path / "result.json"),
         environment=_json(path / "environment.json"),
-        **{name: _table(path / f"{name}.parquet", schema) for name, schema in TABLES.items()},
-        test=_table(path / "test.parquet", {}),
+        **{name: _table(path, name) for name in (*TABLES, "test")},
         finding=finding_of(path),
     )
 
@@ -149,10 +157,16 @@ def _toml(path: Path) -> dict[str, Any]:
         raise _damaged(path, error) from error
 
 
-def _table(path: Path, schema: dict[str, Any]) -> pl.DataFrame:
-    stream = path.with_suffix(".arrows")
+def empty(name: str) -> pl.DataFrame:
+    """Return one of the tables without rows; any other than those of the log has no columns either."""
+    return pl.DataFrame(TABLES[name].empty_table()) if name in TABLES else pl.DataFrame()
+
+
+def _table(folder: Path, name: str) -> pl.DataFrame:
+    path = folder / f"{name}.parquet"
     if not path.exists():
-        return _stream(stream) if stream.exists() else pl.DataFrame(schema=schema)
+        stream = path.with_suffix(".arrows")
+        return _stream(stream) if stream.exists() else empty(name)
     try:
         return pl.read_parquet(path)
     except (pl.exceptions.PolarsError, OSError) as error:
@@ -176,4 +190,4 @@ def _stream(path: Path) -> pl.DataFrame:
         reader = pa.ipc.open_stream(file)
         while True:  # until the end, or a torn tail
             batches.append(pl.from_arrow(reader.read_next_batch()))
-    return pl.concat(batches) if batches else pl.DataFrame(schema=TABLES[path.stem])
+    return pl.concat(batches) if batches else empty(path.stem)

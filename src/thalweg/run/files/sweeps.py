@@ -8,6 +8,8 @@ shards/               logs of lanes that still run; gone at the end
 report.html           when asked for
 """
 
+from __future__ import annotations
+
 import json
 import math
 from collections.abc import Sequence
@@ -15,9 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
 from thalweg.core.errors import RunFolderError
+from thalweg.core.later import pl
 from thalweg.recipe.differences import values, varied
 from thalweg.recipe.recipe import Recipe
 from thalweg.run.files.record import Record

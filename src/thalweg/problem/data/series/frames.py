@@ -1,11 +1,13 @@
 """Whatever a time series comes as, to a frame: one row for each point in time."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np
-import polars as pl
 
 from thalweg.core.errors import DataError
+from thalweg.core.later import pl
 from thalweg.problem.data.inputs.array import checked_numbers
 from thalweg.problem.data.tables.frames import as_frame, is_frame, joined
 

@@ -6,14 +6,16 @@ rows and all its targets: no row, past or future, is shared by two parts. At eac
 from the training rows alone.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import polars as pl
 
 from thalweg.core.errors import DataError
+from thalweg.core.later import pl
 from thalweg.problem.data.data import CLASSIFICATION, REGRESSION, Data, Note
 from thalweg.problem.data.fingerprint import fingerprint
 from thalweg.problem.data.inputs.array import standard_figures

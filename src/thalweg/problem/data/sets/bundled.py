@@ -3,15 +3,17 @@
 Only their files are used. Importing `sklearn.datasets` would cost a second of every start, for any data.
 """
 
+from __future__ import annotations
+
 import importlib.util
 import io
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import polars as pl
 
 from thalweg.core.errors import DataError
+from thalweg.core.later import pl
 from thalweg.problem.data.arrays import RawArrays
 from thalweg.problem.data.files.compressed import read_bytes
 

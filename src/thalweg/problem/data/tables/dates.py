@@ -1,11 +1,13 @@
 """How a column of dates becomes input numbers."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
 import numpy as np
-import polars as pl
 
+from thalweg.core.later import pl
 from thalweg.problem.data.inputs.array import standard_figures
 from thalweg.problem.data.tables.types import MISSING_MARK, dates_read
 

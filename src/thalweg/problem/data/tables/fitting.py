@@ -1,10 +1,11 @@
 """All kinds of rules: which one a column gets, and how rules are written down and read back."""
 
+from __future__ import annotations
+
 from dataclasses import asdict
 from typing import Any
 
-import polars as pl
-
+from thalweg.core.later import pl
 from thalweg.problem.data.tables.dates import DateRule
 from thalweg.problem.data.tables.rules import CategoryRule, NumberRule
 from thalweg.problem.data.tables.types import DATE, NUMBER, Typed

@@ -1,15 +1,18 @@
 """Frames of any library to polars frames."""
 
+from __future__ import annotations
+
+import sys
 from typing import Any
 
-import polars as pl
-
 from thalweg.core.errors import DataError, MissingExtra
+from thalweg.core.later import pl
 
 
 def is_frame(source: Any) -> bool:
-    """Tell whether something is a polars or pandas frame. Pandas is not imported for it."""
-    return isinstance(source, (pl.DataFrame, pl.LazyFrame)) or _is_pandas(source)
+    """Tell whether something is a polars or pandas frame. Neither is imported for it."""
+    polars = "polars" in sys.modules and isinstance(source, (pl.DataFrame, pl.LazyFrame))
+    return polars or _is_pandas(source)
 
 
 def as_frame(source: Any) -> pl.DataFrame:

@@ -1,7 +1,8 @@
 """What the reading of a table has to point out, besides what single checks find."""
 
-import polars as pl
+from __future__ import annotations
 
+from thalweg.core.later import pl
 from thalweg.problem.data.data import Note
 from thalweg.problem.data.tables.fitting import Rule
 from thalweg.problem.data.tables.rules import CategoryRule, NumberRule

@@ -1,13 +1,15 @@
 """A test part that comes as a table of its own: read the way the training table was read."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import polars as pl
 
 from thalweg.core.errors import DataError
+from thalweg.core.later import pl
 from thalweg.problem.data.data import Note
 from thalweg.problem.data.duplicates import shared_note
 from thalweg.problem.data.labels import Target

@@ -1,14 +1,16 @@
 """CSV, TSV and Parquet files to frames. Cells of text files stay text here; types are read off later."""
 
+from __future__ import annotations
+
 import io
 from pathlib import Path
 
 import numpy as np
-import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from thalweg.core.errors import DataError
+from thalweg.core.later import pl
 from thalweg.problem.data.files.compressed import plain_suffix, read_bytes
 
 SEPARATORS = ",;\t|"

@@ -1,10 +1,12 @@
 """Columns that carry nothing to learn: identifiers, row numbers, constants. Left out, and said so."""
 
+from __future__ import annotations
+
 import re
 
 import numpy as np
-import polars as pl
 
+from thalweg.core.later import pl
 from thalweg.problem.data.data import Note
 from thalweg.problem.data.tables.types import CATEGORY, NUMBER, Typed
 from thalweg.problem.data.tables.words import has_words

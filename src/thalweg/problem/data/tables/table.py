@@ -1,12 +1,14 @@
 """A frame to `Data`: target out, useless columns out, rows split, rules fitted on the training rows."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import polars as pl
 
 from thalweg.core.errors import DataError
+from thalweg.core.later import pl
 from thalweg.problem.data.assembly import Pieces, assemble
 from thalweg.problem.data.data import CLASSIFICATION, Data, Note
 from thalweg.problem.data.duplicates import units_of

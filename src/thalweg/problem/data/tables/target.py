@@ -1,11 +1,13 @@
 """The target column of a table: found by name or index, read, and encoded."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 
 import numpy as np
-import polars as pl
 
 from thalweg.core.errors import DataError
+from thalweg.core.later import pl
 from thalweg.core.names import did_you_mean
 from thalweg.problem.data.data import Note
 from thalweg.problem.data.labels import Target, decide, encode, encode_known

@@ -1,11 +1,13 @@
 """What a column holds: numbers, categories or dates; read off its type, or off the text of its cells."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
-import polars as pl
 
 from thalweg.core.errors import DataError
+from thalweg.core.later import pl
 from thalweg.problem.data.inputs.array import LARGEST
 
 NUMBER, CATEGORY, DATE = "number", "category", "date"

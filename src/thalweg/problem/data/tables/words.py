@@ -1,13 +1,15 @@
 """Columns of free text (names, descriptions): one input for each word that many rows share."""
 
+from __future__ import annotations
+
 import re
 from collections import Counter
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
 import numpy as np
-import polars as pl
 
+from thalweg.core.later import pl
 from thalweg.problem.data.tables.rules import RARE_ROWS
 from thalweg.problem.data.tables.types import plain_text
 
