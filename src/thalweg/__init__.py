@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from thalweg.insight.ranking import Ranking as Ranking
     from thalweg.insight.ranking import ranking_of as ranking_of
     from thalweg.problem.data.data import Data as Data
-    from thalweg.problem.data.data import Note as Note
     from thalweg.problem.data.load import load as load
+    from thalweg.problem.data.note import Note as Note
     from thalweg.problem.data.options import LoadOptions as LoadOptions
     from thalweg.problem.data.part import Rows as Rows
     from thalweg.problem.data.part import Sequences as Sequences
@@ -134,7 +134,8 @@ _ROOMS = {
     "insight.finder.learning_rate": "find_lr",
     "insight.finder.range_test": "RangeTest range_test",
     "insight.ranking": "Ranking ranking_of",
-    "problem.data.data": "Data Note",
+    "problem.data.data": "Data",
+    "problem.data.note": "Note",
     "problem.data.load": "load",
     "problem.data.options": "LoadOptions",
     "problem.data.part": "Rows Sequences SeriesWindows Windows",

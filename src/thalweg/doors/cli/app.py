@@ -101,9 +101,17 @@ def fit(
 ) -> None:
     """Train a network on DATA and write a run folder."""
     given = dict(locals())
+    _begin_to_read(given)
     from thalweg.doors.cli import fit as command
 
     raise typer.Exit(command.run(command.Request(**given)))
+
+
+def _begin_to_read(given: dict[str, Any]) -> None:
+    """Have packed data unpacked while the command's module is imported."""
+    from thalweg.problem.data.load import begin
+
+    begin(given["data"], given["folder"])
 
 
 def with_options_of(other: Callable[..., None]) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -143,6 +151,7 @@ def sweep(
     **options: Any,
 ) -> None:
     """Train a network on DATA with every combination of settings at once, and rank them."""
+    _begin_to_read(options)
     from thalweg.doors.cli import fit as fitting
     from thalweg.doors.cli import sweep as command
 
@@ -175,6 +184,7 @@ def find(
     **options: Any,
 ) -> None:
     """Find the learning rate for DATA, with an interval, and say how that was decided."""
+    _begin_to_read(options)
     from thalweg.doors.cli import find as command
     from thalweg.doors.cli import fit as fitting
 

@@ -1,45 +1,22 @@
 """Arrays in memory, and everything that is read into arrays (idx, npz, pictures), to `Data`."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from thalweg.core.errors import DataError
 from thalweg.problem.data.assembly import Pieces, assemble
-from thalweg.problem.data.data import CLASSIFICATION, Data, Note
+from thalweg.problem.data.data import CLASSIFICATION, Data
 from thalweg.problem.data.duplicates import first_copies, row_hashes, shared_rows, units_of
 from thalweg.problem.data.inputs.array import ArrayInputs, checked_numbers
 from thalweg.problem.data.inputs.image import ImageInputs, brightness_figures, looks_like_images
 from thalweg.problem.data.labels import Target, check_lone, decide, encode, encode_known
+from thalweg.problem.data.note import Note
 from thalweg.problem.data.options import RANDOM, LoadOptions
 from thalweg.problem.data.preparation import Preparation
+from thalweg.problem.data.raw import RawArrays
 from thalweg.problem.data.splits import split_rows
-
-
-@dataclass(frozen=True)
-class RawArrays:
-    """A data set as arrays, before any decision.
-
-    Args:
-        name: Name of the set.
-        inputs: `example ...`.
-        targets: Labels or values, `example` or `example target`.
-        test: The set's own test part (inputs, targets), if it has one.
-        classes: Labels by class number, where `targets` holds numbers whose names are known.
-        target: Name of what is predicted.
-        image: Whether inputs are pictures; None: by their shape and range.
-        notes: What the reader pointed out.
-    """
-
-    name: str
-    inputs: Any
-    targets: Any
-    test: tuple[Any, Any] | None = None
-    classes: tuple[Any, ...] | None = None
-    target: str = "target"
-    image: bool | None = None
-    notes: tuple[Note, ...] = ()
 
 
 def from_arrays(raw: RawArrays, options: LoadOptions) -> Data:
@@ -63,7 +40,7 @@ def from_arrays(raw: RawArrays, options: LoadOptions) -> Data:
     test, notes = _test_part(raw, options, inputs, target)
     hashes = row_hashes(inputs)
     rows, found = _split(hashes, target, options, has_test=test is not None)
-    part_inputs = {name: inputs[at] for name, at in rows.items()}
+    part_inputs = {name: _taken(inputs, at) for name, at in rows.items()}
     part_targets = {name: target.values[at] for name, at in rows.items()}
     if test is not None:
         part_inputs["test"], part_targets["test"] = test
@@ -73,6 +50,12 @@ def from_arrays(raw: RawArrays, options: LoadOptions) -> Data:
     preparation = replace(preparation, classes=target.classes, target=raw.target)
     pieces = Pieces(raw.name, task, part_inputs, part_targets, preparation, raw.notes + notes + found)
     return assemble(pieces)
+
+
+def _taken(inputs: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Return the rows of a part; all of them as they are where nobody can write to them any more."""
+    whole = rows.size == inputs.shape[0] and np.array_equal(rows, np.arange(rows.size))
+    return inputs if whole and not inputs.flags.writeable else inputs[rows]
 
 
 def _checked_pair(

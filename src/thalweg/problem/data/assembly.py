@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from thalweg.problem.data.data import CLASSIFICATION, REGRESSION, Data, Note
+from thalweg.problem.data.data import CLASSIFICATION, REGRESSION, Data
 from thalweg.problem.data.fingerprint import fingerprint
 from thalweg.problem.data.inputs.array import standard_figures
+from thalweg.problem.data.note import Note
 from thalweg.problem.data.part import Rows
 from thalweg.problem.data.preparation import Preparation
 

@@ -5,25 +5,11 @@ from typing import Any
 
 import jax
 
+from thalweg.problem.data.note import Note
 from thalweg.problem.data.part import Part, first_leaf
 from thalweg.problem.data.preparation import Preparation
 
 CLASSIFICATION, REGRESSION, LANGUAGE = "classification", "regression", "language"
-
-
-@dataclass(frozen=True)
-class Note:
-    """Something about the data that its owner should know, with its evidence.
-
-    Args:
-        kind: Short name: `id`, `constant`, `imbalance`, `duplicates`, `leak`, `missing`, `rare`, ...
-        text: One sentence with the figures.
-        columns: The columns it is about; empty when it is about the whole set.
-    """
-
-    kind: str
-    text: str
-    columns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

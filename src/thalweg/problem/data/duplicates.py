@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from thalweg.problem.data.data import Note
+from thalweg.problem.data.note import Note
 
 # With more copies than this share, rows are combinations of a few values (votes, board positions) rather than
 # slips, and keeping copies together would leave too few rows to draw from.

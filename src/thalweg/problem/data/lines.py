@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from thalweg.core.errors import DataError
-from thalweg.problem.data.data import LANGUAGE, Data, Note
+from thalweg.problem.data.data import LANGUAGE, Data
 from thalweg.problem.data.duplicates import units_of
 from thalweg.problem.data.fingerprint import fingerprint
 from thalweg.problem.data.inputs.lines import LineInputs, split_lines
 from thalweg.problem.data.inputs.text import UNKNOWN
+from thalweg.problem.data.note import Note
 from thalweg.problem.data.options import RANDOM, LoadOptions
 from thalweg.problem.data.part import Sequences
 from thalweg.problem.data.preparation import Preparation

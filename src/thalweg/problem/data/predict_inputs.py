@@ -19,8 +19,8 @@ from thalweg.problem.data.files.pictures import ENDINGS, read_pictures
 from thalweg.problem.data.inputs.image import ImageInputs
 from thalweg.problem.data.inputs.lines import LineInputs
 from thalweg.problem.data.inputs.text import TextInputs
-from thalweg.problem.data.load import missing_path
 from thalweg.problem.data.preparation import Preparation
+from thalweg.problem.data.reading import missing_path
 from thalweg.problem.data.series.columns import SeriesColumns
 from thalweg.problem.data.series.frames import series_frame
 from thalweg.problem.data.sets import bundled, synthetic

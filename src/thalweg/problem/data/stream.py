@@ -19,13 +19,14 @@ import numpy as np
 from jaxtyping import Array, Int, PyTree
 
 from thalweg.core.errors import DataError
-from thalweg.problem.data.data import CLASSIFICATION, LANGUAGE, REGRESSION, Data, Note
+from thalweg.problem.data.data import CLASSIFICATION, LANGUAGE, REGRESSION, Data
 from thalweg.problem.data.fingerprint import fingerprint
 from thalweg.problem.data.inputs.array import ArrayInputs
 from thalweg.problem.data.inputs.image import BRIGHTEST, ImageInputs
-from thalweg.problem.data.load import IN_MEMORY
+from thalweg.problem.data.note import Note
 from thalweg.problem.data.part import Part, Rows
 from thalweg.problem.data.preparation import Preparation
+from thalweg.problem.data.reading import IN_MEMORY
 
 Make = Callable[[int], Iterator[tuple[PyTree, PyTree]]]
 

@@ -7,10 +7,11 @@ Parts lie one after another: training, validation, test. There is no test part u
 from pathlib import Path
 
 from thalweg.core.errors import DataError
-from thalweg.problem.data.data import LANGUAGE, Data, Note
+from thalweg.problem.data.data import LANGUAGE, Data
 from thalweg.problem.data.files.compressed import read_bytes
 from thalweg.problem.data.fingerprint import fingerprint
 from thalweg.problem.data.inputs.text import UNKNOWN, TextInputs
+from thalweg.problem.data.note import Note
 from thalweg.problem.data.options import LoadOptions
 from thalweg.problem.data.part import Windows
 from thalweg.problem.data.preparation import Preparation

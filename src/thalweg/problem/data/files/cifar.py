@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from thalweg.core.errors import DataError
-from thalweg.problem.data.arrays import RawArrays
 from thalweg.problem.data.files.compressed import read_bytes
+from thalweg.problem.data.raw import RawArrays
 
 SIDE, COLOURS = 32, 3
 RECORD = 1 + SIDE * SIDE * COLOURS

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from thalweg.core.errors import DataError
-from thalweg.problem.data.arrays import RawArrays
 from thalweg.problem.data.files.compressed import read_bytes
+from thalweg.problem.data.raw import RawArrays
 
 TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 MOST_AXES = 32  # NumPy takes 64; no data set has more than a handful

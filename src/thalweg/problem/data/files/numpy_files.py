@@ -12,8 +12,8 @@ import numpy as np
 
 from thalweg.core.errors import DataError
 from thalweg.core.names import did_you_mean
-from thalweg.problem.data.arrays import RawArrays
 from thalweg.problem.data.files.compressed import read_bytes
+from thalweg.problem.data.raw import RawArrays
 
 # Names that people give to inputs and targets, as pairs; the first pair that is there counts.
 TRAIN_NAMES = (

@@ -7,8 +7,8 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from thalweg.core.errors import DataError
-from thalweg.problem.data.arrays import RawArrays
-from thalweg.problem.data.data import Note
+from thalweg.problem.data.note import Note
+from thalweg.problem.data.raw import RawArrays
 
 ENDINGS = (".png", ".jpg", ".jpeg")
 TRAIN_FOLDERS, TEST_FOLDERS = ("train", "training"), ("test", "testing")

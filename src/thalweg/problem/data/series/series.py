@@ -16,10 +16,11 @@ import numpy as np
 
 from thalweg.core.errors import DataError
 from thalweg.core.later import pl
-from thalweg.problem.data.data import CLASSIFICATION, REGRESSION, Data, Note
+from thalweg.problem.data.data import CLASSIFICATION, REGRESSION, Data
 from thalweg.problem.data.fingerprint import fingerprint
 from thalweg.problem.data.inputs.array import standard_figures
 from thalweg.problem.data.labels import Target, encode, encode_known
+from thalweg.problem.data.note import Note
 from thalweg.problem.data.options import RANDOM, TIME, LoadOptions
 from thalweg.problem.data.part import SeriesWindows
 from thalweg.problem.data.preparation import Preparation

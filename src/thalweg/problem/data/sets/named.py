@@ -4,11 +4,12 @@ from pathlib import Path
 
 from thalweg.core.errors import DataError
 from thalweg.core.names import did_you_mean
-from thalweg.problem.data.arrays import RawArrays, from_arrays
+from thalweg.problem.data.arrays import from_arrays
 from thalweg.problem.data.data import Data
 from thalweg.problem.data.files.cifar import read_cifar_folder
 from thalweg.problem.data.files.idx import read_idx_folder
 from thalweg.problem.data.options import LoadOptions
+from thalweg.problem.data.raw import RawArrays
 from thalweg.problem.data.sets import bundled, published, synthetic
 from thalweg.problem.data.sets.download import fetch
 from thalweg.problem.data.sets.locate import locate

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from thalweg.core.later import pl
-from thalweg.problem.data.data import Note
+from thalweg.problem.data.note import Note
 from thalweg.problem.data.tables.fitting import Rule
 from thalweg.problem.data.tables.rules import CategoryRule, NumberRule
 from thalweg.problem.data.tables.types import CATEGORY, Typed

@@ -10,9 +10,9 @@ import numpy as np
 
 from thalweg.core.errors import DataError
 from thalweg.core.later import pl
-from thalweg.problem.data.data import Note
 from thalweg.problem.data.duplicates import shared_note
 from thalweg.problem.data.labels import Target
+from thalweg.problem.data.note import Note
 from thalweg.problem.data.options import LoadOptions
 from thalweg.problem.data.tables.columns import check_columns
 from thalweg.problem.data.tables.frames import as_frame, is_frame, joined

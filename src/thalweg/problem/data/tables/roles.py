@@ -7,7 +7,7 @@ import re
 import numpy as np
 
 from thalweg.core.later import pl
-from thalweg.problem.data.data import Note
+from thalweg.problem.data.note import Note
 from thalweg.problem.data.tables.types import CATEGORY, NUMBER, Typed
 from thalweg.problem.data.tables.words import has_words
 

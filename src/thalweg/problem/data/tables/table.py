@@ -10,9 +10,10 @@ import numpy as np
 from thalweg.core.errors import DataError
 from thalweg.core.later import pl
 from thalweg.problem.data.assembly import Pieces, assemble
-from thalweg.problem.data.data import CLASSIFICATION, Data, Note
+from thalweg.problem.data.data import CLASSIFICATION, Data
 from thalweg.problem.data.duplicates import units_of
 from thalweg.problem.data.labels import Target, check_lone
+from thalweg.problem.data.note import Note
 from thalweg.problem.data.options import RANDOM, LoadOptions
 from thalweg.problem.data.preparation import Preparation
 from thalweg.problem.data.splits import split_rows

@@ -9,8 +9,8 @@ import numpy as np
 from thalweg.core.errors import DataError
 from thalweg.core.later import pl
 from thalweg.core.names import did_you_mean
-from thalweg.problem.data.data import Note
 from thalweg.problem.data.labels import Target, decide, encode, encode_known
+from thalweg.problem.data.note import Note
 from thalweg.problem.data.tables.types import CATEGORY, DATE, NUMBER, numbers_from, plain_text, read_column
 
 

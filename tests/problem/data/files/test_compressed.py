@@ -1,0 +1,92 @@
+"""Unpacking: whatever gzip takes, damage refused, and ahead of the reader."""
+
+import gzip
+
+import pytest
+
+from thalweg.core.errors import DataError
+from thalweg.problem.data import load as loading
+from thalweg.problem.data.files import compressed
+from thalweg.problem.data.files.compressed import forget_ahead, read_bytes, unpack_ahead
+
+ONE = gzip.compress(b"hello" * 1000)
+OTHER = gzip.compress(b"hello" * 1000, 1)  # the same content, packed otherwise
+EMPTY = gzip.compress(b"")
+
+
+@pytest.mark.parametrize(
+    "packed",
+    [ONE, ONE + ONE, ONE + OTHER, ONE + EMPTY, EMPTY + ONE, EMPTY, ONE + b"\0" * 512],
+    ids=["one", "twice", "same content", "empty last", "empty first", "empty", "padded"],
+)
+def test_every_part_is_unpacked(tmp_path, packed):
+    (tmp_path / "x.gz").write_bytes(packed)
+    assert read_bytes(tmp_path / "x.gz") == gzip.decompress(packed)
+
+
+@pytest.mark.parametrize(
+    "packed", [ONE[:-1], ONE[:20], ONE[:15] + b"!" + ONE[16:], b"", ONE + b"junk", b"plain text"]
+)
+def test_damage_is_refused(tmp_path, packed):
+    (tmp_path / "x.gz").write_bytes(packed)
+    if not packed:  # gzip takes an empty file for empty content
+        assert read_bytes(tmp_path / "x.gz") == b""
+        return
+    with pytest.raises(DataError, match="whole gzip file"):
+        read_bytes(tmp_path / "x.gz")
+
+
+def test_a_length_that_lies_takes_no_memory(tmp_path, monkeypatch):
+    asked = []
+    plain = compressed.zlib.decompress
+    monkeypatch.setattr(compressed.zlib, "decompress", lambda *given: asked.append(given[2]) or plain(*given))
+    (tmp_path / "x.gz").write_bytes(ONE[:-4] + b"\xff\xff\xff\xff")
+    with pytest.raises(DataError):
+        read_bytes(tmp_path / "x.gz")
+    assert asked == []
+
+
+def test_what_was_begun_is_read_once(tmp_path):
+    path = tmp_path / "x.gz"
+    path.write_bytes(ONE)
+    unpack_ahead([path])
+    assert read_bytes(path) == b"hello" * 1000
+    path.write_bytes(gzip.compress(b"new"))
+    assert read_bytes(path) == b"new"  # nothing is kept
+
+
+def test_what_nobody_read_is_let_go(tmp_path):
+    path = tmp_path / "x.gz"
+    path.write_bytes(ONE)
+    unpack_ahead([path])
+    forget_ahead()
+    path.write_bytes(gzip.compress(b"new"))
+    assert read_bytes(path) == b"new"
+
+
+def test_damage_found_ahead_is_told_by_the_reader(tmp_path):
+    path = tmp_path / "x.gz"
+    path.write_bytes(ONE[:-1])
+    unpack_ahead([path, tmp_path / "missing.gz"])
+    with pytest.raises(DataError, match="whole gzip file"):
+        read_bytes(path)
+    with pytest.raises(DataError, match="readable"):
+        read_bytes(tmp_path / "missing.gz")
+
+
+@pytest.mark.parametrize("source", ["no such set", "", "\0", 3, ("x", "y")])
+def test_beginning_leaves_bad_sources_to_the_reader(monkeypatch, source):
+    monkeypatch.setattr(loading, "_REST", "not.imported")
+    loading.begin(source)
+    loading.begin(source, folder=7)
+    assert compressed._AHEAD == {}
+
+
+def test_a_folder_is_begun_with_its_packed_files(tmp_path, monkeypatch):
+    monkeypatch.setattr(loading, "_REST", "not.imported")
+    images = tmp_path / "train-images-idx3-ubyte.gz"
+    images.write_bytes(ONE)
+    (tmp_path / "train-labels-idx1-ubyte").write_bytes(b"")
+    loading.begin(tmp_path)
+    assert set(compressed._AHEAD) == {images}
+    forget_ahead()
