@@ -1,10 +1,12 @@
-"""Polars, loaded when first used: `from thalweg.core.later import pl`.
+"""Libraries that are loaded when first used: `from thalweg.core.later import pl` (Polars), `Image` (Pillow).
 
 A training run makes its first table when it ends, and data that come as arrays never do; importing Polars is
-a tenth of what such a process imports. A module that uses this begins with `from __future__ import
-annotations`, so that its signatures do not load it.
+a tenth of what such a process imports. A module that uses these begins with `from __future__ import
+annotations`, so that its signatures do not load them.
 """
 
+import sys
+import threading
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +24,12 @@ class Later(ModuleType):
 
 if TYPE_CHECKING:
     import polars as pl
+    from PIL import Image
 else:
-    pl = Later("polars")
+    pl, Image = Later("polars"), Later("PIL.Image")
 
-__all__ = ["Later", "pl"]
+
+def begin_to_import() -> None:
+    """Import Polars in a thread, once, for those who are about to wait for something else than Python."""
+    if "polars" not in sys.modules:
+        threading.Thread(target=imported, args=("polars",)).start()

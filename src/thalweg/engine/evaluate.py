@@ -174,6 +174,7 @@ def _in_turn(
     Where they go one after another the trip count is hidden from the compiler for the same reason as in the
     loop of training: a lane computes the same bits among others and alone.
     """
+    of_lane = jax.jit(of_lane, inline=True)  # traced once, for its shapes and for its place in the loop
     shapes = jax.eval_shape(of_lane, take_lane(lanes, 0))
     width = turns.shape[0]
     blank = jax.tree.map(lambda leaf: jnp.full((width, *leaf.shape), _unset(leaf.dtype), leaf.dtype), shapes)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from io import BytesIO
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, PyTree
@@ -57,9 +58,10 @@ def conclude(problem: Problem, course: Course, told: Descriptions, homes: Sequen
         homes: Where each lane's run lies.
     """
     final = course.weights()
-    for lane, home in enumerate(homes):
-        _write_weights(home, course, final, lane)
+    _write_weights(homes, course, final)
     ended = _evaluated(problem, course, final)
+    # On the host: to take a lane out of a JAX array is a program for each shape, compiled in every process.
+    ended = ended._replace(weights=jax.device_get(ended.weights))
     tests = _test_tables(problem, ended.found.get("test"), len(homes))
     return [
         _concluded(problem, course, told, ended, tests[lane], lane, home) for lane, home in enumerate(homes)
@@ -75,7 +77,7 @@ def _concluded(
     lane: int,
     home: Home,
 ) -> Run:
-    params, model_state = take_lane(ended.weights, lane)
+    params, model_state = jax.device_put(jax.tree.map(np.copy, take_lane(ended.weights, lane)))
     result = _result(problem, course, told, ended, test, lane)
     result["run"] = None if home.folder is None else str(home.folder)
     result |= _sample(problem, course, (params, model_state), home) | told.found()
@@ -124,14 +126,16 @@ def _evaluated(problem: Problem, course: Course, final: tuple[PyTree, PyTree]) -
     return _Ended(which, weights, steps, found)
 
 
-def _write_weights(home: Home, course: Course, final: tuple[PyTree, PyTree], lane: int) -> None:
-    if home.folder is None:
+def _write_weights(homes: Sequence[Home], course: Course, final: tuple[PyTree, PyTree]) -> None:
+    if all(home.folder is None for home in homes):
         return
-    facts = {"step": int(course.steps[lane]), "weights": FINAL}
-    home.write(f"{FINAL}.safetensors", files.packed(take_lane(final, lane), facts))
-    if course.best.step[lane] >= 0:
-        facts = {"step": int(course.best.step[lane]), "weights": BEST}
-        home.write(f"{BEST}.safetensors", files.packed(take_lane(course.best.kept, lane), facts))
+    final, best = jax.device_get((final, course.best.kept))
+    for lane, home in enumerate(homes):
+        facts = {"step": int(course.steps[lane]), "weights": FINAL}
+        home.write(f"{FINAL}.safetensors", files.packed(take_lane(final, lane), facts))
+        if course.best.step[lane] >= 0:
+            facts = {"step": int(course.best.step[lane]), "weights": BEST}
+            home.write(f"{BEST}.safetensors", files.packed(take_lane(best, lane), facts))
 
 
 def _write_test(home: Home, test: pl.DataFrame) -> None:

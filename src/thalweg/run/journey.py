@@ -8,6 +8,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import PyTree
 
+from thalweg.core.later import begin_to_import
 from thalweg.core.tree import paths
 from thalweg.engine import drive
 from thalweg.engine.group import Group, prepare
@@ -136,6 +137,7 @@ class Journey:
                     return
                 end = stop if keeper is None else int(min(stop, keeper.next_stop(course.step)))
                 course.take(drive.chunk(course.group, course.states, course.step, end, pace))
+                begin_to_import()  # what the end needs; Python is about to wait for the next chunk
                 if course.over:
                     return
                 if keeper is not None and course.step < stop:

@@ -1,12 +1,14 @@
 """Folders of pictures: `folder/<class>/*.png`, or `folder/train/<class>/...` with `folder/test/...`."""
 
+from __future__ import annotations
+
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
 from thalweg.core.errors import DataError
+from thalweg.core.later import Image
 from thalweg.problem.data.note import Note
 from thalweg.problem.data.raw import RawArrays
 
@@ -90,7 +92,7 @@ def _open(path: Path) -> Image.Image:
                 if image.mode in ("P", "RGBA", "LA", "CMYK")
                 else image.copy()
             )
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+    except (OSError, SyntaxError, ValueError) as error:
         raise DataError(
             "pictures",
             "every picture must be readable",
