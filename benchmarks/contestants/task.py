@@ -1,5 +1,7 @@
 """What Thalweg's contestants learn, and how. Nothing but Thalweg's public names is imported here."""
 
+from __future__ import annotations
+
 import dataclasses
 from typing import Any
 

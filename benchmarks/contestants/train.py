@@ -1,5 +1,7 @@
 """Thalweg as a user calls it: `tw.train(problem, recipe)`, with its history and evaluations."""
 
+from __future__ import annotations
+
 import time
 from collections.abc import Callable
 from typing import Any
