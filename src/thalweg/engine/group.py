@@ -18,6 +18,7 @@ from thalweg.core import keys
 from thalweg.core.tree import lane as take_lane
 from thalweg.core.tree import roles, stack
 from thalweg.engine.backward import loss_scale
+from thalweg.engine.compiling import TRACES
 from thalweg.engine.feeds import AnyFeed, feed_for
 from thalweg.engine.program import MAP, Inputs, Program, numbers, split_model, structure
 from thalweg.engine.state import RUNNING, State
@@ -200,6 +201,8 @@ def weights(group: Group, states: State) -> PyTree:
 
 @partial(jax.jit, static_argnums=0)
 def _made(model: Any, lane_keys: Array) -> Built:
+    TRACES.count("start")
+
     # Mapped, not batched, so that a lane's start is the same bits alone and among others.
     def of_lane(words: Array) -> Built:
         return _arrays(build(model, keys.purpose_key(keys.wrapped(words), keys.INITIALISATION)))
@@ -209,6 +212,8 @@ def _made(model: Any, lane_keys: Array) -> Built:
 
 @partial(jax.jit, static_argnames="program")
 def _first_states(program: Program, inputs: Inputs, params: PyTree, model_state: PyTree, key: Array) -> State:
+    TRACES.count("start")
+
     def of_lane(given: tuple[PyTree, PyTree, PyTree, Array]) -> State:
         lane_numbers, lane_params, lane_model_state, lane_key = given
         recipe = jax.tree.unflatten(program.recipe, lane_numbers)

@@ -1,5 +1,6 @@
 """A shard's way from its first parameters to its runs at rest, in short pieces of work."""
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from jaxtyping import PyTree
 from thalweg.core.later import begin_to_import
 from thalweg.core.tree import paths
 from thalweg.engine import drive
+from thalweg.engine.compiling import TRACES
 from thalweg.engine.group import Group, prepare
 from thalweg.engine.lanes import Shard
 from thalweg.engine.state import State
@@ -76,6 +78,7 @@ class Journey:
 
     def __iter__(self) -> Iterator[float]:
         """Go the way; yield how far it is, or `REST` at a rung."""
+        traced, begun = TRACES.mine("start"), time.perf_counter()
         group, states = prepare(
             self.problem,
             list(self.recipes),
@@ -84,6 +87,8 @@ class Journey:
             width=self.shard.width,
             layout=self.shard.layout,
         )
+        if TRACES.mine("start") > traced:
+            self.watch.compile += time.perf_counter() - begun
         if self.schedule_total is not None:
             inputs = eqx.tree_at(lambda found: found.total, group.inputs, jnp.float32(self.schedule_total))
             group = replace(group, inputs=inputs)
