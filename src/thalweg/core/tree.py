@@ -16,8 +16,25 @@ def stack(trees: Sequence[PyTree]) -> PyTree:
 
 
 def lane(tree: PyTree, index: int | Array) -> PyTree:
-    """Take one lane out of a stacked tree."""
-    return jax.tree.map(lambda leaf: leaf[index], tree)
+    """Take one lane out of a stacked tree, or several with an array of indices."""
+    if isinstance(index, int) or index.ndim:
+        return jax.tree.map(lambda leaf: leaf[index], tree)
+    return jax.tree.map(lambda leaf: row(leaf, index), tree)
+
+
+def row(rows: Array, index: Array, axis: int = 0) -> Array:
+    """Take a row at a traced index from 0.
+
+    `rows[index]` would count negative indices from the end: more to trace, and a small operation of the
+    compiled step for each.
+    """
+    return jax.lax.dynamic_index_in_dim(rows, index, axis, keepdims=False, allow_negative_indices=False)
+
+
+def with_row(rows: Array, new: Array, index: Array, axis: int = 0) -> Array:
+    """Return rows with a new one at a traced index from 0; see `row`."""
+    new = jnp.asarray(new, rows.dtype)
+    return jax.lax.dynamic_update_index_in_dim(rows, new, index, axis, allow_negative_indices=False)
 
 
 def count(tree: PyTree) -> int:

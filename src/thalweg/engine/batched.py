@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, PyTree
 
+from thalweg.core.tree import row, with_row
 from thalweg.engine.backward import Lane
 from thalweg.engine.bylane import step_of_lanes
 from thalweg.engine.chunk import Chunk, Figures, blank, row_of_figures
@@ -66,30 +67,30 @@ def _all_lanes(
     program: Program, inputs: Inputs, part: Part, batches: Batches, carry: _Carry, due: Array
 ) -> _Carry:
     shared = batches.indices.shape[0] == 1
-    size, running = batches.sizes[carry.turn], carry.states.code == RUNNING
+    size, running = row(batches.sizes, carry.turn), carry.states.code == RUNNING
 
     def one(numbers: PyTree, stream: Array, state: State) -> tuple[State, Info, PyTree]:
         lane = Lane(program, inputs, jax.tree.unflatten(program.recipe, numbers), part)
         # Lanes of one seed read one batch; not batched here, it is gathered once and multiplied once.
-        indices = batches.indices[0, carry.turn] if shared else batches.indices[stream, carry.turn]
+        indices = row(batches.indices[0] if shared else row(batches.indices, stream), carry.turn)
         return step(lane, state, (indices, size))
 
     given = (inputs.numbers, inputs.stream)
     states, told, grads = step_of_lanes(one, given, carry.states, carry.grads, running, due)
 
     def written(rows: Array, values: Array) -> Array:
-        return rows.at[:, carry.turn].set(jnp.where(running, values, jnp.nan))
+        return with_row(rows, jnp.where(running, values, jnp.nan), carry.turn, axis=1)
 
     info = jax.tree.map(written, carry.info, told)
     return _Carry(carry.turn + 1, carry.done + running, states, info, grads)
 
 
 def _with_figures(before: _Carry, after: _Carry, figures: Figures) -> Figures:
-    row = jax.vmap(row_of_figures)(before.states.params, after.grads, after.states.params)
+    norms = jax.vmap(row_of_figures)(before.states.params, after.grads, after.states.params)
     running = before.states.code == RUNNING
     steps = jnp.where(running, before.states.step, -1)
     return Figures(
         figures.rows + 1,
-        figures.layers.at[:, figures.rows].set(row),
-        figures.steps.at[:, figures.rows].set(steps),
+        with_row(figures.layers, norms, figures.rows, axis=1),
+        with_row(figures.steps, steps, figures.rows, axis=1),
     )

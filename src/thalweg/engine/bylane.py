@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal, Var
 from jaxtyping import Array, Bool, Int, PyTree
 
+from thalweg.core.tree import row, with_row
 from thalweg.engine.parting import Parts, made, parted
 
 
@@ -25,7 +26,7 @@ class _Values(NamedTuple):
 
     def of_lane(self, var: Var, lane: Array) -> Any:
         """Return a value for one lane."""
-        return self.shared[var] if var in self.shared else _row(self.own[var], lane)
+        return self.shared[var] if var in self.shared else row(self.own[var], lane)
 
 
 def step_of_lanes(
@@ -120,14 +121,18 @@ def _strip(rows: Array) -> Array:
 
 def _of_strip(strip: Array, lane: Array, rows: Array) -> Array:
     if rows.ndim == 1:
-        return _row(strip, lane)
-    return jax.lax.dynamic_slice_in_dim(strip, lane * rows.shape[1], rows.shape[1], 0)
+        return row(strip, lane)
+    return jax.lax.dynamic_slice_in_dim(
+        strip, lane * rows.shape[1], rows.shape[1], 0, allow_negative_indices=False
+    )
 
 
 def _into_strip(strip: Array, lane: Array, rows: Array, new: Array) -> Array:
     if rows.ndim == 1:
-        return jax.lax.dynamic_update_index_in_dim(strip, new, lane, 0)
-    return jax.lax.dynamic_update_slice_in_dim(strip, new, lane * rows.shape[1], 0)
+        return with_row(strip, new, lane)
+    return jax.lax.dynamic_update_slice_in_dim(
+        strip, new, lane * rows.shape[1], 0, allow_negative_indices=False
+    )
 
 
 def _in_turn(running: Bool[Array, " lane"]) -> tuple[Int[Array, " lane"], Int[Array, ""]]:
@@ -154,10 +159,6 @@ def _early(closed: ClosedJaxpr, parts: Parts, arguments: Sequence[Array]) -> _Va
         found = jax.vmap(of_lane)([own[var] for var in varying])
         own |= dict(zip(parts.early.outvars, found, strict=True))  # type: ignore[arg-type]
     return _Values(shared, own)
-
-
-def _row(rows: Array, lane: Array) -> Array:
-    return jax.lax.dynamic_index_in_dim(rows, lane, 0, keepdims=False)
 
 
 def _chosen(running: Array, new: Array, old: Array) -> Array:

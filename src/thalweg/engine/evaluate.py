@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PyTree
 
 from thalweg.core.tree import lane as take_lane
+from thalweg.core.tree import row, with_row
 from thalweg.engine.carrying import continues, in_order, over_stretches
 from thalweg.engine.compiling import TRACES, with_one_compilation
 from thalweg.engine.program import BATCH, Inputs, Program, rebuilt
@@ -187,8 +188,9 @@ def _in_turn(
         )
 
     def body(turn: Array, found: PyTree) -> PyTree:
-        one = of_lane(take_lane(lanes, turns[turn]))
-        return jax.tree.map(lambda rows, row: rows.at[turns[turn]].set(row), found, one)
+        lane = row(turns, turn)
+        one = of_lane(take_lane(lanes, lane))
+        return jax.tree.map(lambda rows, new: with_row(rows, new, lane), found, one)
 
     return jax.lax.fori_loop(0, count, body, blank)
 

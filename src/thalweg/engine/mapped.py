@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Int, PyTree
 
 from thalweg.core.tree import lane as take_lane
+from thalweg.core.tree import row, with_row
 from thalweg.engine.backward import Lane
 from thalweg.engine.chunk import Chunk, Figures, blank, row_of_figures
 from thalweg.engine.program import Batches, Inputs, Program
@@ -27,11 +28,11 @@ def run_mapped(
         numbers, stream, state = given
         recipe = jax.tree.unflatten(program.recipe, numbers)
         lane = Lane(program, inputs, recipe, part)
-        return _run_lane(lane, state, batches.indices[stream], batches.sizes, count)
+        return _run_lane(lane, state, row(batches.indices, stream), batches.sizes, count)
 
     def body(index: Array, found: tuple[State, Chunk]) -> tuple[State, Chunk]:
         one = run_lane(take_lane((inputs.numbers, inputs.stream, states), index))
-        return jax.tree.map(lambda lanes, leaf: lanes.at[index].set(leaf), found, one)
+        return jax.tree.map(lambda lanes, leaf: with_row(lanes, leaf, index), found, one)
 
     # Like `lax.map`, with a trip count that the compiler does not know. A loop of one trip would be
     # dissolved and its body fused with what surrounds it, and a lane alone would differ in its last bits
@@ -99,8 +100,8 @@ def _steps(lane: Lane, start: _Carry, order: tuple[Array, Array], stop: Array) -
 def _advanced(lane: Lane, carry: _Carry, order: tuple[Array, Array]) -> _Carry:
     """Make one step."""
     indices, sizes = order
-    state, info, grads = step(lane, carry.state, (indices[carry.done], sizes[carry.done]))
-    written = jax.tree.map(lambda buffer, value: buffer.at[carry.done].set(value), carry.info, info)
+    state, info, grads = step(lane, carry.state, (row(indices, carry.done), row(sizes, carry.done)))
+    written = jax.tree.map(lambda rows, new: with_row(rows, new, carry.done), carry.info, info)
     return _Carry(carry.done + 1, state, written, grads)
 
 
@@ -110,9 +111,9 @@ def _goes_on(carry: _Carry, stop: Array) -> Array:
 
 def _with_figures(before: _Carry, after: _Carry, figures: Figures) -> Figures:
     """Return the table of per-layer figures with a row for the one step between `before` and `after`."""
-    row = row_of_figures(before.state.params, after.grads, after.state.params)
+    norms = row_of_figures(before.state.params, after.grads, after.state.params)
     return Figures(
         figures.rows + 1,
-        figures.layers.at[figures.rows].set(row),
-        figures.steps.at[figures.rows].set(before.state.step),
+        with_row(figures.layers, norms, figures.rows),
+        with_row(figures.steps, before.state.step, figures.rows),
     )
