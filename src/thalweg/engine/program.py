@@ -3,7 +3,7 @@
 Two runs whose `Program` is equal share one compilation; everything in `Inputs` may change freely.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import equinox as eqx
@@ -11,6 +11,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float, Int, PyTree
 
+from thalweg.core.choice import default_of
 from thalweg.problem.losses.loss import Loss
 from thalweg.problem.losses.metrics import Metric
 from thalweg.problem.models.adapter import Built
@@ -143,5 +144,5 @@ def numbers(recipes: list[Recipe]) -> PyTree[Float[np.ndarray, " lane"]]:
 
 
 def _compiled(recipe: Recipe) -> Recipe:
-    plain = {name: value for name, value in recipe.to_dict().items() if name not in HOST}
-    return type(recipe).from_dict(plain | {"seed": 0})
+    known = recipe.described()
+    return replace(recipe, seed=0, **{name: default_of(known[name]) for name in HOST})
