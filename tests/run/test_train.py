@@ -5,10 +5,13 @@ run.
 import json
 import signal
 
+import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 import polars as pl
 import pytest
+from jaxtyping import Array
 
 from tests.made import Net, blobs, line, net, problem
 from thalweg.core.errors import ModelError, RecipeError, RunFolderError
@@ -152,6 +155,50 @@ def test_a_run_can_be_read_back_and_answers_the_same(tmp_path):
     assert np.array_equal(run.predict(rows)["prediction"], again.answers(rows)["prediction"])
     assert list(run.predict(rows)) == ["prediction", "probability_0", "probability_1", "probability_2"]
     assert np.mean(run.predict(rows)["prediction"] == data.test.targets) == run.result["test_metric"]["value"]
+
+
+class Scaled(eqx.Module):
+    """A slope, one number for all inputs, behind a layer."""
+
+    layer: eqx.nn.Linear
+    slope: Array
+
+    def __init__(self, key):
+        self.layer, self.slope = eqx.nn.Linear(6, 3, key=key), jnp.float32(0.5)
+
+    def __call__(self, x):
+        return self.layer(x) * self.slope
+
+
+def test_a_single_number_among_the_weights_is_read_back(tmp_path):
+    data = blobs()
+    run = train(Problem(Scaled, data), RECIPE, keep=tmp_path / "run")
+    rows = np.asarray(data.test.inputs)
+    ours, again = run.predict(rows), restore(tmp_path / "run", model=Scaled).answers(rows)
+    assert run.params.slope.shape == () and np.array_equal(ours["probability_1"], again["probability_1"])
+
+
+class Drawing(eqx.Module):
+    """Keeps a typed key in its state."""
+
+    layer: eqx.nn.Linear
+    index: eqx.nn.StateIndex
+
+    def __init__(self, key):
+        self.layer, self.index = (
+            eqx.nn.Linear(6, 3, key=key),
+            eqx.nn.StateIndex((jax.random.key(3), jnp.int32(0))),
+        )
+
+    def __call__(self, x, state):
+        drawn, count = state.get(self.index)
+        return self.layer(x), state.set(self.index, (drawn, count + 1))
+
+
+def test_a_key_in_a_models_state_comes_out_as_a_key():
+    run = train(Problem(Drawing, blobs()), RECIPE)
+    leaves = [leaf for leaf in jax.tree.leaves(run.model_state) if eqx.is_array(leaf)]
+    assert any(jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) for leaf in leaves)
 
 
 def test_a_model_of_the_callers_own_needs_the_caller_to_be_read_back(tmp_path):

@@ -1,12 +1,11 @@
-"""Libraries that are loaded when first used: `from thalweg.core.later import pl` (Polars), `Image` (Pillow).
+"""Libraries that are loaded when first used: `from thalweg.core.later import pl` (Polars), `Image` (Pillow),
+`special` (SciPy's functions).
 
 A training run makes its first table when it ends, and data that come as arrays never do; importing Polars is
-a tenth of what such a process imports. A module that uses these begins with `from __future__ import
-annotations`, so that its signatures do not load them.
+a tenth of what such a process imports, SciPy's functions of a command. A module that uses these begins with
+`from __future__ import annotations`, so that its signatures do not load them.
 """
 
-import sys
-import threading
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -25,11 +24,15 @@ class Later(ModuleType):
 if TYPE_CHECKING:
     import polars as pl
     from PIL import Image
+    from scipy import special
 else:
-    pl, Image = Later("polars"), Later("PIL.Image")
+    pl, Image, special = Later("polars"), Later("PIL.Image"), Later("scipy.special")
 
 
-def begin_to_import() -> None:
-    """Import Polars in a thread, once, for those who are about to wait for something else than Python."""
-    if "polars" not in sys.modules:
-        threading.Thread(target=imported, args=("polars",)).start()
+def import_tables() -> None:
+    """Import Polars now, where there is time: while a device works.
+
+    In the thread of the caller: beside another that imports a part of Polars, one of ours could leave both
+    with half a module.
+    """
+    imported("polars")

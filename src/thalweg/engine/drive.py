@@ -2,7 +2,7 @@
 to keep progress, stopping and checkpoints lively."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import jax
@@ -61,8 +61,18 @@ def chunks(group: Group, states: State, start: int, stop: int, pace: Pace) -> It
         states, start = moved.states, start + moved.steps
 
 
-def chunk(group: Group, states: State, start: int, stop: int, pace: Pace) -> Progressed:
-    """Run one dispatch from step `start`, as long as `pace` says, and not beyond step `stop`."""
+def chunk(
+    group: Group,
+    states: State,
+    start: int,
+    stop: int,
+    pace: Pace,
+    beside: Callable[[], object] | None = None,
+) -> Progressed:
+    """Run one dispatch from step `start`, as long as `pace` says, and not beyond step `stop`.
+
+    `beside` is called while the device works.
+    """
     steps = min(pace.steps, stop - start)
     traced, begun = TRACES.mine("chunk"), time.perf_counter()
     part, batches = group.feed.dispatch(group.parts, start, steps, group.program.capacity)
@@ -74,6 +84,8 @@ def chunk(group: Group, states: State, start: int, stop: int, pace: Pace) -> Pro
     )
     dispatched = time.perf_counter()
     group.feed.prefetch(start + steps)  # while the device works
+    if beside is not None:
+        beside()
     found = jax.tree.map(lambda leaf: np.asarray(leaf), found)
     ended = time.perf_counter()
     if which is not None:

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import stdtrit
 
+from thalweg.core.later import special
 from thalweg.insight.wording import measure
 
 
@@ -54,5 +54,5 @@ def over_seeds(values: Iterable[float]) -> Estimate | None:
     mean = float(found.mean())
     if len(found) == 1:
         return Estimate(mean, None, None, 1)
-    half = float(stdtrit(len(found) - 1, 0.975) * found.std(ddof=1) / np.sqrt(len(found)))
+    half = float(special.stdtrit(len(found) - 1, 0.975) * found.std(ddof=1) / np.sqrt(len(found)))
     return Estimate(mean, mean - half, mean + half, len(found))

@@ -77,7 +77,7 @@ def _concluded(
     lane: int,
     home: Home,
 ) -> Run:
-    params, model_state = jax.device_put(jax.tree.map(np.copy, take_lane(ended.weights, lane)))
+    params, model_state = jax.device_put(jax.tree.map(_own, take_lane(ended.weights, lane)))
     result = _result(problem, course, told, ended, test, lane)
     result["run"] = None if home.folder is None else str(home.folder)
     result |= _sample(problem, course, (params, model_state), home) | told.found()
@@ -97,6 +97,11 @@ def _concluded(
         finding=told.finding or {},
     )
     return Run(problem, recipe, params, model_state, record)
+
+
+def _own(leaf: Any) -> Any:
+    """Return a copy, so that a lane's weights do not keep all lanes' in memory; keys stay on the device."""
+    return np.copy(leaf) if isinstance(leaf, (np.ndarray, np.generic)) else leaf
 
 
 def _sample(problem: Problem, course: Course, weights: tuple[PyTree, PyTree], home: Home) -> dict[str, str]:

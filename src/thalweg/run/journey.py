@@ -9,7 +9,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import PyTree
 
-from thalweg.core.later import begin_to_import
+from thalweg.core.later import import_tables
 from thalweg.core.tree import paths
 from thalweg.engine import drive
 from thalweg.engine.compiling import TRACES
@@ -34,6 +34,8 @@ from thalweg.run.stopping.best import Best
 from thalweg.run.stopping.interrupt import Interrupt
 
 INTERRUPTED = "interrupted"
+# Seconds of a chunk beside which what the end of a run needs can be imported unnoticed.
+LONG = 0.1
 
 
 @dataclass
@@ -134,15 +136,17 @@ class Journey:
         the lane alone has not.
         """
         pace, keeper = drive.Pace(course.group.program.capacity), self.keeper
-        total = course.group.total
+        total, lasted = course.group.total, 0.0
         while not course.over:
             stop = course.next_stop
             while course.step < stop:
                 if self._interrupted(course):
                     return
                 end = stop if keeper is None else int(min(stop, keeper.next_stop(course.step)))
-                course.take(drive.chunk(course.group, course.states, course.step, end, pace))
-                begin_to_import()  # what the end needs; Python is about to wait for the next chunk
+                beside = import_tables if lasted >= LONG else None
+                moved = drive.chunk(course.group, course.states, course.step, end, pace, beside)
+                course.take(moved)
+                lasted = moved.seconds
                 if course.over:
                     return
                 if keeper is not None and course.step < stop:

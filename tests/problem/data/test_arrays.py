@@ -66,6 +66,20 @@ def test_a_test_part_of_ones_own_is_used():
     assert np.allclose(shift, 1 / np.asarray(data.preparation.columns.scale), atol=1e-5)
 
 
+def test_only_what_nobody_can_change_is_not_copied():
+    """Pictures that all train: bytes are taken as they are, a view of what may change is copied."""
+    pictures = np.random.default_rng(0).integers(0, 256, (200, 8, 8)).astype(np.uint8)
+    given = {"validation": 0.0, "test": (pictures[:5], CLASS[:5])}
+    fixed = np.frombuffer(pictures.tobytes(), np.uint8).reshape(pictures.shape)
+    assert np.shares_memory(load((fixed, CLASS), **given).train.inputs, fixed)
+    view = pictures.view()
+    view.flags.writeable = False
+    data = load((view, CLASS), **given)
+    before = data.train.inputs.copy()
+    pictures[:] = 0
+    assert np.array_equal(data.train.inputs, before) and before.any()
+
+
 def test_copies_never_lie_in_two_parts():
     doubled, labels = np.concatenate([X, X[:40]]), np.concatenate([CLASS, CLASS[:40]])
     data = load((doubled, labels))

@@ -53,9 +53,17 @@ def from_arrays(raw: RawArrays, options: LoadOptions) -> Data:
 
 
 def _taken(inputs: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Return the rows of a part; all of them as they are where nobody can write to them any more."""
+    """Return the rows of a part; all of them in order as they are, where nobody can change them."""
     whole = rows.size == inputs.shape[0] and np.array_equal(rows, np.arange(rows.size))
-    return inputs if whole and not inputs.flags.writeable else inputs[rows]
+    return inputs if whole and _is_fixed(inputs) else inputs[rows]
+
+
+def _is_fixed(array: np.ndarray) -> bool:
+    """Tell whether an array lies in bytes; one that is only read-only may look at memory that changes."""
+    memory: Any = array
+    while isinstance(memory, np.ndarray):
+        memory = memory.base
+    return isinstance(memory, bytes)
 
 
 def _checked_pair(

@@ -55,7 +55,7 @@ def load(path: Path) -> dict[str, np.ndarray]:
 def named(tree: PyTree) -> dict[str, np.ndarray]:
     """Return a tree's arrays by dotted path."""
     flat, _ = jax.tree_util.tree_flatten_with_path(tree)
-    return {dotted(path): np.ascontiguousarray(leaf) for path, leaf in flat if eqx.is_array(leaf)}
+    return {dotted(path): np.asarray(leaf, order="C") for path, leaf in flat if eqx.is_array(leaf)}
 
 
 def restored(tree: PyTree, arrays: dict[str, np.ndarray], prefix: str = "") -> PyTree:

@@ -1,6 +1,7 @@
 """Unpacking: whatever gzip takes, damage refused, and ahead of the reader."""
 
 import gzip
+import os
 
 import pytest
 
@@ -46,6 +47,18 @@ def test_a_length_that_lies_takes_no_memory(tmp_path, monkeypatch):
     assert asked == []
 
 
+def test_memory_that_cannot_be_had_ends_in_the_same_words(tmp_path, monkeypatch):
+    def refused(*given):
+        raise MemoryError("Unable to allocate output buffer.")
+
+    monkeypatch.setattr(compressed.zlib, "decompress", refused)
+    (tmp_path / "x.gz").write_bytes(ONE)
+    (tmp_path / "torn.gz").write_bytes(ONE[:-1])
+    assert read_bytes(tmp_path / "x.gz") == b"hello" * 1000
+    with pytest.raises(DataError, match="whole gzip file"):
+        read_bytes(tmp_path / "torn.gz")
+
+
 def test_what_was_begun_is_read_once(tmp_path):
     path = tmp_path / "x.gz"
     path.write_bytes(ONE)
@@ -72,6 +85,12 @@ def test_damage_found_ahead_is_told_by_the_reader(tmp_path):
         read_bytes(path)
     with pytest.raises(DataError, match="readable"):
         read_bytes(tmp_path / "missing.gz")
+
+
+def test_a_pipe_is_left_to_its_reader(tmp_path):
+    os.mkfifo(tmp_path / "pipe.gz")  # to open it would wait for somebody who writes
+    unpack_ahead([tmp_path / "pipe.gz", tmp_path])
+    assert compressed._AHEAD == {}
 
 
 @pytest.mark.parametrize("source", ["no such set", "", "\0", 3, ("x", "y")])

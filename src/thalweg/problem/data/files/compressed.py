@@ -4,8 +4,9 @@ import gzip
 import struct
 import zlib
 from collections.abc import Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from pathlib import Path
+from threading import Thread
 
 from thalweg.core.errors import DataError
 
@@ -29,14 +30,13 @@ def read_bytes(path: Path) -> bytes:
 def unpack_ahead(paths: Iterable[Path]) -> None:
     """Begin to unpack files, each in a thread of its own; whoever reads one of them waits for it.
 
-    Unpacking leaves other threads alone, so that it costs nothing beside work such as importing.
+    Unpacking leaves other threads alone, so that it costs nothing beside work such as importing. Nobody waits
+    for it at the end of the process, and nothing but plain files is opened: a pipe would be emptied.
     """
-    wanted = [path for path in paths if path.suffix == ".gz"]
-    if not wanted:
-        return
-    readers = ThreadPoolExecutor(len(wanted))
-    _AHEAD.update({path: readers.submit(_unpacked, path) for path in wanted})
-    readers.shutdown(wait=False)
+    for path in paths:
+        if path.suffix == ".gz" and path.is_file():
+            _AHEAD[path] = begun = Future()
+            Thread(target=_unpack, args=(path, begun), daemon=True).start()
 
 
 def forget_ahead() -> None:
@@ -47,6 +47,13 @@ def forget_ahead() -> None:
 def plain_suffix(path: Path) -> str:
     """Return the ending that says the form, without `.gz`, in small letters: `.csv` for `x.csv.gz`."""
     return Path(path.stem).suffix.lower() if path.suffix.lower() == ".gz" else path.suffix.lower()
+
+
+def _unpack(path: Path, into: Future[bytes]) -> None:
+    try:
+        into.set_result(_unpacked(path))
+    except BaseException as error:  # the reader's to raise
+        into.set_exception(error)
 
 
 def _unpacked(path: Path) -> bytes:
@@ -80,7 +87,7 @@ def _gunzipped(content: bytes) -> bytes:
         return gzip.decompress(content)
     try:
         found = zlib.decompress(content, _GZIP, size)
-    except zlib.error:
+    except (zlib.error, MemoryError):  # damaged, or a length that lies
         return gzip.decompress(content)  # its words say more
     # A part ends in its check sum and length (RFC 1952). Found nowhere but at the end: the part is the whole.
     end = struct.pack("<II", zlib.crc32(found), len(found) % 2**32)
