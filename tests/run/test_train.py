@@ -4,6 +4,7 @@ run.
 
 import json
 import signal
+from dataclasses import replace
 
 import equinox as eqx
 import jax
@@ -26,6 +27,7 @@ from thalweg.run.files.log import Log
 from thalweg.run.files.record import read
 from thalweg.run.progress import Silent
 from thalweg.run.restore import restore
+from thalweg.run.resume import Change, resume
 from thalweg.run.train import Keeping, train
 
 RECIPE = Recipe(AdamW(lr=0.01), schedule=WarmupCosine(), batch_size=16, epochs=8, clip_norm=1.0)
@@ -195,10 +197,25 @@ class Drawing(eqx.Module):
         return self.layer(x), state.set(self.index, (drawn, count + 1))
 
 
-def test_a_key_in_a_models_state_comes_out_as_a_key():
-    run = train(Problem(Drawing, blobs()), RECIPE)
+def has_key(run):
     leaves = [leaf for leaf in jax.tree.leaves(run.model_state) if eqx.is_array(leaf)]
-    assert any(jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) for leaf in leaves)
+    return any(jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) for leaf in leaves)
+
+
+def test_a_key_in_a_models_state_is_kept(tmp_path):
+    """In memory, in a folder, and where a run goes on from a checkpoint."""
+    data = blobs()
+    run = train(Problem(Drawing, data), RECIPE, keep=Keeping(tmp_path / "run"))
+    assert has_key(run)
+    rows = np.asarray(data.test.inputs)
+    again = restore(tmp_path / "run", model=Drawing).answers(rows)
+    assert np.array_equal(run.predict(rows)["probability_1"], again["probability_1"])
+
+    plain = Recipe(AdamW(lr=0.01), batch_size=16, epochs=3)
+    whole = train(Problem(Drawing, data), replace(plain, epochs=6))
+    train(Problem(Drawing, data), plain, keep=Keeping(tmp_path / "half", every="5"))
+    longer = resume(tmp_path / "half", Problem(Drawing, data), change=Change(epochs=6))
+    assert has_key(longer) and longer.result["test_loss"] == whole.result["test_loss"]
 
 
 def test_a_model_of_the_callers_own_needs_the_caller_to_be_read_back(tmp_path):

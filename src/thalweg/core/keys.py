@@ -4,7 +4,10 @@ Every random number of a run is a pure function of (seed, purpose, step), so tha
 again and lanes with the same seed are paired: same start, same order of data, same dropout.
 """
 
+from typing import Any
+
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Key
 
@@ -65,3 +68,19 @@ def draws(seed: int, epoch: int, count: int) -> np.ndarray:
 def _words(seed: int, epoch: int, count: int) -> np.ndarray:
     key = np.array([seed % 2**64, (epoch << 8) + ORDER], dtype=np.uint64)
     return np.random.Philox(key=key).random_raw(count)
+
+
+def plain(array: Any) -> Any:
+    """Return an array as it can be saved: the raw data of typed keys, anything else as it is."""
+    return jax.random.key_data(array) if _is_typed(array) else array
+
+
+def as_before(saved: Any, like: Array) -> Array:
+    """Return what `plain` gave as an array of its former kind, that of `like`."""
+    if _is_typed(like):
+        return jax.random.wrap_key_data(jnp.asarray(saved), impl=jax.random.key_impl(like))
+    return jnp.asarray(saved)
+
+
+def _is_typed(array: Any) -> bool:
+    return isinstance(array, jax.Array) and bool(jnp.issubdtype(array.dtype, jax.dtypes.prng_key))

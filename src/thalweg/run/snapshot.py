@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree
 
+from thalweg.core import keys
 from thalweg.core.errors import RunFolderError
 from thalweg.core.tree import dotted
 from thalweg.engine.state import RUNNING, STOPPED
@@ -104,14 +105,15 @@ def _named(prefix: str, tree: PyTree) -> Iterator[tuple[str, np.ndarray]]:
     flat, _ = jax.tree_util.tree_flatten_with_path(tree)
     for path, leaf in flat:
         if eqx.is_array(leaf):
-            yield f"{prefix}.{dotted(path)}", np.asarray(leaf)
+            yield f"{prefix}.{dotted(path)}", np.asarray(keys.plain(leaf))
 
 
 def _filled(prefix: str, tree: PyTree, arrays: Mapping[str, np.ndarray], found: Checkpoint) -> PyTree:
     def one(path: Any, leaf: Any) -> Any:
         if not eqx.is_array(leaf):
             return leaf
-        return jnp.array(_checked(f"{prefix}.{dotted(path)}", leaf, arrays, found))
+        stored = _checked(f"{prefix}.{dotted(path)}", keys.plain(leaf), arrays, found)
+        return keys.as_before(jnp.array(stored), leaf)
 
     return jax.tree_util.tree_map_with_path(one, tree)
 

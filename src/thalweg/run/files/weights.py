@@ -12,6 +12,7 @@ import safetensors
 import safetensors.numpy
 from jaxtyping import PyTree
 
+from thalweg.core import keys
 from thalweg.core.errors import ModelError, RunFolderError
 from thalweg.core.tree import dotted
 
@@ -55,7 +56,9 @@ def load(path: Path) -> dict[str, np.ndarray]:
 def named(tree: PyTree) -> dict[str, np.ndarray]:
     """Return a tree's arrays by dotted path."""
     flat, _ = jax.tree_util.tree_flatten_with_path(tree)
-    return {dotted(path): np.asarray(leaf, order="C") for path, leaf in flat if eqx.is_array(leaf)}
+    return {
+        dotted(path): np.asarray(keys.plain(leaf), order="C") for path, leaf in flat if eqx.is_array(leaf)
+    }
 
 
 def restored(tree: PyTree, arrays: dict[str, np.ndarray], prefix: str = "") -> PyTree:
@@ -69,16 +72,16 @@ def restored(tree: PyTree, arrays: dict[str, np.ndarray], prefix: str = "") -> P
         if not eqx.is_array(leaf):
             return leaf
         name = prefix + dotted(path)
-        found = arrays.get(name)
-        if found is None or found.shape != leaf.shape:
+        found, wanted = arrays.get(name), keys.plain(leaf).shape
+        if found is None or found.shape != wanted:
             raise ModelError(
                 "model",
                 "must be the one that the weights were saved from",
                 got=None if found is None else f"shape {found.shape} in the file",
-                where=f"{name}, shape {leaf.shape} in the model",
+                where=f"{name}, shape {wanted} in the model",
                 hint="give the same model as in training",
             )
-        return jnp.asarray(found)
+        return keys.as_before(found, leaf)
 
     return jax.tree_util.tree_map_with_path(one, tree)
 
