@@ -8,10 +8,11 @@ _EAGER = (
 )
 _START = (
     "the garbage collector held while importing (-0.2 s), three programs compiled in place of "
-    "twenty-three (-0.25 s), one trace in the model's check, files unpacked side by side, rows "
-    "hashed once; left are JAX's import (0.3-0.4 s), Equinox and Optax (0.12 s), tracing (0.25 s), "
-    "reading the files (0.14 s). scikit-learn takes 1.7 or 2.5 s, from process to process: on the "
-    "small net it was 0.66x in one run and 0.87x in the next"
+    "twenty-three (-0.25 s), one trace in the model's check, rows hashed once, Polars imported when "
+    "first used (-0.06 s), files unpacked while JAX is imported (-0.1 s), rows in order not copied "
+    "(-0.07 s); the loop compiled in a thread beside the first weights (no gain: tracing holds the "
+    "interpreter's lock), small programs in XLA's cache (no gain); left are the imports of JAX, "
+    "Equinox and Optax (0.5 s), tracing (0.25 s), hashing the data (0.07 s)"
 )
 _SWEEP = (
     "lanes of one seed in one product (16.7 -> 12.2 microseconds a lane-step), the update lane by "

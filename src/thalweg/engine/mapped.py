@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Int, PyTree
+from jaxtyping import Array, Float, Int, PyTree
 
 from thalweg.core.tree import lane as take_lane
 from thalweg.core.tree import row, with_row
@@ -42,11 +42,18 @@ def run_mapped(
 
 
 class _Carry(NamedTuple):
-    """Where a lane stands within a dispatch; `grads` are those of the last step, or empty."""
+    """Where a lane stands within a dispatch.
+
+    Args:
+        done: Steps made.
+        state: The lane's.
+        info: What each step tells, its figures side by side: one write a step, not three.
+        grads: Those of the last step, or empty.
+    """
 
     done: Int[Array, ""]
     state: State
-    info: Info
+    info: Float[Array, "step figure"]
     grads: PyTree
 
 
@@ -61,7 +68,8 @@ def _run_lane(lane: Lane, state: State, indices: Array, sizes: Array, count: Arr
     """
     order = (indices, sizes)
     unset = blank(lane.program, jax.tree.map(lambda leaf: leaf[None], state))
-    info, layers, layer_steps = take_lane((unset.info, unset.layers, unset.layer_steps), 0)
+    told, layers, layer_steps = take_lane((unset.info, unset.layers, unset.layer_steps), 0)
+    info = jnp.stack(jax.tree.leaves(told), axis=1)
     # A window or a sequence is many examples.
     apart = lane.program.batch_size == 1 and isinstance(lane.part, Rows)
     grads = () if apart else jax.tree.map(jnp.zeros_like, state.params)
@@ -84,7 +92,7 @@ def _run_lane(lane: Lane, state: State, indices: Array, sizes: Array, count: Arr
         return after, kept
 
     end, figures = jax.lax.while_loop(lambda at: _goes_on(at[0], count), segment, start)
-    return end.state, Chunk(end.info, figures.layers, figures.steps, end.done)
+    return end.state, Chunk(Info(*end.info.T), figures.layers, figures.steps, end.done)
 
 
 def _steps(lane: Lane, start: _Carry, order: tuple[Array, Array], stop: Array) -> _Carry:
@@ -101,8 +109,8 @@ def _advanced(lane: Lane, carry: _Carry, order: tuple[Array, Array]) -> _Carry:
     """Make one step."""
     indices, sizes = order
     state, info, grads = step(lane, carry.state, (row(indices, carry.done), row(sizes, carry.done)))
-    written = jax.tree.map(lambda rows, new: with_row(rows, new, carry.done), carry.info, info)
-    return _Carry(carry.done + 1, state, written, grads)
+    told = jnp.stack([leaf.astype(carry.info.dtype) for leaf in jax.tree.leaves(info)])
+    return _Carry(carry.done + 1, state, with_row(carry.info, told, carry.done), grads)
 
 
 def _goes_on(carry: _Carry, stop: Array) -> Array:
