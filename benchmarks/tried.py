@@ -12,7 +12,7 @@ _START = (
     "first used (-0.06 s), files unpacked while JAX is imported (-0.1 s), rows in order not copied "
     "(-0.07 s); the loop compiled in a thread beside the first weights (no gain: tracing holds the "
     "interpreter's lock), small programs in XLA's cache (no gain); left are the imports of JAX, "
-    "Equinox and Optax (0.5 s), tracing (0.25 s), hashing the data (0.07 s)"
+    "Equinox and Optax (0.4 s), tracing (0.25 s), hashing the data (0.07 s)"
 )
 _SWEEP = (
     "lanes of one seed in one product (16.7 -> 12.2 microseconds a lane-step), the update lane by "
@@ -53,7 +53,7 @@ TRIED: dict[str, str] = {
         "each evaluation, half the run's beginning and end (0.3 s: first weights traced, files written)"
     ),
     "8 to 128 lanes: dearest lane-step over cheapest": (
-        "from 16 lanes on it is flat within 7 %; 8 lanes are a product of four in each thread, which is "
+        "from 16 lanes on it is flat within a tenth; 8 lanes are a product of four in each thread, which is "
         "narrow. Shards of 8, 16 and 32 lanes were tried for the sweep, 16 stayed"
     ),
 }
