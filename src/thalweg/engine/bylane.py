@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool, Int, PyTree
 
 from thalweg.core.tree import row, with_row
 from thalweg.engine.parting import Parts, made, parted
+from thalweg.engine.products import made_fast
 
 
 class _Values(NamedTuple):
@@ -54,7 +55,7 @@ def step_of_lanes(
     before, treedef = jax.tree.flatten((states, info, grads))
     stay, asides = len(jax.tree.leaves(states)), len(jax.tree.leaves(grads))
     # An accelerator is filled by large products, and its lanes would wait for one another.
-    parts = parted(closed.jaxpr, asides, late=jax.default_backend() == "cpu")
+    parts = parted(closed.jaxpr, asides, late=_on_cpu())
     values, outcomes = _early(closed, parts, jax.tree.leaves(arguments)), closed.jaxpr.outvars
     later = {*parts.late.outvars, *parts.aside.outvars}
 
@@ -150,9 +151,10 @@ def _early(closed: ClosedJaxpr, parts: Parts, arguments: Sequence[Array]) -> _Va
     shared |= made(parts.shared, shared)
     own: dict[Var, Any] = dict(zip(program.invars, arguments, strict=True))
     varying = [var for var in parts.early.invars if var in own]
+    make = made_fast if _on_cpu() else made
 
     def of_lane(given: list[Array]) -> list[Array]:
-        found = made(parts.early, shared | dict(zip(varying, given, strict=True)))
+        found = make(parts.early, shared | dict(zip(varying, given, strict=True)))
         return [found[var] for var in parts.early.outvars]  # type: ignore[index]
 
     if parts.early.outvars:
@@ -163,3 +165,7 @@ def _early(closed: ClosedJaxpr, parts: Parts, arguments: Sequence[Array]) -> _Va
 
 def _chosen(running: Array, new: Array, old: Array) -> Array:
     return jnp.where(running.reshape(-1, *[1] * (new.ndim - 1)), new, old)
+
+
+def _on_cpu() -> bool:
+    return jax.default_backend() == "cpu"

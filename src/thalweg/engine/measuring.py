@@ -32,7 +32,7 @@ TRIAL_LANES, TRIAL_STEPS, TRIALS = 16, 64, 5
 # A trial makes fewer steps where one takes long: at most so many rows times parameters, about 50 ms.
 TRIAL_WORK, FEWEST_STEPS = 8e8, 8
 # Counts how trials and layouts are made; what another way of it remembered is not read.
-FORM = 3
+FORM = 4
 
 
 def remembered(problem: Problem, recipes: Sequence[Recipe], workers: int) -> dict[str, float] | None:

@@ -49,10 +49,10 @@ def parted(program: Jaxpr, asides: int, late: bool = True) -> Parts:
         [var for var in some if var is not None] for some in (results[:-asides], results[-asides:])
     )
     return Parts(
-        _piece(program, shared, [*_read(early), *_read(after), *always, *aside]),
-        _piece(program, early, [*_read(after), *always, *aside]),
-        _piece(program, after, always),
-        _piece(program, after, aside),
+        piece_of(program, shared, [*read_by(early), *read_by(after), *always, *aside]),
+        piece_of(program, early, [*read_by(after), *always, *aside]),
+        piece_of(program, after, always),
+        piece_of(program, after, aside),
     )
 
 
@@ -62,13 +62,31 @@ def made(piece: Jaxpr, known: Mapping[Var, Any]) -> dict[Var, Any]:
     return dict(zip(piece.outvars, found, strict=True))  # type: ignore[arg-type]
 
 
+def piece_of(program: Jaxpr, equations: Sequence[JaxprEqn], wanted: Sequence[Var]) -> Jaxpr:
+    """Return these equations as a program of their own, which gives those of the wanted values it makes."""
+    inside = {var for equation in equations for var in equation.outvars}
+    given = dict.fromkeys(var for var in wanted if var in inside)
+    needed, kept = set(given), []
+    for equation in reversed(equations):
+        if not needed.isdisjoint(equation.outvars):
+            kept.insert(0, equation)
+            needed.update(read_by([equation]))
+    taken = dict.fromkeys(var for var in read_by(kept) if var not in inside)
+    return program.replace(constvars=[], invars=[*taken], outvars=[*given], eqns=kept)
+
+
+def read_by(equations: Sequence[JaxprEqn]) -> list[Var]:
+    """Return the variables that equations read."""
+    return [var for equation in equations for var in equation.invars if not isinstance(var, Literal)]
+
+
 def _apart(
     equations: Sequence[JaxprEqn], touched: set[Var], begun: Sequence[JaxprEqn] = ()
 ) -> tuple[list[JaxprEqn], list[JaxprEqn]]:
     """Return the equations that do not follow from what was touched or begun, and those that do or are it."""
     first, rest, reached, starts = [], [], set(touched), {id(equation) for equation in begun}
     for equation in equations:
-        if id(equation) in starts or not reached.isdisjoint(_read([equation])):
+        if id(equation) in starts or not reached.isdisjoint(read_by([equation])):
             rest.append(equation)
             reached.update(equation.outvars)
         else:
@@ -84,7 +102,7 @@ def _last_products(equations: Sequence[JaxprEqn]) -> list[JaxprEqn]:
         if large and not waits and equation.primitive.name == "dot_general":
             found.append(equation)
         if large or waits:
-            waited_for.update(_read([equation]))
+            waited_for.update(read_by([equation]))
     return found
 
 
@@ -93,20 +111,3 @@ def _large(equation: JaxprEqn) -> bool:
     if equation.primitive.name in ("dot_general", "conv_general_dilated"):
         return any(var.aval.size >= LARGE for var in equation.outvars)  # type: ignore[attr-defined]
     return any(_large(inner) for piece in jaxprs_in_params(equation.params) for inner in piece.eqns)
-
-
-def _read(equations: Sequence[JaxprEqn]) -> list[Var]:
-    return [var for equation in equations for var in equation.invars if not isinstance(var, Literal)]
-
-
-def _piece(program: Jaxpr, equations: Sequence[JaxprEqn], wanted: Sequence[Var]) -> Jaxpr:
-    """Return these equations as a program of their own, which gives those of the wanted values it makes."""
-    inside = {var for equation in equations for var in equation.outvars}
-    given = dict.fromkeys(var for var in wanted if var in inside)
-    needed, kept = set(given), []
-    for equation in reversed(equations):
-        if not needed.isdisjoint(equation.outvars):
-            kept.insert(0, equation)
-            needed.update(_read([equation]))
-    taken = dict.fromkeys(var for var in _read(kept) if var not in inside)
-    return program.replace(constvars=[], invars=[*taken], outvars=[*given], eqns=kept)
