@@ -100,12 +100,12 @@ def prepare(
     feed = feed_of(problem, recipes)
     batch_size = feed.batch_size
     total = first.length(feed.epoch_steps)
-    built = initial(problem.model, [recipe.seed for recipe in recipes])
+    built = initial(problem, [recipe.seed for recipe in recipes])
     if start is not None:
         started = [start(take_lane(built.params, index)) for index in range(len(recipes))]
         built = built._replace(params=stack(started))
     if first.shuffle == CONTINUED:
-        built = built._replace(model_state=carried(shapes(problem), len(recipes), batch_size))
+        built = built._replace(model_state=carried(problem.shapes, len(recipes), batch_size))
     params, model_state = kept((built.params, built.model_state), first.precision)
     model, model_arrays = split_model(built.fixed)
     capacity = min(feed.most_steps, max(8, min(STEP_BUDGET, INDEX_BUDGET // batch_size)))
@@ -150,17 +150,12 @@ def feed_of(problem: Problem, recipes: Sequence[Recipe]) -> AnyFeed:
     return feed_for(problem.data.train, recipes)
 
 
-def shapes(problem: Problem) -> Built:
-    """Return the problem's module as shapes; nothing is computed."""
-    return eqx.filter_eval_shape(build, problem.model, keys.lane_key(0))
-
-
 def lane_bytes(problem: Problem, recipe: Recipe, parameters_only: bool = False) -> int:
     """Return the bytes that a lane keeps in memory: nothing is computed for it.
 
     A lane has its state twice while its chunk runs (before and after) and the best weights so far.
     """
-    built = shapes(problem)
+    built = problem.shapes
     if parameters_only:
         return _bytes(built.params)
 
@@ -176,9 +171,9 @@ def _bytes(tree: PyTree) -> int:
     return sum(int(np.prod(leaf.shape)) * leaf.dtype.itemsize for leaf in leaves)
 
 
-def initial(model: Any, seeds: list[int]) -> Built:
+def initial(problem: Problem, seeds: list[int]) -> Built:
     """Make the module of every lane, stacked; a ready module gives every lane the same start."""
-    shape = eqx.filter_eval_shape(build, model, keys.lane_key(0))
+    model, shape = problem.model, problem.shapes
     if is_factory(model):
         made = _made(model, _words(seeds))
     else:

@@ -21,7 +21,7 @@ import numpy as np
 from thalweg.core.tree import count
 from thalweg.engine import cache
 from thalweg.engine.compiling import with_one_compilation
-from thalweg.engine.group import prepare, shapes
+from thalweg.engine.group import prepare
 from thalweg.engine.loop import run_chunk
 from thalweg.engine.program import BATCH, MAP, structure
 from thalweg.problem.problem import Problem
@@ -88,7 +88,7 @@ def _trial(problem: Problem, recipes: list[Recipe], layout: str, workers: int) -
 def _key(problem: Problem, recipes: Sequence[Recipe], workers: int) -> str:
     """Name what the answer depends on: the machine, the versions, the model's shapes and the program."""
     first, lanes = recipes[0], min(len(recipes), TRIAL_LANES)
-    params = [(leaf.shape, str(leaf.dtype)) for leaf in jax.tree.leaves(shapes(problem).params)]
+    params = [(leaf.shape, str(leaf.dtype)) for leaf in jax.tree.leaves(problem.shapes.params)]
     batch = first.batch(problem.data.train.count())
     machine = (platform.machine(), _processor(), os.cpu_count(), jax.default_backend(), jax.__version__)
     paired = len({recipe.seed for recipe in recipes[:lanes]}) == 1

@@ -1,17 +1,20 @@
 """`Problem`: what is learned. A model, data, a loss and a metric."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+import equinox as eqx
 import jax
 from jaxtyping import PyTree
 
+from thalweg.core import keys
 from thalweg.core.errors import ModelError
 from thalweg.problem.data.data import Data
 from thalweg.problem.data.load import load
 from thalweg.problem.losses.infer import as_loss, default_loss, default_metric
 from thalweg.problem.losses.metrics import as_metric
 from thalweg.problem.losses.weighting import Weighted, weighed
+from thalweg.problem.models.adapter import Built, build
 from thalweg.problem.models.architecture import Architecture
 from thalweg.problem.models.checks import check
 from thalweg.problem.models.default import default_model
@@ -44,6 +47,7 @@ class Problem:
     data: Any
     loss: Any = None
     metric: Any = None
+    _traced: dict[bool, Built] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         data = self.data if isinstance(self.data, Data) else load(self.data)
@@ -65,6 +69,16 @@ class Problem:
         if isinstance(self.model, Architecture):
             return self.model.spec()
         return getattr(self.model, "__name__", type(self.model).__name__)
+
+    @property
+    def shapes(self) -> Built:
+        """The model's module as shapes: nothing is computed, and the model is traced once, for as long as
+        JAX's setting of 64-bit numbers stays.
+        """
+        wide = bool(jax.config.jax_enable_x64)  # type: ignore[attr-defined]
+        if wide not in self._traced:
+            self._traced[wide] = eqx.filter_eval_shape(build, self.model, keys.lane_key(0))
+        return self._traced[wide]
 
 
 def _fitted(model: Any, data: Data, widths: tuple[int, ...], logits: bool) -> Any:

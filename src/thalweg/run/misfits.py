@@ -8,7 +8,7 @@ from jaxtyping import Array, Int, PyTree
 
 from thalweg.core.errors import DataError, RecipeError
 from thalweg.core.tree import lane
-from thalweg.engine.group import initial, shapes
+from thalweg.engine.group import initial
 from thalweg.problem import augment
 from thalweg.problem.data.part import Part, Rows
 from thalweg.problem.models.adapter import Built, apply, carried
@@ -39,7 +39,7 @@ def check_recipe(problem: Problem, recipe: Recipe) -> None:
             hint=f"try {max(1, count // 10)}, or more data",
         )
     if recipe.shuffle == CONTINUED:
-        carried(shapes(problem), 1, 1)
+        carried(problem.shapes, 1, 1)
     check_available(recipe.precision)
     if recipe.target is not None:
         _check_target(problem, recipe.target)
@@ -63,10 +63,10 @@ def check_loss(problem: Problem) -> None:
         return apply(built, prepared(inputs), key=None, training=False)[0]
 
     if isinstance(problem.model, Architecture):
-        shape = eqx.filter_eval_shape(call, shapes(problem), sample.inputs)
+        shape = eqx.filter_eval_shape(call, problem.shapes, sample.inputs)
         found = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shape)
     else:
-        params, model_state, fixed = initial(problem.model, [0])
+        params, model_state, fixed = initial(problem, [0])
         found = outputs(Built(lane(params, 0), lane(model_state, 0), fixed), prepared(sample.inputs))
     jax.eval_shape(problem.loss, found, sample.targets)
     try:

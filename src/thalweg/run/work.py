@@ -14,7 +14,7 @@ from thalweg.core.errors import RecipeError, RunFolderError
 from thalweg.core.later import pl
 from thalweg.core.tree import count as count_parameters
 from thalweg.engine import cache
-from thalweg.engine.group import feed_of, length, resident, shapes
+from thalweg.engine.group import feed_of, length, resident
 from thalweg.engine.lanes import Plan as LanePlan
 from thalweg.problem.problem import Problem
 from thalweg.recipe import differences
@@ -110,7 +110,7 @@ class Work:
         self._paths = differences.varied(self._recipes)
         if job.halving is not None and "validation" not in job.problem.data.parts:
             raise RecipeError("halving", "needs a validation part to compare by", got="none")
-        shape = shapes(job.problem).params
+        shape = job.problem.shapes.params
         self._start = None if job.init is None else Start(_weights_file(Path(job.init)), shape)
         self._runs: dict[int, Run] = {}
         self._interrupted = False
@@ -259,7 +259,7 @@ class Work:
 
     def _described(self) -> Descriptions:
         layouts = "+".join(dict.fromkeys(self._plan.layouts))
-        told = describe(self._problem, shapes(self._problem).params, layouts, len(self._recipes))
+        told = describe(self._problem, self._problem.shapes.params, layouts, len(self._recipes))
         return told._replace(finding=self._job.finding)
 
     def _announce(self, folder: Path | None) -> None:
@@ -285,7 +285,7 @@ class Work:
             "data": problem.data.name,
             "task": problem.data.task,
             "model": problem.model_spec,
-            "parameters": count_parameters(shapes(problem).params),
+            "parameters": count_parameters(problem.shapes.params),
             "metric": {"name": problem.metric.name, "higher_is_better": problem.metric.higher_is_better},
             "lanes": len(self._recipes),
             "varied": self._paths,

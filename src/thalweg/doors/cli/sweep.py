@@ -13,7 +13,7 @@ from thalweg.doors.cli.codes import DONE
 from thalweg.doors.cli.device import use
 from thalweg.doors.cli.output import print_json
 from thalweg.doors.cli.ranked import told
-from thalweg.engine.group import lane_bytes, length, shapes
+from thalweg.engine.group import lane_bytes, length
 from thalweg.insight.wording import plural
 from thalweg.problem.models.registry import ALIASES, ARCHITECTURES
 from thalweg.problem.models.spec import parse
@@ -192,7 +192,7 @@ def _cost(problem: Problem, recipe: Recipe, lanes: int) -> str:
         np.dot(matrix, matrix)
         seconds.append(time.perf_counter() - begun)
     examples = length(problem, recipe) * recipe.batch(problem.data.train.count())
-    work = 6.0 * count_parameters(shapes(problem).params) * examples * lanes
+    work = 6.0 * count_parameters(problem.shapes.params) * examples * lanes
     hours = work * min(seconds) / (2 * size**3) / 3600
     memory = lane_bytes(problem, recipe) * lanes / 2**30
     return (
