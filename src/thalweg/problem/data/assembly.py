@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from thalweg.problem.data.data import CLASSIFICATION, REGRESSION, Data
-from thalweg.problem.data.fingerprint import fingerprint
+from thalweg.problem.data.fingerprint import begun
 from thalweg.problem.data.inputs.array import standard_figures
 from thalweg.problem.data.note import Note
 from thalweg.problem.data.part import Rows
@@ -56,7 +56,7 @@ def assemble(pieces: Pieces) -> Data:
         test=parts.get("test"),
         preparation=preparation,
         notes=notes,
-        fingerprint=fingerprint(parts),
+        fingerprint=begun(parts),
     )
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 
+from thalweg.problem.data.fingerprint import Awaited
 from thalweg.problem.data.note import Note
 from thalweg.problem.data.part import Part, first_leaf
 from thalweg.problem.data.preparation import Preparation
@@ -24,7 +25,8 @@ class Data:
         test: Looked at once, at the end; None when there is none.
         preparation: How raw input becomes a model's input, and outputs become answers.
         notes: What was pointed out while reading.
-        fingerprint: SHA-256 over the arrays of all parts; another fingerprint is other data.
+        fingerprint: SHA-256 over the arrays of all parts; another fingerprint is other data. It may be given
+            as a future, and is a text where it is read.
         source: How to read it again: path or name, and the options that were used.
     """
 
@@ -35,8 +37,12 @@ class Data:
     test: Part | None
     preparation: Preparation
     notes: tuple[Note, ...] = ()
-    fingerprint: str = ""
+    fingerprint: Awaited = Awaited()  # noqa: RUF009 - a descriptor, not a default
     source: dict[str, Any] = field(default_factory=dict)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what is pickled or copied: the fingerprint itself, not what it is awaited by."""
+        return self.__dict__ | {"_fingerprint": self.fingerprint}
 
     @property
     def parts(self) -> dict[str, Part]:

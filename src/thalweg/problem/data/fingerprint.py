@@ -2,6 +2,9 @@
 
 import hashlib
 from collections.abc import Mapping
+from concurrent.futures import Future
+from threading import Thread
+from typing import Any
 
 import jax
 import numpy as np
@@ -19,3 +22,37 @@ def fingerprint(parts: Mapping[str, Part]) -> str:
             digest.update(f"{array.dtype.str}{array.shape}".encode())
             digest.update(array.reshape(-1).view(np.uint8).data if array.size else b"")
     return digest.hexdigest()
+
+
+def begun(parts: Mapping[str, Part]) -> Future[str]:
+    """Begin to take the fingerprint in a thread: hashing leaves other threads alone, and nobody needs the
+    fingerprint before the model is checked.
+    """
+    found: Future[str] = Future()
+
+    def take() -> None:
+        try:
+            found.set_result(fingerprint(parts))
+        except BaseException as error:  # whoever reads the fingerprint is to hear of it
+            found.set_exception(error)
+
+    Thread(target=take, daemon=True).start()
+    return found
+
+
+class Awaited:
+    """A dataclass's field that is a text, or a text to come, which is waited for where it is read."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = f"_{name}"
+
+    def __get__(self, instance: Any, owner: type) -> str:
+        if instance is None:
+            return ""  # the default
+        found = instance.__dict__[self._name]
+        if isinstance(found, Future):
+            found = instance.__dict__[self._name] = found.result()
+        return found
+
+    def __set__(self, instance: Any, value: str | Future[str]) -> None:
+        instance.__dict__[self._name] = value
