@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from thalweg.problem.data.data import CLASSIFICATION, REGRESSION, Data
-from thalweg.problem.data.fingerprint import begun
 from thalweg.problem.data.inputs.array import standard_figures
 from thalweg.problem.data.note import Note
 from thalweg.problem.data.part import Rows
@@ -39,7 +38,7 @@ class Pieces:
 
 
 def assemble(pieces: Pieces) -> Data:
-    """Standardise regression targets, note imbalance, fingerprint, and join everything."""
+    """Standardise regression targets, note imbalance, and join everything."""
     preparation, targets, notes = pieces.preparation, dict(pieces.targets), pieces.notes
     if pieces.task == REGRESSION:
         mean, scale = standard_figures(targets["train"])
@@ -56,7 +55,6 @@ def assemble(pieces: Pieces) -> Data:
         test=parts.get("test"),
         preparation=preparation,
         notes=notes,
-        fingerprint=begun(parts),
     )
 
 

@@ -42,7 +42,7 @@ class Data:
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what is pickled or copied: the fingerprint itself, not what it is awaited by."""
-        return self.__dict__ | {"_fingerprint": self.fingerprint}
+        return self.__dict__ | {"fingerprint": self.fingerprint}
 
     @property
     def parts(self) -> dict[str, Part]:

@@ -44,7 +44,7 @@ class Awaited:
     """A dataclass's field that is a text, or a text to come, which is waited for where it is read."""
 
     def __set_name__(self, owner: type, name: str) -> None:
-        self._name = f"_{name}"
+        self._name = name
 
     def __get__(self, instance: Any, owner: type) -> str:
         if instance is None:

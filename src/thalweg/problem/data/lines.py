@@ -11,7 +11,6 @@ import numpy as np
 from thalweg.core.errors import DataError
 from thalweg.problem.data.data import LANGUAGE, Data
 from thalweg.problem.data.duplicates import units_of
-from thalweg.problem.data.fingerprint import begun
 from thalweg.problem.data.inputs.lines import LineInputs, split_lines
 from thalweg.problem.data.inputs.text import UNKNOWN
 from thalweg.problem.data.note import Note
@@ -56,7 +55,6 @@ def from_lines(text: str, name: str, options: LoadOptions) -> Data:
         test=sequences.get("test"),
         preparation=Preparation(columns, classes=tuple(columns.characters), target="next character"),
         notes=notes + _notes(columns, parts),
-        fingerprint=begun(sequences),
     )
 
 

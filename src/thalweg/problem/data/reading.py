@@ -13,6 +13,7 @@ from thalweg.problem.data.files.compressed import plain_suffix
 from thalweg.problem.data.files.idx import idx_files, read_idx_folder
 from thalweg.problem.data.files.numpy_files import read_array, read_npy, read_npz
 from thalweg.problem.data.files.pictures import read_picture_folder
+from thalweg.problem.data.fingerprint import begun
 from thalweg.problem.data.lines import from_lines
 from thalweg.problem.data.options import LoadOptions, options_from
 from thalweg.problem.data.raw import RawArrays
@@ -42,7 +43,12 @@ def read(source: Any, options: LoadOptions | None = None, **settings: Any) -> Da
         data, said = from_frame(source, chosen.name or "table", chosen), IN_MEMORY
     else:
         data, said = _load_pair(source, chosen), IN_MEMORY
-    return replace(data, name=chosen.name or data.name, source={"from": said, "options": chosen.to_dict()})
+    return replace(
+        data,
+        name=chosen.name or data.name,
+        source={"from": said, "options": chosen.to_dict()},
+        fingerprint=begun(data.parts),
+    )
 
 
 def _load_path(path: Path, options: LoadOptions) -> Data:

@@ -9,7 +9,6 @@ from pathlib import Path
 from thalweg.core.errors import DataError
 from thalweg.problem.data.data import LANGUAGE, Data
 from thalweg.problem.data.files.compressed import read_bytes
-from thalweg.problem.data.fingerprint import begun
 from thalweg.problem.data.inputs.text import UNKNOWN, TextInputs
 from thalweg.problem.data.note import Note
 from thalweg.problem.data.options import LoadOptions
@@ -61,7 +60,6 @@ def from_text(text: str, name: str, options: LoadOptions) -> Data:
         test=parts.get("test"),
         preparation=Preparation(columns, classes=tuple(columns.characters), target="next character"),
         notes=_notes(columns, texts),
-        fingerprint=begun(parts),
     )
 
 

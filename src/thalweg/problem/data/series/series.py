@@ -17,7 +17,6 @@ import numpy as np
 from thalweg.core.errors import DataError
 from thalweg.core.later import pl
 from thalweg.problem.data.data import CLASSIFICATION, REGRESSION, Data
-from thalweg.problem.data.fingerprint import begun
 from thalweg.problem.data.inputs.array import standard_figures
 from thalweg.problem.data.labels import Target, encode, encode_known
 from thalweg.problem.data.note import Note
@@ -97,7 +96,6 @@ def from_series(source: Any, name: str, options: LoadOptions) -> Data:
         test=parts.get("test"),
         preparation=preparation,
         notes=(*table.notes, *notes, _border_note(parts, columns)),
-        fingerprint=begun(parts),
     )
 
 
