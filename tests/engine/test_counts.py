@@ -102,7 +102,7 @@ from tests.made import problem
 from thalweg.recipe.recipe import Recipe
 from thalweg.run.train import train
 train(problem(), Recipe(steps=30), keep=sys.argv[1])
-print([name for name in ("pandas", "torch", "optuna", "matplotlib") if name in sys.modules])
+print([name for name in ("pandas", "torch", "optuna", "matplotlib", "psutil") if name in sys.modules])
 """
 
 

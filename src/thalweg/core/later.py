@@ -1,5 +1,5 @@
-"""Libraries that are loaded when first used: `from thalweg.core.later import pl` (Polars), `Image` (Pillow),
-`special` (SciPy's functions).
+"""Libraries that are loaded when first used: `from thalweg.core.later import pl` (Polars), `pq` (pyarrow's
+Parquet), `Image` (Pillow), `special` (SciPy's functions), `psutil`.
 
 A training run makes its first table when it ends, and data that come as arrays never do; importing Polars is
 a tenth of what such a process imports, SciPy's functions of a command. A module that uses these begins with
@@ -23,10 +23,13 @@ class Later(ModuleType):
 
 if TYPE_CHECKING:
     import polars as pl
+    import psutil
+    import pyarrow.parquet as pq
     from PIL import Image
     from scipy import special
 else:
     pl, Image, special = Later("polars"), Later("PIL.Image"), Later("scipy.special")
+    pq, psutil = Later("pyarrow.parquet"), Later("psutil")
 
 
 def import_tables() -> None:

@@ -17,9 +17,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import jax
-import psutil
 
 from thalweg.core.errors import RecipeError
+from thalweg.core.later import psutil
 from thalweg.engine import measuring
 from thalweg.engine.group import lane_bytes, length
 from thalweg.engine.narrowing import width_for
@@ -159,7 +159,7 @@ def plan(
         for group in groups
     ]
     layouts = [layout for layout, _ in chosen]
-    room = memory if memory is not None else int(MEMORY_SHARE * psutil.virtual_memory().available)
+    room = _free() if memory is None and len(recipes) > 1 else memory or 0  # one lane runs in any case
     shards = [
         shard
         for number, group in enumerate(groups)
@@ -279,6 +279,10 @@ def _waves(shards: list[Shard], sizes: list[int], room: int) -> list[tuple[int, 
         waves[-1].append(index)
         taken += need
     return [tuple(wave) for wave in waves]
+
+
+def _free() -> int:
+    return int(MEMORY_SHARE * psutil.virtual_memory().available)
 
 
 def _cores() -> int:

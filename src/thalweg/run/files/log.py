@@ -13,9 +13,8 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from thalweg.core.later import pl
+from thalweg.core.later import pl, pq
 from thalweg.engine.drive import Progressed
 from thalweg.run.files.folder import Home
 from thalweg.run.files.record import TABLES

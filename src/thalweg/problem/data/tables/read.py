@@ -7,10 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from thalweg.core.errors import DataError
-from thalweg.core.later import pl
+from thalweg.core.later import pl, pq
 from thalweg.problem.data.files.compressed import plain_suffix, read_bytes
 
 SEPARATORS = ",;\t|"
