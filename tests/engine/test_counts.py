@@ -114,6 +114,23 @@ def test_a_run_imports_nothing_heavy_that_it_does_not_need(tmp_path):
     assert found.stdout.strip() == "[]"
 
 
+@pytest.mark.parametrize(
+    ("model", "more", "random"),
+    [
+        (MLP([6, 8, 3]), {}, False),
+        (MLP([6, 8, 3]), {"accumulate": 2}, False),
+        (MLP([6, 8, 3], dropout=0.1), {}, True),
+        (MLP([6, 8, 3]), {"noise": 0.1}, True),
+    ],
+)
+def test_random_numbers_are_in_the_program_only_where_something_is_random(model, more, random):
+    # XLA drops what nobody reads, but JAX has lowered it by then: half of a small network's lowering.
+    group, states = prepare(Problem(model, blobs()), sweep([1e-3], [0], **more))
+    part, batches = group.feed.dispatch(group.parts, 0, 8, group.program.capacity)
+    lowered = run_chunk.lower(group.program, group.inputs, part, batches, np.int32(8), states)
+    assert ("threefry" in lowered.as_text()) == random
+
+
 def compiled_bytes(lanes: int = 1, capacity: int = 8, layout: str = MAP) -> tuple[int, int]:
     """Return the compiled loop's bytes of temporaries and of outputs."""
     group, states = prepare(problem(), sweep([1e-3], list(range(lanes))), layout=layout)

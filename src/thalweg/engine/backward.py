@@ -130,7 +130,10 @@ def _part_by_part(
     assert batch.weights is not None
     count = _parts(lane, batch.weights.shape[0])
     rows, weights = gradient.split((batch.inputs, batch.targets), batch.weights, count)
-    parts = (*rows, weights, jax.random.split(batch.key, count))
+    noises = (
+        jax.random.split(batch.key, count) if lane.program.noisy else jnp.broadcast_to(batch.key, (count,))
+    )
+    parts = (*rows, weights, noises)
 
     def sums_of(params: PyTree, part: PyTree, model_state: PyTree) -> tuple[Array, tuple[Array, PyTree]]:
         inputs, targets, weights, key = part
@@ -156,7 +159,14 @@ def _weighted(losses: Float[Array, " row"], weights: Float[Array, " row"]) -> Fl
 def _losses(lane: Lane, batch: Batch, params: PyTree, model_state: PyTree) -> tuple[Array, PyTree]:
     narrow = precision.narrowed(params, lane.recipe.precision)
     built = rebuilt(lane.program, lane.inputs, narrow, model_state)
-    outputs, after = apply(built, batch.inputs, key=batch.key, training=True, counts=batch.weights)
+    outputs, after = apply(
+        built,
+        batch.inputs,
+        key=batch.key,
+        training=True,
+        counts=batch.weights,
+        noisy=lane.program.noisy,
+    )
     # Running statistics keep the dtype they began with, whatever the passes run in.
     after = jax.tree.map(lambda new, old: new.astype(old.dtype), after, model_state)
     return lane.program.loss(outputs, batch.targets), after

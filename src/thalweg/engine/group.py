@@ -119,6 +119,7 @@ def prepare(
         capacity=capacity,
         statistics=capacity // FEWEST_STEPS_BETWEEN_FIGURES + 1,
         layout=layout,
+        noisy=problem.noisy or first.shuffle == CONTINUED,  # what is carried was not asked
     )
     ready, dtype = data.preparation, numbers_dtype(first.precision)
     # Made by NumPy and sent: each array that JAX makes itself is a small program, compiled in every process.

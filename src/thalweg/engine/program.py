@@ -55,6 +55,7 @@ class Program:
         capacity: Steps that one dispatch can hold; how many it runs is an input.
         statistics: Rows that one dispatch can hold of the per-layer figures.
         layout: `map` or `batch`.
+        noisy: Whether the model's outputs depend on its key.
     """
 
     model: Frozen
@@ -66,6 +67,7 @@ class Program:
     capacity: int
     statistics: int
     layout: str = MAP
+    noisy: bool = True
 
 
 class Inputs(eqx.Module):

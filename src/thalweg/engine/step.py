@@ -9,7 +9,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Bool, Float, Int, PyTree
+from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
 from thalweg.core import keys
 from thalweg.core.tree import roles
@@ -40,8 +40,13 @@ def step(
         The next state, what a reader wants, and the gradient as backpropagation gave it.
     """
     root = keys.wrapped(state.key)
-    noise = jax.random.fold_in(keys.purpose_key(root, keys.MODEL), state.step)
-    change = jax.random.fold_in(keys.purpose_key(root, keys.AUGMENTATION), state.step)
+
+    def key_for(purpose: int, asked: bool) -> Key[Array, ""]:
+        # What nobody asks for is not in the program: XLA would drop it, after JAX had lowered it for long.
+        return jax.random.fold_in(keys.purpose_key(root, purpose), state.step) if asked else root
+
+    noise = key_for(keys.MODEL, lane.program.noisy)
+    change = key_for(keys.AUGMENTATION, lane.recipe.augment != "none")
     scale = state.scale.scale if lane.recipe.precision == "f16" else None
     read = read_batch(lane, *batch, noise, change)
     found = backward(lane, read, state.params, _begun(lane, state), scale)
@@ -49,9 +54,8 @@ def step(
     clock = Clock(state.step.astype(lane.inputs.total.dtype), lane.inputs.total, lane.inputs.epoch_steps)
     factor = lane.recipe.schedule.factor(clock, state.schedule)
     rule = rule_of(lane.recipe, roles(state.params), factor, lane.recipe.schedule.momentum(clock))
-    grads, norm = gradient.process(
-        found.grads, state.params, lane.recipe, key=keys.purpose_key(root, keys.GRADIENT), step=state.step
-    )
+    spread = keys.purpose_key(root, keys.GRADIENT) if lane.recipe.noise is not None else root
+    grads, norm = gradient.process(found.grads, state.params, lane.recipe, key=spread, step=state.step)
 
     updates, optimizer = rule.update(
         grads, state.optimizer, state.params, value=found.loss, grad=grads, value_fn=found.loss_of

@@ -47,6 +47,7 @@ class Problem:
     data: Any
     loss: Any = None
     metric: Any = None
+    _noisy: bool = field(default=True, init=False, repr=False, compare=False)
     _traced: dict[bool, Built] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -57,10 +58,11 @@ class Problem:
         widths = loss.widths(data.task, data.outputs)
         if model is None:
             model = default_model(data.task, data.input_shape, data.train.count(), widths[0])
-        model = _fitted(model, data, widths, loss.takes_logits)
+        model, noisy = _fitted(model, data, widths, loss.takes_logits)
         if data.train.weighted and not isinstance(loss, Weighted):
             loss, metric = Weighted(loss), weighed(metric)
-        for name, value in (("data", data), ("loss", loss), ("metric", metric), ("model", model)):
+        found = {"data": data, "loss": loss, "metric": metric, "model": model, "_noisy": noisy}
+        for name, value in found.items():
             object.__setattr__(self, name, value)
 
     @property
@@ -69,6 +71,11 @@ class Problem:
         if isinstance(self.model, Architecture):
             return self.model.spec()
         return getattr(self.model, "__name__", type(self.model).__name__)
+
+    @property
+    def noisy(self) -> bool:
+        """Whether the model's outputs depend, while it is trained, on the key that it is called with."""
+        return self._noisy
 
     @property
     def shapes(self) -> Built:
@@ -81,14 +88,15 @@ class Problem:
         return self._traced[wide]
 
 
-def _fitted(model: Any, data: Data, widths: tuple[int, ...], logits: bool) -> Any:
-    """Return a model that fits the data with one of these numbers of outputs; the first refusal counts."""
+def _fitted(model: Any, data: Data, widths: tuple[int, ...], logits: bool) -> tuple[Any, bool]:
+    """Return a model that fits the data with one of these numbers of outputs, and whether it is noisy; the
+    first refusal counts.
+    """
     refused = []
     for width in widths:
         try:
             fitted = model.fitted(data.input_shape, width) if isinstance(model, Architecture) else model
-            check(fitted, _example(data), data.task, width, logits=logits)
-            return fitted
+            return fitted, check(fitted, _example(data), data.task, width, logits=logits)
         except ModelError as error:
             refused.append(error)
     raise refused[0]

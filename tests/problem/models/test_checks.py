@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import pytest
 
 from thalweg.core.errors import ModelError
-from thalweg.problem.models import MLP, check
+from thalweg.problem.models import GPT, LSTM, MLP, check
 from thalweg.problem.models.ending import ending
 
 KEY = jax.random.key(0)
@@ -149,3 +149,40 @@ def test_a_softmax_or_sigmoid_before_a_loss_of_logits_is_refused(last, name):
 def test_an_ending_is_found_inside_calls():
     assert ending(jax.make_jaxpr(jax.jit(jax.checkpoint(jax.nn.softmax)))(jnp.ones(3))) == "softmax"
     assert ending(jax.make_jaxpr(lambda x: x)(jnp.ones(3))) is None
+
+
+class Noisy(eqx.Module):
+    """What the key is used for: `outputs`, the next `state`, or what nobody reads (`nothing`)."""
+
+    inner: eqx.nn.Linear
+    index: eqx.nn.StateIndex
+    use: str = eqx.field(static=True)
+
+    def __call__(self, x, state, key):
+        noise = jax.random.normal(jax.random.split(key)[0], (3,))
+        told = jax.lax.pmean(noise, "batch") if self.use == "state" else jnp.zeros(3)
+        state = state.set(self.index, told)
+        return self.inner(x) + (noise if self.use == "outputs" else 0.0), state
+
+
+def noisy(use):
+    return lambda key: Noisy(eqx.nn.Linear(4, 3, key=key), eqx.nn.StateIndex(jnp.zeros(3)), use)
+
+
+@pytest.mark.parametrize(
+    ("model", "example", "matters"),
+    [
+        (noisy("outputs"), jnp.ones(4), True),
+        (noisy("state"), jnp.ones(4), True),
+        (noisy("nothing"), jnp.ones(4), False),
+        (mlp(4, 3), jnp.ones(4), False),
+        (MLP([4, 8, 8, 3]), jnp.ones(4), False),
+        (MLP([4, 8, 8, 3], dropout=0.1), jnp.ones(4), True),
+        (GPT(layers=1, heads=1, width=8).fitted((6,), 3), jnp.zeros(6, int), False),
+        (GPT(layers=1, heads=1, width=8, dropout=0.1).fitted((6,), 3), jnp.zeros(6, int), True),
+        (LSTM(width=8).fitted((6,), 3), jnp.zeros(6, int), False),
+        (LSTM(width=8, dropout=0.1).fitted((6,), 3), jnp.zeros(6, int), True),
+    ],
+)
+def test_the_check_tells_whether_the_key_matters(model, example, matters):
+    assert check(model, example, None, 3) == matters

@@ -119,6 +119,7 @@ def apply(
     key: Key[Array, ""] | None,
     training: bool,
     counts: Float[Array, " batch"] | None = None,
+    noisy: bool = True,
 ) -> tuple[PyTree, eqx.nn.State]:
     """Call the model on a batch.
 
@@ -129,6 +130,8 @@ def apply(
         training: False puts dropout and norm layers into inference mode.
         counts: 1 for examples that count, 0 for padding, which our batch norm leaves out of its figures;
             None: all count. Equinox's own BatchNorm cannot be told and takes padding for examples.
+        noisy: Whether outputs depend on the key. Where they do not, all examples are given the same one:
+            splitting it is a tenth of what there is to compile in a small network's step.
 
     Returns:
         Outputs with a leading batch axis, and the model state afterwards.
@@ -140,7 +143,8 @@ def apply(
     count = jax.tree.leaves(inputs)[0].shape[0]
     if isinstance(built.model_state, Carried):
         return _continued(module, built.model_state, inputs, key, training)
-    keys = jax.random.split(key, count) if key is not None and takes.key else None
+    split = takes.key and noisy
+    keys = jax.random.split(key, count) if key is not None and split else key
 
     def one(x: PyTree, state: eqx.nn.State, key: Any, count: Any) -> tuple[PyTree, eqx.nn.State]:
         arguments = (x, state) if takes.state else (x,)
@@ -148,7 +152,7 @@ def apply(
             output = module(*arguments, key=key) if takes.key else module(*arguments)  # type: ignore[operator]
         return output if takes.state else (output, state)
 
-    axes = (0, None, 0 if keys is not None else None, 0 if counts is not None else None)
+    axes = (0, None, 0 if keys is not key else None, 0 if counts is not None else None)
     mapped = jax.vmap(one, in_axes=axes, out_axes=(0, None), axis_name=BATCH_AXIS)
     return mapped(inputs, built.model_state, keys, counts)
 

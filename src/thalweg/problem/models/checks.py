@@ -12,7 +12,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jax.extend.core import ClosedJaxpr
+from jax.extend.core import ClosedJaxpr, Literal, Var
 from jaxtyping import Array, Key, PyTree
 
 from thalweg.core import keys
@@ -28,8 +28,9 @@ _WRAPPERS = ("equinox._module", "equinox._make_jaxpr")
 
 def check(
     model: Callable[..., Any], example: PyTree, task: str | None, outputs: int, *, logits: bool = False
-) -> None:
-    """Check that a model takes these examples and gives outputs that this task needs.
+) -> bool:
+    """Check that a model takes these examples and gives outputs that this task needs; tell whether its key
+    matters.
 
     Args:
         model: An architecture, a factory `key -> Module`, or a ready module.
@@ -38,12 +39,15 @@ def check(
         outputs: Classes, target values, or the vocabulary; 1 for two classes that share a logit.
         logits: Whether the loss takes logits (`loss.takes_logits`), so that a last softmax is refused.
 
+    Returns:
+        Whether what comes out while training depends on the key that the model is called with (dropout).
+
     Raises:
         ModelError: It does not; the message names the layer and both shapes.
     """
     batch = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((_ROWS, *leaf.shape), leaf.dtype), example)
     shapes = [tuple(leaf.shape) for leaf in jax.tree.leaves(example)]
-    found, program = _traced(model, batch, shapes)
+    (found, _), program = _traced(model, batch, shapes)
     leaves = jax.tree.leaves(found)
     if len(leaves) != 1 or not _is_floating(leaves[0]):
         kinds = ", ".join(_kind(leaf) for leaf in leaves) or "nothing"
@@ -55,23 +59,35 @@ def check(
         _check_outputs(leaves[0].shape[1:], task, outputs, shapes)
     if logits:
         _check_ending(program)
+    return _depends(program, program.jaxpr.invars[1])
 
 
 def _traced(
     model: Callable[..., Any], batch: PyTree, shapes: list[tuple[int, ...]]
 ) -> tuple[PyTree, ClosedJaxpr]:
-    """Return the outputs' shapes and their program, or raise what the model's own error means."""
+    """Return the shapes of outputs and next state, and their program, or raise what the model's own error
+    means. The program's first argument makes the model, its second is the model's key.
+    """
 
-    def call(key: Key[Array, ""], inputs: PyTree) -> PyTree:
-        return apply(build(model, key), inputs, key=key, training=True)[0]
+    def call(key: Key[Array, ""], noise: Key[Array, ""], inputs: PyTree) -> PyTree:
+        return apply(build(model, key), inputs, key=noise, training=True)
 
     try:
-        program, arrays, rest = eqx.filter_make_jaxpr(call)(keys.lane_key(0), batch)
+        program, arrays, rest = eqx.filter_make_jaxpr(call)(keys.lane_key(0), keys.lane_key(0), batch)
         return eqx.combine(arrays, rest), program
     except ThalwegError:
         raise
     except Exception as error:
         raise _explained(error, shapes) from error
+
+
+def _depends(program: ClosedJaxpr, var: Var) -> bool:
+    """Tell whether a program's results may depend on a variable; inside of an equation all does on all."""
+    reached = {var}
+    for equation in program.jaxpr.eqns:
+        if any(not isinstance(one, Literal) and one in reached for one in equation.invars):
+            reached.update(equation.outvars)
+    return any(not isinstance(one, Literal) and one in reached for one in program.jaxpr.outvars)
 
 
 def _is_floating(leaf: Any) -> bool:

@@ -119,7 +119,7 @@ class TransformerBlock(eqx.Module):
         self, x: Float[Array, "*batch time width"], *, key: Key[Array, ""] | None
     ) -> Float[Array, "*batch time width"]:
         """Return the stream after this block."""
-        weights_key, first_key, second_key = (None,) * 3 if key is None else jax.random.split(key, 3)
+        weights_key, first_key, second_key = self.dropout.keys(key, 3)
         normal, _ = self.first_norm(x, None)
         x = x + self.dropout(self.attention(normal, key=weights_key), key=first_key)
         normal, _ = self.second_norm(x, None)
@@ -151,8 +151,7 @@ class Transformer(eqx.Module):
             rule = f"positions.weight takes {context} positions"
             hint = "cut it, or take a larger context"
             raise ModelError("gpt", rule, got=f"a sequence of {time}", hint=hint)
-        count = len(self.blocks) + 1
-        start_key, *keys = [None] * count if key is None else jax.random.split(key, count)
+        start_key, *keys = self.dropout.keys(key, len(self.blocks) + 1)
         hidden = self.dropout(self.tokens(x) + self.positions.weight[:time], key=start_key)
         for block, noise in zip(self.blocks, keys, strict=True):
             hidden = block(hidden, key=noise)

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key, Shaped
 
@@ -40,7 +39,7 @@ class Perceptron(eqx.Module):
         """Return logits or values of one example, with the state when one was given."""
         hidden, now = as_vector(x), state
         hidden_layers = self.layers[:-1]
-        keys = [None] * len(hidden_layers) if key is None else jax.random.split(key, len(self.layers))
+        keys = self.dropout.keys(key, len(self.layers))
         for layer, norm, noise in zip(hidden_layers, self.norms, keys, strict=False):
             output = layer(hidden)
             if norm is not None:

@@ -127,7 +127,7 @@ class RecurrentNetwork(eqx.Module):
             Logits at every position (tokens) or the output at the last (series); and what is carried on.
         """
         hidden = x if self.embedding is None else self.embedding(x)
-        keys = [None] * len(self.cells) if key is None else jax.random.split(key, len(self.cells))
+        keys = self.dropout.keys(key, len(self.cells))
         carried = []
         for cell, start, noise in zip(self.cells, carry, keys, strict=True):
             end, hidden = unrolled(cell, hidden, start, self.truncation)

@@ -28,6 +28,13 @@ def test_dropout_is_off_without_noise():
     np.testing.assert_array_equal(Dropout(0.5, inference=True)(x, key=KEY), x)
 
 
+def test_a_key_is_parted_where_something_is_dropped():
+    data = [jax.random.key_data(key).tolist() for key in Dropout(0.5).keys(KEY, 3)]
+    assert data == jax.random.key_data(jax.random.split(KEY, 3)).tolist()
+    for idle in (Dropout(0.0), Dropout(0.5, inference=True)):
+        assert idle.keys(KEY, 3) == [None, None, None] == Dropout(0.5).keys(None, 3)
+
+
 @pytest.mark.parametrize(
     ("backend", "channels", "form"),
     [("cpu", 3, "as_product"), ("cpu", 16, "by_tiles"), ("gpu", 16, "native"), ("tpu", 3, "native")],

@@ -48,7 +48,7 @@ class CausalAttention(eqx.Module):
         queries = queries * (1.0 / math.sqrt(width // self.heads))
         rows = max(BLOCK, -(-time // BLOCKS))
         firsts = range(0, time, rows)
-        noise = [None] * len(firsts) if key is None else jax.random.split(key, len(firsts))
+        noise = self.dropout.keys(key, len(firsts))
         mixed = [
             self._block(queries[..., first : first + rows, :], keys, values, first, one)
             for first, one in zip(firsts, noise, strict=True)

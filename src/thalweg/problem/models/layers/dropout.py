@@ -1,5 +1,7 @@
 """Dropout: features are set to zero at random while training."""
 
+from collections.abc import Sequence
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -23,8 +25,19 @@ class Dropout(eqx.Module):
 
     def __call__(self, x: Float[Array, "..."], *, key: Key[Array, ""] | None) -> Float[Array, "..."]:
         """Apply it; without a key (or in inference) x is returned as it is."""
-        threshold = round(self.rate * 65536)
-        if self.inference or key is None or threshold == 0:
+        if key is None or self._idle:
             return x
-        kept = jax.random.bits(key, x.shape, jnp.uint16) >= jnp.uint16(threshold)
-        return jnp.where(kept, x * (65536 / (65536 - threshold)), 0).astype(x.dtype)
+        kept = jax.random.bits(key, x.shape, jnp.uint16) >= jnp.uint16(self._threshold)
+        return jnp.where(kept, x * (65536 / (65536 - self._threshold)), 0).astype(x.dtype)
+
+    def keys(self, key: Key[Array, ""] | None, count: int) -> Sequence[Key[Array, ""] | None]:
+        """Part a key for `count` uses; none for each where nothing is dropped."""
+        return [None] * count if key is None or self._idle else list(jax.random.split(key, count))
+
+    @property
+    def _threshold(self) -> int:
+        return round(self.rate * 65536)
+
+    @property
+    def _idle(self) -> bool:
+        return self.inference or self._threshold == 0
