@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from tests.made import blobs
+from thalweg.engine import evaluate
 from thalweg.engine.group import prepare
 from thalweg.engine.loop import run_chunk
 from thalweg.engine.parting import made
-from thalweg.engine.products import made_fast
+from thalweg.engine.products import fast, made_fast
 from thalweg.engine.program import BATCH
 from thalweg.problem.models import MLP
 from thalweg.problem.problem import Problem
@@ -64,16 +65,40 @@ def test_what_needs_no_product_is_made_too():
     np.testing.assert_array_equal(found[piece.outvars[1]], LEFT + 1)
 
 
+def test_a_function_written_fast_is_the_function():
+    def of(left, more):
+        tree = {"a": FORMS["one of a batch"](left, RIGHT)[0] + more["b"], "c": 3.0, "d": more["b"]}
+        return tree, jnp.arange(2)
+
+    def lanes(function):
+        return jax.vmap(function, in_axes=(0, None))(jnp.stack([LEFT, 2 * LEFT]), {"b": 0.5})
+
+    for one, other in zip(jax.tree.leaves(lanes(fast(of))), jax.tree.leaves(lanes(of)), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5)
+    assert jax.tree.structure(fast(of)(LEFT, {"b": 1.0})) == jax.tree.structure(of(LEFT, {"b": 1.0}))
+
+
+def summed_elsewhere(text: str) -> tuple[int, list[str]]:
+    """Return how many products a compiled program has, and those not summed over the left one's last axis."""
+    dots = re.findall(r" = \w+\[[\d,]*\]\S* dot\(%(\S+?), .*?lhs_contracting_dims=\{([\d,]*)\}", text)
+    found = []
+    for left, summed in dots:
+        (shape,) = {*re.findall(rf"%{re.escape(left)} = \w+\[([\d,]*)\]", text)}
+        if summed != str(len(shape.split(",")) - 1):
+            found.append(f"{left} [{shape}] over {summed}")
+    return len(dots), found
+
+
 @pytest.mark.skipif(jax.default_backend() != "cpu", reason="the form is the CPU compiler's")
 def test_lanes_in_one_product_are_summed_over_the_left_factors_last_axis():
     recipes = Recipe(SGD(lr=0.1), batch_size=8, epochs=1).vary(lr=[0.01, 0.02, 0.05, 0.1])
     group, states = prepare(Problem(MLP([6, 5, 4, 3]), blobs(60)), recipes, layout=BATCH)
     part, batches = group.feed.dispatch(group.parts, 0, 4, group.program.capacity)
-    lowered = run_chunk.lower(group.program, group.inputs, part, batches, np.int32(4), states)
-    text = lowered.compile().as_text()
-    dots = re.findall(r" = \w+\[[\d,]*\]\S* dot\(%(\S+?), .*?lhs_contracting_dims=\{([\d,]*)\}", text)
-    assert len(dots) >= 7  # three forward, two for what is before them, three for weights, some of them one
-    for left, summed in dots:
-        (shape,) = {*re.findall(rf"%{re.escape(left)} = \w+\[([\d,]*)\]", text)} or {""}
-        rank = len(shape.split(","))
-        assert summed == str(rank - 1), f"{left} {shape} is summed over {summed}"
+    training = run_chunk.lower(group.program, group.inputs, part, batches, np.int32(4), states)
+    turns, weights = np.arange(4, dtype=np.int32), (states.params, states.model_state)
+    asked = (group.program, group.inputs, part, weights, turns, np.int32(4))
+    evaluation = evaluate._sums.lower(*asked, apart=1, answer=None)
+    # Forward, what is before two layers, gradients of weights (which may be one); and forward.
+    for lowered, fewest in ((training, 7), (evaluation, 3)):
+        count, elsewhere = summed_elsewhere(lowered.compile().as_text())
+        assert count >= fewest and elsewhere == []

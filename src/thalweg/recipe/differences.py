@@ -6,13 +6,17 @@ from typing import Any
 from thalweg.recipe.recipe import Recipe
 
 
-def varied(recipes: Sequence[Recipe]) -> list[str]:
+def rows_of(recipes: Sequence[Recipe]) -> list[dict[str, Any]]:
+    """Return a row for each recipe: its settings by dotted path, a part's name at `optimizer.name`."""
+    return [_flat(recipe.to_dict()) for recipe in recipes]
+
+
+def varied(rows: Sequence[dict[str, Any]]) -> list[str]:
     """Return the paths of the settings that vary, `optimizer` before `optimizer.lr`.
 
     A part's own settings count only where they vary among recipes that made the same choices: that SGD has
     another default rate than AdamW is no variation of `optimizer.lr`.
     """
-    rows = [_flat(recipe.to_dict()) for recipe in recipes]
     chosen = dict.fromkeys(path for row in rows for path in row if path.endswith(".name"))
     kinds: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
     for row in rows:
@@ -25,15 +29,14 @@ def varied(recipes: Sequence[Recipe]) -> list[str]:
     return [path.removesuffix(".name") for path in order if path in among]
 
 
-def values(recipe: Recipe, paths: Sequence[str]) -> list[Any]:
+def values(row: dict[str, Any], paths: Sequence[str]) -> list[Any]:
     """Return a recipe's values at these paths; None where it has no such setting, a name for a part."""
-    row = _flat(recipe.to_dict())
     return [row.get(path, row.get(f"{path}.name")) for path in paths]
 
 
-def label(recipe: Recipe, paths: Sequence[str]) -> str:
+def label(row: dict[str, Any], paths: Sequence[str]) -> str:
     """Return a recipe's values at these paths for people: `lr 0.001, seed 0`."""
-    told = zip(paths, values(recipe, paths), strict=True)
+    told = zip(paths, values(row, paths), strict=True)
     return ", ".join(
         f"{path.rpartition('.')[2]} {_short(value)}" for path, value in told if value is not None
     )

@@ -63,8 +63,10 @@ def conclude(problem: Problem, course: Course, told: Descriptions, homes: Sequen
     # On the host: to take a lane out of a JAX array is a program for each shape, compiled in every process.
     ended = ended._replace(weights=jax.device_get(ended.weights))
     tests = _test_tables(problem, ended.found.get("test"), len(homes))
+    own = [jax.tree.map(_own, take_lane(ended.weights, lane)) for lane in range(len(homes))]
     return [
-        _concluded(problem, course, told, ended, tests[lane], lane, home) for lane, home in enumerate(homes)
+        _concluded(problem, course, told, ended, tests[lane], weights, lane, homes[lane])
+        for lane, weights in enumerate(jax.device_put(own))
     ]
 
 
@@ -74,10 +76,11 @@ def _concluded(
     told: Descriptions,
     ended: _Ended,
     test: pl.DataFrame,
+    weights: tuple[PyTree, PyTree],
     lane: int,
     home: Home,
 ) -> Run:
-    params, model_state = jax.device_put(jax.tree.map(_own, take_lane(ended.weights, lane)))
+    params, model_state = weights
     result = _result(problem, course, told, ended, test, lane)
     result["run"] = None if home.folder is None else str(home.folder)
     result |= _sample(problem, course, (params, model_state), home) | told.found()

@@ -45,15 +45,14 @@ def _unit(data: Data) -> tuple[Any, Any]:
 
 
 def _class_scores(target: np.ndarray, prediction: np.ndarray) -> dict[str, float]:
-    recalls, f1s = [], []
-    for label in np.unique(target):
-        hit = np.sum((target == label) & (prediction == label))
-        recalls.append(hit / np.sum(target == label))
-        f1s.append(2 * hit / (np.sum(target == label) + np.sum(prediction == label)))
+    labels, codes, there = np.unique(target, return_inverse=True, return_counts=True)
+    right = target == prediction
+    hits = np.bincount(codes[right], minlength=labels.size)
+    answered = np.array([np.count_nonzero(prediction == label) for label in labels])
     return {
-        "accuracy": float(np.mean(target == prediction)),
-        "balanced_accuracy": float(np.mean(recalls)),
-        "macro_f1": float(np.mean(f1s)),
+        "accuracy": float(np.mean(right)),
+        "balanced_accuracy": float(np.mean(hits / there)),
+        "macro_f1": float(np.mean(2 * hits / (there + answered))),
     }
 
 

@@ -107,7 +107,8 @@ class Work:
         self._every = Every.read(job.every)
         self._plan, self._progress = job.plan, job.progress
         check_loss(job.problem)
-        self._paths = differences.varied(self._recipes)
+        self._settings = differences.rows_of(self._recipes)
+        self._paths = differences.varied(self._settings)
         if job.halving is not None and "validation" not in job.problem.data.parts:
             raise RecipeError("halving", "needs a validation part to compare by", got="none")
         shape = job.problem.shapes.params
@@ -274,7 +275,7 @@ class Work:
             self._progress.note(f"starting fresh (not in the run this one starts from): {fresh}")
 
     def _label(self, lane: int) -> str:
-        return differences.label(self._recipes[lane], self._paths)
+        return differences.label(self._settings[lane], self._paths)
 
     def _result(self, folder: Path | None) -> dict[str, Any]:
         """Return what is known of a sweep before it begins."""
@@ -299,7 +300,7 @@ class Work:
         runs = tuple(self._runs[lane] for lane in range(len(self._recipes)))
         group_of = {lane: number for number, group in enumerate(self._plan.groups) for lane in group}
         groups = [group_of[lane] for lane in range(len(runs))]
-        table = sweeps.table(self._recipes, groups, [run.result for run in runs])
+        table = sweeps.table(self._settings, groups, [run.result for run in runs])
         result |= {"stopped": _why(table), "seconds": self._watch.seconds()}
         if folder is not None:
             Home(folder).write_json(sweeps.FILE, result | {"rows": table.to_dicts()})

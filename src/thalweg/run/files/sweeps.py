@@ -20,7 +20,6 @@ from typing import Any
 from thalweg.core.errors import RunFolderError
 from thalweg.core.later import pl
 from thalweg.recipe.differences import values, varied
-from thalweg.recipe.recipe import Recipe
 from thalweg.run.files.record import Record
 from thalweg.run.files.record import read as read_run
 
@@ -96,19 +95,19 @@ def read(folder: Path | str) -> Sweep:
 
 
 def table(
-    recipes: Sequence[Recipe], groups: Sequence[int], results: Sequence[dict[str, Any]]
+    settings: Sequence[dict[str, Any]], groups: Sequence[int], results: Sequence[dict[str, Any]]
 ) -> pl.DataFrame:
     """Return a row for each lane.
 
     Args:
-        recipes: The lanes' recipes.
+        settings: The lanes' settings (`recipe.differences.rows_of`).
         groups: The group of each.
         results: What came of each; the objects of their result.json.
     """
-    paths = varied(recipes)
+    paths = varied(settings)
     rows = []
-    for lane, (recipe, group, result) in enumerate(zip(recipes, groups, results, strict=True)):
-        row = {"lane": lane, "group": group} | dict(zip(paths, values(recipe, paths), strict=True))
+    for lane, (own, group, result) in enumerate(zip(settings, groups, results, strict=True)):
+        row = {"lane": lane, "group": group} | dict(zip(paths, values(own, paths), strict=True))
         row |= {name: result[name] for name in ("stopped", "steps", "epochs")}
         row["diverged_at"] = result["steps"] if result["stopped"] == "diverged" else None
         row["train_loss"] = _finite(result["train_loss"])
