@@ -16,7 +16,7 @@ from thalweg.problem.losses.metrics import as_metric
 from thalweg.problem.losses.weighting import Weighted, weighed
 from thalweg.problem.models.adapter import Built, build
 from thalweg.problem.models.architecture import Architecture
-from thalweg.problem.models.checks import check
+from thalweg.problem.models.checks import Fit, check
 from thalweg.problem.models.default import default_model
 
 
@@ -47,7 +47,7 @@ class Problem:
     data: Any
     loss: Any = None
     metric: Any = None
-    _noisy: bool = field(default=True, init=False, repr=False, compare=False)
+    _fit: Fit = field(init=False, repr=False, compare=False)
     _traced: dict[bool, Built] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -58,10 +58,10 @@ class Problem:
         widths = loss.widths(data.task, data.outputs)
         if model is None:
             model = default_model(data.task, data.input_shape, data.train.count(), widths[0])
-        model, noisy = _fitted(model, data, widths, loss.takes_logits)
+        model, fit = _fitted(model, data, widths, loss.takes_logits)
         if data.train.weighted and not isinstance(loss, Weighted):
             loss, metric = Weighted(loss), weighed(metric)
-        found = {"data": data, "loss": loss, "metric": metric, "model": model, "_noisy": noisy}
+        found = {"data": data, "loss": loss, "metric": metric, "model": model, "_fit": fit}
         for name, value in found.items():
             object.__setattr__(self, name, value)
 
@@ -75,7 +75,12 @@ class Problem:
     @property
     def noisy(self) -> bool:
         """Whether the model's outputs depend, while it is trained, on the key that it is called with."""
-        return self._noisy
+        return self._fit.noisy
+
+    @property
+    def output(self) -> jax.ShapeDtypeStruct:
+        """Shape and dtype of the model's output for one example."""
+        return self._fit.output
 
     @property
     def shapes(self) -> Built:
@@ -88,9 +93,9 @@ class Problem:
         return self._traced[wide]
 
 
-def _fitted(model: Any, data: Data, widths: tuple[int, ...], logits: bool) -> tuple[Any, bool]:
-    """Return a model that fits the data with one of these numbers of outputs, and whether it is noisy; the
-    first refusal counts.
+def _fitted(model: Any, data: Data, widths: tuple[int, ...], logits: bool) -> tuple[Any, Fit]:
+    """Return a model that fits the data with one of these numbers of outputs, and how; the first refusal
+    counts.
     """
     refused = []
     for width in widths:

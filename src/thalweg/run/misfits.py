@@ -1,17 +1,16 @@
 """What of a problem and a recipe does not fit together: refused before any work starts."""
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Int, PyTree
+from jaxtyping import Array, Int
 
 from thalweg.core.errors import DataError, RecipeError
 from thalweg.core.tree import lane
 from thalweg.engine.group import initial
 from thalweg.problem import augment
 from thalweg.problem.data.part import Part, Rows
-from thalweg.problem.models.adapter import Built, apply, carried
+from thalweg.problem.models.adapter import Built, carried
 from thalweg.problem.models.architecture import Architecture
 from thalweg.problem.problem import Problem
 from thalweg.recipe.precision import check_available
@@ -57,17 +56,12 @@ def check_loss(problem: Problem) -> None:
         DataError: Targets that it does not take: labels out of range, no numbers.
     """
     sample = _sample(problem.data.train)
-    prepared = problem.data.preparation.scale
-
-    def call(built: Built, inputs: PyTree) -> PyTree:
-        return apply(built, prepared(inputs), key=None, training=False)[0]
-
     if isinstance(problem.model, Architecture):
-        shape = eqx.filter_eval_shape(call, problem.shapes, sample.inputs)
-        found = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shape)
+        found = np.zeros((sample.count(), *problem.output.shape), problem.output.dtype)
     else:
         params, model_state, fixed = initial(problem, [0])
-        found = outputs(Built(lane(params, 0), lane(model_state, 0), fixed), prepared(sample.inputs))
+        inputs = problem.data.preparation.scale(sample.inputs)
+        found = outputs(Built(lane(params, 0), lane(model_state, 0), fixed), inputs)
     jax.eval_shape(problem.loss, found, sample.targets)
     try:
         problem.loss.check(found, sample.targets)

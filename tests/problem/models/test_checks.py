@@ -109,7 +109,10 @@ def test_a_model_that_does_not_fit_is_refused(model, shape, words):
     ],
 )
 def test_a_model_that_fits_passes(model, example, task, outputs):
-    check(model, example, task, outputs)
+    found = check(model, example, task, outputs).output
+    assert (
+        found.shape == jax.eval_shape(model if isinstance(model, eqx.Module) else model(KEY), example).shape
+    )
 
 
 def test_a_language_model_gives_logits_at_every_position():
@@ -185,4 +188,4 @@ def noisy(use):
     ],
 )
 def test_the_check_tells_whether_the_key_matters(model, example, matters):
-    assert check(model, example, None, 3) == matters
+    assert check(model, example, None, 3).noisy == matters

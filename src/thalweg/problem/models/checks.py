@@ -7,7 +7,7 @@ traceback, so that the message can name it, with both shapes.
 from collections.abc import Callable
 from dataclasses import fields
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -26,11 +26,23 @@ _ROWS = 1009
 _WRAPPERS = ("equinox._module", "equinox._make_jaxpr")
 
 
+class Fit(NamedTuple):
+    """What the check found out.
+
+    Args:
+        output: Shape and dtype of the output for one example.
+        noisy: Whether what comes out while training depends on the key that the model is called with
+            (dropout).
+    """
+
+    output: jax.ShapeDtypeStruct
+    noisy: bool
+
+
 def check(
     model: Callable[..., Any], example: PyTree, task: str | None, outputs: int, *, logits: bool = False
-) -> bool:
-    """Check that a model takes these examples and gives outputs that this task needs; tell whether its key
-    matters.
+) -> Fit:
+    """Check that a model takes these examples and gives outputs that this task needs.
 
     Args:
         model: An architecture, a factory `key -> Module`, or a ready module.
@@ -38,9 +50,6 @@ def check(
         task: `classification`, `regression`, `language`; None leaves the outputs' shape to the loss.
         outputs: Classes, target values, or the vocabulary; 1 for two classes that share a logit.
         logits: Whether the loss takes logits (`loss.takes_logits`), so that a last softmax is refused.
-
-    Returns:
-        Whether what comes out while training depends on the key that the model is called with (dropout).
 
     Raises:
         ModelError: It does not; the message names the layer and both shapes.
@@ -59,7 +68,8 @@ def check(
         _check_outputs(leaves[0].shape[1:], task, outputs, shapes)
     if logits:
         _check_ending(program)
-    return _depends(program, program.jaxpr.invars[1])
+    output = jax.ShapeDtypeStruct(leaves[0].shape[1:], leaves[0].dtype)
+    return Fit(output, _depends(program, program.jaxpr.invars[1]))
 
 
 def _traced(
