@@ -62,9 +62,9 @@ TRIED: dict[str, str] = {
         "each evaluation, half the run's beginning and end (0.3 s: first weights traced, files written)"
     ),
     "8 to 128 lanes: dearest lane-step over cheapest": (
-        "from 16 lanes on it is flat within a tenth; 8 lanes are a product of four in each thread, and what a "
-        "step costs however many lanes it has (gathering the batch, bookkeeping) is shared by four. Small "
-        "products in the form of XLA's quick kernels took 13 to 12.4 microseconds, and the others lower, too; "
-        "shards of 8, 16 and 32 lanes were tried, 16 stayed"
+        "from 16 lanes on it is flat within a tenth; 8 lanes are a product of four in each thread, and what "
+        "a step costs however many lanes it has (gathering the batch, bookkeeping) is shared by four. Small "
+        "products in the form of XLA's quick kernels took 13 to 12.4 microseconds, and the others lower, "
+        "too; shards of 8, 16 and 32 lanes were tried, 16 stayed"
     ),
 }
