@@ -15,6 +15,8 @@ from thalweg.engine.group import FEWEST_STEPS_BETWEEN_FIGURES, prepare
 from thalweg.engine.loop import run_chunk
 
 CAPACITIES = (8, 128, 2048)
+# XLA begins what it keeps at multiples of so many bytes, so that temporaries may end up to that much later.
+ALIGNED = 64
 
 
 def run(quick: bool) -> dict:
@@ -45,7 +47,7 @@ def growth(result: dict) -> float:
     counts = [int(steps) for steps in result["rows"]]
     shortest, longest = result["rows"][str(counts[0])], result["rows"][str(counts[-1])]
     grown = {name: longest[name] - shortest[name] for name in shortest}
-    return max(0, grown["temporaries"] - grown["outputs"]) / (counts[-1] - counts[0])
+    return max(0, grown["temporaries"] - grown["outputs"] - ALIGNED) / (counts[-1] - counts[0])
 
 
 def table(result: dict) -> str:
