@@ -34,12 +34,11 @@ TRIED: dict[str, str] = {
     "start to end of epoch 1, 784-512-10, batch 128: scikit-learn's seconds": _START,
     "32 learning rates x 3 epochs, 784-32-10: PyTorch, a process a core with one thread, fused": _SWEEP,
     "32 learning rates x 3 epochs, 784-32-10: joblib and scikit-learn": (
-        "as above; fifteen times would be 430 GFLOP/s over the whole call, above what the machine's matrix "
-        "product reaches (420)"
+        "as above; fifteen times would be 430 GFLOP/s over the whole call, what the machine's matrix product "
+        "reaches at its best (395 to 441)"
     ),
     "32 learning rates x 3 epochs, 784-32-10: PyTorch, one after another": (
-        "as above; thirty times would be 400 GFLOP/s over the whole call, what the machine's matrix product "
-        "reaches at its best (420)"
+        "as above; thirty times would be 400 GFLOP/s over the whole call"
     ),
     "small CNN: eager PyTorch": (
         "Winograd's tiles, the kernel's gradient with the patches first (11 -> 7.4 ms at batch 64),"
