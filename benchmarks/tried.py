@@ -20,7 +20,7 @@ _SWEEP = (
     "lane in the cache (-> 11.3), small products in the form of XLA's quick kernels (-> 10.5), shards "
     "of 8, 16 and 32 lanes, another order of the weights (14.1 against 14.7), the batch gathered once, "
     "the last evaluation in one product and in one pass, a sweep's settings laid out once (the call "
-    "2.57 -> 2.15 s). Its products alone are 590 GFLOP; at the peak of this machine's matrix product "
+    "2.57 -> 2.2 s). Its products alone are 590 GFLOP; at the peak of this machine's matrix product "
     "(420 GFLOP/s) they take 1.4 s"
 )
 
@@ -54,7 +54,7 @@ TRIED: dict[str, str] = {
     "32 lanes, CNN 32-64, batch 32: the machine's matrix peak": "as for the small CNN",
     "32 lanes, 2-16-16-2, batch 32: time of a lane-step": (
         "lanes in one product (5.6 -> 2.6 microseconds), small products in the form of XLA's quick kernels "
-        "(-> 1.5)"
+        "(-> 1.6)"
     ),
     "telemetry: the same loop without, where it costs most": (
         "figures every 25 steps or more, outside of the loop; with one example a step its gradient "
@@ -69,7 +69,7 @@ TRIED: dict[str, str] = {
     "8 to 128 lanes: dearest lane-step over cheapest": (
         "from 16 lanes on it is flat within a tenth; 8 lanes are a product of four in each thread, and what "
         "a step costs however many lanes it has (gathering the batch, bookkeeping) is shared by four. Small "
-        "products in the form of XLA's quick kernels took 13 to 12.4 microseconds, and the others lower, "
+        "products in the form of XLA's quick kernels took 13 to 11.6 microseconds, and the others lower, "
         "too; shards of 8, 16 and 32 lanes were tried, 16 stayed"
     ),
 }

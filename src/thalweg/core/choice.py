@@ -129,15 +129,14 @@ class Choice(eqx.Module):
         return super().__new__(cls)
 
     def __check_init__(self) -> None:
-        kept = vars(self)  # Equinox's own way to a field takes thrice as long, and sweeps have many recipes
         for field in fields(self):
-            _check(type(self), field, kept[field.name])
+            _check(type(self), field, getattr(self, field.name))
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain Python values, nested for parts, without fields that are None."""
-        found, kept = {}, vars(self)
+        found: dict[str, Any] = {}
         for field in fields(self):
-            value = kept[field.name]
+            value = getattr(self, field.name)
             nothing = value is None or (isinstance(value, tuple) and value == default_of(field) == ())
             if not nothing:
                 found[field.name] = _plain(value)

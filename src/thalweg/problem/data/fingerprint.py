@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Mapping
 from concurrent.futures import Future
-from threading import Thread
 from typing import Any
 
 import jax
@@ -22,22 +21,6 @@ def fingerprint(parts: Mapping[str, Part]) -> str:
             digest.update(f"{array.dtype.str}{array.shape}".encode())
             digest.update(array.reshape(-1).view(np.uint8).data if array.size else b"")
     return digest.hexdigest()
-
-
-def begun(parts: Mapping[str, Part]) -> Future[str]:
-    """Begin to take the fingerprint in a thread: hashing leaves other threads alone, and nobody needs the
-    fingerprint before the model is checked.
-    """
-    found: Future[str] = Future()
-
-    def take() -> None:
-        try:
-            found.set_result(fingerprint(parts))
-        except BaseException as error:  # whoever reads the fingerprint is to hear of it
-            found.set_exception(error)
-
-    Thread(target=take, daemon=True).start()
-    return found
 
 
 class Awaited:

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from thalweg.core.begun import begun
 from thalweg.core.errors import DataError
 from thalweg.core.names import nearest
 from thalweg.problem.data.arrays import from_arrays
@@ -13,7 +14,7 @@ from thalweg.problem.data.files.compressed import plain_suffix
 from thalweg.problem.data.files.idx import idx_files, read_idx_folder
 from thalweg.problem.data.files.numpy_files import read_array, read_npy, read_npz
 from thalweg.problem.data.files.pictures import read_picture_folder
-from thalweg.problem.data.fingerprint import begun
+from thalweg.problem.data.fingerprint import fingerprint
 from thalweg.problem.data.lines import from_lines
 from thalweg.problem.data.options import LoadOptions, options_from
 from thalweg.problem.data.raw import RawArrays
@@ -47,7 +48,7 @@ def read(source: Any, options: LoadOptions | None = None, **settings: Any) -> Da
         data,
         name=chosen.name or data.name,
         source={"from": said, "options": chosen.to_dict()},
-        fingerprint=begun(data.parts),
+        fingerprint=begun(lambda: fingerprint(data.parts)),  # nobody needs it before the model is checked
     )
 
 

@@ -130,8 +130,8 @@ def apply(
         training: False puts dropout and norm layers into inference mode.
         counts: 1 for examples that count, 0 for padding, which our batch norm leaves out of its figures;
             None: all count. Equinox's own BatchNorm cannot be told and takes padding for examples.
-        noisy: Whether outputs depend on the key. Where they do not, all examples are given the same one:
-            splitting it is a tenth of what there is to compile in a small network's step.
+        noisy: Whether outputs depend on the key. Where they do not, all examples are given the same one, so
+            that nothing is compiled for it.
 
     Returns:
         Outputs with a leading batch axis, and the model state afterwards.

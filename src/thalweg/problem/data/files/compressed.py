@@ -5,9 +5,10 @@ import struct
 import zlib
 from collections.abc import Iterable
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
-from threading import Thread
 
+from thalweg.core.begun import begun
 from thalweg.core.errors import DataError
 
 # Deflate makes at most so many bytes of one (RFC 1951: 258 bytes in two bits).
@@ -23,8 +24,8 @@ def read_bytes(path: Path) -> bytes:
     Raises:
         DataError: The file cannot be read, or is no whole gzip file although its name ends in `.gz`.
     """
-    begun = _AHEAD.pop(path, None)
-    return _unpacked(path) if begun is None else begun.result()
+    ahead = _AHEAD.pop(path, None)
+    return _unpacked(path) if ahead is None else ahead.result()
 
 
 def unpack_ahead(paths: Iterable[Path]) -> None:
@@ -35,8 +36,7 @@ def unpack_ahead(paths: Iterable[Path]) -> None:
     """
     for path in paths:
         if path.suffix == ".gz" and path.is_file():
-            _AHEAD[path] = begun = Future()
-            Thread(target=_unpack, args=(path, begun), daemon=True).start()
+            _AHEAD[path] = begun(partial(_unpacked, path))
 
 
 def forget_ahead() -> None:
@@ -47,13 +47,6 @@ def forget_ahead() -> None:
 def plain_suffix(path: Path) -> str:
     """Return the ending that says the form, without `.gz`, in small letters: `.csv` for `x.csv.gz`."""
     return Path(path.stem).suffix.lower() if path.suffix.lower() == ".gz" else path.suffix.lower()
-
-
-def _unpack(path: Path, into: Future[bytes]) -> None:
-    try:
-        into.set_result(_unpacked(path))
-    except BaseException as error:  # the reader's to raise
-        into.set_exception(error)
 
 
 def _unpacked(path: Path) -> bytes:
