@@ -7,8 +7,8 @@ from typing import Self
 
 import numpy as np
 
-from thalweg.view.report.axis import Axis, tick_text
-from thalweg.view.report.markup import Markup, element
+from thalweg.view.figure.axis import Axis, tick_text
+from thalweg.view.figure.html import Markup, element
 
 WIDTH, HEIGHT = 420, 240  # of a panel, pixels
 LEFT, RIGHT, TOP, BOTTOM = 56, 16, 34, 44

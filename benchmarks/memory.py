@@ -33,7 +33,7 @@ def sizes(problem: tw.Problem, recipe: tw.Recipe, capacity: int) -> dict[str, in
     program = dataclasses.replace(
         group.program, capacity=capacity, statistics=capacity // FEWEST_STEPS_BETWEEN_FIGURES + 1
     )
-    part, batches = group.feed.dispatch(group.parts, 0, 8, capacity)
+    part, batches = group.feed.dispatch(group.splits, 0, 8, capacity)
     lowered = run_chunk.lower(program, group.inputs, part, batches, jnp.int32(8), states)
     found: Any = lowered.compile().memory_analysis()
     return {"temporaries": found.temp_size_in_bytes, "outputs": found.output_size_in_bytes}

@@ -1,8 +1,8 @@
 """What saving costs: how long training stands still for a checkpoint, and how much slower it goes beside.
 
 The state of an Adam run (parameters and two moments) is taken, handed to the saving thread, and training goes
-on while that thread writes. Measured are the stall (the time `Keeper.save` holds the training thread), how
-long the checkpoint takes to be on the disk, and steps per second with and without saving, in pairs.
+on while that thread writes. Measured are the stall (the time `Checkpointer.save` holds the training thread),
+how long the checkpoint takes to be on the disk, and steps per second with and without saving, in pairs.
 """
 
 import json
@@ -93,12 +93,12 @@ def _measure(model: str, batch: int, place: str, saving: bool, seconds: float) -
     """Train for a while; return steps per second, and of every save how long it held and how long it took."""
     import thalweg as tw
     from thalweg.problem.models.spec import parse
-    from thalweg.run import keeping
-    from thalweg.run.store.checkpoints import Store
-    from thalweg.run.train import Keeping
+    from thalweg.run.checkpoint.store import Store
+    from thalweg.run.session import checkpointer as keeping
+    from thalweg.run.train import SaveOptions
 
     held, durable, sizes = [], [], []
-    save, commit = keeping.Keeper.save, Store.commit
+    save, commit = keeping.Checkpointer.save, Store.commit
 
     def timed_save(keeper: Any, course: Any) -> None:
         begun = time.perf_counter()
@@ -112,11 +112,11 @@ def _measure(model: str, batch: int, place: str, saving: bool, seconds: float) -
         sizes.append(sum(np.asarray(one).nbytes for one in arrays.values()))
         return path
 
-    keeping.Keeper.save, Store.commit = timed_save, timed_commit  # type: ignore[method-assign]
+    keeping.Checkpointer.save, Store.commit = timed_save, timed_commit  # type: ignore[method-assign]
     rng = np.random.default_rng(0)
     data = tw.load((rng.random((20_000, 784), np.float32), rng.integers(0, 10, 20_000)))
     recipe = tw.Recipe(tw.AdamW(lr=1e-4), batch_size=batch, epochs=10_000).to_dict() | {"seconds": seconds}
-    keep = Keeping(
+    keep = SaveOptions(
         Path(place) / ("with" if saving else "without"), every=f"{EVERY:.0f}s" if saving else "off"
     )
     result = tw.train(tw.Problem(parse(model), data), tw.Recipe.from_dict(recipe), keep=keep).result

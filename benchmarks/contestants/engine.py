@@ -8,7 +8,8 @@ import jax
 
 import thalweg as tw
 from benchmarks.contestants.task import problem, recipe
-from thalweg.engine import cache, drive
+from thalweg.engine import cache
+from thalweg.engine import dispatch as drive
 from thalweg.engine.group import prepare as prepare_group
 
 

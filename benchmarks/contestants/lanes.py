@@ -9,12 +9,13 @@ import numpy as np
 
 import thalweg as tw
 from benchmarks.contestants.task import problem, recipe
-from thalweg.engine import cache, drive
+from thalweg.engine import cache
+from thalweg.engine import dispatch as drive
 from thalweg.engine.group import prepare as prepare_group
 from thalweg.engine.group import resident
-from thalweg.engine.lanes import Plan
-from thalweg.engine.lanes import plan as plan_lanes
-from thalweg.run.many.together import together
+from thalweg.engine.plan import LanePlan
+from thalweg.engine.plan import plan as plan_lanes
+from thalweg.run.session.scheduler import together
 
 
 def prepare(setting: dict[str, Any]) -> Callable[[], dict[str, Any]]:
@@ -52,13 +53,13 @@ class Lanes:
     """All shards of a plan, ready to be moved together."""
 
     def __init__(self, problem: tw.Problem, recipes: list[tw.Recipe], strict: bool):
-        self.plan: Plan = plan_lanes(problem, recipes, strict=strict)
+        self.plan: LanePlan = plan_lanes(problem, recipes, strict=strict)
         parts = resident(problem.data)
         made = [
             prepare_group(
                 problem,
                 [recipes[lane] for lane in shard.lanes],
-                parts=parts,
+                splits=parts,
                 width=shard.width,
                 layout=shard.layout,
             )

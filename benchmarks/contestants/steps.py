@@ -16,7 +16,7 @@ from benchmarks.contestants.task import problem, recipe
 from thalweg.core.tree import lane as take_lane
 from thalweg.engine import cache, step
 from thalweg.engine.backward import Lane
-from thalweg.engine.group import Group
+from thalweg.engine.group import LaneGroup
 from thalweg.engine.group import prepare as prepare_group
 
 
@@ -40,8 +40,8 @@ def prepare(setting: dict[str, Any]) -> Callable[[], dict[str, Any]]:
     return block
 
 
-def _advanced(group: Group, at: int, state: Any, steps: int) -> tuple[int, Any]:
-    part, batches = group.feed.dispatch(group.parts, at, steps, group.program.capacity)
+def _advanced(group: LaneGroup, at: int, state: Any, steps: int) -> tuple[int, Any]:
+    part, batches = group.feed.dispatch(group.splits, at, steps, group.program.capacity)
     order = (batches.indices[0], batches.sizes)
     state = _steps(group.program, group.inputs, part, order, jnp.int32(steps), state)
     return at + steps, jax.block_until_ready(state)

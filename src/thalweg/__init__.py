@@ -25,27 +25,27 @@ if TYPE_CHECKING:
     from thalweg.core.errors import RecipeError as RecipeError
     from thalweg.core.errors import RunFolderError as RunFolderError
     from thalweg.core.errors import ThalwegError as ThalwegError
-    from thalweg.insight.asking import Budget as Budget
-    from thalweg.insight.asking import Search as Search
-    from thalweg.insight.asking import search as search
     from thalweg.insight.compare import compare as compare
     from thalweg.insight.finder.batch_size import find_batch_size as find_batch_size
     from thalweg.insight.finder.finding import BatchFinding as BatchFinding
-    from thalweg.insight.finder.finding import Finding as Finding
+    from thalweg.insight.finder.finding import LearningRateFinding as LearningRateFinding
     from thalweg.insight.finder.learning_rate import find_lr as find_lr
-    from thalweg.insight.finder.range_test import RangeTest as RangeTest
-    from thalweg.insight.finder.range_test import range_test as range_test
+    from thalweg.insight.finder.range_sweep import RangeTest as RangeTest
+    from thalweg.insight.finder.range_sweep import range_test as range_test
     from thalweg.insight.ranking import Ranking as Ranking
     from thalweg.insight.ranking import ranking_of as ranking_of
+    from thalweg.insight.search import Budget as Budget
+    from thalweg.insight.search import SearchResult as SearchResult
+    from thalweg.insight.search import search as search
     from thalweg.problem.data.data import Data as Data
     from thalweg.problem.data.load import load as load
     from thalweg.problem.data.note import Note as Note
     from thalweg.problem.data.options import LoadOptions as LoadOptions
-    from thalweg.problem.data.part import Rows as Rows
-    from thalweg.problem.data.part import Sequences as Sequences
-    from thalweg.problem.data.part import SeriesWindows as SeriesWindows
-    from thalweg.problem.data.part import Windows as Windows
     from thalweg.problem.data.preparation import Preparation as Preparation
+    from thalweg.problem.data.split import Rows as Rows
+    from thalweg.problem.data.split import Sequences as Sequences
+    from thalweg.problem.data.split import SeriesWindows as SeriesWindows
+    from thalweg.problem.data.split import Windows as Windows
     from thalweg.problem.data.stream import stream as stream
     from thalweg.problem.losses import LOSSES as LOSSES
     from thalweg.problem.losses import METRICS as METRICS
@@ -70,7 +70,7 @@ if TYPE_CHECKING:
     from thalweg.recipe.averaging import Tail as Tail
     from thalweg.recipe.book import BOOK as BOOK
     from thalweg.recipe.book import default_recipe as default_recipe
-    from thalweg.recipe.groups import Group as Group
+    from thalweg.recipe.groups import ParamGroup as ParamGroup
     from thalweg.recipe.optimizers import LAMB as LAMB
     from thalweg.recipe.optimizers import LARS as LARS
     from thalweg.recipe.optimizers import LBFGS as LBFGS
@@ -112,33 +112,33 @@ if TYPE_CHECKING:
     from thalweg.recipe.schedules import Warmup as Warmup
     from thalweg.recipe.schedules import WarmupCosine as WarmupCosine
     from thalweg.recipe.schedules import WarmupStableDecay as WarmupStableDecay
-    from thalweg.run.files.record import Record as Record
-    from thalweg.run.files.record import read as read
-    from thalweg.run.many.halving import Halving as Halving
+    from thalweg.run.folder.record import Record as Record
+    from thalweg.run.folder.record import read as read
     from thalweg.run.restore import Trained as Trained
     from thalweg.run.restore import restore as restore
     from thalweg.run.resume import Change as Change
     from thalweg.run.resume import resume as resume
     from thalweg.run.run import Run as Run
     from thalweg.run.runs import Runs as Runs
-    from thalweg.run.train import Keeping as Keeping
+    from thalweg.run.session.halving import Halving as Halving
+    from thalweg.run.train import SaveOptions as SaveOptions
     from thalweg.run.train import train as train
     from thalweg.view.report import render as render
 
 _ROOMS = {
     "core.errors": "BadInput DataError MissingExtra ModelError RecipeError RunFolderError ThalwegError",
-    "insight.asking": "Budget Search search",
+    "insight.search": "Budget SearchResult search",
     "insight.compare": "compare",
     "insight.finder.batch_size": "find_batch_size",
-    "insight.finder.finding": "BatchFinding Finding",
+    "insight.finder.finding": "BatchFinding LearningRateFinding",
     "insight.finder.learning_rate": "find_lr",
-    "insight.finder.range_test": "RangeTest range_test",
+    "insight.finder.range_sweep": "RangeTest range_test",
     "insight.ranking": "Ranking ranking_of",
     "problem.data.data": "Data",
     "problem.data.note": "Note",
     "problem.data.load": "load",
     "problem.data.options": "LoadOptions",
-    "problem.data.part": "Rows Sequences SeriesWindows Windows",
+    "problem.data.split": "Rows Sequences SeriesWindows Windows",
     "problem.data.preparation": "Preparation",
     "problem.data.stream": "stream",
     "problem.losses": "LOSSES METRICS Loss Metric",
@@ -148,7 +148,7 @@ _ROOMS = {
     "problem.problem": "Problem",
     "recipe.averaging": "EMA SWA NoAverage Tail",
     "recipe.book": "BOOK default_recipe",
-    "recipe.groups": "Group",
+    "recipe.groups": "ParamGroup",
     "recipe.optimizers": (
         "LAMB LARS LBFGS OPTIMIZERS SAM SGD SOAP AMSGrad AdaGrad Adadelta Adafactor Adam "
         "AdamW Adamax GradientDescent Lion Muon NAdam Optimizer Prodigy RAdam RMSprop "
@@ -160,13 +160,13 @@ _ROOMS = {
         "SCHEDULES Constant Cosine CosineRestarts Exponential InverseTime MultiStep OneCycle "
         "Plateau Polynomial Schedule StepDecay Warmup WarmupCosine WarmupStableDecay"
     ),
-    "run.files.record": "Record read",
+    "run.folder.record": "Record read",
     "run.restore": "Trained restore",
     "run.resume": "Change resume",
-    "run.many.halving": "Halving",
+    "run.session.halving": "Halving",
     "run.run": "Run",
     "run.runs": "Runs",
-    "run.train": "Keeping train",
+    "run.train": "SaveOptions train",
     "view.report": "render",
 }
 _PUBLIC = {name: room for room, names in _ROOMS.items() for name in names.split()}

@@ -15,9 +15,10 @@ import pytest
 
 from tests.made import blobs, line
 from thalweg.engine import group as group_module
-from thalweg.engine import mapped, parting
-from thalweg.engine.drive import Pace, chunks
+from thalweg.engine.dispatch import Pace, chunks
 from thalweg.engine.group import prepare
+from thalweg.engine.layout import mapped
+from thalweg.engine.layout import split_jaxpr as parting
 from thalweg.engine.program import BATCH, MAP
 from thalweg.engine.state import State
 from thalweg.problem.data.data import Data

@@ -7,7 +7,7 @@ import pytest
 
 from tests.doors.process import thalweg
 from tests.doors.test_bad_input import table
-from thalweg.run.files import weights
+from thalweg.run.folder import weights
 
 FIELDS = {
     "run",

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from tests.doors.process import thalweg
-from thalweg.run.files.record import read
+from thalweg.run.folder.record import read
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from thalweg.core.errors import RecipeError
 from thalweg.doors.cli import app, find, rate
 from thalweg.engine.compiling import TRACES
 from thalweg.recipe import toml
-from thalweg.run.files.record import read
+from thalweg.run.folder.record import read
 
 BASE = ["digits", "--recipe", "sgd", "--model", "mlp:8", "--steps", "60"]
 

@@ -9,7 +9,7 @@ import pytest
 from tests.doors.process import thalweg
 from thalweg.doors.cli import app, sweep
 from thalweg.engine.compiling import TRACES
-from thalweg.run.files import sweeps
+from thalweg.run.folder import sweep_record as sweeps
 
 BASE = ["--recipe", "sgd", "--model", "mlp:8", "--steps", "60"]
 SWEPT = ["sweep", "digits", *BASE, "--vary", "optimizer.lr=0.01,0.1,1e9", "--vary", "seed=0..1", "--strict"]

@@ -19,12 +19,12 @@ from jax.extend.core import jaxprs_in_params
 
 from tests.made import blobs, problem
 from thalweg.core.tree import lane as take_lane
-from thalweg.engine import drive
+from thalweg.engine import dispatch as drive
 from thalweg.engine.backward import Lane
 from thalweg.engine.compiling import TRACES
 from thalweg.engine.group import prepare
-from thalweg.engine.lanes import BATCH, MAP
 from thalweg.engine.loop import run_chunk
+from thalweg.engine.plan import BATCH, MAP
 from thalweg.engine.step import step
 from thalweg.problem.data.load import load
 from thalweg.problem.models.cnn import CNN
@@ -126,7 +126,7 @@ def test_a_run_imports_nothing_heavy_that_it_does_not_need(tmp_path):
 def test_random_numbers_are_in_the_program_only_where_something_is_random(model, more, random):
     # XLA drops what nobody reads, but JAX has lowered it by then: 25 of 60 ms for a small network.
     group, states = prepare(Problem(model, blobs()), sweep([1e-3], [0], **more))
-    part, batches = group.feed.dispatch(group.parts, 0, 8, group.program.capacity)
+    part, batches = group.feed.dispatch(group.splits, 0, 8, group.program.capacity)
     lowered = run_chunk.lower(group.program, group.inputs, part, batches, np.int32(8), states)
     assert ("threefry" in lowered.as_text()) == random
 
@@ -136,7 +136,7 @@ def compiled_bytes(lanes: int = 1, capacity: int = 8, layout: str = MAP) -> tupl
     group, states = prepare(problem(), sweep([1e-3], list(range(lanes))), layout=layout)
     # A row of per-layer figures for each 25th step is an output that is allowed to grow; here it stays one.
     program = dataclasses.replace(group.program, capacity=capacity, statistics=1)
-    part, batches = group.feed.dispatch(group.parts, 0, 8, capacity)
+    part, batches = group.feed.dispatch(group.splits, 0, 8, capacity)
     lowered = run_chunk.lower(program, group.inputs, part, batches, jnp.int32(8), states)
     found: Any = lowered.compile().memory_analysis()
     return found.temp_size_in_bytes, found.output_size_in_bytes
@@ -178,7 +178,7 @@ def products(jaxpr: Any) -> int:
 def step_program(given: Problem, recipe: Recipe) -> tuple[Any, float]:
     """Return the step's program as JAX has it, and XLA's own count of FLOPs in the compiled one."""
     group, states = prepare(given, [recipe])
-    part, batches = group.feed.dispatch(group.parts, 0, 1, group.program.capacity)
+    part, batches = group.feed.dispatch(group.splits, 0, 1, group.program.capacity)
 
     def one(state: Any, numbers: Any) -> Any:
         lane = Lane(group.program, group.inputs, jax.tree.unflatten(group.program.recipe, numbers), part)

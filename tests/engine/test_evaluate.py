@@ -24,7 +24,7 @@ def found(layout, which=None):
     recipes = [Recipe(SGD(lr=0.1), batch_size=16, steps=1, seed=seed) for seed in range(3)]
     group, states = prepare(GIVEN, recipes, layout=layout)
     given = (weights(group, states), states.model_state)
-    return evaluate(group.program, group.inputs, group.parts["train"], given, which=which, answer=largest)
+    return evaluate(group.program, group.inputs, group.splits["train"], given, which=which, answer=largest)
 
 
 def test_both_layouts_find_the_same():

@@ -9,7 +9,7 @@ import pytest
 from tests.made import blobs, net, problem
 from thalweg.core import keys
 from thalweg.engine.compiling import TRACES
-from thalweg.engine.drive import Pace, chunks
+from thalweg.engine.dispatch import Pace, chunks
 from thalweg.engine.group import prepare
 from thalweg.engine.state import DIVERGED, RUNNING
 from thalweg.problem.problem import Problem

@@ -43,7 +43,7 @@ def lane_of(recipe: Recipe) -> tuple[Lane, tuple]:
     numbers = take_lane(group.inputs.numbers, 0)
     whole = jax.tree.unflatten(group.program.recipe, numbers)
     state = take_lane(states, 0)
-    return Lane(group.program, group.inputs, whole, group.parts["train"]), (state.params, state.model_state)
+    return Lane(group.program, group.inputs, whole, group.splits["train"]), (state.params, state.model_state)
 
 
 def computed(lane: Lane, batch: Batch, weights: tuple) -> Backward:

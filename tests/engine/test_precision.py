@@ -9,9 +9,9 @@ from tests.made import blobs, problem
 from thalweg.core.errors import RecipeError
 from thalweg.core.tree import lane as lane_at
 from thalweg.engine.backward import Lane, backward, read_batch
-from thalweg.engine.drive import Pace, chunks
+from thalweg.engine.dispatch import Pace, chunks
 from thalweg.engine.evaluate import evaluate
-from thalweg.engine.group import Group, prepare
+from thalweg.engine.group import LaneGroup, prepare
 from thalweg.engine.state import State
 from thalweg.problem.models import MLP
 from thalweg.problem.problem import Problem
@@ -24,7 +24,7 @@ from thalweg.run.train import train
 RECIPE = Recipe(SGD(lr=1e-3, momentum=0.9), schedule=WarmupCosine(), batch_size=16, steps=30, shuffle="none")
 
 
-def trained(recipe: Recipe, steps: int = 30) -> tuple[Group, State]:
+def trained(recipe: Recipe, steps: int = 30) -> tuple[LaneGroup, State]:
     group, states = prepare(Problem(MLP([6, 8, 3]), blobs()), [recipe])
     for moved in chunks(group, states, 0, steps, Pace(group.program.capacity)):
         states = moved.states
@@ -84,9 +84,9 @@ def test_f64_evaluates_in_f64_and_keeps_averages_and_plateaus_in_it():
             problem(), [with_(recipe, schedule=Plateau(drop=0.1).to_dict() | {"name": "plateau"})]
         )
         assert floating(watching[1].schedule) == {jnp.dtype("float64")}
-        one = evaluate(group.program, group.inputs, group.parts["test"], (states.params, states.model_state))
+        one = evaluate(group.program, group.inputs, group.splits["test"], (states.params, states.model_state))
         nudged = jax.tree.map(lambda leaf: leaf * (1 + 1e-12), states.params)
-        two = evaluate(group.program, group.inputs, group.parts["test"], (nudged, states.model_state))
+        two = evaluate(group.program, group.inputs, group.splits["test"], (nudged, states.model_state))
         assert 0 < abs(one.loss[0] - two.loss[0]) < 1e-9  # float32 would see no difference, or one of 1e-8
 
 
@@ -108,7 +108,7 @@ def test_the_loss_and_its_gradient_come_back_without_the_loss_scale():
     group, states = prepare(problem(), [with_(RECIPE, precision="f16")])
     one = lane_at((group.inputs.numbers, states), 0)
     whole = jax.tree.unflatten(group.program.recipe, one[0])
-    lane = Lane(group.program, group.inputs, whole, group.parts["train"])
+    lane = Lane(group.program, group.inputs, whole, group.splits["train"])
     batch = read_batch(lane, jnp.arange(16), jnp.int32(16), jax.random.key(0), jax.random.key(1))
     weights = (one[1].params, one[1].model_state)
     plain, scaled = (backward(lane, batch, *weights, scale) for scale in (None, jnp.float32(2.0**8)))

@@ -9,9 +9,9 @@ from pathlib import Path
 from tests.faults.tally import Line
 from tests.faults.victim import RUN, different, scratch, write_runs
 from thalweg.core.errors import RunFolderError
-from thalweg.run.store.checkpoints import Checkpoint, Damaged, Keep, Store
-from thalweg.run.store.inspection import inspect
-from thalweg.run.store.runfile import RunFile
+from thalweg.run.checkpoint.store import Checkpoint, Damaged, Retention, Store
+from thalweg.run.folder.run_json import RunFile
+from thalweg.run.inspection import inspect
 
 STEPS = (3, 4, 5)
 PROMISE = "detected; the newest sound checkpoint is used and the damaged one named"
@@ -48,7 +48,9 @@ def _made(run: Path, other: Path) -> None:
     for name in store.names():
         shutil.rmtree(other / "checkpoints" / name)
     for found in Store(run, RUN).sound():
-        store.commit(found.manifest.step, found.arrays, found.manifest.facts, found.manifest.score, Keep(9))
+        store.commit(
+            found.manifest.step, found.arrays, found.manifest.facts, found.manifest.score, Retention(9)
+        )
     RunFile("fedcba9876543210", {"step": 1}).write(other, [])
 
 

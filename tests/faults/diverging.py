@@ -12,7 +12,7 @@ from typing import NamedTuple
 from tests.faults.bench import different
 from tests.faults.tally import Line
 from tests.faults.victim import scratch
-from thalweg.run.store.checkpoints import Checkpoint, Store
+from thalweg.run.checkpoint.store import Checkpoint, Store
 
 # As in `poisoned`, which is not imported here: it has JAX, and is a process of its own.
 KINDS = ("loss NaN", "loss inf", "gradient NaN", "gradient inf")

@@ -28,13 +28,13 @@ from thalweg.core.errors import ThalwegError
 from thalweg.problem.data.load import load
 from thalweg.recipe import toml
 from thalweg.recipe.recipe import Recipe
-from thalweg.run.files import trail
-from thalweg.run.files.record import TABLES
-from thalweg.run.store import arrays as encoding
-from thalweg.run.store.lock import holder
-from thalweg.run.store.manifest import Manifest
-from thalweg.run.store.runfile import RunFile
-from thalweg.run.store.sealed import text as sealed
+from thalweg.run.checkpoint import safetensors_io as encoding
+from thalweg.run.checkpoint.manifest import Manifest
+from thalweg.run.folder import log_stream as trail
+from thalweg.run.folder.lock import holder
+from thalweg.run.folder.record import TABLES
+from thalweg.run.folder.run_json import RunFile
+from thalweg.run.folder.sealed_json import text as sealed
 
 QUICK, FULL = 150, 3000
 SECONDS, BYTES = 20, 3 << 30

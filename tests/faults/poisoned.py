@@ -23,14 +23,14 @@ import numpy as np
 from thalweg.core import keys
 from thalweg.problem.data.data import Data
 from thalweg.problem.data.inputs.array import ArrayInputs
-from thalweg.problem.data.part import Rows
 from thalweg.problem.data.preparation import Preparation
+from thalweg.problem.data.split import Rows
 from thalweg.problem.problem import Problem
 from thalweg.recipe.optimizers import AdamW
 from thalweg.recipe.recipe import Recipe
+from thalweg.run.checkpoint.store import Store
 from thalweg.run.resume import is_begun, resume
-from thalweg.run.store.checkpoints import Store
-from thalweg.run.train import Keeping, train
+from thalweg.run.train import SaveOptions, train
 
 # What the poisoned row does; the numbers are its last column.
 KINDS = {"loss NaN": 2, "loss inf": 3, "gradient NaN": 4, "gradient inf": 5}
@@ -129,7 +129,7 @@ def carry_out(job: Job) -> None:
         resume(job.folder, problem)
         return
     given = recipes(job)
-    keep = Keeping(job.folder, every=job.every)
+    keep = SaveOptions(job.folder, every=job.every)
     if job.lanes:
         train(problem, given, keep=keep, strict=True)
     else:

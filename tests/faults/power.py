@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tests.faults.tally import Line
 from tests.faults.victim import judged, scratch, write_runs
-from thalweg.run.store.files import Files
+from thalweg.run.folder.filesystem import Files
 
 COMMITS = 4
 # (which unsynced names, which unsynced bytes) survive

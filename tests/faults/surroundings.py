@@ -19,11 +19,11 @@ from tests.faults.kills import killed_writer
 from tests.faults.tally import Line
 from tests.faults.victim import RUN, arrays_of, facts_of, judged, scratch, write_by_thread, write_runs
 from thalweg.core.errors import RunFolderError
-from thalweg.run.store import lock
-from thalweg.run.store.checkpoints import Keep, Store
-from thalweg.run.store.files import Files
-from thalweg.run.store.lock import Lock, holder
-from thalweg.run.store.saver import Order, Saver
+from thalweg.run.checkpoint.store import Retention, Store
+from thalweg.run.checkpoint.writer_thread import Order, Saver
+from thalweg.run.folder import lock
+from thalweg.run.folder.filesystem import Files
+from thalweg.run.folder.lock import Lock, holder
 
 MEMORY_LIMIT = 150 << 20
 
@@ -187,7 +187,7 @@ def _a_failing_disk(times: int) -> Line:
     with scratch(fast=True) as place:
         for number in range(times):
             folder, failing, heard = Path(place) / str(number), {}, []
-            saver = Saver(Store(folder, RUN, Failing(failing)), Keep(2), heard.append)
+            saver = Saver(Store(folder, RUN, Failing(failing)), Retention(2), heard.append)
             said, lost = None, 0
             for step in range(8):
                 failing.clear()

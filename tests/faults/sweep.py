@@ -8,7 +8,7 @@ from thalweg.problem.problem import Problem
 from thalweg.recipe.optimizers import SGD
 from thalweg.recipe.recipe import Recipe
 from thalweg.run.resume import is_begun, resume
-from thalweg.run.train import Keeping, train
+from thalweg.run.train import SaveOptions, train
 
 
 def main(folder: str) -> None:
@@ -19,7 +19,7 @@ def main(folder: str) -> None:
         resume(folder, problem)
         return
     recipes = [Recipe(SGD(lr=rate, momentum=0.9), batch_size=8, epochs=30) for rate in rates]
-    train(problem, recipes, keep=Keeping(folder, force=True, every="200"), strict=True)
+    train(problem, recipes, keep=SaveOptions(folder, force=True, every="200"), strict=True)
 
 
 if __name__ == "__main__":

@@ -20,9 +20,9 @@ from typing import NamedTuple
 
 from tests.faults.tally import Line
 from tests.faults.victim import RUN, arrays_of, facts_of, judged, scratch, write_runs
-from thalweg.run.store.checkpoints import Keep, Store
-from thalweg.run.store.lock import Lock
-from thalweg.run.store.runfile import RunFile
+from thalweg.run.checkpoint.store import Retention, Store
+from thalweg.run.folder.lock import Lock
+from thalweg.run.folder.run_json import RunFile
 
 NOTHING, KILL_BEFORE, KILL_AFTER, FAIL, SHORT, TORN = range(6)
 REPORTED = 7
@@ -157,7 +157,7 @@ def _wrong(fault: Fault, folder: Path, code: int, said: int) -> str | None:
         return f"the writer reported nothing, and the newest sound step is {newest}"
     # What was left must not hinder who comes next.
     with Lock(folder):
-        Store(folder, RUN).commit(9, arrays_of(9), facts_of(9), keep=Keep(1))
+        Store(folder, RUN).commit(9, arrays_of(9), facts_of(9), keep=Retention(1))
         RunFile(RUN).write(folder, [])
     left = sorted(name for name in os.listdir(folder / "checkpoints") if name.startswith(".part-"))
     return judged(folder, 9)[1] or (f"left over after the next commit: {left}" if left else None)

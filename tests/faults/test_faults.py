@@ -12,10 +12,10 @@ import pytest
 from tests.faults import damage, diverging, fuzz, guided, kills, power, victim
 from tests.faults.__main__ import TRIALS
 from tests.faults.tally import Line
-from thalweg.run.store import checkpoints
-from thalweg.run.store.arrays import decoded
-from thalweg.run.store.checkpoints import Store
-from thalweg.run.store.manifest import ARRAYS
+from thalweg.run.checkpoint import store as checkpoints
+from thalweg.run.checkpoint.manifest import ARRAYS
+from thalweg.run.checkpoint.safetensors_io import decoded
+from thalweg.run.checkpoint.store import Store
 
 ROOT = Path(__file__).parents[2]
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from thalweg.core.errors import RunFolderError
-from thalweg.run.store.checkpoints import Checkpoint, Damaged, Keep, Store
-from thalweg.run.store.files import DISK, Files
-from thalweg.run.store.lock import Lock
-from thalweg.run.store.runfile import RunFile
-from thalweg.run.store.saver import Order, Saver
+from thalweg.run.checkpoint.store import Checkpoint, Damaged, Retention, Store
+from thalweg.run.checkpoint.writer_thread import Order, Saver
+from thalweg.run.folder.filesystem import DISK, Files
+from thalweg.run.folder.lock import Lock
+from thalweg.run.folder.run_json import RunFile
 
 RUN = "0123456789abcdef"
 
@@ -41,7 +41,7 @@ def write_runs(
     """Write checkpoints `first`, `first + 1`, ... and run.json; `said` hears of each that is durable."""
     store = Store(folder, RUN, files)
     for step in range(first, first + count):
-        store.commit(step, arrays_of(step), facts_of(step), score=float(step % 3), keep=Keep(2))
+        store.commit(step, arrays_of(step), facts_of(step), score=float(step % 3), keep=Retention(2))
         said(step)
         RunFile(RUN, {"step": step}).write(folder, [], files=files)
 
@@ -49,7 +49,7 @@ def write_runs(
 def write_by_thread(folder: Path, first: int, count: int, said: Callable[[int], None]) -> None:
     """Do the same with a lock and the thread that saves beside training."""
     with Lock(folder):
-        saver = Saver(Store(folder, RUN), Keep(2), lambda text: None)
+        saver = Saver(Store(folder, RUN), Retention(2), lambda text: None)
         for step in range(first, first + count):
             saver.submit(Order(step, arrays_of(step), facts_of(step), float(step % 3)))
             saver.settle()

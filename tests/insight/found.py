@@ -6,7 +6,16 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 
-from thalweg.insight.finder.finding import FITTED, LANE, SIZE, BatchFinding, Cost, Finding, Fits, NoiseScale
+from thalweg.insight.finder.finding import (
+    FITTED,
+    LANE,
+    SIZE,
+    BatchFinding,
+    Cost,
+    Fits,
+    LearningRateFinding,
+    NoiseScale,
+)
 from thalweg.recipe.optimizers import AdamW
 from thalweg.recipe.recipe import Recipe
 
@@ -15,11 +24,11 @@ BEST, OWN, EDGE = 4e-3, 1e-3, 0.15
 RUNGS = ((60, 2.0, 4, 1), (180, 1.0, 2, 2), (540, 0.5, 3, 3))
 
 
-def finding(seed: int = 0) -> Finding:
+def finding(seed: int = 0) -> LearningRateFinding:
     """A search that went well: three rungs, the largest rates diverge."""
     random = np.random.default_rng(seed)
     rows = [row for rung in range(len(RUNGS)) for row in _rung(rung, random)]
-    return Finding(
+    return LearningRateFinding(
         setting="optimizer.lr",
         value=3.7e-3,
         low=2.1e-3,
@@ -37,7 +46,7 @@ def finding(seed: int = 0) -> Finding:
     )
 
 
-def flat() -> Finding:
+def flat() -> LearningRateFinding:
     """All rates over two decades are as good."""
     found = finding()
     level = found.curve.with_columns(
@@ -55,7 +64,7 @@ def flat() -> Finding:
     )
 
 
-def kept() -> Finding:
+def kept() -> LearningRateFinding:
     """The budget was too small to tell: one short rung, and the recipe's own rate stays."""
     found = finding()
     return replace(
@@ -71,7 +80,7 @@ def kept() -> Finding:
     )
 
 
-def lost() -> Finding:
+def lost() -> LearningRateFinding:
     """Every lane diverged."""
     found = finding()
     gone = found.curve.with_columns(
@@ -90,12 +99,12 @@ def lost() -> Finding:
     )
 
 
-def full_batch() -> Finding:
+def full_batch() -> LearningRateFinding:
     """Plain descent on the whole training part, with its predicted edge beside the observed one."""
     return replace(finding(), predicted_edge=0.12)
 
 
-def empty() -> Finding:
+def empty() -> LearningRateFinding:
     """No lane was trained at all."""
     found = kept()
     return replace(

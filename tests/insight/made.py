@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from thalweg.run.files import record
-from thalweg.run.files.record import Record
+from thalweg.run.folder import record
+from thalweg.run.folder.record import Record
 
 ENVIRONMENT = {
     "python": "3.11.9",

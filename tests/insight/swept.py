@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from tests.insight import made
-from thalweg.run.files.sweeps import Sweep
+from thalweg.run.folder.sweep_record import Sweep
 
 RATES = (1e-4, 2.5e-4, 6.3e-4, 1.6e-3, 4e-3, 0.01, 0.025, 0.063)
 BEST_RATE = {"sgd": 0.04, "adamw": 2.5e-3, "muon": 0.016}

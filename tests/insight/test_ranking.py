@@ -9,8 +9,8 @@ from tests.insight import swept
 from tests.insight.swept import row, table
 from thalweg.insight.over_seeds import over_seeds
 from thalweg.insight.ranking import as_dict, label_of, rank, ranking_of
-from thalweg.insight.sweep_findings import findings, headline
-from thalweg.run.files.folder import plain
+from thalweg.insight.sweep_statements import findings, headline
+from thalweg.run.folder.folder import plain
 
 VARIED = ["optimizer.lr", "seed"]
 

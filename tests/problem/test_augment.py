@@ -8,15 +8,15 @@ import pytest
 
 from thalweg.core.choice import choose
 from thalweg.core.errors import BadInput, DataError, RecipeError
-from thalweg.engine.drive import Pace, chunks
+from thalweg.engine.dispatch import Pace, chunks
 from thalweg.engine.evaluate import evaluate
 from thalweg.engine.group import prepare
 from thalweg.problem.augment import AUGMENTATIONS, Augmentation, blanked, cropped, flipped
 from thalweg.problem.data.data import Data
 from thalweg.problem.data.inputs.array import ArrayInputs
 from thalweg.problem.data.inputs.image import ImageInputs
-from thalweg.problem.data.part import Rows
 from thalweg.problem.data.preparation import Preparation
+from thalweg.problem.data.split import Rows
 from thalweg.problem.problem import Problem
 from thalweg.recipe.optimizers import SGD
 from thalweg.recipe.recipe import Recipe
@@ -127,7 +127,7 @@ def trained(recipes: list[Recipe], steps: int = 4, pace: int = 4):
     problem = Problem(Mean(jnp.full((8, 8), 0.01)), pictures())
     group, states = prepare(problem, recipes)
     before = evaluate(
-        group.program, group.inputs, group.parts["validation"], (states.params, states.model_state)
+        group.program, group.inputs, group.splits["validation"], (states.params, states.model_state)
     )
     fixed = Pace(pace)
     fixed.observe = lambda steps, seconds: None

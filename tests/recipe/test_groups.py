@@ -9,7 +9,7 @@ import pytest
 
 from thalweg.core.errors import RecipeError
 from thalweg.core.tree import count, paths, roles
-from thalweg.recipe.groups import Group
+from thalweg.recipe.groups import ParamGroup
 from thalweg.recipe.optimizers import OPTIMIZERS, SGD, Adam, AdamW, ScheduleFreeSGD
 from thalweg.recipe.recipe import Recipe
 from thalweg.recipe.rule import rule_of
@@ -44,7 +44,7 @@ def test_without_groups_it_is_the_optimizer_itself():
 
 
 def test_a_factor_is_a_factor_of_the_rate():
-    slow = Recipe(SGD(lr=0.1), groups=(Group(pattern="layers.0.*", lr_factor=0.25),))
+    slow = Recipe(SGD(lr=0.1), groups=(ParamGroup(pattern="layers.0.*", lr_factor=0.25),))
     found, expected = moved(slow, steps=1)[0], moved(Recipe(SGD(lr=0.025)), steps=1)[0]
     rest = moved(Recipe(SGD(lr=0.1)), steps=1)[0]
     for path, value in found.items():
@@ -56,7 +56,7 @@ def test_a_factor_is_a_factor_of_the_rate():
 def test_frozen_parameters_stay_and_have_no_state(name):
     optimizer = OPTIMIZERS[name]()
     whole = count(moved(Recipe(optimizer))[1])
-    found, state, params = moved(Recipe(optimizer, groups=(Group(pattern="layers.0.*", frozen=True),)))
+    found, state, params = moved(Recipe(optimizer, groups=(ParamGroup(pattern="layers.0.*", frozen=True),)))
     before = by_path(PARAMS)
     for path, value in found.items():
         assert np.array_equal(value, before[path]) == path.startswith("layers.0"), path
@@ -67,11 +67,11 @@ def test_frozen_parameters_stay_and_have_no_state(name):
 
 
 def test_weight_decay_by_role_touches_biases_when_asked():
-    still = Recipe(AdamW(lr=0.1, weight_decay=0.5), groups=(Group(role="bias", weight_decay=0.5),))
+    still = Recipe(AdamW(lr=0.1, weight_decay=0.5), groups=(ParamGroup(role="bias", weight_decay=0.5),))
     asked, plain = moved(still)[0], moved(Recipe(AdamW(lr=0.1, weight_decay=0.5)))[0]
-    spared = moved(Recipe(AdamW(lr=0.1, weight_decay=0.5), groups=(Group(role="matrix", weight_decay=0.0),)))[
-        0
-    ]
+    spared = moved(
+        Recipe(AdamW(lr=0.1, weight_decay=0.5), groups=(ParamGroup(role="matrix", weight_decay=0.0),))
+    )[0]
     bare = moved(Recipe(AdamW(lr=0.1, weight_decay=0.0)))[0]
     assert not np.array_equal(asked["layers.0.bias"], plain["layers.0.bias"])
     np.testing.assert_array_equal(spared["layers.0.bias"], bare["layers.0.bias"])
@@ -79,7 +79,7 @@ def test_weight_decay_by_role_touches_biases_when_asked():
 
 
 def test_a_penalty_that_was_off_can_be_put_on_in_a_group():
-    found = moved(Recipe(SGD(lr=0.1), groups=(Group(role="matrix", weight_decay=0.5),)), steps=1)[0]
+    found = moved(Recipe(SGD(lr=0.1), groups=(ParamGroup(role="matrix", weight_decay=0.5),)), steps=1)[0]
     plain = moved(Recipe(SGD(lr=0.1)), steps=1)[0]
     before = by_path(PARAMS)["layers.0.weight"]
     np.testing.assert_allclose(found["layers.0.weight"], plain["layers.0.weight"] - 0.05 * before, rtol=1e-6)
@@ -87,19 +87,19 @@ def test_a_penalty_that_was_off_can_be_put_on_in_a_group():
 
 
 def test_the_first_match_counts_and_an_empty_group_is_an_error():
-    both = (Group(pattern="layers.0.weight", lr_factor=0.0), Group(role="matrix", lr_factor=0.5))
+    both = (ParamGroup(pattern="layers.0.weight", lr_factor=0.0), ParamGroup(role="matrix", lr_factor=0.5))
     found, before = moved(Recipe(SGD(lr=0.1), groups=both), steps=1)[0], by_path(PARAMS)
     np.testing.assert_array_equal(found["layers.0.weight"], before["layers.0.weight"])
     assert not np.array_equal(found["layers.1.weight"], before["layers.1.weight"])
     with pytest.raises(RecipeError, match=r"did you mean 'layers\.0\.weight'"):
-        rule_of(Recipe(groups=(Group(pattern="layer.0.weight"),)), ROLES)
+        rule_of(Recipe(groups=(ParamGroup(pattern="layer.0.weight"),)), ROLES)
     with pytest.raises(RecipeError, match="every group must have a parameter"):
-        rule_of(Recipe(groups=(Group(), Group(role="bias"))), ROLES)
+        rule_of(Recipe(groups=(ParamGroup(), ParamGroup(role="bias"))), ROLES)
 
 
 def test_averaged_weights_of_schedule_free_rules_are_found_in_every_group():
     """With b1 = 1 the trained weights are the average itself, in groups as without."""
-    recipe = Recipe(ScheduleFreeSGD(lr=0.1, b1=0.5), groups=(Group(role="bias", lr_factor=0.5),))
+    recipe = Recipe(ScheduleFreeSGD(lr=0.1, b1=0.5), groups=(ParamGroup(role="bias", lr_factor=0.5),))
     _, state, params = moved(recipe, steps=1)
     # After one step x = z, so that y = (z + x)/2 = x.
     for path, value in by_path(recipe.optimizer.evaluated(state, params)).items():
@@ -111,7 +111,7 @@ def test_averaged_weights_of_schedule_free_rules_are_found_in_every_group():
 
 
 def test_the_schedule_and_the_rate_rule_reach_every_group():
-    groups = (Group(role="bias", lr_factor=0.5),)
+    groups = (ParamGroup(role="bias", lr_factor=0.5),)
     scheduled = moved(Recipe(Adam(lr=0.1), groups=groups), factor=0.3)[0]
     direct = moved(Recipe(Adam(lr=0.03), groups=groups))[0]
     ruled = moved(Recipe(Adam(lr=0.01), groups=groups, rate_rule="linear", batch_size=768))[0]

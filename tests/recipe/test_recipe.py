@@ -4,7 +4,7 @@ import jax
 import pytest
 
 from thalweg.core.errors import RecipeError
-from thalweg.recipe.groups import Group
+from thalweg.recipe.groups import ParamGroup
 from thalweg.recipe.optimizers import LBFGS, SAM, SGD, Adam, AdamW, GradientDescent, Lion, RMSprop
 from thalweg.recipe.recipe import Recipe
 from thalweg.recipe.schedules import Cosine, OneCycle
@@ -34,9 +34,9 @@ from thalweg.recipe.schedules import Cosine, OneCycle
         (lambda: Recipe(LBFGS(), batch_size="full", schedule=Cosine()), "takes no schedule; got cosine"),
         (lambda: Recipe(GradientDescent(), batch_size="full", clip_norm=1.0), "without clip_norm"),
         (lambda: Recipe(batch_size="full", rate_rule="linear"), "rate_rule needs a batch_size in examples"),
-        (lambda: Recipe(SAM(), groups=(Group(),)), "takes no parameter groups"),
+        (lambda: Recipe(SAM(), groups=(ParamGroup(),)), "takes no parameter groups"),
         (
-            lambda: Recipe(LBFGS(), groups=(Group(weight_decay=0.1),), batch_size="full"),
+            lambda: Recipe(LBFGS(), groups=(ParamGroup(weight_decay=0.1),), batch_size="full"),
             "takes no parameter groups",
         ),
         (lambda: Recipe(shuffle="always"), "shuffle must be one of"),

@@ -7,7 +7,7 @@ import pytest
 from thalweg.core.errors import RecipeError
 from thalweg.recipe.averaging import EMA
 from thalweg.recipe.book import BOOK, default_recipe, named
-from thalweg.recipe.groups import Group
+from thalweg.recipe.groups import ParamGroup
 from thalweg.recipe.optimizers import OPTIMIZERS, SAM, SGD, AdamW
 from thalweg.recipe.recipe import Recipe
 from thalweg.recipe.schedules import SCHEDULES, Cosine, MultiStep, Warmup
@@ -24,7 +24,7 @@ RICH = Recipe(
 GROUPED = Recipe(
     SGD(momentum=0.9, nesterov=True, weight_decay=1e-4),
     schedule=MultiStep(points=(0.3, 0.6, 0.9)),
-    groups=(Group(pattern="layers.0.*", lr_factor=0.1), Group(role="bias", frozen=True)),
+    groups=(ParamGroup(pattern="layers.0.*", lr_factor=0.1), ParamGroup(role="bias", frozen=True)),
     clip_norm=1.0,
     precision="bf16",
 )

@@ -7,11 +7,11 @@ import pytest
 from tests.made import problem
 from tests.run.test_resume import BASE, BreakOff, BrokenOff
 from thalweg.core.errors import RunFolderError
-from thalweg.run.files.folder import refuse_taken
-from thalweg.run.files.record import read
-from thalweg.run.files.soundness import examine
+from thalweg.run.folder.folder import refuse_taken
+from thalweg.run.folder.record import read
 from thalweg.run.resume import resume
-from thalweg.run.train import Keeping, train
+from thalweg.run.train import SaveOptions, train
+from thalweg.run.verify import examine
 
 FOUND = {
     "setting": "optimizer.lr",
@@ -28,7 +28,7 @@ IN_RESULT = {name: FOUND[name] for name in FOUND if name != "curve"} | {"high": 
 
 def test_a_run_that_is_broken_off_keeps_its_finding(tmp_path):
     with pytest.raises(BrokenOff):
-        train(problem(), BASE, keep=Keeping(tmp_path, every="7", finding=FOUND), progress=BreakOff(20))
+        train(problem(), BASE, keep=SaveOptions(tmp_path, every="7", finding=FOUND), progress=BreakOff(20))
     assert json.loads((tmp_path / "finding.json").read_text())["curve"] == [{"rate": 0.01, "loss": None}]
     run = resume(tmp_path, problem())
     assert run.result["finding"] == IN_RESULT and run.record.finding == read(tmp_path).finding
@@ -40,9 +40,9 @@ def test_a_run_that_is_broken_off_keeps_its_finding(tmp_path):
 
 
 def test_another_run_in_the_folder_leaves_no_finding_behind(tmp_path):
-    train(problem(), BASE, keep=Keeping(tmp_path, finding=FOUND))
+    train(problem(), BASE, keep=SaveOptions(tmp_path, finding=FOUND))
     with pytest.raises(RunFolderError, match="must not hold a run already"):
         refuse_taken(tmp_path)
-    run = train(problem(), BASE, keep=Keeping(tmp_path, force=True))
+    run = train(problem(), BASE, keep=SaveOptions(tmp_path, force=True))
     assert not (tmp_path / "finding.json").exists() and read(tmp_path).finding == {}
     assert "finding" not in run.result

@@ -6,16 +6,17 @@ import pytest
 
 from tests.made import blobs, problem
 from thalweg.core.errors import RecipeError
-from thalweg.engine import lanes
+from thalweg.core.stop_reason import StopReason
+from thalweg.engine import plan as lanes
 from thalweg.engine.compiling import TRACES
 from thalweg.engine.program import BATCH, MAP
 from thalweg.problem.models import MLP
 from thalweg.problem.problem import Problem
 from thalweg.recipe.optimizers import SGD, AdamW
 from thalweg.recipe.recipe import Recipe
-from thalweg.run.files import sweeps
-from thalweg.run.files.record import read
-from thalweg.run.many.halving import HALVED, Halving
+from thalweg.run.folder import sweep_record as sweeps
+from thalweg.run.folder.record import read
+from thalweg.run.session.halving import Halving
 from thalweg.run.train import train
 
 BASE = Recipe(SGD(lr=0.1), batch_size=16, epochs=3)
@@ -82,7 +83,7 @@ def test_waves_keep_within_memory_and_change_nothing(monkeypatch):
 def test_halving_freezes_the_worse_settings_over_all_their_seeds():
     recipes = BASE.vary(lr=[0.3, 1e-5, 1e-6], seed=[0, 1], epochs=[12])
     runs = train(Problem(MLP([6, 8, 3]), blobs()), recipes, halving=Halving(factor=3, first=0.3))
-    assert runs.table["stopped"].to_list() == ["epochs", "epochs"] + [HALVED] * 4
+    assert runs.table["stopped"].to_list() == ["epochs", "epochs"] + [StopReason.HALVED] * 4
     steps = runs.table["steps"].to_list()
     assert steps[0] == 12 * 14 and 0.3 * steps[0] <= steps[2] < 0.7 * steps[0]
 

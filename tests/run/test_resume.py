@@ -19,16 +19,16 @@ from thalweg.recipe.averaging import EMA
 from thalweg.recipe.optimizers import SAM, SGD, AdamW, ScheduleFreeSGD
 from thalweg.recipe.recipe import Recipe
 from thalweg.recipe.schedules import Constant, Plateau, WarmupCosine
-from thalweg.run.files.record import read
-from thalweg.run.files.soundness import examine
-from thalweg.run.many import gathering
-from thalweg.run.many.halving import Halving
+from thalweg.run.checkpoint.store import Store
+from thalweg.run.folder.lock import Lock
+from thalweg.run.folder.record import read
 from thalweg.run.progress import Silent
 from thalweg.run.restore import restore
 from thalweg.run.resume import Change, resume
-from thalweg.run.store.checkpoints import Store
-from thalweg.run.store.lock import Lock
-from thalweg.run.train import Keeping, train
+from thalweg.run.session import merged_progress as gathering
+from thalweg.run.session.halving import Halving
+from thalweg.run.train import SaveOptions, train
+from thalweg.run.verify import examine
 
 FILES = ("final.safetensors", "best.safetensors", "steps.parquet", "layers.parquet", "test.parquet")
 BASE = Recipe(AdamW(lr=0.01), schedule=WarmupCosine(), batch_size=16, epochs=12, clip_norm=1.0)
@@ -54,7 +54,7 @@ class BreakOff(Silent):
 
 def broken_off(at, recipe, folder, step, **more):
     with pytest.raises(BrokenOff):
-        train(at, recipe, keep=Keeping(folder, every="7"), progress=BreakOff(step), **more)
+        train(at, recipe, keep=SaveOptions(folder, every="7"), progress=BreakOff(step), **more)
 
 
 def assert_same(first: Path, second: Path, files=FILES):
@@ -188,7 +188,7 @@ def test_what_a_halving_decided_holds_for_a_shard_that_had_not_come_so_far(tmp_p
                 raise BrokenOff
 
     with pytest.raises(BrokenOff):
-        keep = Keeping(tmp_path / "broken", every="7")
+        keep = SaveOptions(tmp_path / "broken", every="7")
         train(problem(), recipes, keep=keep, strict=True, halving=Halving(), progress=Beyond())
     shards = sorted(path.parent for path in (tmp_path / "broken" / "shards").rglob("checkpoints"))
     if len(shards) < 2:
@@ -261,7 +261,7 @@ def test_two_processes_cannot_resume_one_run(tmp_path):
     with Lock(tmp_path / "run"), pytest.raises(RunFolderError, match="one process at a time"):
         resume(tmp_path / "run", problem())
     with Lock(tmp_path / "run"), pytest.raises(RunFolderError, match="one process at a time"):
-        train(problem(), BASE, keep=Keeping(tmp_path / "run", force=True))
+        train(problem(), BASE, keep=SaveOptions(tmp_path / "run", force=True))
     assert Store(tmp_path / "run").names()
 
 
@@ -317,8 +317,8 @@ def test_a_fork_begins_where_it_was_told_with_another_number(tmp_path):
 
 
 def test_going_back_takes_the_nearest_checkpoint_before(tmp_path):
-    train(problem(), BASE, keep=Keeping(tmp_path / "whole", every="7"))
-    train(problem(), BASE, keep=Keeping(tmp_path / "run", every="7", last=50))
+    train(problem(), BASE, keep=SaveOptions(tmp_path / "whole", every="7"))
+    train(problem(), BASE, keep=SaveOptions(tmp_path / "run", every="7", last=50))
     steps = [int(name[5:15]) for name in Store(tmp_path / "run").names()]
     at = steps[len(steps) // 2] + 1
     with contextlib.suppress(BrokenOff):

@@ -11,8 +11,8 @@ from thalweg.problem.models import GPT
 from thalweg.problem.problem import Problem
 from thalweg.recipe.optimizers import AdamW
 from thalweg.recipe.recipe import Recipe
-from thalweg.run.files.record import read
-from thalweg.run.train import Keeping, train
+from thalweg.run.folder.record import read
+from thalweg.run.train import SaveOptions, train
 from thalweg.view.report.page import render
 from thalweg.view.text import plain, show
 
@@ -31,7 +31,7 @@ def text_file(tmp_path_factory):
 @pytest.fixture(scope="module")
 def run(text_file, tmp_path_factory):
     data = load(text_file, context=8, validation=0.2)
-    return train(Problem(SMALL, data), RECIPE, keep=Keeping(tmp_path_factory.mktemp("run"), force=True))
+    return train(Problem(SMALL, data), RECIPE, keep=SaveOptions(tmp_path_factory.mktemp("run"), force=True))
 
 
 def test_a_trained_model_writes_what_it_has_learned(run):

@@ -22,13 +22,13 @@ from thalweg.recipe.optimizers import SGD, AdamW
 from thalweg.recipe.recipe import Recipe
 from thalweg.recipe.schedules import WarmupCosine
 from thalweg.recipe.toml import read as read_recipe
-from thalweg.run.files import weights
-from thalweg.run.files.log import Log
-from thalweg.run.files.record import read
+from thalweg.run.folder import weights
+from thalweg.run.folder.log import Log
+from thalweg.run.folder.record import read
 from thalweg.run.progress import Silent
 from thalweg.run.restore import restore
 from thalweg.run.resume import Change, resume
-from thalweg.run.train import Keeping, train
+from thalweg.run.train import SaveOptions, train
 
 RECIPE = Recipe(AdamW(lr=0.01), schedule=WarmupCosine(), batch_size=16, epochs=8, clip_norm=1.0)
 
@@ -130,7 +130,7 @@ def test_an_occupied_folder_is_refused_and_kept(tmp_path):
     train(
         problem(),
         Recipe.from_dict(RECIPE.to_dict() | {"seed": 5}),
-        keep=Keeping(tmp_path / "run", force=True),
+        keep=SaveOptions(tmp_path / "run", force=True),
     )
     assert (tmp_path / "run" / "final.safetensors").read_bytes() != before
     assert (tmp_path / "run" / "notes.txt").read_text() == "mine"
@@ -140,7 +140,8 @@ def test_the_next_free_number_is_taken(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for number in (1, 2):
         assert (
-            train(problem(), Recipe(batch_size=16, steps=1), keep=Keeping()).folder.name == f"blobs-{number}"
+            train(problem(), Recipe(batch_size=16, steps=1), keep=SaveOptions()).folder.name
+            == f"blobs-{number}"
         )
 
 
@@ -205,7 +206,7 @@ def has_key(run):
 def test_a_key_in_a_models_state_is_kept(tmp_path):
     """In memory, in a folder, and where a run goes on from a checkpoint."""
     data = blobs()
-    run = train(Problem(Drawing, data), RECIPE, keep=Keeping(tmp_path / "run"))
+    run = train(Problem(Drawing, data), RECIPE, keep=SaveOptions(tmp_path / "run"))
     assert has_key(run)
     rows = np.asarray(data.test.inputs)
     again = restore(tmp_path / "run", model=Drawing).answers(rows)
@@ -213,7 +214,7 @@ def test_a_key_in_a_models_state_is_kept(tmp_path):
 
     plain = Recipe(AdamW(lr=0.01), batch_size=16, epochs=3)
     whole = train(Problem(Drawing, data), replace(plain, epochs=6))
-    train(Problem(Drawing, data), plain, keep=Keeping(tmp_path / "half", every="5"))
+    train(Problem(Drawing, data), plain, keep=SaveOptions(tmp_path / "half", every="5"))
     longer = resume(tmp_path / "half", Problem(Drawing, data), change=Change(epochs=6))
     assert has_key(longer) and longer.result["test_loss"] == whole.result["test_loss"]
 
@@ -259,7 +260,7 @@ def test_progress_hears_the_end_also_of_a_run_that_breaks(monkeypatch):
         def finish(self, result):
             heard.append(dict(result))
 
-    monkeypatch.setattr("thalweg.run.journey.conclude", lambda *_: 1 / 0)
+    monkeypatch.setattr("thalweg.run.session.shard.finalize", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         train(problem(), RECIPE, progress=Listener())
     assert heard == [{}]

@@ -7,7 +7,7 @@ import warnings
 import pytest
 from rich.console import Console
 
-from thalweg.run.progress import Plan, Silent, Status
+from thalweg.run.progress import Silent, Status, TrainingPlan
 from thalweg.view.progress import Bar, Lines, fields_of, last_line, progress
 
 GOOD = Status(1312, 3.1, 0.0712, 6.2e-4, 0.0931, "accuracy", 0.9742, 22712.0, 4.2)
@@ -18,7 +18,12 @@ STRANGE = [
     Status(5, 0.1, float("inf"), 1e-30, float("-inf"), "rmse", 1e30, float("inf"), float("inf")),
     Status(99, 9.9, 0.1, 0.1, None, None, None, 0.0, -3.0),
 ]
-PLANS = [Plan("digits-1", 2110, 422, 128), Plan("x" * 200), Plan("zero", 0, 0, 0), Plan("", None, 10, 1)]
+PLANS = [
+    TrainingPlan("digits-1", 2110, 422, 128),
+    TrainingPlan("x" * 200),
+    TrainingPlan("zero", 0, 0, 0),
+    TrainingPlan("", None, 10, 1),
+]
 RESULT = {
     "steps": 2110,
     "stopped": "epochs",
@@ -40,7 +45,7 @@ class Clock:
         return self.now
 
 
-def drawn(plan: Plan, status: Status | None, width: int) -> list[str]:
+def drawn(plan: TrainingPlan, status: Status | None, width: int) -> list[str]:
     console = Console(
         file=io.StringIO(), width=width, force_terminal=True, color_system=None, legacy_windows=False
     )
@@ -171,7 +176,9 @@ def test_log_lines_are_plain_and_whole():
     [("diverged", "diverged"), ("interrupted", "interrupted"), ("patience", "stopped early")],
 )
 def test_the_last_line_says_how_it_ended(stopped, words):
-    assert f"run: {words} after 37 steps" in last_line(Plan("run"), None, {"stopped": stopped, "steps": 37})
+    assert f"run: {words} after 37 steps" in last_line(
+        TrainingPlan("run"), None, {"stopped": stopped, "steps": 37}
+    )
 
 
 def test_the_stream_decides(monkeypatch):

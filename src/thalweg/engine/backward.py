@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Int, Key, PyTree
 
 from thalweg.engine.program import Inputs, Program, rebuilt
 from thalweg.problem.augment import AUGMENTATIONS
-from thalweg.problem.data.part import Part
+from thalweg.problem.data.split import Split
 from thalweg.problem.models.adapter import apply
 from thalweg.recipe import gradient, precision
 from thalweg.recipe.recipe import Recipe
@@ -24,7 +24,7 @@ class Lane(NamedTuple):
     program: Program
     inputs: Inputs
     recipe: Recipe
-    part: Part
+    part: Split
 
 
 class Batch(NamedTuple):

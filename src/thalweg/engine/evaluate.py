@@ -12,11 +12,11 @@ from jaxtyping import Array, Float, Int, PyTree
 
 from thalweg.core.tree import lane as take_lane
 from thalweg.core.tree import row, with_row
-from thalweg.engine.carrying import continues, in_order, over_stretches
 from thalweg.engine.compiling import TRACES, with_one_compilation
-from thalweg.engine.products import fast
+from thalweg.engine.layout.fast_matmul import fast
 from thalweg.engine.program import BATCH, Inputs, Program, rebuilt
-from thalweg.problem.data.part import Part
+from thalweg.engine.stateful_eval import continues, in_order, over_stretches
+from thalweg.problem.data.split import Split
 from thalweg.problem.models.adapter import apply
 
 # Rows in a batch of evaluation: large enough for full matrix products, small enough to stay in cache.
@@ -47,7 +47,7 @@ class Means(NamedTuple):
 def evaluate(
     program: Program,
     inputs: Inputs,
-    part: Part,
+    part: Split,
     weights: tuple[PyTree, PyTree],
     apart: int = 1,
     which: np.ndarray | None = None,
@@ -83,7 +83,7 @@ def evaluate(
 def losses_of(
     program: Program,
     inputs: Inputs,
-    part: Part,
+    part: Split,
     weights: tuple[PyTree, PyTree],
     which: np.ndarray | None = None,
 ) -> np.ndarray:
@@ -109,7 +109,7 @@ def _turns(inputs: Inputs, which: np.ndarray | None) -> tuple[np.ndarray, np.int
 def _sums(
     program: Program,
     inputs: Inputs,
-    part: Part,
+    part: Split,
     weights: tuple[PyTree, PyTree],
     turns: Int[Array, " lane"],
     count: Int[Array, ""],
@@ -143,7 +143,7 @@ def _sums(
 def _losses(
     program: Program,
     inputs: Inputs,
-    part: Part,
+    part: Split,
     weights: tuple[PyTree, PyTree],
     turns: Int[Array, " lane"],
     count: Int[Array, ""],
@@ -200,7 +200,7 @@ def _unset(dtype: np.dtype) -> float:
     return jnp.nan if jnp.issubdtype(dtype, jnp.inexact) else -1
 
 
-def _rows(program: Program, part: Part, width: int) -> int:
+def _rows(program: Program, part: Split, width: int) -> int:
     """Return how many rows a batch has of each lane."""
     several = program.layout == BATCH and width > 1
     return min(max(FEWEST_ROWS, ROWS_OF_ALL // width) if several else EVALUATION_ROWS, part.count())
@@ -209,7 +209,7 @@ def _rows(program: Program, part: Part, width: int) -> int:
 def _forward(
     program: Program,
     inputs: Inputs,
-    part: Part,
+    part: Split,
     lane: tuple[PyTree, PyTree],
     first: Array,
     rows: int,

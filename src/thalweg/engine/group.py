@@ -19,11 +19,11 @@ from thalweg.core.tree import lane as take_lane
 from thalweg.core.tree import roles, stack
 from thalweg.engine.backward import loss_scale
 from thalweg.engine.compiling import TRACES
-from thalweg.engine.feeds import AnyFeed, feed_for
+from thalweg.engine.feeds.choose import AnyFeed, feed_for
 from thalweg.engine.program import MAP, Inputs, Program, numbers, split_model, structure
 from thalweg.engine.state import RUNNING, State
 from thalweg.problem.data.data import Data
-from thalweg.problem.data.part import Part
+from thalweg.problem.data.split import Split
 from thalweg.problem.data.stream import Streamed
 from thalweg.problem.models.adapter import Built, build, carried, is_factory
 from thalweg.problem.problem import Problem
@@ -41,13 +41,13 @@ FEWEST_STEPS_BETWEEN_FIGURES, MOST_STEPS_BETWEEN_FIGURES, ROWS_OF_FIGURES = 25, 
 
 
 @dataclass(frozen=True)
-class Group:
+class LaneGroup:
     """Lanes that share a program.
 
     Args:
         program: What selects the compilation.
         inputs: What every dispatch is called with.
-        parts: The data's parts, on the device.
+        splits: The data's splits, on the device.
         feed: The order of the data.
         recipes: One for each lane.
         total: Updates planned, the same for all lanes.
@@ -55,7 +55,7 @@ class Group:
 
     program: Program
     inputs: Inputs
-    parts: dict[str, Part]
+    splits: dict[str, Split]
     feed: AnyFeed
     recipes: tuple[Recipe, ...]
     total: int
@@ -66,12 +66,12 @@ class Group:
         return int(self.inputs.stream.shape[0])
 
 
-def resident(data: Data) -> dict[str, Part]:
-    """Put the data's parts on the device; once for all the groups that train on them. A stream brings its
+def resident(data: Data) -> dict[str, Split]:
+    """Put the data's splits on the device; once for all the groups that train on them. A stream brings its
     own.
     """
-    parts = {name: part for name, part in data.parts.items() if not isinstance(part, Streamed)}
-    return jax.device_put(parts)
+    splits = {name: part for name, part in data.splits.items() if not isinstance(part, Streamed)}
+    return jax.device_put(splits)
 
 
 def prepare(
@@ -79,17 +79,17 @@ def prepare(
     recipes: list[Recipe],
     start: Callable[[PyTree], PyTree] | None = None,
     *,
-    parts: dict[str, Part] | None = None,
+    splits: dict[str, Split] | None = None,
     width: int | None = None,
     layout: str = MAP,
-) -> tuple[Group, State]:
+) -> tuple[LaneGroup, State]:
     """Make the group and the first states of its lanes.
 
     Args:
         problem: What is learned.
         recipes: One for each lane; equal in structure and in length.
         start: Changes a lane's first parameters (given and returned without a lane axis), for fine-tuning.
-        parts: The data on the device, from `resident`; None puts it there.
+        splits: The data on the device, from `resident`; None puts it there.
         width: Lanes to make room for. Groups of equal width share one compilation; the lanes beyond the
             recipes are never run.
         layout: How lanes are computed; `map` gives each the bits of the lane alone.
@@ -137,8 +137,8 @@ def prepare(
     )
     inputs = jax.device_put(inputs)
     states = _first_states(program, inputs, params, model_state, _words([recipe.seed for recipe in recipes]))
-    parts = resident(data) if parts is None else parts
-    return Group(program, inputs, parts, feed, tuple(recipes[:lanes]), total), states
+    splits = resident(data) if splits is None else splits
+    return LaneGroup(program, inputs, splits, feed, tuple(recipes[:lanes]), total), states
 
 
 def length(problem: Problem, recipe: Recipe) -> int:
@@ -186,7 +186,7 @@ def initial(problem: Problem, seeds: list[int]) -> Built:
     return Built(_like(shape.params, arrays.params), arrays.model_state, fixed)
 
 
-def weights(group: Group, states: State) -> PyTree:
+def weights(group: LaneGroup, states: State) -> PyTree:
     """Return the parameters to evaluate and save, per lane (averages, for rules that keep them)."""
     recipe = group.recipes[0]
     own = type(recipe.optimizer).evaluated is Optimizer.evaluated and isinstance(recipe.averaging, NoAverage)
@@ -271,7 +271,7 @@ def _every(total: int) -> int:
     return int(np.clip(total // ROWS_OF_FIGURES, FEWEST_STEPS_BETWEEN_FIGURES, MOST_STEPS_BETWEEN_FIGURES))
 
 
-def observe(group: Group, states: State, losses: np.ndarray) -> State:
+def observe(group: LaneGroup, states: State, losses: np.ndarray) -> State:
     """Show every lane's validation loss to its schedule; only schedules that watch a metric change."""
     if type(group.recipes[0].schedule).observe is Schedule.observe:
         return states

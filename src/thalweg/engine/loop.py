@@ -9,18 +9,18 @@ from functools import partial
 import jax
 from jaxtyping import Array, Int
 
-from thalweg.engine.batched import run_batched
 from thalweg.engine.chunk import Chunk
 from thalweg.engine.compiling import TRACES
-from thalweg.engine.mapped import run_mapped
+from thalweg.engine.layout.batched import run_batched
+from thalweg.engine.layout.mapped import run_mapped
 from thalweg.engine.program import BATCH, Batches, Inputs, Program
 from thalweg.engine.state import State
-from thalweg.problem.data.part import Part
+from thalweg.problem.data.split import Split
 
 
 @partial(jax.jit, static_argnames="program")
 def run_chunk(
-    program: Program, inputs: Inputs, part: Part, batches: Batches, count: Int[Array, ""], states: State
+    program: Program, inputs: Inputs, part: Split, batches: Batches, count: Int[Array, ""], states: State
 ) -> tuple[State, Chunk]:
     """Run `count` steps of every lane that is not frozen, in the program's layout.
 

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PyTree
 
 from thalweg.core.choice import default_of
+from thalweg.core.stop_reason import StopReason
 from thalweg.problem.losses.loss import Loss
 from thalweg.problem.losses.metrics import Metric
 from thalweg.problem.models.adapter import Built
@@ -126,8 +127,13 @@ def rebuilt(program: Program, inputs: Inputs, params: PyTree, model_state: PyTre
     return Built(params, model_state, eqx.combine(inputs.model_arrays, program.model.tree))
 
 
+def _is_read_by_host(reason: StopReason) -> bool:
+    facts = reason.facts
+    return facts.planned or (facts.setting and not facts.in_program)
+
+
 # Settings that only the host reads. They are no part of the program: on or off, it is the same one.
-HOST = ("epochs", "steps", "patience", "target", "loss_change_below", "seconds")
+HOST = tuple(reason.value for reason in StopReason if _is_read_by_host(reason))
 
 
 def structure(recipe: Recipe) -> Any:

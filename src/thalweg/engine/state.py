@@ -3,10 +3,12 @@
 import equinox as eqx
 from jaxtyping import Array, Float, Int, PyTree, UInt32
 
+from thalweg.core.stop_reason import StopReason
+
 # Result codes of a lane. RUNNING lanes go on; the others are frozen where they are.
 RUNNING, DIVERGED, STOPPED, STATIONARY = 0, 1, 2, 3
-# Why a lane stopped, in a result's words, where the program itself stopped it.
-REASONS = {DIVERGED: "diverged", STATIONARY: "gradient_below"}
+# Why a lane stopped, where the program itself detected it.
+REASONS = {DIVERGED: StopReason.DIVERGED, STATIONARY: StopReason.GRADIENT_BELOW}
 
 
 class State(eqx.Module):

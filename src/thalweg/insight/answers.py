@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 
 from thalweg.insight.intervals import bootstrap, wilson
 from thalweg.insight.outcome import table, text
-from thalweg.run.files.record import Record
+from thalweg.run.folder.record import Record
 
 
 @dataclass(frozen=True)

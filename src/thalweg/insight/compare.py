@@ -10,7 +10,7 @@ from thalweg.insight.outcome import Outcome, Score, outcome, table
 from thalweg.insight.paired import Paired, TestSets, paired, test_sets
 from thalweg.insight.settings import Difference, differences
 from thalweg.insight.wording import NOTHING, as_number, count, figure, listing, seconds, size
-from thalweg.run.files.record import Record
+from thalweg.run.folder.record import Record
 
 
 @dataclass(frozen=True)

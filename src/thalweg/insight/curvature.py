@@ -18,7 +18,7 @@ from jaxtyping import Array, Float, Int, PyTree
 
 from thalweg.core import keys
 from thalweg.core.tree import lane
-from thalweg.engine.group import Group, prepare
+from thalweg.engine.group import LaneGroup, prepare
 from thalweg.engine.program import rebuilt
 from thalweg.problem.models.adapter import apply
 from thalweg.problem.problem import Problem
@@ -106,7 +106,7 @@ def full_loss(problem: Problem, recipe: Recipe) -> tuple[Callable[[PyTree], Floa
     Without noise: dropout is off, and batch norm uses its running statistics.
     """
     group, states = prepare(problem, [shortened(recipe, 1, 1)])
-    count, model_state = group.parts["train"].count(), lane(states.model_state, 0)
+    count, model_state = group.splits["train"].count(), lane(states.model_state, 0)
 
     def loss(params: PyTree) -> Float[Array, ""]:
         def block(first: Int[Array, ""]) -> Float[Array, ""]:
@@ -121,10 +121,10 @@ def full_loss(problem: Problem, recipe: Recipe) -> tuple[Callable[[PyTree], Floa
 
 
 def losses_of_rows(
-    group: Group, params: PyTree, model_state: PyTree, rows: Int[Array, " row"]
+    group: LaneGroup, params: PyTree, model_state: PyTree, rows: Int[Array, " row"]
 ) -> Float[Array, " row"]:
     """Return the loss of each of these training examples; dropout is off, running statistics are used."""
-    batch, targets = group.parts["train"].batch(rows)
+    batch, targets = group.splits["train"].batch(rows)
     built = rebuilt(group.program, group.inputs, params, model_state)
     outputs, _ = apply(built, group.inputs.prepared(batch), key=None, training=False)
     return group.program.loss(outputs, targets)

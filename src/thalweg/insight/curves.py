@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float
 
-from thalweg.run.files.record import Record
+from thalweg.run.folder.record import Record
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import polars as pl
 from jaxtyping import Float
 
 from thalweg.insight.curves import one_lane
-from thalweg.run.files.record import Record
+from thalweg.run.folder.record import Record
 
 # Roles that make up the bulk of a network; the others (biases, scales) are left out of crowded figures.
 BULK = ("matrix", "kernel", "embedding")

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from thalweg.core.stop_reason import StopReason
 from thalweg.insight.wording import as_number, measure
-from thalweg.run.files.record import Record
+from thalweg.run.folder.record import Record
 
 # Which way is better. A metric that is in neither list (a user's own function) has no known direction.
 HIGHER_IS_BETTER = frozenset(
@@ -89,7 +90,7 @@ class Outcome:
     @property
     def diverged(self) -> bool:
         """Whether the loss stopped being a number."""
-        return self.stopped == "diverged"
+        return self.stopped == StopReason.DIVERGED
 
 
 def outcome(record: Record) -> Outcome:

@@ -11,7 +11,7 @@ from thalweg.insight.answers import answer_columns, task_of
 from thalweg.insight.intervals import bootstrap, mcnemar_mid_p, paired_shares
 from thalweg.insight.outcome import Score, table, text
 from thalweg.insight.wording import count, figure
-from thalweg.run.files.record import Record
+from thalweg.run.folder.record import Record
 
 # Row-by-row equality of this many distinct numeric targets cannot be chance; of sorted class labels it can.
 TELLING_TARGETS = 30

@@ -11,10 +11,11 @@ from typing import Any
 
 import polars as pl
 
+from thalweg.core.stop_reason import StopReason
 from thalweg.insight.outcome import text
 from thalweg.insight.over_seeds import Estimate, over_seeds
 from thalweg.insight.wording import as_number, setting
-from thalweg.run.files.sweeps import Sweep
+from thalweg.run.folder.sweep_record import Sweep
 from thalweg.run.runs import Runs
 
 BEST, TIED, WORSE, UNTOLD, FROZEN, UNSTABLE, LOST = (
@@ -28,8 +29,6 @@ BEST, TIED, WORSE, UNTOLD, FROZEN, UNSTABLE, LOST = (
 )
 # Paths whose value says itself what it is.
 WHOLES = frozenset({"model", "optimizer", "schedule"})
-# Lanes that were ended from outside, before they came to rest: by successive halving, by Ctrl-C.
-ENDED_EARLY = frozenset({"halving", "halved", "interrupted"})
 
 
 @dataclass(frozen=True)
@@ -219,7 +218,7 @@ def _standing(
         return UNSTABLE
     if best:
         return BEST
-    if any(row.get("stopped") in ENDED_EARLY for row in lanes):
+    if any(map(_cut_short, lanes)):
         return FROZEN
     if behind is None or behind.low is None or behind.high is None:
         return UNTOLD
@@ -232,7 +231,7 @@ def _order(lanes: list[dict[str, Any]], by: str) -> tuple[float, ...]:
     """
     losses = _losses(lanes, by)
     mean = sum(losses.values()) / len(losses) if losses else 0.0
-    early = any(row.get("stopped") in ENDED_EARLY for row in lanes)
+    early = any(map(_cut_short, lanes))
     tier = 3 if not losses else 2 if any(map(_diverged, lanes)) else 1 if early else 0
     steps = -float(min(row.get("steps") or 0 for row in lanes)) if early else 0.0
     return (tier, steps, mean, min(float(row["lane"]) for row in lanes))
@@ -272,7 +271,11 @@ def _follows(rows: list[dict[str, Any]], path: str, whole: str) -> bool:
 
 
 def _diverged(row: Mapping[str, Any]) -> bool:
-    return row.get("stopped") == "diverged"
+    return row.get("stopped") == StopReason.DIVERGED
+
+
+def _cut_short(row: Mapping[str, Any]) -> bool:
+    return StopReason.facts_of(row.get("stopped")).cut_short
 
 
 def _step(row: Mapping[str, Any]) -> int | None:

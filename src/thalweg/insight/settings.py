@@ -12,7 +12,7 @@ from thalweg.insight.layers import layer_table
 from thalweg.insight.outcome import table
 from thalweg.insight.wording import NOTHING, clipped, setting
 from thalweg.recipe.recipe import Recipe
-from thalweg.run.files.record import Record
+from thalweg.run.folder.record import Record
 
 _VERSIONS = ("thalweg", "python", "jax", "jaxlib", "equinox", "optax", "numpy")
 _MODEL = ("spec", "parameters", "loss")

@@ -8,10 +8,12 @@ from typing import TypeGuard
 
 import numpy as np
 
+from thalweg.core.stop_reason import ENDING_SETTINGS, StopReason
 from thalweg.insight.answers import metric_interval
 from thalweg.insight.curves import per_step
-from thalweg.insight.findings import (
-    Finding,
+from thalweg.insight.outcome import Outcome, Score, outcome
+from thalweg.insight.statements import (
+    Statement,
     classes_missed,
     clipping,
     last_losses,
@@ -19,9 +21,8 @@ from thalweg.insight.findings import (
     train_and_test,
     validation_trend,
 )
-from thalweg.insight.outcome import Outcome, Score, outcome
 from thalweg.insight.wording import as_number, count, figure, measure, plural, setting
-from thalweg.run.files.record import Record
+from thalweg.run.folder.record import Record
 
 # How the baselines are made (see run/): they ignore the inputs.
 _BASELINE_WORDS = {
@@ -42,7 +43,7 @@ class Summary:
 
     level: str
     headline: str
-    findings: tuple[Finding, ...]
+    findings: tuple[Statement, ...]
 
 
 def summarise(record: Record) -> Summary:
@@ -81,7 +82,7 @@ def _headline(found: Outcome) -> str:
     return f"{what}: no result recorded"
 
 
-def _against_baseline(record: Record, found: Outcome) -> Finding | None:
+def _against_baseline(record: Record, found: Outcome) -> Statement | None:
     """Compare the test metric with an answer that ignores the inputs."""
     metric, baseline = found.metric, found.baseline
     if metric is None:
@@ -90,13 +91,15 @@ def _against_baseline(record: Record, found: Outcome) -> Finding | None:
     sure = "" if interval is None else f" (95 % interval {_range(metric.name, interval)})"
     said = f"Test {metric.name} is {metric.text}{sure}"
     if baseline is None:
-        return Finding("metric", f"{said}; no baseline is recorded.", "unclear")
+        return Statement("metric", f"{said}; no baseline is recorded.", "unclear")
     judged, within = (metric, interval) if baseline.name == metric.name else (_same_metric(found), None)
     own = "" if judged is metric or judged is None else f" and this network {judged.text}"
     words = _BASELINE_WORDS.get(found.task or "", "the baseline")
     level, relation = ("unclear", "") if judged is None else _relation(judged, baseline, within)
     named = "" if judged is metric else f" {baseline.name}"
-    return Finding("metric", f"{said}; {words} gives {baseline.text}{named}{own}. {relation}".rstrip(), level)
+    return Statement(
+        "metric", f"{said}; {words} gives {baseline.text}{named}{own}. {relation}".rstrip(), level
+    )
 
 
 def _same_metric(found: Outcome) -> Score | None:
@@ -129,39 +132,27 @@ def _gain(metric: Score, baseline: Score) -> str:
     return f"The baseline's error is cut by {gone}."
 
 
-def _stopped(record: Record, found: Outcome) -> Finding | None:
+def _stopped(record: Record, found: Outcome) -> Statement | None:
     if found.stopped is None:
-        return Finding(
+        return Statement(
             "stopped", "The record has no end: training was broken off, or is still going on.", "unclear"
         )
     where = [] if found.steps is None else [plural(found.steps, "step")]
     where += [plural(float(f"{found.epochs:.3g}"), "epoch")] if worth_saying(found.epochs) else []
     how_far = f" after {' ('.join(where)}{')' if len(where) == 2 else ''}" if where else ""
-    known = {
-        "epochs": "Ran to its planned end",
-        "steps": "Ran to its planned end",
-        "patience": "Stopped early",
-        "target": "Stopped at its target",
-        "seconds": "Stopped when its seconds were over",
-        "gradient_below": "Stopped where the gradient had all but vanished",
-        "loss_change_below": "Stopped where the loss moved no more",
-        "diverged": "Training diverged",
-        "interrupted": "Was interrupted",
-    }
     reason = found.reason or _reason(record, found)
     reason = f": {reason.rstrip('.')}" if reason else ""
-    words = known.get(found.stopped, f"Stopped ({found.stopped})")
-    level = {"diverged": "bad", "interrupted": "unclear"}.get(found.stopped, "good")
-    return Finding("stopped", f"{words}{how_far}{reason}.", level)
+    facts = StopReason.facts_of(found.stopped)
+    return Statement("stopped", f"{facts.sentence}{how_far}{reason}.", facts.level)
 
 
 def _reason(record: Record, found: Outcome) -> str:
     """Say why a run stopped where the record has the figures but no words."""
     patience = as_number(record.recipe.get("patience"))
-    if found.stopped == "patience" and patience is not None:
+    if found.stopped == StopReason.PATIENCE and patience is not None:
         return f"no better validation loss in {plural(patience, 'evaluation')}"
     limit = as_number(record.recipe.get(found.stopped or ""))
-    if limit is not None and found.stopped in ("target", "seconds", "gradient_below", "loss_change_below"):
+    if limit is not None and found.stopped in ENDING_SETTINGS:
         return f"{found.stopped} {setting(limit)}"
     losses = per_step(record, "loss").value
     if found.diverged and len(losses) and not np.isfinite(losses[-1]):
@@ -169,7 +160,7 @@ def _reason(record: Record, found: Outcome) -> str:
     return ""
 
 
-def _best(found: Outcome) -> Finding | None:
+def _best(found: Outcome) -> Statement | None:
     if found.best_loss is None:
         return None
     at = [f"epoch {found.best_epoch:.4g}"] if worth_saying(found.best_epoch) else []
@@ -178,7 +169,7 @@ def _best(found: Outcome) -> Finding | None:
     used = {"best": "these", "final": "the last"}.get(found.weights or "")
     tested = found.metric is not None or found.test_loss is not None
     of = f"; the test figures are of {used} weights" if used and tested else ""
-    return Finding("best", f"The validation loss was lowest{where}: {figure(found.best_loss)}{of}.")
+    return Statement("best", f"The validation loss was lowest{where}: {figure(found.best_loss)}{of}.")
 
 
 def _range(name: str, interval: tuple[float, float]) -> str:
@@ -187,7 +178,7 @@ def _range(name: str, interval: tuple[float, float]) -> str:
     return f"{low.removesuffix(' %') if both else low} to {high}"
 
 
-def _level(found: Outcome, judged: Finding | None) -> str:
+def _level(found: Outcome, judged: Statement | None) -> str:
     if found.diverged:
         return "bad"
     return judged.level if judged is not None else "unclear"

@@ -7,7 +7,7 @@ from typing import Any
 from thalweg.core.choice import Choice, default_of
 from thalweg.recipe.averaging import AVERAGES
 from thalweg.recipe.book import BOOK
-from thalweg.recipe.groups import Group
+from thalweg.recipe.groups import ParamGroup
 from thalweg.recipe.optimizers import OPTIMIZERS
 from thalweg.recipe.recipe import Recipe
 from thalweg.recipe.schedules import SCHEDULES
@@ -62,7 +62,7 @@ def rows() -> list[Row]:
         for name, choice in registry.items()
     ]
     found.append(Row("recipe", "recipe", "", _first_line(Recipe), "", settings_of(Recipe)))
-    found.append(Row("group", "group", "", _first_line(Group), "", settings_of(Group)))
+    found.append(Row("group", "group", "", _first_line(ParamGroup), "", settings_of(ParamGroup)))
     found += [Row(name, "book", "", entry.about, entry.source, ()) for name, entry in BOOK.items()]
     return found
 

@@ -16,7 +16,7 @@ from thalweg.core.tree import paths
 REST = -1
 
 
-class Group(Choice):
+class ParamGroup(Choice):
     """Parameters treated apart from the rest.
 
     A parameter belongs to the first group whose `pattern` and `role` both match it. Frozen parameters have no
@@ -45,10 +45,10 @@ class Group(Choice):
         return fnmatchcase(path, self.pattern) and self.role in ("*", role)
 
 
-GROUPS: dict[str, type[Group]] = {Group.name: Group}
+GROUPS: dict[str, type[ParamGroup]] = {ParamGroup.name: ParamGroup}
 
 
-def labels(groups: tuple[Group, ...], roles: PyTree) -> PyTree:
+def labels(groups: tuple[ParamGroup, ...], roles: PyTree) -> PyTree:
     """Return the number of each parameter's group, or `REST`.
 
     Raises:
@@ -68,5 +68,5 @@ def labels(groups: tuple[Group, ...], roles: PyTree) -> PyTree:
     return jax.tree.unflatten(treedef, found)
 
 
-def _first(groups: tuple[Group, ...], name: str, role: str) -> int:
+def _first(groups: tuple[ParamGroup, ...], name: str, role: str) -> int:
     return next((index for index, group in enumerate(groups) if group.matches(name, role)), REST)

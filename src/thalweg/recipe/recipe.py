@@ -7,7 +7,7 @@ from thalweg.core.choice import Choice, integer, number, option, part, parts
 from thalweg.core.errors import RecipeError
 from thalweg.recipe import vary
 from thalweg.recipe.averaging import AVERAGES, Average, NoAverage
-from thalweg.recipe.groups import GROUPS, Group
+from thalweg.recipe.groups import GROUPS, ParamGroup
 from thalweg.recipe.optimizers import OPTIMIZERS, AdamW, Optimizer
 from thalweg.recipe.schedules import SCHEDULES, Constant, Schedule
 
@@ -104,7 +104,7 @@ class Recipe(Choice):
     rate_batch: int = integer(
         256, low=1, doc="Batch that the learning rate is meant for.", source="Goyal et al. 2017"
     )
-    groups: tuple[Group, ...] = parts(
+    groups: tuple[ParamGroup, ...] = parts(
         among=GROUPS, doc="Parameters treated apart; the first that matches counts."
     )
     averaging: Average = part(NoAverage(), among=AVERAGES, doc="Which weights are evaluated and saved.")

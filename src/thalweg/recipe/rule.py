@@ -7,7 +7,7 @@ import jax
 import optax
 from jaxtyping import Array, Float, PyTree
 
-from thalweg.recipe.groups import REST, Group, labels
+from thalweg.recipe.groups import REST, ParamGroup, labels
 from thalweg.recipe.optimizers.optimizer import Optimizer
 from thalweg.recipe.recipe import Recipe
 
@@ -42,7 +42,7 @@ def rule_of(
     return optax.partition(rules, lambda params: which)
 
 
-def _rule(optimizer: Optimizer, group: Group, roles: PyTree) -> optax.GradientTransformationExtraArgs:
+def _rule(optimizer: Optimizer, group: ParamGroup, roles: PyTree) -> optax.GradientTransformationExtraArgs:
     if group.frozen:
         return optax.with_extra_args_support(optax.set_to_zero())
     scaled = optimizer.scaled(group.lr_factor)

@@ -9,6 +9,7 @@ stopped early cannot be compared.
 from typing import Any
 
 from thalweg.core.choice import Choice
+from thalweg.core.stop_reason import ENDING_SETTINGS
 from thalweg.recipe.averaging import EMA, SWA, Tail
 from thalweg.recipe.recipe import Recipe
 from thalweg.recipe.schedules import (
@@ -34,8 +35,6 @@ LENGTHS: dict[type[Choice], dict[str, str]] = {
     Tail: {"start": "unit"},
     SWA: {"start": "unit", "every": "every_unit"},
 }
-# What ends a run before its planned end.
-ENDINGS = ("patience", "target", "loss_change_below", "gradient_below", "seconds")
 
 
 def shortened(recipe: Recipe, steps: int, total: int) -> Recipe:
@@ -61,7 +60,7 @@ def shortened(recipe: Recipe, steps: int, total: int) -> Recipe:
         "epochs": None,
         "steps": steps,
     }
-    return Recipe.from_dict(recipe.to_dict() | changed | dict.fromkeys(ENDINGS))
+    return Recipe.from_dict(recipe.to_dict() | changed | dict.fromkeys(ENDING_SETTINGS))
 
 
 def _shrunk(choice: Choice, share: float) -> dict[str, Any]:

@@ -14,15 +14,16 @@ from typing import Any
 
 from thalweg.core.errors import RunFolderError
 from thalweg.core.later import pl
-from thalweg.engine.lanes import Plan
+from thalweg.core.stop_reason import StopReason
+from thalweg.engine.plan import LanePlan
 from thalweg.problem.problem import Problem
 from thalweg.recipe.recipe import Recipe
-from thalweg.run.files import folder as folders
-from thalweg.run.files.sweeps import FILE, FOLDER, lane_folder
-from thalweg.run.many.halving import Halving
+from thalweg.run.folder import folder as folders
+from thalweg.run.folder.sweep_record import FILE, FOLDER, lane_folder
 from thalweg.run.progress import Progress
 from thalweg.run.runs import Runs
-from thalweg.run.train import Keeping, plan, train
+from thalweg.run.session.halving import Halving
+from thalweg.run.train import SaveOptions, plan, train
 
 MODEL, PART = "model", "model-"
 
@@ -31,7 +32,7 @@ def train_models(
     problems: Sequence[Problem],
     recipes: Sequence[Recipe],
     *,
-    keep: Keeping,
+    keep: SaveOptions,
     init: Path | str | None = None,
     progress: Progress | None = None,
     strict: bool = False,
@@ -63,14 +64,14 @@ def train_models(
         found.append(
             train(problem, recipes, keep=part, init=init, progress=progress, strict=strict, halving=halving)
         )
-        if "interrupted" in found[-1].result["stopped"]:
+        if StopReason.INTERRUPTED in found[-1].result["stopped"]:
             break
     return _joined(folder, problems, found)
 
 
 def plan_models(
     problems: Sequence[Problem], recipes: Sequence[Recipe], *, strict: bool = False
-) -> list[Plan]:
+) -> list[LanePlan]:
     """Return how the lanes of each model would be laid out; nothing is compiled."""
     return [plan(problem, recipes, strict=strict) for problem in problems]
 

@@ -33,7 +33,7 @@ class LaneStatus:
 
 
 @dataclass(frozen=True)
-class Plan:
+class TrainingPlan:
     """What is about to be trained.
 
     Args:
@@ -83,7 +83,7 @@ class Status:
 class Progress(Protocol):
     """Whatever listens to a run. Called from the training thread; must be quick and must not raise."""
 
-    def start(self, plan: Plan) -> None:
+    def start(self, plan: TrainingPlan) -> None:
         """Hear what is about to be trained. Called once, before anything is compiled."""
         ...
 
@@ -103,7 +103,7 @@ class Progress(Protocol):
 class Silent:
     """Listens and says nothing: the default in a library, and `--quiet`."""
 
-    def start(self, plan: Plan) -> None:
+    def start(self, plan: TrainingPlan) -> None:
         """Say nothing."""
 
     def update(self, status: Status) -> None:

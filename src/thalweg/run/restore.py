@@ -16,9 +16,9 @@ from thalweg.problem.data.predict_inputs import inputs_for
 from thalweg.problem.data.preparation import Preparation
 from thalweg.problem.models import ARCHITECTURES
 from thalweg.problem.models.adapter import Built, build
-from thalweg.run.files import sealing
-from thalweg.run.files import weights as files
-from thalweg.run.files.record import Record, read
+from thalweg.run.folder import checksums as sealing
+from thalweg.run.folder import weights as files
+from thalweg.run.folder.record import Record, read
 from thalweg.run.run import outputs
 
 

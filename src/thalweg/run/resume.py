@@ -15,20 +15,20 @@ from thalweg.problem.problem import Problem
 from thalweg.recipe.recipe import Recipe
 from thalweg.recipe.schedules.schedule import Clock
 from thalweg.recipe.toml import settings
-from thalweg.run.files import folder as folders
-from thalweg.run.files.environment import environment
-from thalweg.run.files.log import Log, read_back
-from thalweg.run.files.record import finding_of
-from thalweg.run.files.trail import first_rows
-from thalweg.run.misfits import check_recipe as check_fits
-from thalweg.run.origin import Origin, halving_of, recipes_as_text
+from thalweg.run.checkpoint.store import FOLDER, Checkpoint, Store
+from thalweg.run.folder import folder as folders
+from thalweg.run.folder.environment import environment
+from thalweg.run.folder.lock import Lock
+from thalweg.run.folder.log import Log, read_back
+from thalweg.run.folder.log_stream import first_rows
+from thalweg.run.folder.record import finding_of
+from thalweg.run.folder.run_json import NAME, RunFile
 from thalweg.run.progress import Progress, Silent
 from thalweg.run.run import Run
 from thalweg.run.runs import Runs
-from thalweg.run.store.checkpoints import FOLDER, Checkpoint, Store
-from thalweg.run.store.lock import Lock
-from thalweg.run.store.runfile import NAME, RunFile
-from thalweg.run.work import BITS, Job, Work
+from thalweg.run.session.session import BITS, Job, Session
+from thalweg.run.spec import Origin, halving_of, recipes_as_text
+from thalweg.run.validate import check_recipe as check_fits
 
 STRETCH, HOLD = "stretch", "hold"
 
@@ -115,7 +115,7 @@ def resume(
         forked=origin.forked,
         finding=finding_of(path) or None,
     )
-    work = Work(job)
+    work = Session(job)
     return work.many(path) if origin.many else work.one(path)
 
 

@@ -13,7 +13,7 @@ from thalweg.core import keys
 from thalweg.problem.models.adapter import Built, apply, build
 from thalweg.problem.problem import Problem
 from thalweg.recipe.recipe import Recipe
-from thalweg.run.files.record import Record
+from thalweg.run.folder.record import Record
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import numpy as np
 
 from thalweg.core.later import pl
 from thalweg.problem.data.data import CLASSIFICATION, Data
-from thalweg.problem.data.part import SeriesWindows
+from thalweg.problem.data.split import SeriesWindows
 
 
 def scores(task: str, test: pl.DataFrame) -> dict[str, float]:

@@ -5,23 +5,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, overload
 
-from thalweg.engine.lanes import Plan as LanePlan
-from thalweg.engine.lanes import plan as plan_lanes
+from thalweg.engine.plan import LanePlan
+from thalweg.engine.plan import plan as plan_lanes
 from thalweg.problem.problem import Problem
 from thalweg.recipe.book import default_recipe
 from thalweg.recipe.recipe import Recipe
-from thalweg.run.course import Watch
-from thalweg.run.files import folder as folders
-from thalweg.run.many.halving import Halving
-from thalweg.run.misfits import check_recipe
+from thalweg.run.folder import folder as folders
 from thalweg.run.progress import Progress, Silent
 from thalweg.run.run import Run
 from thalweg.run.runs import Runs
-from thalweg.run.work import Job, Work
+from thalweg.run.session.halving import Halving
+from thalweg.run.session.lane_states import Timings
+from thalweg.run.session.session import Job, Session
+from thalweg.run.validate import check_recipe
 
 
 @dataclass(frozen=True)
-class Keeping:
+class SaveOptions:
     """Where a run is kept.
 
     Args:
@@ -46,7 +46,7 @@ def train(
     problem: Problem,
     recipe: Recipe | None = None,
     *,
-    keep: Keeping | Path | str | None = None,
+    keep: SaveOptions | Path | str | None = None,
     init: Path | str | None = None,
     progress: Progress | None = None,
 ) -> Run: ...
@@ -55,7 +55,7 @@ def train(
     problem: Problem,
     recipe: Sequence[Recipe],
     *,
-    keep: Keeping | Path | str | None = None,
+    keep: SaveOptions | Path | str | None = None,
     init: Path | str | None = None,
     progress: Progress | None = None,
     strict: bool = False,
@@ -65,7 +65,7 @@ def train(
     problem: Problem,
     recipe: Recipe | Sequence[Recipe] | None = None,
     *,
-    keep: Keeping | Path | str | None = None,
+    keep: SaveOptions | Path | str | None = None,
     init: Path | str | None = None,
     progress: Progress | None = None,
     strict: bool = False,
@@ -81,7 +81,7 @@ def train(
         recipe: How; None for the default of the data (`recipe.book`). Several recipes are lanes: those of
             equal structure share one compiled program. Lanes of equal seed see the same batches and start
             from the same weights.
-        keep: Where to write the run: a folder, a `Keeping`, or None for memory only.
+        keep: Where to write the run: a folder, a `SaveOptions`, or None for memory only.
         init: A run folder (or a safetensors file) whose weights to start from; arrays whose path and shape
             agree are taken over, the others (a head for other classes) start fresh.
         progress: Who is told how it goes.
@@ -101,13 +101,13 @@ def train(
         >>> run.result["stopped"]
         'epochs'
     """
-    watch = Watch()
+    watch = Timings()
     many = recipe is not None and not isinstance(recipe, Recipe)
     given = [recipe or default_recipe(problem.data.task, problem.data.train.count())] if not many else recipe
     recipes = list(given)  # type: ignore[arg-type]
     lanes = plan(problem, recipes, strict=strict, measure=True)
-    wanted = keep if isinstance(keep, Keeping) or keep is None else Keeping(keep)
-    kept = wanted or Keeping()
+    wanted = keep if isinstance(keep, SaveOptions) or keep is None else SaveOptions(keep)
+    kept = wanted or SaveOptions()
     job = Job(
         problem,
         recipes,
@@ -121,7 +121,7 @@ def train(
         finding=None if many or kept.finding is None else folders.plain(dict(kept.finding)),
         watch=watch,
     )
-    work = Work(job)
+    work = Session(job)
     folder = None if wanted is None else folders.make(wanted.out, problem.data.name, wanted.force)
     return work.many(folder) if many else work.one(folder)
 

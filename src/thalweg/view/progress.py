@@ -16,9 +16,10 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from thalweg.core.stop_reason import StopReason
 from thalweg.insight.outcome import table
 from thalweg.insight.wording import as_number, clipped, count, figure, measure, percent, plural, seconds, size
-from thalweg.run.progress import Plan, Progress, Silent, Status
+from thalweg.run.progress import Progress, Silent, Status, TrainingPlan
 from thalweg.view.sweep import live
 
 REFRESHES = 8  # a second: smooth to the eye, and under 1 % of a core
@@ -50,11 +51,11 @@ class Bar:
 
     def __init__(self, console: Console):
         self._console = console
-        self._plan = Plan("run")
+        self._plan = TrainingPlan("run")
         self._status: Status | None = None
         self._live: Live | None = None
 
-    def start(self, plan: Plan) -> None:
+    def start(self, plan: TrainingPlan) -> None:
         """Begin to draw."""
         self._plan, self._status = plan, None
         self._live = Live(
@@ -105,12 +106,12 @@ class Lines:
 
     def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic):
         self._stream, self._clock = stream, clock
-        self._plan = Plan("run")
+        self._plan = TrainingPlan("run")
         self._status: Status | None = None
         self._told_at = -math.inf
         self._told_epoch = 0
 
-    def start(self, plan: Plan) -> None:
+    def start(self, plan: TrainingPlan) -> None:
         """Say what begins."""
         self._plan, self._status = plan, None
         self._told_at, self._told_epoch = self._clock(), 0
@@ -144,7 +145,7 @@ class Lines:
         print(" ".join(line.split()), file=self._stream, flush=True)
 
 
-def last_line(plan: Plan, status: Status | None, result: Mapping[str, Any]) -> str:
+def last_line(plan: TrainingPlan, status: Status | None, result: Mapping[str, Any]) -> str:
     """Say in one line how a run, or a sweep, ended: from its result, or from the last status when there is
     none.
     """
@@ -152,8 +153,7 @@ def last_line(plan: Plan, status: Status | None, result: Mapping[str, Any]) -> s
         return _last_of_many(plan, status, result)
     steps = as_number(result.get("steps"))
     steps = steps if steps is not None else None if status is None else status.step
-    words = {"diverged": "diverged", "interrupted": "interrupted", "patience": "stopped early"}
-    stopped = words.get(str(result.get("stopped")), "done") if result else "broken off"
+    stopped = _ended(result.get("stopped")) if result else "broken off"
     parts = [f"{plan.name}: {stopped}" + ("" if steps is None else f" after {plural(steps, 'step')}")]
     metric = table(result, "test_metric")
     if metric.get("value") is not None:
@@ -165,15 +165,19 @@ def last_line(plan: Plan, status: Status | None, result: Mapping[str, Any]) -> s
     return ", ".join(parts + ([seconds(total)] if as_finite(total) is not None else []))
 
 
-def _last_of_many(plan: Plan, status: Status | None, result: Mapping[str, Any]) -> str:
+def _ended(word: object) -> str:
+    facts = StopReason.facts_of(word)
+    return "done" if word is None or facts.planned else facts.label
+
+
+def _last_of_many(plan: TrainingPlan, status: Status | None, result: Mapping[str, Any]) -> str:
     reasons = table(result, "stopped")
     if not reasons:
         steps = "" if status is None else f" after {plural(status.step, 'step')} a lane"
         return f"{plan.name}: broken off{steps}"
-    words = {"epochs": "done", "steps": "done", "patience": "stopped early", "halved": "frozen"}
     counted: dict[str, int] = {}
     for reason, number in reasons.items():
-        word = words.get(reason, reason)
+        word = _ended(reason)
         counted[word] = counted.get(word, 0) + number
     said = [
         f"{plan.name}: {plural(plan.lanes, 'lane')}",
@@ -217,13 +221,13 @@ def _alarm(value: float | None) -> str:
     return "bold red" if value is not None and not math.isfinite(value) else ""
 
 
-def _place(plan: Plan, status: Status) -> str:
+def _place(plan: TrainingPlan, status: Status) -> str:
     of = f"/{count(plan.total_steps)}" if plan.total_steps else ""
     epoch = as_finite(status.epoch)
     return f"step {count(status.step)}{of}" + ("" if epoch is None else f" epoch {epoch:.1f}")
 
 
-def _bar(plan: Plan, status: Status, width: int) -> RenderableType:
+def _bar(plan: TrainingPlan, status: Status, width: int) -> RenderableType:
     place = _place(plan, status).replace(" epoch", "  epoch")
     share = min(1.0, status.step / plan.total_steps) if plan.total_steps else None
     shown = "" if share is None else f" {percent(share, 0):>5}"

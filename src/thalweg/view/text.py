@@ -12,12 +12,12 @@ from rich.text import Text
 from thalweg.insight.compare import Comparison, Figure
 from thalweg.insight.curves import per_step
 from thalweg.insight.finder.verdict import in_a_line
-from thalweg.insight.findings import Finding
 from thalweg.insight.outcome import loss_name, outcome, table
 from thalweg.insight.settings import flat, in_force
+from thalweg.insight.statements import Statement
 from thalweg.insight.summary import Summary, summarise
 from thalweg.insight.wording import as_number, count, figure, listing, plural, seconds, setting, size
-from thalweg.run.files.record import Record
+from thalweg.run.folder.record import Record
 from thalweg.view.sparkline import Sparkline
 
 _LEVELS = {"good": "green", "bad": "bold red", "unclear": "yellow"}
@@ -68,7 +68,7 @@ def _headline(summary: Summary) -> Text:
     return Text(summary.headline, style=f"bold {_LEVELS.get(summary.level, '')}".strip())
 
 
-def bullets(findings: Iterable[Finding]) -> list[RenderableType]:
+def bullets(findings: Iterable[Statement]) -> list[RenderableType]:
     """Write findings as a list, what is unclear or bad in its colour."""
     return [_bullet(found.text, "" if found.level == "good" else _LEVELS[found.level]) for found in findings]
 

@@ -10,8 +10,8 @@ import numpy as np
 from tests import made
 from thalweg.problem.data.data import Data
 from thalweg.problem.data.inputs.array import ArrayInputs
-from thalweg.problem.data.part import Rows
 from thalweg.problem.data.preparation import Preparation
+from thalweg.problem.data.split import Rows
 from thalweg.problem.models import MLP
 from thalweg.problem.problem import Problem
 from thalweg.recipe.optimizers import SGD, Adam

@@ -37,7 +37,7 @@ def test_several_targets_keep_their_own_figures():
 def test_classes_are_stratified_and_named():
     data = load((X, np.where(CLASS == 1, "yes", "no")))
     assert data.preparation.classes == ("no", "yes") and data.train.targets.dtype == np.int32
-    assert {name: part.count() for name, part in data.parts.items()} == {
+    assert {name: part.count() for name, part in data.splits.items()} == {
         "train": 144,
         "validation": 16,
         "test": 40,
@@ -83,7 +83,7 @@ def test_only_what_nobody_can_change_is_not_copied():
 def test_copies_never_lie_in_two_parts():
     doubled, labels = np.concatenate([X, X[:40]]), np.concatenate([CLASS, CLASS[:40]])
     data = load((doubled, labels))
-    homes = [{row.tobytes() for row in np.asarray(part.inputs)} for part in data.parts.values()]
+    homes = [{row.tobytes() for row in np.asarray(part.inputs)} for part in data.splits.values()]
     assert not (homes[0] & homes[1] or homes[0] & homes[2] or homes[1] & homes[2])
     assert [note.kind for note in data.notes] == ["duplicates"]
 

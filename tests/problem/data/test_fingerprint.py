@@ -23,7 +23,7 @@ def awaiting(found: Future) -> Data:
 
 def test_what_was_begun_is_the_fingerprint_of_the_parts():
     data = load(ROWS)
-    assert data.fingerprint == fingerprint(data.parts)
+    assert data.fingerprint == fingerprint(data.splits)
 
 
 @pytest.mark.parametrize("again", [lambda data: pickle.loads(pickle.dumps(data)), copy.deepcopy, copy.copy])

@@ -8,7 +8,7 @@ import pytest
 
 from tests.problem.data.given import refused
 from thalweg.core.errors import ModelError
-from thalweg.problem.data.kinds import columns_from
+from thalweg.problem.data.inputs.kinds import columns_from
 from thalweg.problem.data.load import load
 from thalweg.problem.data.predict_inputs import inputs_for
 from thalweg.problem.losses.cross_entropy import CrossEntropy
@@ -72,7 +72,7 @@ def test_a_model_that_ends_in_a_softmax_is_refused_for_lines_too(file):
 def test_copies_of_a_line_lie_in_one_part_and_are_kept(file):
     data = load(file, lines=True, test=0.3, validation=0.2)
     lines = {
-        name: [text(data, tokens).strip("\n") for tokens in part.tokens] for name, part in data.parts.items()
+        name: [text(data, tokens).strip("\n") for tokens in part.tokens] for name, part in data.splits.items()
     }
     assert sorted(name for part in lines.values() for name in part) == sorted(NAMES)
     assert not set(lines["train"]) & set(lines["test"]) and not set(lines["train"]) & set(lines["validation"])

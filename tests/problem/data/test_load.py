@@ -64,7 +64,7 @@ def test_real_tables(name):
     data = load(REAL / name, **settings)
     assert (data.task, data.outputs) == ("regression" if outputs == 1 else "classification", outputs)
     assert kinds <= {note.kind for note in data.notes}
-    for part in data.parts.values():
+    for part in data.splits.values():
         assert np.isfinite(part.inputs).all() and np.abs(part.inputs).max() <= 8
 
 
@@ -78,7 +78,7 @@ def test_adult_with_its_own_test_file():
         target="14",
         missing="?",
     )
-    assert [part.count() for part in data.parts.values()] == [29_305, 3_256, 16_281]
+    assert [part.count() for part in data.splits.values()] == [29_305, 3_256, 16_281]
     assert data.preparation.classes == ("<=50K", ">50K")
     assert np.mean(data.test.targets) == pytest.approx(0.236, abs=5e-4)  # as its documentation says
     assert {"labels", "imbalance", "missing"} <= {note.kind for note in data.notes}

@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from tests.problem.data.given import REAL, needs_real, refused
-from thalweg.problem.data.kinds import columns_from
+from thalweg.problem.data.inputs.kinds import columns_from
 from thalweg.problem.data.load import load
 from thalweg.problem.data.predict_inputs import inputs_for
 from thalweg.problem.models.spec import parse
@@ -41,13 +41,13 @@ def test_no_row_is_shared_by_two_parts():
     data = load(np.arange(300.0), window=7, horizon=2, test=0.3, validation=0.2)
     column = data.preparation.columns.table.rules[0]
     rows = {}
-    for name, part in data.parts.items():
+    for name, part in data.splits.items():
         inputs, targets = part.batch(np.arange(part.count()))
         seen = np.asarray(inputs)[..., 0] * column.scale + column.mean
         rows[name] = set(np.round(np.concatenate([seen.ravel(), raw(data, targets).ravel()])).astype(int))
     assert rows["train"] == set(range(168)) and rows["validation"] == set(range(168, 210))
     assert rows["test"] == set(range(210, 300))
-    assert [part.count() for part in data.parts.values()] == [168 - 8, 42 - 8, 90 - 8]
+    assert [part.count() for part in data.splits.values()] == [168 - 8, 42 - 8, 90 - 8]
 
 
 def test_units_are_taken_from_the_training_rows_alone():
@@ -158,5 +158,5 @@ def test_every_kind_of_model_learns_a_wave(model):
 def test_real_series():
     data = load(REAL / "timeseries/beijing_pm25.csv.gz", target="pm2.5", window=24, horizon=6)
     assert data.outputs == 6 and {"missing", "id", "series"} <= {note.kind for note in data.notes}
-    for part in data.parts.values():
+    for part in data.splits.values():
         assert np.isfinite(part.rows).all() and part.starts.max() + 30 <= len(part.rows)

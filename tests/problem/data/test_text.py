@@ -40,7 +40,7 @@ def test_evaluation_windows_count_every_token_once(tmp_path):
 
 def test_a_test_part_comes_last_when_asked_for(tmp_path):
     data = load(written(tmp_path), context=8, test=0.2, validation=0.25)
-    counts = [part.tokens.size for part in data.parts.values()]
+    counts = [part.tokens.size for part in data.splits.values()]
     assert counts == [round(len(TEXT) * 0.6), round(len(TEXT) * 0.2), round(len(TEXT) * 0.2)]
 
 

@@ -8,8 +8,8 @@ import polars as pl
 import pytest
 
 from tests.insight import found
-from thalweg.view.report import rates_figure
-from thalweg.view.report.rates import OWN, PICK, picture
+from thalweg.view.figure import lr_figure as rates_figure
+from thalweg.view.figure.lr_picture import OWN, PICK, picture
 
 
 def test_the_marks_are_ascending_and_within_the_axis():

@@ -6,7 +6,7 @@ import math
 import pytest
 from rich.console import Console
 
-from thalweg.run.progress import LaneStatus, Plan, Status
+from thalweg.run.progress import LaneStatus, Status, TrainingPlan
 from thalweg.view.progress import Bar, Lines, last_line
 from thalweg.view.sweep import live
 
@@ -35,7 +35,7 @@ def drawn(width: int, height: int, lanes=LANES) -> list[str]:
         legacy_windows=False,
     )
     bar = Bar(console)
-    bar._plan, bar._status = Plan("swept-1", 938, 469, 128, len(lanes)), status(lanes)
+    bar._plan, bar._status = TrainingPlan("swept-1", 938, 469, 128, len(lanes)), status(lanes)
     console.print(bar)
     return console.file.getvalue().splitlines()
 
@@ -83,13 +83,13 @@ def test_one_line_says_what_all_lanes_do():
 def test_a_log_gets_the_line():
     stream = io.StringIO()
     lines = Lines(stream, clock=iter(range(0, 1000, 20)).__next__)
-    lines.start(Plan("swept-1", 938, 469, 128, 6))
+    lines.start(TrainingPlan("swept-1", 938, 469, 128, 6))
     lines.update(status())
     assert "6 lanes: 3 running" in stream.getvalue() and "12.0 s left" in stream.getvalue()
 
 
 def test_the_end_counts_the_lanes():
-    plan = Plan("swept-1", 938, 469, 128, 48)
+    plan = TrainingPlan("swept-1", 938, 469, 128, 48)
     result = {"stopped": {"epochs": 40, "steps": 2, "diverged": 5, "halved": 1}, "seconds": {"total": 33.0}}
     assert last_line(plan, None, result) == "swept-1: 48 lanes, 42 done, 5 diverged, 1 frozen, 33.0 s"
     assert last_line(plan, status(), {}) == "swept-1: broken off after 300 steps a lane"

@@ -252,7 +252,7 @@ def show(
     json: AsJson = False,
 ) -> None:
     """Say what was trained, how, and what came of it."""
-    from thalweg.doors.cli import look as command
+    from thalweg.doors.cli import inspect as command
 
     raise typer.Exit(command.show(run, json))
 
@@ -264,7 +264,7 @@ def compare(
     json: AsJson = False,
 ) -> None:
     """Say what differs between two runs, and what came of it."""
-    from thalweg.doors.cli import look as command
+    from thalweg.doors.cli import inspect as command
 
     raise typer.Exit(command.compare(first, second, json))
 
@@ -277,7 +277,7 @@ def report(
     ] = None,
 ) -> None:
     """Write one self-contained HTML file with the curves."""
-    from thalweg.doors.cli import look as command
+    from thalweg.doors.cli import inspect as command
 
     raise typer.Exit(command.report(run, out))
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from thalweg.doors.cli.codes import DONE, FAILED
 from thalweg.doors.cli.output import print_json
-from thalweg.run.files.soundness import Soundness, examine
+from thalweg.run.verify import Soundness, examine
 
 _WORDS = {True: "sound", False: "DAMAGED", None: "-"}
 

@@ -1,3 +1,6 @@
 """Exit codes of the command line."""
 
-DONE, BUG, BAD_INPUT, FAILED, INTERRUPTED = 0, 1, 2, 3, 130
+from thalweg.core.stop_reason import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED
+
+DONE, FAILED, INTERRUPTED = EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED
+BUG, BAD_INPUT = 1, 2

@@ -5,14 +5,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from thalweg.core.errors import RecipeError
-from thalweg.doors.cli import fit, found, rate
+from thalweg.doors.cli import finding as found
+from thalweg.doors.cli import fit, rate
 from thalweg.doors.cli.device import use
 from thalweg.insight.finder.batch_size import find_batch_size
 from thalweg.insight.finder.learning_rate import find_lr
 from thalweg.problem.models.spec import parse
 from thalweg.problem.problem import Problem
 from thalweg.recipe import ranges
-from thalweg.run.files import folder as folders
+from thalweg.run.folder import folder as folders
 from thalweg.view import progress as showing
 
 _SIZES = "for example 32..1024, which doubles, or 32,64,128"

@@ -9,7 +9,7 @@ from thalweg.doors.cli import rate
 from thalweg.doors.cli.device import use
 from thalweg.doors.cli.rate import AUTO
 from thalweg.doors.cli.resume import told
-from thalweg.insight.finder.kept import as_dict
+from thalweg.insight.finder.finding_io import as_dict
 from thalweg.problem.data.data import Data
 from thalweg.problem.data.load import load
 from thalweg.problem.models.spec import parse
@@ -17,10 +17,10 @@ from thalweg.problem.problem import Problem
 from thalweg.recipe.book import default_recipe
 from thalweg.recipe.recipe import Recipe
 from thalweg.recipe.toml import named_or_file, settings
-from thalweg.run.files.folder import refuse_taken
+from thalweg.run.folder.folder import refuse_taken
 from thalweg.run.resume import check_recipe, is_begun
 from thalweg.run.resume import resume as go_on
-from thalweg.run.train import Keeping, train
+from thalweg.run.train import SaveOptions, train
 from thalweg.view import progress as showing
 
 
@@ -71,7 +71,7 @@ def run(request: Request) -> int:
     progress = showing.progress(quiet=request.quiet)
     for note in problem.data.notes:
         progress.note(note.text)
-    keep = Keeping(request.out, request.force, request.checkpoint_every)
+    keep = SaveOptions(request.out, request.force, request.checkpoint_every)
     if request.resume is not None:
         keep = start_or_go_on(request, keep)
     if keep is None and request.out is not None:
@@ -82,12 +82,12 @@ def run(request: Request) -> int:
         finding = rate.search(problem, recipe, progress)
         if finding.value is None:
             return rate.none_usable(finding, request.json)
-        keep, recipe = replace(keep or Keeping(), finding=as_dict(finding, recipe)), finding.recipe
+        keep, recipe = replace(keep or SaveOptions(), finding=as_dict(finding, recipe)), finding.recipe
     found = train(problem, recipe, keep=keep, init=request.init, progress=progress)
     return told(found, request.json, request.quiet)
 
 
-def start_or_go_on(request: Request, keep: Keeping) -> Keeping | None:
+def start_or_go_on(request: Request, keep: SaveOptions) -> SaveOptions | None:
     """Return how the run that is to be started is kept; None where there is one to go on with."""
     if request.resume != "auto":
         raise RecipeError("--resume", "must be auto", got=request.resume, hint="or: thalweg resume RUN")
@@ -97,7 +97,7 @@ def start_or_go_on(request: Request, keep: Keeping) -> Keeping | None:
         return None
     # Left over from a run that was killed before it began: nothing that anyone could miss.
     finished = (request.out / "final.safetensors").exists()
-    return Keeping(request.out, request.force or not finished, request.checkpoint_every)
+    return SaveOptions(request.out, request.force or not finished, request.checkpoint_every)
 
 
 def data_of(request: Request) -> Data:

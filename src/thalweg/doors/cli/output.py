@@ -10,9 +10,9 @@ from rich.console import Console, RenderableType
 
 from thalweg.core.errors import BadInput
 from thalweg.insight.ranking import Ranking
-from thalweg.run.files.folder import plain, write_atomically
-from thalweg.run.files.record import Record
-from thalweg.run.files.sweeps import Sweep
+from thalweg.run.folder.folder import plain, write_atomically
+from thalweg.run.folder.record import Record
+from thalweg.run.folder.sweep_record import Sweep
 from thalweg.view import text
 from thalweg.view.report import render
 from thalweg.view.sweep import page

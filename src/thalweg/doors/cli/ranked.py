@@ -1,9 +1,10 @@
 """What the command line tells of a sweep: the ranked table or one JSON object, and where the report lies."""
 
+from thalweg.core.stop_reason import StopReason
 from thalweg.doors.cli.codes import DONE, FAILED, INTERRUPTED
 from thalweg.doors.cli.output import print_json, print_text, write_sweep_report
 from thalweg.insight.ranking import Ranking, as_dict, ranking_of
-from thalweg.run.files.sweeps import Sweep, read
+from thalweg.run.folder.sweep_record import Sweep, read
 from thalweg.run.runs import Runs
 from thalweg.view.sweep import text
 
@@ -17,7 +18,7 @@ def told(runs: Runs, json: bool, quiet: bool) -> int:
     elif not quiet:
         print_text(text.show(ranking, runs.result))
         print("" if report is None else f"report  {report}")
-    if "interrupted" in runs.result["stopped"]:
+    if StopReason.INTERRUPTED in runs.result["stopped"]:
         return INTERRUPTED
     return DONE if ranking.best is not None else FAILED
 

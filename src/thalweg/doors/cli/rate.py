@@ -7,16 +7,16 @@ from pathlib import Path
 
 from thalweg.core.errors import RecipeError
 from thalweg.doors.cli.codes import FAILED
-from thalweg.doors.cli.found import brief
+from thalweg.doors.cli.finding import brief
 from thalweg.doors.cli.output import print_json
-from thalweg.insight.finder.finding import Finding
+from thalweg.insight.finder.finding import LearningRateFinding
 from thalweg.insight.finder.learning_rate import find_lr
 from thalweg.insight.finder.verdict import headline, in_a_line
 from thalweg.problem.problem import Problem
 from thalweg.recipe import toml
 from thalweg.recipe.rate import with_rate
 from thalweg.recipe.recipe import Recipe
-from thalweg.run.files.record import finding_of
+from thalweg.run.folder.record import finding_of
 from thalweg.run.progress import Progress
 
 AUTO, PATH = "auto", "optimizer.lr"
@@ -55,7 +55,7 @@ def as_setting(given: str | None) -> list[str]:
     return [] if given in (None, AUTO) else [f"{PATH}={float(given)!r}"]
 
 
-def search(problem: Problem, recipe: Recipe, progress: Progress) -> Finding:
+def search(problem: Problem, recipe: Recipe, progress: Progress) -> LearningRateFinding:
     """Find the rate for a run that is about to begin."""
     finding = find_lr(problem, recipe, share=SHARE, progress=progress)
     if finding.value is not None:
@@ -63,7 +63,7 @@ def search(problem: Problem, recipe: Recipe, progress: Progress) -> Finding:
     return finding
 
 
-def none_usable(finding: Finding, json: bool) -> int:
+def none_usable(finding: LearningRateFinding, json: bool) -> int:
     """Say that there is no rate to train with; return the exit code."""
     print(f"{headline(finding)}; nothing was trained: {finding.reason}", file=sys.stderr)
     if json:

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from thalweg.core.stop_reason import StopReason
 from thalweg.doors.cli import ranked
-from thalweg.doors.cli.codes import DONE, FAILED, INTERRUPTED
 from thalweg.doors.cli.device import use
 from thalweg.doors.cli.output import print_json, print_text, write_report
 from thalweg.run.resume import Change, resume
@@ -51,4 +51,4 @@ def told(found: Run | Runs, json: bool, quiet: bool) -> int:
     elif not quiet:
         print_text(text.show(found.record))
         print(f"\nrun    {found.folder}\nreport {report}")
-    return {"diverged": FAILED, "interrupted": INTERRUPTED}.get(found.result["stopped"], DONE)
+    return StopReason(found.result["stopped"]).facts.exit_code

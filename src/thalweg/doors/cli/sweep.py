@@ -20,10 +20,10 @@ from thalweg.problem.models.spec import parse
 from thalweg.problem.problem import Problem
 from thalweg.recipe import ranges, vary
 from thalweg.recipe.recipe import Recipe
-from thalweg.run.many.halving import Halving
 from thalweg.run.models import plan_models, train_models
 from thalweg.run.resume import check_recipe, resume
-from thalweg.run.train import Keeping
+from thalweg.run.session.halving import Halving
+from thalweg.run.train import SaveOptions
 from thalweg.view import progress as showing
 
 MODEL, SEED = "model", "seed"
@@ -65,7 +65,7 @@ def run(request: Request) -> int:
     progress = showing.progress(quiet=asked.quiet)
     for note in problems[0].data.notes:
         progress.note(note.text)
-    keep = Keeping(asked.out, asked.force, asked.checkpoint_every)
+    keep = SaveOptions(asked.out, asked.force, asked.checkpoint_every)
     if asked.resume is not None:
         _check_resumable(problems)
         keep = fit.start_or_go_on(asked, keep)
@@ -75,7 +75,7 @@ def run(request: Request) -> int:
     runs = train_models(
         problems,
         recipes,
-        keep=keep or Keeping(),
+        keep=keep or SaveOptions(),
         init=asked.init,
         progress=progress,
         strict=request.strict,

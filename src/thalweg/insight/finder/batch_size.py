@@ -22,7 +22,7 @@ import polars as pl
 from thalweg.core.errors import RecipeError
 from thalweg.engine.group import length
 from thalweg.insight.finder.budget import check_share
-from thalweg.insight.finder.finding import BatchFinding, Cost, Finding, Fits, NoiseScale
+from thalweg.insight.finder.finding import BatchFinding, Cost, Fits, LearningRateFinding, NoiseScale
 from thalweg.insight.finder.learning_rate import find_lr
 from thalweg.insight.finder.memory import fits
 from thalweg.insight.finder.noise_scale import noise_scale
@@ -32,8 +32,8 @@ from thalweg.problem.problem import Problem
 from thalweg.recipe.book import default_recipe
 from thalweg.recipe.rate import own_rate, rate_path, with_rate
 from thalweg.recipe.recipe import Recipe
-from thalweg.run.misfits import check_recipe
 from thalweg.run.progress import Progress
+from thalweg.run.validate import check_recipe
 
 # Sizes that are tried where none are named: these times the recipe's own, as far as the data and memory go.
 TIMES = (0.25, 1.0, 4.0, 16.0)
@@ -146,12 +146,14 @@ class _Sizes:
             rows.append(_row(batch, found[batch], rates, reached))
         return _with_errors(pl.DataFrame(rows, infer_schema_length=None), losses)
 
-    def _rate(self, batch: int) -> Finding:
+    def _rate(self, batch: int) -> LearningRateFinding:
         finding = find_lr(self.problem, self.sized(batch), share=self.share, progress=self.progress)
         self._spend(finding.cost.steps, batch)
         return finding
 
-    def _rates(self, batch: int, own: int, found: Finding, anchor: Finding) -> dict[str, float]:
+    def _rates(
+        self, batch: int, own: int, found: LearningRateFinding, anchor: LearningRateFinding
+    ) -> dict[str, float]:
         """Return the rate that was found for a size, and those that scaling makes of the own size's."""
         rates = {} if found.value is None else {"value": found.value}
         if anchor.value is not None:
@@ -195,7 +197,7 @@ def _sizes(sizes: Sequence[int] | None, own: int, examples: int, room: Fits) -> 
 
 
 def _row(
-    batch: int, found: Finding, rates: dict[str, float], reached: dict[str, np.ndarray]
+    batch: int, found: LearningRateFinding, rates: dict[str, float], reached: dict[str, np.ndarray]
 ) -> dict[str, object]:
     row = {"batch": batch, "low": found.low, "value": found.value, "high": found.high}
     row |= {"standing": found.standing, "loss": _mean(reached.get("value"))}

@@ -20,7 +20,7 @@ SEEDS = (2, 1)  # of the rungs between, and of the last one
 
 
 @dataclass(frozen=True)
-class Plan:
+class SearchPlan:
     """Rungs after another.
 
     Args:
@@ -68,7 +68,7 @@ def bought(seconds_a_step: float, total: int) -> float:
     return max([LEAST, *[one for one in SHARES if one <= min(share, MOST)]])
 
 
-def planned(share: float, total: int, seeds: int | None = None, spent: int = 0) -> Plan:
+def planned(share: float, total: int, seeds: int | None = None, spent: int = 0) -> SearchPlan:
     """Return as many rungs as have a first one of `FEWEST_STEPS`, as long as the budget allows.
 
     Args:
@@ -86,5 +86,5 @@ def planned(share: float, total: int, seeds: int | None = None, spent: int = 0) 
         last = min(total, (budget - spent) / cost)
         steps = tuple(int(last * part + 1e-9) for part in shares)
         if steps[0] >= FEWEST_STEPS or rungs == 1:
-            return Plan(steps, each, budget)
+            return SearchPlan(steps, each, budget)
     raise AssertionError("one rung always fits")

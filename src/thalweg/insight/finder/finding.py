@@ -92,7 +92,7 @@ class Fits:
 
 
 @dataclass(frozen=True)
-class Finding:
+class LearningRateFinding:
     """A learning rate, and why that one.
 
     Args:

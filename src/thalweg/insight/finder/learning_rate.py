@@ -7,18 +7,28 @@ from dataclasses import dataclass, field
 import numpy as np
 import polars as pl
 
+from thalweg.core.stop_reason import StopReason
 from thalweg.insight.curvature import Edge, predicted_edge
 from thalweg.insight.finder.budget import (
     FIRST_LANES,
     LANES,
     LEAST,
-    Plan,
+    SearchPlan,
     bought,
     check_seeds,
     check_share,
     planned,
 )
-from thalweg.insight.finder.finding import FITTED, FLAT, FOUND, LOST, UNTEACHABLE, UNTOLD, Cost, Finding
+from thalweg.insight.finder.finding import (
+    FITTED,
+    FLAT,
+    FOUND,
+    LOST,
+    UNTEACHABLE,
+    UNTOLD,
+    Cost,
+    LearningRateFinding,
+)
 from thalweg.insight.finder.reasons import Decision, reason, unteachable
 from thalweg.insight.finder.rungs import Lanes
 from thalweg.insight.finder.valley import DRIFTS, OWN_LENGTH, Rung, Valley, locate
@@ -27,8 +37,8 @@ from thalweg.recipe.book import default_recipe
 from thalweg.recipe.optimizers import LAMB, LARS, Lion, Muon
 from thalweg.recipe.rate import own_rate, rate_path, with_rate
 from thalweg.recipe.recipe import Recipe
-from thalweg.run.misfits import check_recipe
 from thalweg.run.progress import Progress
+from thalweg.run.validate import check_recipe
 
 # Octaves between the first rung's rates, and how many of them lie below the recipe's own: plain descent's
 # default is usually too small, hardly any other's too large. Chosen on the development tasks of
@@ -62,7 +72,7 @@ def find_lr(
     share: float | None = None,
     seeds: int | None = None,
     progress: Progress | None = None,
-) -> Finding:
+) -> LearningRateFinding:
     """Find the learning rate for a problem and a recipe: which, how sure, where it diverges, at what cost.
 
     Lanes are trained with the recipe's own schedule shortened (`recipe.shortened`): first a wide grid around
@@ -101,7 +111,7 @@ def find_lr(
     check_share(share)
     check_seeds(seeds)
     check_recipe(problem, base)
-    search = Search(Lanes(problem, base, progress), share, seeds)
+    search = RateSearch(Lanes(problem, base, progress), share, seeds)
     decision = search.run()
     edge = predicted_edge(problem, base, search.left)
     steps = search.lanes.spent + edge.steps
@@ -110,7 +120,7 @@ def find_lr(
 
 
 @dataclass
-class Search:
+class RateSearch:
     """A search on its way.
 
     Args:
@@ -121,7 +131,7 @@ class Search:
     lanes: Lanes
     share: float | None
     seeds: int | None
-    plan: Plan = field(default_factory=lambda: Plan((), (), 0))
+    plan: SearchPlan = field(default_factory=lambda: SearchPlan((), (), 0))
     rung: int = 0
 
     @property
@@ -222,7 +232,7 @@ class Search:
     @property
     def diverges(self) -> float | None:
         """The smallest rate at which a lane diverged."""
-        return self.lanes.curve.filter(pl.col("stopped") == "diverged")["rate"].min()  # type: ignore[return-value]
+        return self.lanes.curve.filter(pl.col("stopped") == StopReason.DIVERGED.value)["rate"].min()  # type: ignore[return-value]
 
     def valley(self) -> Valley:
         """Return where the best rate lies, in octaves from the centre, from all lanes so far."""
@@ -290,10 +300,12 @@ def _fell(before: float, after: float) -> bool:
     return bool(after < before - NOTHING * abs(before))
 
 
-def _finding(base: Recipe, search: Search, decision: Decision, edge: Edge, cost: Cost) -> Finding:
+def _finding(
+    base: Recipe, search: RateSearch, decision: Decision, edge: Edge, cost: Cost
+) -> LearningRateFinding:
     value, own = decision.value, own_rate(base)
     why = unteachable(search.lanes.problem, base) if decision.standing == UNTEACHABLE else ""
-    return Finding(
+    return LearningRateFinding(
         setting=rate_path(base),
         value=value,
         low=decision.low,
@@ -310,7 +322,7 @@ def _finding(base: Recipe, search: Search, decision: Decision, edge: Edge, cost:
     )
 
 
-def _fitted(search: Search, decision: Decision) -> pl.DataFrame:
+def _fitted(search: RateSearch, decision: Decision) -> pl.DataFrame:
     """Return the curve of the last rung's length for drawing; empty where none was fitted."""
     if decision.valley is None:
         return pl.DataFrame(schema=FITTED)

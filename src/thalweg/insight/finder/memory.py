@@ -51,7 +51,7 @@ def update_bytes(problem: Problem, recipe: Recipe, batch: int) -> int:
     """Return the bytes that a compiled update of one lane needs: arguments, results and temporaries."""
     sized = dataclasses.replace(recipe, batch_size=batch, accumulate=1, rate_rule="none")
     group, states = prepare(problem, [sized])
-    part, batches = group.feed.dispatch(group.parts, 0, 1, group.program.capacity)
+    part, batches = group.feed.dispatch(group.splits, 0, 1, group.program.capacity)
     lowered = run_chunk.lower(group.program, group.inputs, part, batches, jnp.int32(1), states)
     told: Any = lowered.compile().memory_analysis()
     return int(

@@ -26,8 +26,8 @@ import numpy as np
 from jaxtyping import Array, Float, PyTree
 
 from thalweg.core.tree import lane
-from thalweg.engine.drive import Pace, chunks
-from thalweg.engine.group import Group, length, prepare
+from thalweg.engine.dispatch import Pace, chunks
+from thalweg.engine.group import LaneGroup, length, prepare
 from thalweg.insight.curvature import losses_of_rows
 from thalweg.insight.finder.finding import NoiseScale
 from thalweg.problem.problem import Problem
@@ -132,7 +132,7 @@ def _quotient(places: list[Moments]) -> float:
     return max(noise, 0.0) / length if length > 0 else float("inf")
 
 
-def _products(group: Group, weights: PyTree, rows: Array) -> Float[Array, "batch batch"]:
+def _products(group: LaneGroup, weights: PyTree, rows: Array) -> Float[Array, "batch batch"]:
     """Return the inner products of the gradients of batches of examples, `batch row`."""
     params, model_state = weights
 

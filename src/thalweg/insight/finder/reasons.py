@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from thalweg.insight.curvature import full_loss
-from thalweg.insight.finder.budget import Plan
+from thalweg.insight.finder.budget import SearchPlan
 from thalweg.insight.finder.finding import FLAT, LOST, UNTEACHABLE, UNTOLD
 from thalweg.insight.finder.rungs import Lanes
 from thalweg.insight.finder.valley import Valley
@@ -37,7 +37,7 @@ class Decision:
     begun_at_minimum: bool = False
 
 
-def reason(lanes: Lanes, plan: Plan, decision: Decision, why: str = "") -> str:
+def reason(lanes: Lanes, plan: SearchPlan, decision: Decision, why: str = "") -> str:
     """Say how it was decided.
 
     Args:

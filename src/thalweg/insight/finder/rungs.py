@@ -9,9 +9,10 @@ import jax
 import numpy as np
 import polars as pl
 
+from thalweg.core.stop_reason import StopReason
 from thalweg.engine.group import length
 from thalweg.insight.finder.finding import LANE
-from thalweg.problem.data.part import Part, Rows, Sequences, SeriesWindows, Windows
+from thalweg.problem.data.split import Rows, Sequences, SeriesWindows, Split, Windows
 from thalweg.problem.problem import Problem
 from thalweg.recipe.rate import with_rate
 from thalweg.recipe.recipe import Recipe
@@ -73,7 +74,7 @@ class Lanes:
         short = shortened(self.recipe, steps, self.total)
         recipes = [dataclasses.replace(with_rate(short, rate), seed=seed) for rate, seed in pairs]
         runs = train(self.problem, recipes, progress=self.progress, strict=True)
-        if any(run.result["stopped"] == "interrupted" for run in runs):
+        if any(run.result["stopped"] == StopReason.INTERRUPTED for run in runs):
             raise KeyboardInterrupt
         workers = runs.result["plan"]["workers"]
         self.seconds += sum(run.result["seconds"]["train"] for run in runs) / workers
@@ -88,7 +89,7 @@ def cut(problem: Problem) -> Problem:
     return dataclasses.replace(problem, data=dataclasses.replace(data, validation=validation, test=None))
 
 
-def fewer(part: Part) -> Part:
+def fewer(part: Split) -> Split:
     """Return evenly spaced examples of a part; of one long text, its beginning. Other kinds stay whole."""
     count = part.count()
     if isinstance(part, Windows):
@@ -107,8 +108,8 @@ def fewer(part: Part) -> Part:
 
 def _reached(run: Run) -> dict[str, Any]:
     result = run.result
-    lost = result["stopped"] == "diverged"
-    reached = result["validation_loss"] if "validation" in run.problem.data.parts else result["train_loss"]
+    lost = result["stopped"] == StopReason.DIVERGED
+    reached = result["validation_loss"] if "validation" in run.problem.data.splits else result["train_loss"]
     came = reached is not None and bool(np.isfinite(reached)) and not lost
     return {
         "loss": reached if came else None,

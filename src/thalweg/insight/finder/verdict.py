@@ -3,15 +3,15 @@
 from collections.abc import Mapping
 from typing import Any
 
-from thalweg.insight.finder.finding import FLAT, FOUND, LOST, UNTEACHABLE, UNTOLD, Cost, Finding
-from thalweg.insight.findings import Finding as Sentence
+from thalweg.insight.finder.finding import FLAT, FOUND, LOST, UNTEACHABLE, UNTOLD, Cost, LearningRateFinding
+from thalweg.insight.statements import Statement as Sentence
 from thalweg.insight.wording import count, figure, percent, plural, seconds, setting
 
 _NONE = {UNTEACHABLE: "no rate lets it learn", LOST: "every lane diverged"}
 _LEVELS = {FOUND: "good", FLAT: "good", UNTOLD: "unclear"}
 
 
-def headline(finding: Finding) -> str:
+def headline(finding: LearningRateFinding) -> str:
     """Say which rate to take, in one sentence."""
     name = finding.setting
     if finding.value is None:
@@ -24,12 +24,12 @@ def headline(finding: Finding) -> str:
     return f"{name} {value}{_between(finding)}"
 
 
-def level(finding: Finding) -> str:
+def level(finding: LearningRateFinding) -> str:
     """Return how good the news is: `good`, `unclear` or `bad`."""
     return "bad" if finding.value is None else _LEVELS.get(finding.standing, "good")
 
 
-def sentences(finding: Finding) -> tuple[Sentence, ...]:
+def sentences(finding: LearningRateFinding) -> tuple[Sentence, ...]:
     """Return what is worth saying, the weightiest first."""
     found = [Sentence("reason", finding.reason, level(finding)), _edge(finding), of_cost(finding.cost)]
     return tuple(one for one in found if one is not None)
@@ -43,13 +43,13 @@ def rate(value: float | None) -> str:
     return shown if len(shown) <= 6 else figure(value, 3)
 
 
-def _between(finding: Finding) -> str:
+def _between(finding: LearningRateFinding) -> str:
     if finding.low is None or finding.high is None:
         return ""
     return f" ({rate(finding.low)} to {rate(finding.high)})"
 
 
-def _edge(finding: Finding) -> Sentence | None:
+def _edge(finding: LearningRateFinding) -> Sentence | None:
     predicted = finding.predicted_edge
     said = (
         ""

@@ -16,7 +16,7 @@ from thalweg.problem.data.note import Note
 from thalweg.problem.data.options import RANDOM, LoadOptions
 from thalweg.problem.data.preparation import Preparation
 from thalweg.problem.data.raw import RawArrays
-from thalweg.problem.data.splits import split_rows
+from thalweg.problem.data.splitting import split_rows
 
 
 def from_arrays(raw: RawArrays, options: LoadOptions) -> Data:

@@ -9,8 +9,8 @@ import numpy as np
 from thalweg.problem.data.data import CLASSIFICATION, REGRESSION, Data
 from thalweg.problem.data.inputs.array import standard_figures
 from thalweg.problem.data.note import Note
-from thalweg.problem.data.part import Rows
 from thalweg.problem.data.preparation import Preparation
+from thalweg.problem.data.split import Rows
 
 # From here on the largest class answers so often that accuracy alone misleads.
 IMBALANCE = 3.0

@@ -1,4 +1,4 @@
-"""`Data`: the three parts of a data set, what they are for, and how raw rows became arrays."""
+"""`Data`: the three splits of a data set, what they are for, and how raw rows became arrays."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -7,8 +7,8 @@ import jax
 
 from thalweg.problem.data.fingerprint import Awaited
 from thalweg.problem.data.note import Note
-from thalweg.problem.data.part import Part, first_leaf
 from thalweg.problem.data.preparation import Preparation
+from thalweg.problem.data.split import Split, first_leaf
 
 CLASSIFICATION, REGRESSION, LANGUAGE = "classification", "regression", "language"
 
@@ -25,16 +25,16 @@ class Data:
         test: Looked at once, at the end; None when there is none.
         preparation: How raw input becomes a model's input, and outputs become answers.
         notes: What was pointed out while reading.
-        fingerprint: SHA-256 over the arrays of all parts; another fingerprint is other data. It may be given
+        fingerprint: SHA-256 over the arrays of all splits; another fingerprint is other data. It may be given
             as a future, and is a text where it is read.
         source: How to read it again: path or name, and the options that were used.
     """
 
     name: str
     task: str
-    train: Part
-    validation: Part | None
-    test: Part | None
+    train: Split
+    validation: Split | None
+    test: Split | None
     preparation: Preparation
     notes: tuple[Note, ...] = ()
     fingerprint: Awaited = Awaited()  # noqa: RUF009 - a descriptor, not a default
@@ -45,8 +45,8 @@ class Data:
         return self.__dict__ | {"fingerprint": self.fingerprint}
 
     @property
-    def parts(self) -> dict[str, Part]:
-        """The parts that exist, by name."""
+    def splits(self) -> dict[str, Split]:
+        """The splits that exist, by name."""
         named = {"train": self.train, "validation": self.validation, "test": self.test}
         return {name: part for name, part in named.items() if part is not None}
 

@@ -8,13 +8,13 @@ from typing import Any
 import jax
 import numpy as np
 
-from thalweg.problem.data.part import Part
+from thalweg.problem.data.split import Split
 
 
-def fingerprint(parts: Mapping[str, Part]) -> str:
-    """Return the SHA-256, in hex, over names, types, shapes and bytes of all arrays of all parts."""
+def fingerprint(splits: Mapping[str, Split]) -> str:
+    """Return the SHA-256, in hex, over names, types, shapes and bytes of all arrays of all splits."""
     digest = hashlib.sha256()
-    for name, part in parts.items():
+    for name, part in splits.items():
         digest.update(name.encode())
         for leaf in jax.tree.leaves(part):
             array: np.ndarray = np.ascontiguousarray(leaf)

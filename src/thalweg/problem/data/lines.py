@@ -15,9 +15,9 @@ from thalweg.problem.data.inputs.lines import LineInputs, split_lines
 from thalweg.problem.data.inputs.text import UNKNOWN
 from thalweg.problem.data.note import Note
 from thalweg.problem.data.options import RANDOM, LoadOptions
-from thalweg.problem.data.part import Sequences
 from thalweg.problem.data.preparation import Preparation
-from thalweg.problem.data.splits import split_rows
+from thalweg.problem.data.split import Sequences
+from thalweg.problem.data.splitting import split_rows
 from thalweg.problem.data.text import read_text
 
 # Below this share of filled positions most of the work goes into padding.

@@ -16,17 +16,17 @@ from thalweg.problem.data.files.compressed import plain_suffix
 from thalweg.problem.data.files.idx import idx_files, read_idx
 from thalweg.problem.data.files.numpy_files import read_array, read_npz_inputs
 from thalweg.problem.data.files.pictures import ENDINGS, read_pictures
+from thalweg.problem.data.inputs.frames import as_frame, is_frame
 from thalweg.problem.data.inputs.image import ImageInputs
 from thalweg.problem.data.inputs.lines import LineInputs
+from thalweg.problem.data.inputs.series import SeriesColumns
+from thalweg.problem.data.inputs.series_frames import series_frame
+from thalweg.problem.data.inputs.table import TableColumns
 from thalweg.problem.data.inputs.text import TextInputs
 from thalweg.problem.data.preparation import Preparation
 from thalweg.problem.data.reading import missing_path
-from thalweg.problem.data.series.columns import SeriesColumns
-from thalweg.problem.data.series.frames import series_frame
 from thalweg.problem.data.sets import bundled, synthetic
 from thalweg.problem.data.sets.named import names, read_published
-from thalweg.problem.data.tables.columns import TableColumns
-from thalweg.problem.data.tables.frames import as_frame, is_frame
 from thalweg.problem.data.tables.read import SUFFIXES as TABLE_SUFFIXES
 from thalweg.problem.data.tables.read import read_table
 from thalweg.problem.data.text import read_text

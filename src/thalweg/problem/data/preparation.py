@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Array, PyTree
 
 from thalweg.core.errors import DataError
-from thalweg.problem.data.kinds import columns_from
+from thalweg.problem.data.inputs.kinds import columns_from
 
 
 @runtime_checkable

@@ -15,14 +15,14 @@ from thalweg.problem.data.files.idx import idx_files, read_idx_folder
 from thalweg.problem.data.files.numpy_files import read_array, read_npy, read_npz
 from thalweg.problem.data.files.pictures import read_picture_folder
 from thalweg.problem.data.fingerprint import fingerprint
+from thalweg.problem.data.inputs.frames import is_frame, joined
 from thalweg.problem.data.lines import from_lines
 from thalweg.problem.data.options import LoadOptions, options_from
 from thalweg.problem.data.raw import RawArrays
-from thalweg.problem.data.series.series import from_series
+from thalweg.problem.data.series import from_series
 from thalweg.problem.data.sets.named import load_named, names
 from thalweg.problem.data.sets.published import CIFAR_CLASSES
 from thalweg.problem.data.tables import read as table_files
-from thalweg.problem.data.tables.frames import is_frame, joined
 from thalweg.problem.data.tables.table import from_frame
 from thalweg.problem.data.text import from_text, read_text
 
@@ -48,7 +48,7 @@ def read(source: Any, options: LoadOptions | None = None, **settings: Any) -> Da
         data,
         name=chosen.name or data.name,
         source={"from": said, "options": chosen.to_dict()},
-        fingerprint=begun(lambda: fingerprint(data.parts)),  # nobody needs it before the model is checked
+        fingerprint=begun(lambda: fingerprint(data.splits)),  # nobody needs it before the model is checked
     )
 
 

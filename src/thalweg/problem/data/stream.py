@@ -24,9 +24,9 @@ from thalweg.problem.data.fingerprint import fingerprint
 from thalweg.problem.data.inputs.array import ArrayInputs
 from thalweg.problem.data.inputs.image import BRIGHTEST, ImageInputs
 from thalweg.problem.data.note import Note
-from thalweg.problem.data.part import Part, Rows
 from thalweg.problem.data.preparation import Preparation
 from thalweg.problem.data.reading import IN_MEMORY
+from thalweg.problem.data.split import Rows, Split
 
 Make = Callable[[int], Iterator[tuple[PyTree, PyTree]]]
 
@@ -34,7 +34,7 @@ Make = Callable[[int], Iterator[tuple[PyTree, PyTree]]]
 EVERY = 1000
 
 
-class Streamed(Part):
+class Streamed(Split):
     """The training part of a stream. It has no end; what counts as an epoch is the way to an evaluation.
 
     Args:
@@ -253,8 +253,8 @@ def _labels(classes: Any, task: str, first: Rows) -> tuple[Any, ...] | None:
     return tuple(classes)
 
 
-def _held_out(given: Any, train: Streamed) -> Part | None:
-    if given is None or isinstance(given, Part):
+def _held_out(given: Any, train: Streamed) -> Split | None:
+    if given is None or isinstance(given, Split):
         return given
     found = _as_rows(given, 0)
     first = train.first

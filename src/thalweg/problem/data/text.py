@@ -12,8 +12,8 @@ from thalweg.problem.data.files.compressed import read_bytes
 from thalweg.problem.data.inputs.text import UNKNOWN, TextInputs
 from thalweg.problem.data.note import Note
 from thalweg.problem.data.options import LoadOptions
-from thalweg.problem.data.part import Windows
 from thalweg.problem.data.preparation import Preparation
+from thalweg.problem.data.split import Windows
 
 
 def read_text(path: Path) -> str:

@@ -25,7 +25,7 @@ from thalweg.problem.models.layers.normalisation import NORMALISATIONS, Norm, no
 LARGE = 128
 
 
-class Plan(NamedTuple):
+class BlockPlan(NamedTuple):
     """Blocks in each stage, and the channels of the first."""
 
     blocks: tuple[int, ...]
@@ -33,9 +33,9 @@ class Plan(NamedTuple):
 
 
 # 18 and 34: He et al., table 1. The others are its section 4.2 (CIFAR-10): 6 n + 2 layers, three stages.
-PLANS = {6 * n + 2: Plan((n, n, n), 16) for n in (1, 2, 3, 4, 5, 7, 9, 18)} | {
-    18: Plan((2, 2, 2, 2), 64),
-    34: Plan((3, 4, 6, 3), 64),
+PLANS = {6 * n + 2: BlockPlan((n, n, n), 16) for n in (1, 2, 3, 4, 5, 7, 9, 18)} | {
+    18: BlockPlan((2, 2, 2, 2), 64),
+    34: BlockPlan((3, 4, 6, 3), 64),
 }
 
 

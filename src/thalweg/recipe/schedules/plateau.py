@@ -9,7 +9,7 @@ from thalweg.core.choice import number
 from thalweg.recipe.schedules.schedule import Clock, Schedule
 
 
-class Watch(NamedTuple):
+class PlateauState(NamedTuple):
     """What the schedule remembers between evaluations; all in the dtype of the recipe's numbers.
 
     Args:
@@ -50,16 +50,16 @@ class Plateau(Schedule):
     def curve(self, clock: Clock, state: Any) -> Float[Array, ""]:
         """Return the factor that the evaluations so far have led to."""
         del clock
-        return state.factor if isinstance(state, Watch) else jnp.ones(())
+        return state.factor if isinstance(state, PlateauState) else jnp.ones(())
 
-    def init(self) -> Watch:
+    def init(self) -> PlateauState:
         """Return the state before the first evaluation."""
         # A number that is still Python's own has no dtype to follow: float32 then.
         dtype = getattr(self.drop, "dtype", jnp.float32)
         one, zero = jnp.ones((), dtype), jnp.zeros((), dtype)
-        return Watch(one, jnp.full((), jnp.inf, dtype), zero, zero)
+        return PlateauState(one, jnp.full((), jnp.inf, dtype), zero, zero)
 
-    def observe(self, state: Watch, value: Float[Array, ""]) -> Watch:
+    def observe(self, state: PlateauState, value: Float[Array, ""]) -> PlateauState:
         """Take in a validation loss; lower is better."""
         better = value < state.best * (1.0 - jnp.asarray(self.threshold, state.best.dtype))
         # The first evaluation always counts: infinity times zero would be no number.
@@ -67,10 +67,10 @@ class Plateau(Schedule):
         resting = state.resting > 0
         waited = jnp.where(better | resting, 0.0, state.waited + 1.0)
         drops = waited > self.patience
-        after = Watch(
+        after = PlateauState(
             factor=jnp.where(drops, jnp.maximum(state.factor * self.drop, self.floor), state.factor),
             best=jnp.where(better, value, state.best),
             waited=jnp.where(drops, 0.0, waited),
             resting=jnp.where(drops, self.cooldown, jnp.maximum(state.resting - 1.0, 0.0)),
         )
-        return Watch(*(jnp.asarray(value).astype(state.best.dtype) for value in after))
+        return PlateauState(*(jnp.asarray(value).astype(state.best.dtype) for value in after))

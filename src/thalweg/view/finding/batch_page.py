@@ -13,8 +13,8 @@ from thalweg.insight.finder.verdict import of_cost, rate
 from thalweg.insight.settings import flat
 from thalweg.insight.wording import count, figure, seconds
 from thalweg.insight.wording import setting as chosen
+from thalweg.view.figure.html import Markup, element
 from thalweg.view.finding import batches
-from thalweg.view.report.markup import Markup, element
 from thalweg.view.report.page import document, footer
 from thalweg.view.report.tables import pairs
 from thalweg.view.text import bullets

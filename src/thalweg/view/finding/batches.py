@@ -10,10 +10,10 @@ from thalweg.insight.curves import Buckets
 from thalweg.insight.finder.finding import BatchFinding
 from thalweg.insight.finder.verdict import rate
 from thalweg.insight.wording import count
-from thalweg.view.report.axis import Axis, axis_over
-from thalweg.view.report.markup import Markup, data_script, element, join
-from thalweg.view.report.plot import WIDE
-from thalweg.view.report.strokes import SIDE, dots, grid, outline, path, x_labels, y_labels
+from thalweg.view.figure.axis import Axis, axis_over
+from thalweg.view.figure.html import Markup, data_script, element, join
+from thalweg.view.figure.plot import WIDE
+from thalweg.view.figure.svg_paths import SIDE, dots, grid, outline, path, x_labels, y_labels
 
 LEFT = 0.6  # share of the width from which on a label stands left of its line
 

@@ -4,21 +4,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from thalweg.insight.finder.finding import Finding
+from thalweg.insight.finder.finding import LearningRateFinding
 from thalweg.insight.finder.verdict import headline, level, rate, sentences, share
 from thalweg.insight.settings import flat
 from thalweg.insight.wording import count, figure, plural, seconds
 from thalweg.insight.wording import setting as chosen
-from thalweg.view.report import rates_figure
-from thalweg.view.report.markup import Markup, element
+from thalweg.view.figure import lr_figure as rates_figure
+from thalweg.view.figure.html import Markup, element
+from thalweg.view.figure.lr_picture import Picture, picture
 from thalweg.view.report.page import document, footer
-from thalweg.view.report.rates import Picture, picture
 from thalweg.view.report.tables import pairs
 
 INTERVALS = "the seeds and the way from the lanes' length to the run's"
 
 
-def render(finding: Finding, about: Mapping[str, Any]) -> str:
+def render(finding: LearningRateFinding, about: Mapping[str, Any]) -> str:
     """Render a finding as one HTML file that refers to nothing outside itself.
 
     Args:
@@ -42,7 +42,7 @@ def render(finding: Finding, about: Mapping[str, Any]) -> str:
     return document(title, _head(finding, name, about), sections, footer(environment, folder, INTERVALS))
 
 
-def lanes(finding: Finding) -> Markup | None:
+def lanes(finding: LearningRateFinding) -> Markup | None:
     """List what the lanes reached: a row for each rate, a column for each length."""
     shown = picture(finding)
     if shown is None:
@@ -70,7 +70,7 @@ def _cells(shown: Picture, value: float) -> list[Markup]:
     return cells
 
 
-def _head(finding: Finding, name: str, about: Mapping[str, Any]) -> Markup:
+def _head(finding: LearningRateFinding, name: str, about: Mapping[str, Any]) -> Markup:
     items = [element("li", one.text, class_=one.level) for one in sentences(finding)]
     return element(
         "header",
@@ -87,7 +87,7 @@ def _head(finding: Finding, name: str, about: Mapping[str, Any]) -> Markup:
     )
 
 
-def _score(finding: Finding) -> Markup | None:
+def _score(finding: LearningRateFinding) -> Markup | None:
     if finding.value is None:
         return None
     sure = f", {rate(finding.low)} to {rate(finding.high)}" if finding.low is not None else ""
@@ -99,7 +99,7 @@ def _score(finding: Finding) -> Markup | None:
     )
 
 
-def _tiles(finding: Finding, about: Mapping[str, Any]) -> Markup:
+def _tiles(finding: LearningRateFinding, about: Mapping[str, Any]) -> Markup:
     tiles = [
         ("standing", finding.standing),
         ("the recipe's own", rate(finding.default)),

@@ -5,12 +5,12 @@ Unlike the page's figures its text is inside, and it keeps its shape: made for a
 
 import numpy as np
 
-from thalweg.insight.finder.finding import Finding
+from thalweg.insight.finder.finding import LearningRateFinding
 from thalweg.insight.finder.verdict import headline
 from thalweg.insight.wording import plural
-from thalweg.view.report.axis import Axis, tick_text
-from thalweg.view.report.markup import Markup, element, join
-from thalweg.view.report.rates import Mark, Picture, Rung, picture
+from thalweg.view.figure.axis import Axis, tick_text
+from thalweg.view.figure.html import Markup, element, join
+from thalweg.view.figure.lr_picture import Mark, Picture, Rung, picture
 
 WIDTH, HEIGHT = 960, 560
 LEFT, RIGHT, TOP, BOTTOM = 70, 930, 150, 500  # of the area that is drawn in
@@ -28,7 +28,7 @@ _COLOURS = {
 _OF_MARK = {"chosen": "fitted", "own": "soft", "edge": "bad", "predicted": "bad"}
 
 
-def render(finding: Finding) -> str:
+def render(finding: LearningRateFinding) -> str:
     """Render a finding as an SVG file."""
     shown = picture(finding)
     parts = [

@@ -8,16 +8,16 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from thalweg.insight.finder.finding import Finding
+from thalweg.insight.finder.finding import LearningRateFinding
 from thalweg.insight.finder.verdict import headline, level, rate, sentences
 from thalweg.insight.wording import figure, plural
-from thalweg.view.report.rates import Picture, Rung, picture
+from thalweg.view.figure.lr_picture import Picture, Rung, picture
 from thalweg.view.text import bullets
 
 _STYLES = {"good": "bold green", "unclear": "bold yellow", "bad": "bold red"}
 
 
-def show(finding: Finding, about: Mapping[str, Any]) -> RenderableType:
+def show(finding: LearningRateFinding, about: Mapping[str, Any]) -> RenderableType:
     """Say which rate to take, how that was decided, and what the lanes reached.
 
     Args:
@@ -35,7 +35,7 @@ def show(finding: Finding, about: Mapping[str, Any]) -> RenderableType:
     return Group(Text(headline(finding), style=_STYLES[level(finding)]), Text(), *said, Text(), *rows, facts)
 
 
-def _lanes(shown: Picture, finding: Finding) -> RenderableType:
+def _lanes(shown: Picture, finding: LearningRateFinding) -> RenderableType:
     last = shown.rungs[-1]
     table = Table(box=None, padding=(0, 2, 0, 0), show_edge=False, header_style="dim")
     table.add_column("rate", justify="right", no_wrap=True)
@@ -49,7 +49,9 @@ def _lanes(shown: Picture, finding: Finding) -> RenderableType:
     return table
 
 
-def _said(last: Rung, value: float, mean: float, best: float, finding: Finding) -> tuple[str, str]:
+def _said(
+    last: Rung, value: float, mean: float, best: float, finding: LearningRateFinding
+) -> tuple[str, str]:
     words = ["diverged"] if value in last.lost else []
     words += ["lowest"] if mean == best else []
     words += ["its own"] if value == finding.default else []

@@ -2,9 +2,9 @@
 
 from thalweg.insight.answers import Confusion, Pair, confusion, residuals
 from thalweg.insight.wording import count, percent, plural
-from thalweg.run.files.record import Record
+from thalweg.run.folder.record import Record
+from thalweg.view.figure.html import Markup, element, join
 from thalweg.view.report import matrix, scatter
-from thalweg.view.report.markup import Markup, element, join
 
 WORST = 10  # classes listed by name when there are many
 

@@ -5,9 +5,9 @@ import numpy as np
 from thalweg.insight.curves import Curve, buckets, evaluated, per_step, smooth, smoothing_window
 from thalweg.insight.outcome import Outcome, loss_name, metric_name, outcome
 from thalweg.insight.wording import as_number, count, setting
-from thalweg.run.files.record import Record
-from thalweg.view.report.markup import Markup, element
-from thalweg.view.report.plot import Line, Plot, Span, draw
+from thalweg.run.folder.record import Record
+from thalweg.view.figure.html import Markup, element
+from thalweg.view.figure.plot import Line, Plot, Span, draw
 
 FEW = 60  # points up to which each one is marked
 # Palette: 1 training, 2 validation, 3 the rest (see page.css).

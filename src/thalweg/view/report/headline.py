@@ -1,22 +1,11 @@
 """The report's head: what was trained, the figure that counts, and the verdict in words."""
 
+from thalweg.core.stop_reason import StopReason
 from thalweg.insight.outcome import Outcome, Score, outcome, table
 from thalweg.insight.summary import Summary, summarise, worth_saying
 from thalweg.insight.wording import figure, plural, seconds, size
-from thalweg.run.files.record import Record
-from thalweg.view.report.markup import Markup, element
-
-_STOPPED = {
-    "epochs": "completed",
-    "steps": "completed",
-    "patience": "stopped early",
-    "target": "reached its target",
-    "seconds": "seconds over",
-    "gradient_below": "gradient vanished",
-    "loss_change_below": "came to rest",
-    "diverged": "diverged",
-    "interrupted": "interrupted",
-}
+from thalweg.run.folder.record import Record
+from thalweg.view.figure.html import Markup, element
 
 
 def headline(record: Record) -> Markup:
@@ -70,7 +59,7 @@ def _tiles(record: Record, found: Outcome) -> Markup:
         ("test loss", figure(found.test_loss), found.test_loss is not None),
         ("lowest validation loss", figure(found.best_loss), found.best_loss is not None),
         ("at epoch", figure(found.best_epoch, 3), worth_saying(found.best_epoch)),
-        ("training", _STOPPED.get(found.stopped or "", found.stopped or "no end recorded"), True),
+        ("training", _end(found.stopped), True),
         ("length", _length(found), found.steps is not None),
         ("time", seconds(total), total is not None),
         ("parameters", size(found.parameters), found.parameters is not None),
@@ -79,6 +68,10 @@ def _tiles(record: Record, found: Outcome) -> Markup:
         element("div", element("dt", name), element("dd", value)) for name, value, shown in tiles if shown
     ]
     return element("dl", made, class_="tiles")
+
+
+def _end(stopped: str | None) -> str:
+    return "no end recorded" if stopped is None else StopReason.facts_of(stopped).label
 
 
 def _length(found: Outcome) -> str:

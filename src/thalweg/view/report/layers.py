@@ -5,10 +5,10 @@ from jaxtyping import Float
 
 from thalweg.insight.curves import Curve
 from thalweg.insight.layers import LayerHistory, bulk, layer_history
-from thalweg.run.files.record import Record
-from thalweg.view.report import heat
-from thalweg.view.report.markup import Markup, element
-from thalweg.view.report.plot import Line, Plot, draw
+from thalweg.run.folder.record import Record
+from thalweg.view.figure import heat
+from thalweg.view.figure.html import Markup, element
+from thalweg.view.figure.plot import Line, Plot, draw
 
 FEW = 6  # curves that a palette keeps apart for everyone
 COLUMNS = 160  # columns of a heat map: enough for a screen, little enough for a file

@@ -5,8 +5,8 @@ from jaxtyping import Int
 
 from thalweg.insight.answers import Confusion
 from thalweg.insight.wording import count, percent
-from thalweg.view.report.heat import shade_paths, shades_of
-from thalweg.view.report.markup import Markup, data_script, element
+from thalweg.view.figure.heat import shade_paths, shades_of
+from thalweg.view.figure.html import Markup, data_script, element
 
 FIGURES = 12  # classes up to which each cell carries its count
 OWN_ORDER = 20  # classes up to which they stand in their own order

@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from thalweg.insight.summary import summarise
-from thalweg.run.files.record import Record
-from thalweg.view.report import rates_figure, tables
+from thalweg.run.folder.record import Record
+from thalweg.view.figure import lr_figure as rates_figure
+from thalweg.view.figure.html import Markup, element, join
+from thalweg.view.report import tables
 from thalweg.view.report.answers import answers
 from thalweg.view.report.curves import curves
 from thalweg.view.report.headline import headline
 from thalweg.view.report.layers import layers
-from thalweg.view.report.markup import Markup, element, join
 from thalweg.view.report.sample import sample
 
 Maker = Callable[[Record], Markup | None]

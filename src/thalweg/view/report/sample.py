@@ -1,7 +1,7 @@
 """The report's sample of text: what a character model writes by itself."""
 
-from thalweg.run.files.record import Record
-from thalweg.view.report.markup import Markup, element
+from thalweg.run.folder.record import Record
+from thalweg.view.figure.html import Markup, element
 
 
 def sample(record: Record) -> Markup | None:

@@ -5,10 +5,10 @@ import numpy as np
 from thalweg.insight.answers import Residuals
 from thalweg.insight.intervals import Z95
 from thalweg.insight.wording import count, figure, percent
-from thalweg.view.report.axis import Axis, axis_over
-from thalweg.view.report.heat import SHADES, shade_paths
-from thalweg.view.report.markup import Markup, element, join
-from thalweg.view.report.strokes import SIDE, dots, grid, x_labels, y_labels
+from thalweg.view.figure.axis import Axis, axis_over
+from thalweg.view.figure.heat import SHADES, shade_paths
+from thalweg.view.figure.html import Markup, element, join
+from thalweg.view.figure.svg_paths import SIDE, dots, grid, x_labels, y_labels
 
 POINTS = 800  # answers up to which each is a dot; more are counted into cells
 CELLS = 64  # along either side

@@ -7,8 +7,8 @@ from thalweg.insight.layers import layer_table
 from thalweg.insight.outcome import table
 from thalweg.insight.settings import flat
 from thalweg.insight.wording import as_number, clipped, count, percent, seconds, setting, size
-from thalweg.run.files.record import Record
-from thalweg.view.report.markup import Content, Markup, element
+from thalweg.run.folder.record import Record
+from thalweg.view.figure.html import Content, Markup, element
 
 MOST_LAYERS = 120  # rows of the model's table; very deep networks are cut and said to be
 

@@ -8,12 +8,12 @@ from jaxtyping import Float
 
 from thalweg.insight.curves import Buckets
 from thalweg.insight.ranking import Entry, Ranking
-from thalweg.insight.sweep_findings import by_words, numbers_tried
+from thalweg.insight.sweep_statements import by_words, numbers_tried
 from thalweg.insight.wording import setting
-from thalweg.view.report.axis import Axis, axis_over
-from thalweg.view.report.markup import Markup, data_script, element, join
-from thalweg.view.report.plot import WIDE
-from thalweg.view.report.strokes import SIDE, dots, grid, outline, path, x_labels, y_labels
+from thalweg.view.figure.axis import Axis, axis_over
+from thalweg.view.figure.html import Markup, data_script, element, join
+from thalweg.view.figure.plot import WIDE
+from thalweg.view.figure.svg_paths import SIDE, dots, grid, outline, path, x_labels, y_labels
 
 COLOURS = 6  # of the page's palette
 FARTHEST = 0.9  # share of the losses that the axis must show; a few lanes far off would flatten all others

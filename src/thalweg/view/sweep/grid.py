@@ -4,12 +4,12 @@ import numpy as np
 from jaxtyping import Float
 
 from thalweg.insight.ranking import Entry, Ranking
-from thalweg.insight.sweep_findings import by_words, numbers_tried
+from thalweg.insight.sweep_statements import by_words, numbers_tried
 from thalweg.insight.wording import figure, setting
-from thalweg.view.report.axis import tick_text
-from thalweg.view.report.heat import SHADES, cells, shades_of
-from thalweg.view.report.markup import Markup, element
-from thalweg.view.report.plot import WIDE
+from thalweg.view.figure.axis import tick_text
+from thalweg.view.figure.heat import SHADES, cells, shades_of
+from thalweg.view.figure.html import Markup, element
+from thalweg.view.figure.plot import WIDE
 
 FIGURES = 10  # columns up to which every cell carries its figure
 NAMES = 10  # columns that are named

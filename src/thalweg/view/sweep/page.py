@@ -2,14 +2,14 @@
 
 from itertools import combinations
 
-from thalweg.insight import sweep_findings
+from thalweg.insight import sweep_statements as sweep_findings
 from thalweg.insight.outcome import table
 from thalweg.insight.ranking import Ranking
 from thalweg.insight.wording import count, measure, seconds
-from thalweg.run.files.record import Record
-from thalweg.run.files.sweeps import Sweep
+from thalweg.run.folder.record import Record
+from thalweg.run.folder.sweep_record import Sweep
+from thalweg.view.figure.html import Markup, element
 from thalweg.view.report import tables
-from thalweg.view.report.markup import Markup, element
 from thalweg.view.report.page import document, footer
 from thalweg.view.sweep import factor, grid, ranked
 

@@ -3,10 +3,10 @@
 import numpy as np
 
 from thalweg.insight.ranking import BEST, LOST, UNSTABLE, Entry, Ranking
-from thalweg.insight.sweep_findings import by_words, steps_of
+from thalweg.insight.sweep_statements import by_words, steps_of
 from thalweg.insight.wording import count, figure, measure, plural
-from thalweg.view.report.axis import Axis, axis_over
-from thalweg.view.report.markup import Markup, element
+from thalweg.view.figure.axis import Axis, axis_over
+from thalweg.view.figure.html import Markup, element
 from thalweg.view.sweep.text import WORDS, difference
 
 MOST_ROWS = 100  # more settings than anyone reads; sweep.json has all

@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from thalweg.insight import sweep_findings
+from thalweg.insight import sweep_statements as sweep_findings
 from thalweg.insight.outcome import table
 from thalweg.insight.over_seeds import Estimate
 from thalweg.insight.ranking import BEST, FROZEN, LOST, TIED, UNSTABLE, Entry, Ranking

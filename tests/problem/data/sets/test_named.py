@@ -25,9 +25,9 @@ SHAPES = {
 @pytest.mark.parametrize("name", SHAPES)
 def test_sets_that_need_no_file(name):
     data = load(name)
-    count = sum(part.count() for part in data.parts.values())
+    count = sum(part.count() for part in data.splits.values())
     assert (data.task, data.input_shape, data.outputs, count) == SHAPES[name]
-    assert set(data.parts) == {"train", "validation", "test"} and data.name == name
+    assert set(data.splits) == {"train", "validation", "test"} and data.name == name
     assert load(name).fingerprint == data.fingerprint
 
 
@@ -83,7 +83,7 @@ def test_all_names_are_known():
 @needs_real
 def test_mnist_has_its_own_test_part():
     data = load("mnist", folder=REAL)
-    assert [part.count() for part in data.parts.values()] == [54_000, 6_000, 10_000]
+    assert [part.count() for part in data.splits.values()] == [54_000, 6_000, 10_000]
     assert data.input_shape == (28, 28) and data.train.inputs.dtype == np.uint8
     assert -data.preparation.input_shift / 255 == pytest.approx(0.1307, abs=5e-4)
     assert 1 / data.preparation.input_scale / 255 == pytest.approx(0.3081, abs=5e-4)

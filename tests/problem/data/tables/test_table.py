@@ -119,7 +119,7 @@ def test_rows_without_a_target_are_left_out():
     made["y"] = [None, *made["y"][1:]]
     data = load(pl.DataFrame(made), target="y")
     assert "1 of 200 rows have no y" in note(data, "missing").text
-    assert sum(part.count() for part in data.parts.values()) == COUNT - 1
+    assert sum(part.count() for part in data.splits.values()) == COUNT - 1
 
 
 def test_a_mark_among_numbers_is_pointed_out():
@@ -144,7 +144,7 @@ def test_copies_of_a_row_stay_in_one_part():
     made = {name: values + values[:60] for name, values in columns().items()}
     for seed in range(3):
         data = load(pl.DataFrame(made), target="y", split_seed=seed)
-        homes = [{row.tobytes() for row in part.inputs} for part in data.parts.values()]
+        homes = [{row.tobytes() for row in part.inputs} for part in data.splits.values()]
         assert not (homes[0] & homes[1] or homes[0] & homes[2] or homes[1] & homes[2])
         assert "60 of 260 rows repeat" in note(data, "duplicates").text
 
@@ -156,7 +156,7 @@ def test_groups_are_never_split_and_no_input():
     sizes = data.preparation.columns.rules[0]
     homes = [
         set(np.round(p.inputs[:, 0] * sizes.scale + sizes.mean - 0.035).astype(int))
-        for p in data.parts.values()
+        for p in data.splits.values()
     ]
     assert not (homes[0] & homes[1] or homes[0] & homes[2] or homes[1] & homes[2])
     assert "25 groups of person" in note(data, "group").text

@@ -6,9 +6,9 @@ Reported, never dropped: whether such a column will be known at prediction time 
 import numpy as np
 
 from thalweg.problem.data.data import CLASSIFICATION
+from thalweg.problem.data.inputs.column_types import CATEGORY, Typed
 from thalweg.problem.data.labels import Target
 from thalweg.problem.data.note import Note
-from thalweg.problem.data.tables.types import CATEGORY, Typed
 
 # A single column that removes this share of the error of the best constant answer.
 SUSPICIOUS = 0.98

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from thalweg.core.later import pl
+from thalweg.problem.data.inputs.column_types import CATEGORY, Typed
+from thalweg.problem.data.inputs.fitting import Rule
+from thalweg.problem.data.inputs.rules import CategoryRule, NumberRule
+from thalweg.problem.data.inputs.words import WordRule
 from thalweg.problem.data.note import Note
-from thalweg.problem.data.tables.fitting import Rule
-from thalweg.problem.data.tables.rules import CategoryRule, NumberRule
-from thalweg.problem.data.tables.types import CATEGORY, Typed
-from thalweg.problem.data.tables.words import WordRule
 
 
 def rule_notes(rules: list[Rule], kept: tuple[Rule, ...]) -> tuple[Note, ...]:

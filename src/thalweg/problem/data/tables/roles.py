@@ -7,9 +7,9 @@ import re
 import numpy as np
 
 from thalweg.core.later import pl
+from thalweg.problem.data.inputs.column_types import CATEGORY, NUMBER, Typed
+from thalweg.problem.data.inputs.words import has_words
 from thalweg.problem.data.note import Note
-from thalweg.problem.data.tables.types import CATEGORY, NUMBER, Typed
-from thalweg.problem.data.tables.words import has_words
 
 # Below this many rows all values of an ordinary column may well differ by chance.
 FEWEST_ROWS = 20

@@ -12,20 +12,20 @@ from thalweg.core.later import pl
 from thalweg.problem.data.assembly import Pieces, assemble
 from thalweg.problem.data.data import CLASSIFICATION, Data
 from thalweg.problem.data.duplicates import units_of
+from thalweg.problem.data.inputs.column_types import Typed, read_column
+from thalweg.problem.data.inputs.fitting import fit_rule
+from thalweg.problem.data.inputs.frames import as_frame
+from thalweg.problem.data.inputs.table import TableColumns
 from thalweg.problem.data.labels import Target, check_lone
 from thalweg.problem.data.note import Note
 from thalweg.problem.data.options import RANDOM, LoadOptions
 from thalweg.problem.data.preparation import Preparation
-from thalweg.problem.data.splits import split_rows
-from thalweg.problem.data.tables.columns import TableColumns
-from thalweg.problem.data.tables.fitting import fit_rule
-from thalweg.problem.data.tables.frames import as_frame
+from thalweg.problem.data.splitting import split_rows
 from thalweg.problem.data.tables.giveaway import giveaways
+from thalweg.problem.data.tables.holdout import read_test, row_hashes
 from thalweg.problem.data.tables.notes import missing_values, possible_marks, rule_notes
-from thalweg.problem.data.tables.own_test import read_test, row_hashes
 from thalweg.problem.data.tables.roles import useless
 from thalweg.problem.data.tables.target import find_column, present_rows, read_target
-from thalweg.problem.data.tables.types import Typed, read_column
 
 
 @dataclass(frozen=True)

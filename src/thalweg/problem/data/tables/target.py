@@ -9,9 +9,16 @@ import numpy as np
 from thalweg.core.errors import DataError
 from thalweg.core.later import pl
 from thalweg.core.names import did_you_mean
+from thalweg.problem.data.inputs.column_types import (
+    CATEGORY,
+    DATE,
+    NUMBER,
+    numbers_from,
+    plain_text,
+    read_column,
+)
 from thalweg.problem.data.labels import Target, decide, encode, encode_known
 from thalweg.problem.data.note import Note
-from thalweg.problem.data.tables.types import CATEGORY, DATE, NUMBER, numbers_from, plain_text, read_column
 
 
 def find_column(columns: Sequence[str], wanted: str | int | None, who: str = "target") -> str:

@@ -1,0 +1,1 @@
+"""Feeds: which examples each step of a dispatch reads."""

@@ -1,0 +1,106 @@
+"""The feed of resident data: the data lies on the device, the order comes from the host chunk by chunk.
+
+The order is a pure function of (seed, epoch), so that any step can be reached again.
+"""
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import jax
+import numpy as np
+
+from thalweg.core.keys import draws, order
+from thalweg.engine.program import Batches
+from thalweg.problem.data.split import Split
+
+# A dispatch holds at most this many steps.
+MOST_STEPS = 2048
+
+
+@dataclass
+class Feed:
+    """Which rows each step reads.
+
+    Args:
+        count: Examples in the training part.
+        batch_size: Rows in a batch.
+        shuffle: `reshuffle` each epoch, `once`, `none`, or draw with `replacement`.
+        keep_last: Whether an epoch's short last batch counts.
+        seeds: One for each distinct stream of batches; lanes with the same seed share one.
+    """
+
+    count: int
+    batch_size: int
+    shuffle: str
+    keep_last: bool
+    seeds: tuple[int, ...]
+    _orders: OrderedDict[tuple[int, int], np.ndarray] = field(default_factory=OrderedDict, repr=False)
+
+    @property
+    def epoch_steps(self) -> int:
+        """Updates in one epoch."""
+        whole, rest = divmod(self.count, self.batch_size)
+        return whole + (1 if rest and self.keep_last else 0)
+
+    @property
+    def masked(self) -> bool:
+        """Whether an epoch ends in a short batch."""
+        return self.keep_last and self.count % self.batch_size != 0
+
+    @property
+    def most_steps(self) -> int:
+        """Steps that a dispatch may have."""
+        return MOST_STEPS
+
+    def dispatch(
+        self, splits: Mapping[str, Split], start: int, steps: int, capacity: int
+    ) -> tuple[Split, Batches]:
+        """Return the data of `steps` steps from `start`, and their order, padded to `capacity` steps."""
+        return splits["train"], self.batches(start, steps, capacity)
+
+    def batches(self, start: int, steps: int, capacity: int) -> Batches:
+        """Return the order of `steps` steps from `start`, padded to `capacity` steps."""
+        indices = np.zeros((len(self.seeds), capacity, self.batch_size), np.int32)
+        sizes = np.full(capacity, self.batch_size, np.int32)
+        done = 0
+        while done < steps:
+            epoch, offset = divmod(start + done, self.epoch_steps)
+            run = min(steps - done, self.epoch_steps - offset)
+            self._fill(indices, sizes, epoch, slice(offset, offset + run), done)
+            done += run
+        return jax.device_put(Batches(indices, sizes))  # type: ignore[arg-type]
+
+    def prefetch(self, start: int) -> None:
+        """Make the order of the epoch that follows the one of step `start`, before it is asked for."""
+        for seed in self.seeds:
+            self._order(seed, start // self.epoch_steps + 1)
+
+    def _fill(self, indices: np.ndarray, sizes: np.ndarray, epoch: int, steps: slice, at: int) -> None:
+        first, last = steps.start * self.batch_size, min(steps.stop * self.batch_size, self.count)
+        for stream, seed in enumerate(self.seeds):
+            rows = self._order(seed, epoch)[first:last]
+            indices[stream].reshape(-1)[at * self.batch_size : at * self.batch_size + len(rows)] = rows
+        short = (last - first) % self.batch_size
+        if short:
+            sizes[at + (steps.stop - steps.start) - 1] = short
+
+    def _order(self, seed: int, epoch: int) -> np.ndarray:
+        if self.shuffle == "none":
+            seed, epoch = 0, 0
+        elif self.shuffle == "once":
+            epoch = 0
+        found = self._orders.get((seed, epoch))
+        if found is None:
+            found = self._made(seed, epoch)
+            self._orders[seed, epoch] = found
+            while len(self._orders) > 3 * len(self.seeds):
+                self._orders.popitem(last=False)
+        return found
+
+    def _made(self, seed: int, epoch: int) -> np.ndarray:
+        if self.shuffle == "none":
+            return np.arange(self.count, dtype=np.int32)
+        if self.shuffle == "replacement":
+            return draws(seed, epoch, self.count)
+        return order(seed, epoch, self.count)

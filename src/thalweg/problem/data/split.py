@@ -1,0 +1,185 @@
+"""Parts of a data set, as the compiled program sees them: arrays in, a batch by indices out.
+
+A part is a pytree whose arrays lie on the device and enter every program as arguments (never closed over).
+"""
+
+import abc
+from typing import Any, ClassVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Int, PyTree, Shaped
+
+
+class Split(eqx.Module):
+    """A train, validation or test part.
+
+    Class attributes:
+        weighted: Whether targets come with weights, `(targets, weights)`, as `losses.Weighted` takes them.
+    """
+
+    weighted: ClassVar[bool] = False
+
+    @abc.abstractmethod
+    def count(self) -> int:
+        """Return how many examples there are."""
+
+    @property
+    @abc.abstractmethod
+    def input_shape(self) -> Any:
+        """Shape of one example's inputs; for a tree of arrays the tree of their shapes."""
+
+    @abc.abstractmethod
+    def batch(self, indices: Int[Array, " batch"]) -> tuple[PyTree, PyTree]:
+        """Return (inputs, targets) of the examples at `indices`, with a leading batch axis. Pure."""
+
+
+class Rows(Split):
+    """Examples along the first axis of arrays.
+
+    Args:
+        inputs: One array, or a tree of arrays, `example ...`. Images may stay uint8.
+        targets: One array or a tree, `example ...`: int32 classes or float32 values.
+    """
+
+    inputs: PyTree[Shaped[Array | np.ndarray, "example ..."]]
+    targets: PyTree[Shaped[Array | np.ndarray, "example ..."]]
+
+    def count(self) -> int:
+        """Return the length of the first axis."""
+        return first_leaf(self.targets).shape[0]
+
+    @property
+    def input_shape(self) -> Any:
+        """Shapes without the first axis."""
+        if isinstance(self.inputs, (np.ndarray, jax.Array)):
+            return tuple(self.inputs.shape[1:])
+        return jax.tree.map(lambda leaf: tuple(leaf.shape[1:]), self.inputs)
+
+    def batch(self, indices: Int[Array, " batch"]) -> tuple[PyTree, PyTree]:
+        """Gather rows by index."""
+        return _take(self.inputs, indices), _take(self.targets, indices)
+
+
+class Windows(Split):
+    """Windows of one long sequence; the target of each position is the token after it.
+
+    Args:
+        tokens: The sequence, int, `position`.
+        length: Tokens in a window (context), in tokens.
+        stride: Distance between the starts of neighbouring windows: 1 for training (every start),
+            `length` for an evaluation that counts each token once.
+    """
+
+    tokens: Shaped[Array | np.ndarray, " position"]
+    length: int = eqx.field(static=True)
+    stride: int = eqx.field(static=True, default=1)
+
+    def count(self) -> int:
+        """Return how many whole windows there are, each with a next token for its last position."""
+        return max(0, (self.tokens.shape[0] - 1 - self.length) // self.stride + 1)
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """`(length,)`."""
+        return (self.length,)
+
+    def batch(self, indices: Int[Array, " batch"]) -> tuple[Array, Array]:
+        """Return (tokens, next tokens), both int32 `batch position`."""
+        positions = indices[:, None] * self.stride + jnp.arange(self.length + 1)
+        found = jnp.asarray(self.tokens)[positions].astype(jnp.int32)
+        return found[:, :-1], found[:, 1:]
+
+
+class Sequences(Split):
+    """Sequences of tokens, each of its own length; the target of each position is the token after it.
+
+    Targets come with weights that make the mean over all examples the mean over all tokens, whatever the
+    lengths: with T positions and a mean length m a token weighs T / m and padding 0. A batch is not divided
+    by its own number of tokens, so that every token counts the same in every batch.
+
+    Args:
+        tokens: From the first input to the last target, padded at the end, int, `example position`.
+        lengths: Tokens to predict in each, int32, `example`.
+        mean_length: Their mean over the part, in tokens, float32.
+    """
+
+    weighted: ClassVar[bool] = True
+
+    tokens: Shaped[Array | np.ndarray, "example position"]
+    lengths: Int[Array | np.ndarray, " example"]
+    mean_length: Shaped[Array | np.ndarray, ""]
+
+    def count(self) -> int:
+        """Return how many sequences there are."""
+        return self.tokens.shape[0]
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """`(positions,)`, as many as the longest sequence has."""
+        return (self.tokens.shape[1] - 1,)
+
+    def batch(self, indices: Int[Array, " batch"]) -> tuple[Array, tuple[Array, Array]]:
+        """Return (tokens, (next tokens, weights)), each `batch position`."""
+        found = jnp.asarray(self.tokens)[indices].astype(jnp.int32)
+        positions = self.tokens.shape[1] - 1
+        counted = jnp.arange(positions) < jnp.asarray(self.lengths)[indices][:, None]
+        weights = jnp.where(counted, positions / jnp.asarray(self.mean_length), 0.0)
+        return found[:, :-1], (found[:, 1:], weights)
+
+
+class SeriesWindows(Split):
+    """Windows of a time series, each with what follows it.
+
+    Args:
+        rows: Inputs, float32, `time feature`.
+        following: The target at the same times, `time`: float32 values or int32 classes.
+        starts: First row of each window, int32, `example`.
+        window: Rows in a window.
+        horizon: Targets after it: the target of the window that starts at s is `following[s + window :]`, so
+            many of them.
+    """
+
+    rows: Shaped[Array | np.ndarray, "time feature"]
+    following: Shaped[Array | np.ndarray, " time"]
+    starts: Int[Array | np.ndarray, " example"]
+    window: int = eqx.field(static=True)
+    horizon: int = eqx.field(static=True, default=1)
+
+    def count(self) -> int:
+        """Return how many windows there are."""
+        return self.starts.shape[0]
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """`(window, features)`."""
+        return (self.window, self.rows.shape[1])
+
+    @property
+    def targets(self) -> np.ndarray:
+        """The targets of all windows: values, `example horizon`, or classes, `example`."""
+        return np.asarray(self.batch(np.arange(self.count()))[1])
+
+    @property
+    def last(self) -> np.ndarray:
+        """The target at the last row of each window, `example`; what was missing there is 0, the mean."""
+        return np.asarray(self.following)[np.asarray(self.starts) + self.window - 1]
+
+    def batch(self, indices: Int[Array | np.ndarray, " batch"]) -> tuple[Array, Array]:
+        """Return (windows, targets): `batch time feature`, and `batch horizon` values or `batch` classes."""
+        starts = jnp.asarray(self.starts)[indices][:, None]
+        inputs = jnp.asarray(self.rows)[starts + jnp.arange(self.window)]
+        targets = jnp.asarray(self.following)[starts + self.window + jnp.arange(self.horizon)]
+        classes = jnp.issubdtype(targets.dtype, jnp.integer)
+        return inputs, targets[:, 0] if classes else targets
+
+
+def first_leaf(tree: PyTree) -> Array | np.ndarray:
+    """Return the first array of a tree."""
+    return jax.tree.leaves(tree)[0]
+
+
+def _take(tree: PyTree, indices: Int[Array, " batch"]) -> PyTree:
+    return jax.tree.map(lambda leaf: jnp.asarray(leaf)[indices], tree)

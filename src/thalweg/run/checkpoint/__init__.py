@@ -1,0 +1,1 @@
+"""Checkpoints on disk: bytes and manifests, without JAX."""

@@ -1,0 +1,1 @@
+"""A run folder: every file in it, how it is written, read, locked and sealed."""

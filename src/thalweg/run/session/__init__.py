@@ -1,0 +1,1 @@
+"""One call of `train` or `resume`, from its first step to its results."""

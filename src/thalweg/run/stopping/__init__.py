@@ -1,1 +1,0 @@
-"""When lanes stop, and which of their weights were best."""

@@ -1,0 +1,109 @@
+"""What of a problem and a recipe does not fit together: refused before any work starts."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Int
+
+from thalweg.core.errors import DataError, RecipeError
+from thalweg.core.tree import lane
+from thalweg.engine.group import initial
+from thalweg.problem import augment
+from thalweg.problem.data.split import Rows, Split
+from thalweg.problem.models.adapter import Built, carried
+from thalweg.problem.models.architecture import Architecture
+from thalweg.problem.problem import Problem
+from thalweg.recipe.precision import check_available
+from thalweg.recipe.recipe import CONTINUED, Recipe
+from thalweg.run.run import outputs
+
+# Examples that a loss is asked about: enough to tell probabilities from logits, few enough to cost nothing.
+SAMPLE = 64
+
+
+def check_recipe(problem: Problem, recipe: Recipe) -> None:
+    """Refuse what of a recipe does not fit the data, the metric or the machine.
+
+    Raises:
+        RecipeError: A batch larger than the training part, a target that cannot be reached, or a precision
+            that is switched off.
+    """
+    augment.check(recipe.augment, problem.data.preparation.columns)
+    count = problem.data.train.count()
+    if recipe.batch(count) > count:
+        raise RecipeError(
+            "recipe",
+            f"batch_size must be at most the training part's {count} examples",
+            got=recipe.batch_size,
+            hint=f"try {max(1, count // 10)}, or more data",
+        )
+    if recipe.shuffle == CONTINUED:
+        carried(problem.shapes, 1, 1)
+    check_available(recipe.precision)
+    if recipe.target is not None:
+        _check_target(problem, recipe.target)
+
+
+def check_loss(problem: Problem) -> None:
+    """Ask the loss whether it takes these outputs and targets: `Loss.check` on a sample of the training part.
+
+    The sample is spread evenly over the part, so that sorted labels are seen, and holds the examples with the
+    smallest and the largest target. Outputs are those of the first weights of seed 0. Our own architectures
+    give logits or values by construction: there the outputs' shape is enough, and nothing is compiled.
+
+    Raises:
+        ModelError: Outputs that the loss does not take: probabilities for logits, another shape.
+        DataError: Targets that it does not take: labels out of range, no numbers.
+    """
+    sample = _sample(problem.data.train)
+    if isinstance(problem.model, Architecture):
+        found = np.zeros((sample.count(), *problem.output.shape), problem.output.dtype)
+    else:
+        params, model_state, fixed = initial(problem, [0])
+        inputs = problem.data.preparation.scale(sample.inputs)
+        found = outputs(Built(lane(params, 0), lane(model_state, 0), fixed), inputs)
+    jax.eval_shape(problem.loss, found, sample.targets)
+    try:
+        problem.loss.check(found, sample.targets)
+    except DataError as error:  # it names a place in the sample, which says nothing to whoever reads it
+        where = "in the training part"
+        raise DataError(error.who, error.rule, got=error.got, where=where, hint=error.hint) from error
+
+
+def _check_target(problem: Problem, target: float) -> None:
+    metric = problem.metric
+    if problem.data.validation is None:
+        raise RecipeError(
+            "recipe",
+            "target needs a validation part to be reached on",
+            got=target,
+            hint="give the data a validation part, or leave target out",
+        )
+    if metric.best is None:
+        return
+    if target > metric.best if metric.higher_is_better else target < metric.best:
+        percent = metric.best == 1.0 and metric.higher_is_better and target <= 100.0
+        raise RecipeError(
+            "recipe",
+            f"target must be at {'most' if metric.higher_is_better else 'least'} {metric.best:g}, the best "
+            f"{metric.name} there is",
+            got=target,
+            hint=f"{metric.name} is a share: try {target / 100:g}" if percent else None,
+        )
+
+
+def _sample(part: Split) -> Rows:
+    count = part.count()
+    at = np.linspace(0, count - 1, min(SAMPLE, count)).astype(np.int32)
+    if isinstance(part, Rows):  # on the host: a gather on the device would be compiled first
+        at = np.concatenate([at, *map(_extremes, jax.tree.leaves(part.targets))])
+        return jax.tree.map(lambda leaf: np.asarray(leaf)[at], part)
+    inputs, targets = part.batch(jnp.asarray(at))
+    return Rows(inputs, targets)
+
+
+def _extremes(targets: Array | np.ndarray) -> Int[np.ndarray, " 2"]:
+    """Return the examples with the smallest and the largest target; a NaN counts as both."""
+    values = np.asarray(targets)
+    ends = values.argmin(), values.argmax()
+    return np.array([np.unravel_index(end, values.shape)[0] for end in ends], np.int32)

@@ -1,0 +1,89 @@
+from datetime import UTC, date, datetime
+
+import numpy as np
+import polars as pl
+import pytest
+
+from tests.problem.data.given import refused
+from thalweg.problem.data.inputs.column_types import dates_read, numbers_from, read_column
+
+
+@pytest.mark.parametrize(
+    ("cells", "kind", "values"),
+    [
+        (["1", " 2.5 ", "-3e2", "+4"], "number", [1.0, 2.5, -300.0, 4.0]),
+        (["1", "", "NA", "NaN", None], "number", [1.0, None, None, None, None]),
+        ([" a", "b ", "?", "null"], "category", ["a", "b", "?", None]),
+        (["1", "2", "x"], "category", ["1", "2", "x"]),
+        (["", "NA"], "category", [None, None]),
+        (["2020-01-31", ""], "date", [datetime(2020, 1, 31), None]),
+        (["2020-01-31 10:20:30", "2020-02-01 00:00:00.5"], "date", None),
+        (["2020-01-31T10:20:30Z"], "date", [datetime(2020, 1, 31, 10, 20, 30)]),
+        (["31/12/2020", "01/02/2021"], "date", [datetime(2020, 12, 31), datetime(2021, 2, 1)]),
+        (["12/31/2020", "01/02/2021"], "date", [datetime(2020, 12, 31), datetime(2021, 1, 2)]),
+        (["1949-01", "1949-02"], "date", [datetime(1949, 1, 1), datetime(1949, 2, 1)]),
+        (["2020-01-31", "soon"], "category", None),
+        (["1-2", "3-4"], "category", None),
+    ],
+)
+def test_what_text_holds_is_read_off(cells, kind, values):
+    found = read_column(pl.Series("c", cells, dtype=pl.String))
+    assert found.kind == kind
+    if values is not None:
+        assert found.values.to_list() == values
+
+
+def test_further_marks_of_missing_values():
+    found = read_column(pl.Series("c", ["1", " ?", "-9"]), ("?", " -9"))
+    assert found.kind == "number" and found.values.to_list() == [1.0, None, None]
+
+
+@pytest.mark.parametrize(
+    ("series", "kind"),
+    [
+        (pl.Series("c", [1, 2], dtype=pl.Int16), "number"),
+        (pl.Series("c", ["1.5", "2"]).cast(pl.Decimal(10, 2)), "number"),
+        (pl.Series("c", [True, False]), "category"),
+        (pl.Series("c", ["a", "b"], dtype=pl.Categorical), "category"),
+        (pl.Series("c", ["a", "b"], dtype=pl.Enum(["a", "b"])), "category"),
+        (pl.Series("c", [date(2020, 1, 1)]), "date"),
+        (pl.Series("c", [datetime(2020, 1, 1, tzinfo=UTC)]), "date"),
+        (pl.Series("c", [None, None]), "category"),
+    ],
+)
+def test_typed_columns_are_read(series, kind):
+    assert read_column(series).kind == kind
+
+
+def test_durations_and_times_become_seconds():
+    length = pl.Series("c", [90_000], dtype=pl.Duration("ms"))
+    assert read_column(length).values.to_list() == [90.0]
+    assert read_column(pl.Series("c", [datetime(2020, 1, 1, 1).time()])).values.to_list() == [3600.0]
+
+
+def test_nan_in_a_frame_is_a_missing_value():
+    assert read_column(pl.Series("c", [1.0, np.nan])).values.null_count() == 1
+
+
+def test_columns_that_hold_no_values_are_refused():
+    with refused("column 'c' must hold numbers, text, booleans or dates", "List", "drop='c'"):
+        read_column(pl.Series("c", [[1, 2]]))
+
+
+def test_infinite_numbers_are_refused():
+    with refused("column 'c' must hold finite numbers", "1 inf", "inf, in row 2", "missing='inf'"):
+        read_column(pl.Series("c", ["1", "inf", "2"]))
+    with refused("that fit float32", "1e+300, in row 1"):
+        read_column(pl.Series("c", [1e300, 2.0]))
+    assert read_column(pl.Series("c", ["1", "inf", "2"]), ("inf",)).values.null_count() == 1
+
+
+def test_new_cells_must_be_of_the_kind_of_training():
+    with refused("column 'c' must hold numbers", "got x", "row 2", "missing='x'"):
+        numbers_from(pl.Series("c", ["1", "x"]))
+    with refused("column 'c' must hold numbers", "Date"):
+        numbers_from(pl.Series("c", [date(2020, 1, 1)]))
+    with refused("column 'c' must hold dates written as %Y-%m-%d", "got 1/2/2020"):
+        dates_read(pl.Series("c", ["2020-01-01", "1/2/2020"]), "%Y-%m-%d")
+    with refused("column 'c' must hold dates"):
+        dates_read(pl.Series("c", [5, 6]), "%Y-%m-%d")

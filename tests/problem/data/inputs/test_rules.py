@@ -1,0 +1,124 @@
+import json
+from datetime import datetime, timedelta
+
+import numpy as np
+import polars as pl
+import pytest
+
+from thalweg.problem.data.inputs.dates import DateRule
+from thalweg.problem.data.inputs.fitting import rule_from_dict, rule_to_dict
+from thalweg.problem.data.inputs.rules import CategoryRule, NumberRule
+
+RANDOM = np.random.default_rng(0)
+
+
+def series(values, dtype=None):
+    return pl.Series("c", values, dtype=dtype)
+
+
+def test_numbers_are_standardised():
+    rule = NumberRule.fit(series([1.0, 2.0, 3.0, 4.0]))
+    assert rule.unit == 0 and rule.features == ("c",)
+    assert np.allclose(rule.apply(series(["1", "2.5"]), ())[:, 0], [-1.5 / np.sqrt(1.25), 0])
+
+
+def test_a_missing_number_enters_as_the_mean_with_a_flag():
+    rule = NumberRule.fit(series([1.0, 2.0, 3.0, None]))
+    assert rule.features == ("c", "c missing") and rule.mean == 2.0
+    assert rule.apply(series(["", "2", "?"]), ("?",)).tolist() == [[0, 1], [0, 0], [0, 1]]
+
+
+def test_a_number_missing_only_later_enters_as_the_mean():
+    assert NumberRule.fit(series([1.0, 2.0, 3.0])).apply(series([None, 2.0]), ()).tolist() == [[0], [0]]
+
+
+def test_two_values_enter_as_zero_and_one():
+    rule = NumberRule.fit(series([5.0, 5, 5, 5, 7]))
+    assert rule.apply(series([5, 7]), ()).tolist() == [[0], [1]]
+
+
+def test_a_long_tail_enters_as_its_logarithm():
+    values = np.exp(RANDOM.normal(0, 2, 500))
+    rule = NumberRule.fit(series(values))
+    assert rule.unit == pytest.approx(np.median(values))
+    found = rule.apply(series(values), ())[:, 0]
+    expected = np.log1p(values / rule.unit)
+    assert np.allclose(found, (expected - expected.mean()) / expected.std(), atol=1e-5)
+
+
+def test_no_logarithm_where_it_does_not_help():
+    assert NumberRule.fit(series(RANDOM.normal(size=500))).unit == 0
+    assert NumberRule.fit(series(np.r_[np.zeros(498), 1.0, 2.0])).unit == 0
+
+
+def test_wild_numbers_are_cut_off():
+    rule = NumberRule.fit(series(RANDOM.normal(size=100)))
+    assert rule.apply(series([1e30, -1e30]), ()).tolist() == [[8], [-8]]
+
+
+def test_categories_get_an_input_each_the_most_frequent_first():
+    rule = CategoryRule.fit(series(["b", "a", "b", "a", "b"]))
+    assert rule.features == ("c=b", "c=a")
+    assert rule.apply(series(["a ", "b"]), ()).tolist() == [[0, 1], [1, 0]]
+
+
+def test_rare_and_unknown_categories_share_an_input():
+    rule = CategoryRule.fit(series(["a"] * 50 + ["b"] * 50 + ["c"]))
+    assert rule.features == ("c=a", "c=b", "c=other")
+    assert rule.apply(series(["c", "never seen"]), ()).tolist() == [[0, 0, 1]] * 2
+
+
+def test_without_rare_ones_an_unknown_category_enters_as_zeros():
+    assert CategoryRule.fit(series(["a", "a", "b", "b"])).apply(series(["z"]), ()).tolist() == [[0, 0]]
+
+
+def test_missing_categories_have_an_input_when_seen_in_training():
+    rule = CategoryRule.fit(series(["a", "a", "b", "b", None]))
+    assert rule.features == ("c=a", "c=b", "c=missing")
+    assert rule.apply(series([None]), ()).tolist() == [[0, 0, 1]]
+
+
+def test_at_most_a_hundred_categories():
+    rule = CategoryRule.fit(series([f"k{i:03}" for i in range(150) for _ in range(20)]))
+    assert len(rule.categories) == 100 and rule.other
+
+
+def dates(step, count):
+    start = datetime(2020, 1, 1)
+    return pl.Series("c", [start + i * timedelta(hours=step) for i in range(count)])
+
+
+@pytest.mark.parametrize(
+    ("values", "parts"),
+    [
+        (dates(24, 30), {"days", "week"}),
+        (dates(1, 100), {"days", "week", "day"}),
+        (dates(24 * 30, 40), {"days", "year"}),
+        (dates(24, 800), {"days", "year", "week"}),
+    ],
+)
+def test_dates_enter_by_the_parts_that_mean_something(values, parts):
+    rule = DateRule.fit(values, "")
+    assert {part.split()[0] for part in rule.parts} == parts
+    found = rule.apply(values, ())
+    assert np.allclose(found.mean(axis=0), 0, atol=1e-5) and np.allclose(found.std(axis=0), 1, atol=1e-5)
+
+
+def test_a_missing_date_enters_as_the_mean_with_a_flag():
+    rule = DateRule.fit(pl.Series("c", [datetime(2020, 1, d) for d in (1, 2, 3)] + [None]), "%Y-%m-%d")
+    assert rule.features[0] == "c days" and rule.features[-1] == "c missing"
+    found = rule.apply(series(["", "2020-01-02"]), ())
+    assert found[0, :-1].tolist() == [0] * (found.shape[1] - 1) and found[:, -1].tolist() == [1, 0]
+    assert abs(found[1, 0]) < 1e-5
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        NumberRule.fit(series([1.0, 0.1, None, 1e9])),
+        CategoryRule.fit(series(["a", "a", "b", None])),
+        DateRule.fit(dates(5, 50), "%Y-%m-%d"),
+    ],
+)
+def test_rules_are_written_and_read_back_exactly(rule):
+    assert rule_from_dict(json.loads(json.dumps(rule_to_dict(rule)))) == rule

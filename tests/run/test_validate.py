@@ -1,0 +1,100 @@
+"""What does not fit is refused before any work: the losses' own checks, asked of a sample of the data."""
+
+from dataclasses import replace
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from tests.made import blobs, line, net, problem
+from thalweg.core.errors import DataError, ModelError
+from thalweg.engine.compiling import TRACES
+from thalweg.problem.data.data import Data
+from thalweg.problem.losses import BinaryCrossEntropy, CrossEntropy, KullbackLeibler
+from thalweg.problem.models import MLP
+from thalweg.problem.problem import Problem
+from thalweg.recipe.optimizers import SGD
+from thalweg.recipe.recipe import Recipe
+from thalweg.run.train import train
+from thalweg.run.validate import check_loss
+
+RECIPE = Recipe(SGD(lr=0.1), batch_size=16, steps=2)
+
+
+def with_targets(data: Data, targets: np.ndarray, **changed: object) -> Data:
+    return replace(data, train=eqx.tree_at(lambda part: part.targets, data.train, targets), **changed)
+
+
+class Shares(eqx.Module):
+    """A model that gives probabilities in a way that its program does not show."""
+
+    layer: eqx.nn.Linear
+
+    def __init__(self, key):
+        self.layer = eqx.nn.Linear(6, 3, key=key)
+
+    def __call__(self, x):
+        positive = jnp.exp(self.layer(x))
+        return positive * (1.0 / jnp.sum(positive))
+
+
+def test_probabilities_where_logits_belong_are_refused_and_nothing_is_written(tmp_path):
+    before = TRACES["chunk"]
+    with pytest.raises(
+        ModelError, match=r"takes logits, and these outputs are probabilities.*\nhint: leave out"
+    ):
+        train(Problem(Shares, blobs()), RECIPE, keep=tmp_path / "run")
+    assert not (tmp_path / "run").exists() and TRACES["chunk"] == before
+
+
+@pytest.mark.parametrize("model", [net, MLP([6, 8, 3])])
+@pytest.mark.parametrize("label", [3, -1])
+def test_a_single_label_out_of_range_is_found_wherever_it_stands(model, label):
+    data = blobs(count=3000)
+    targets = np.asarray(data.train.targets).copy()
+    targets[1234] = label
+    with pytest.raises(DataError, match=rf"labels must lie in 0..2; got {label}"):
+        train(Problem(model, with_targets(data, targets)), RECIPE)
+
+
+def test_targets_that_are_no_numbers_are_refused():
+    data = line(2000)
+    for value in (np.nan, np.inf, -np.inf):
+        targets = np.asarray(data.train.targets).copy()
+        targets[777] = value
+        with pytest.raises(DataError, match="targets must be finite"):
+            check_loss(Problem(MLP([1, 4, 1]), with_targets(data, targets)))
+
+
+def test_sorted_labels_are_seen_from_end_to_end():
+    data = blobs(classes=2)
+    targets = np.sort(np.asarray(data.train.targets)).astype(np.int32) * 2  # 0 and 2: no yes or no
+    with pytest.raises(DataError, match=r"probabilities, in \[0, 1\]; got 2"):
+        check_loss(Problem(MLP([6, 4, 1]), with_targets(data, targets), loss=BinaryCrossEntropy()))
+
+
+def test_targets_of_another_shape_are_refused():
+    with pytest.raises(ModelError, match="kl: targets must be distributions"):
+        check_loss(Problem(MLP([6, 8, 3]), blobs(), loss=KullbackLeibler()))
+    with pytest.raises(ModelError, match="mse: outputs and targets must have the same shape"):
+        check_loss(Problem(net, blobs(), loss="mse"))
+    with pytest.raises(
+        DataError, match=r"cross_entropy: targets must be probabilities.*\(in the training part\)"
+    ):
+        check_loss(Problem(MLP([1, 4, 1]), line(), loss=CrossEntropy()))
+
+
+def test_what_fits_passes_and_a_function_is_asked_for_its_shape_alone():
+    check_loss(problem())
+    check_loss(Problem(MLP([6, 8, 3]), blobs()))
+    check_loss(Problem(MLP([1, 4, 1]), line(), loss=lambda found, wanted: jnp.square(found - wanted).sum()))
+    with pytest.raises(ModelError, match="one floating-point number per example"):
+        check_loss(Problem(MLP([1, 4, 1]), line(), loss=lambda found, wanted: found > wanted))
+
+
+def test_our_own_architectures_are_asked_without_a_computation(monkeypatch):
+    monkeypatch.setattr("thalweg.run.validate.outputs", lambda *_: 1 / 0)
+    check_loss(Problem(MLP([6, 8, 3]), blobs()))
+    with pytest.raises(ZeroDivisionError):
+        check_loss(problem())
