@@ -14,7 +14,7 @@ Example:
 
 from typing import TYPE_CHECKING, Any
 
-from thalweg.core.importing import imported
+from thalweg.core.lazy import import_large
 
 # Type checkers read these imports; at run time `__getattr__` makes them, name by name.
 if TYPE_CHECKING:
@@ -174,7 +174,7 @@ _PUBLIC = {name: room for room, names in _ROOMS.items() for name in names.split(
 
 def __getattr__(name: str) -> Any:
     if name in _PUBLIC:
-        return getattr(imported(f"thalweg.{_PUBLIC[name]}"), name)
+        return getattr(import_large(f"thalweg.{_PUBLIC[name]}"), name)
     raise AttributeError(f"module 'thalweg' has no attribute {name!r}")
 
 

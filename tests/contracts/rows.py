@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tests.contracts import equations
-from tests.contracts.journey import SHAPES, SQUARE, Landscape
+from tests.contracts.trajectories import SHAPES, SQUARE, Landscape
 from thalweg.recipe.optimizers import (
     LAMB,
     LARS,

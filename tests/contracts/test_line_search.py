@@ -9,7 +9,7 @@ from itertools import pairwise
 import jax
 import numpy as np
 
-from tests.contracts.journey import SHAPES, Landscape, ours, start
+from tests.contracts.trajectories import SHAPES, Landscape, ours, start
 from thalweg.recipe.optimizers import LBFGS, GradientDescent
 
 

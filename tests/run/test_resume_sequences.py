@@ -1,6 +1,6 @@
 """Runs on a stream and on a continued text, broken off and taken up: the run in one piece, bit for bit."""
 
-from tests.engine.test_streaming import streamed
+from tests.engine.feeds.test_streamed import streamed
 from tests.run.test_resume import assert_same, broken_off
 from thalweg.problem.data.load import load
 from thalweg.problem.models import GRU

@@ -19,7 +19,7 @@ from typing import Any
 import jax
 
 from thalweg.core.errors import RecipeError
-from thalweg.core.later import psutil
+from thalweg.core.lazy import psutil
 from thalweg.engine import autotune as measuring
 from thalweg.engine.group import lane_bytes, length
 from thalweg.engine.layout.compaction import width_for

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from thalweg.core.later import special
+from thalweg.core.lazy import special
 from thalweg.insight.wording import measure
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from thalweg.core.errors import RunFolderError
-from thalweg.core.later import pl
+from thalweg.core.lazy import pl
 from thalweg.core.stop_reason import StopReason
 from thalweg.engine.plan import LanePlan
 from thalweg.problem.problem import Problem

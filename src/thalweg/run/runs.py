@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, overload
 
-from thalweg.core.later import pl
+from thalweg.core.lazy import pl
 from thalweg.run.run import Run
 
 

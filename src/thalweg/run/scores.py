@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from thalweg.core.later import pl
+from thalweg.core.lazy import pl
 from thalweg.problem.data.data import CLASSIFICATION, Data
 from thalweg.problem.data.split import SeriesWindows
 

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from thalweg.core.importing import imported
+from thalweg.core.lazy import import_large
 from thalweg.problem.data.files.cifar import batch_files
 from thalweg.problem.data.files.compressed import forget_ahead, unpack_ahead
 from thalweg.problem.data.files.idx import idx_files
@@ -48,7 +48,7 @@ def load(source: Any, options: LoadOptions | None = None, **settings: Any) -> Da
     """
     begin(source, settings.get("folder", getattr(options, "folder", None)))
     try:
-        return imported(_REST).read(source, options, **settings)
+        return import_large(_REST).read(source, options, **settings)
     finally:
         forget_ahead()
 

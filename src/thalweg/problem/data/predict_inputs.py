@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import PyTree
 
 from thalweg.core.errors import DataError
-from thalweg.core.later import pl
+from thalweg.core.lazy import pl
 from thalweg.problem.data.files.cifar import batch_files, read_batch
 from thalweg.problem.data.files.compressed import plain_suffix
 from thalweg.problem.data.files.idx import idx_files, read_idx

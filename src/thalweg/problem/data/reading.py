@@ -4,8 +4,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from thalweg.core.begun import begun
 from thalweg.core.errors import DataError
+from thalweg.core.lazy import in_background
 from thalweg.core.names import nearest
 from thalweg.problem.data.arrays import from_arrays
 from thalweg.problem.data.data import Data
@@ -48,7 +48,7 @@ def read(source: Any, options: LoadOptions | None = None, **settings: Any) -> Da
         data,
         name=chosen.name or data.name,
         source={"from": said, "options": chosen.to_dict()},
-        fingerprint=begun(lambda: fingerprint(data.splits)),  # nobody needs it before the model is checked
+        fingerprint=in_background(lambda: fingerprint(data.splits)),  # awaited after the model's check
     )
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from thalweg.core.errors import DataError
-from thalweg.core.later import pl
+from thalweg.core.lazy import pl
 from thalweg.problem.data.data import CLASSIFICATION, REGRESSION, Data
 from thalweg.problem.data.inputs.array import standard_figures
 from thalweg.problem.data.inputs.column_types import CATEGORY, DATE, Typed, read_column

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from thalweg.core.later import pl, pq
+from thalweg.core.lazy import pl, pq
 from thalweg.engine.dispatch import Progressed
 from thalweg.run.folder.folder import RunFolder
 from thalweg.run.folder.log_stream import Stream, Tally, batches, by_lane

@@ -32,7 +32,7 @@ from typing import Any
 import pyarrow as pa
 
 from thalweg.core.errors import RunFolderError
-from thalweg.core.later import pl
+from thalweg.core.lazy import pl
 from thalweg.run.folder import checksums as sealing
 
 TABLES = {

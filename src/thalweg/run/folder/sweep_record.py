@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from thalweg.core.errors import RunFolderError
-from thalweg.core.later import pl
+from thalweg.core.lazy import pl
 from thalweg.core.stop_reason import StopReason
 from thalweg.recipe.differences import values, varied
 from thalweg.run.folder.record import Record

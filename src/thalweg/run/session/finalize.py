@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, PyTree
 
-from thalweg.core.later import pl
+from thalweg.core.lazy import pl
 from thalweg.core.tree import lane as take_lane
 from thalweg.engine.evaluate import Answer, Means
 from thalweg.engine.program import rebuilt

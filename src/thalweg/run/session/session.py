@@ -11,7 +11,7 @@ from typing import Any
 from jaxtyping import PyTree
 
 from thalweg.core.errors import RecipeError, RunFolderError
-from thalweg.core.later import pl
+from thalweg.core.lazy import pl
 from thalweg.core.stop_reason import StopReason
 from thalweg.core.tree import count as count_parameters
 from thalweg.engine import cache

@@ -9,7 +9,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import PyTree
 
-from thalweg.core.later import import_tables
+from thalweg.core.lazy import import_polars
 from thalweg.core.stop_reason import StopReason
 from thalweg.core.tree import paths
 from thalweg.engine import dispatch as drive
@@ -143,7 +143,7 @@ class ShardTrainer:
                 if self._interrupted(course):
                     return
                 end = stop if keeper is None else int(min(stop, keeper.next_stop(course.step)))
-                beside = import_tables if lasted >= LONG else None
+                beside = import_polars if lasted >= LONG else None
                 moved = drive.chunk(course.group, course.states, course.step, end, pace, beside)
                 course.take(moved)
                 lasted = moved.seconds

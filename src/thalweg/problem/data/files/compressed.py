@@ -8,8 +8,8 @@ from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
 
-from thalweg.core.begun import begun
 from thalweg.core.errors import DataError
+from thalweg.core.lazy import in_background
 
 # Deflate makes at most so many bytes of one (RFC 1951: 258 bytes in two bits).
 MOST_OF_A_BYTE = 1032
@@ -36,7 +36,7 @@ def unpack_ahead(paths: Iterable[Path]) -> None:
     """
     for path in paths:
         if path.suffix == ".gz" and path.is_file():
-            _AHEAD[path] = begun(partial(_unpacked, path))
+            _AHEAD[path] = in_background(partial(_unpacked, path))
 
 
 def forget_ahead() -> None:

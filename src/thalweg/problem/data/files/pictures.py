@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from thalweg.core.errors import DataError
-from thalweg.core.later import Image
+from thalweg.core.lazy import Image
 from thalweg.problem.data.note import Note
 from thalweg.problem.data.raw import RawArrays
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from thalweg.core.errors import DataError
-from thalweg.core.later import pl
+from thalweg.core.lazy import pl
 from thalweg.problem.data.inputs.array import LARGEST
 
 NUMBER, CATEGORY, DATE = "number", "category", "date"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from thalweg.core.later import pl
+from thalweg.core.lazy import pl
 from thalweg.problem.data.inputs.column_types import DATE, NUMBER, Typed
 from thalweg.problem.data.inputs.dates import DateRule
 from thalweg.problem.data.inputs.rules import CategoryRule, NumberRule

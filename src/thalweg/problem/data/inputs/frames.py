@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 from thalweg.core.errors import DataError, MissingExtra
-from thalweg.core.later import pl
+from thalweg.core.lazy import pl
 
 
 def is_frame(source: Any) -> bool:

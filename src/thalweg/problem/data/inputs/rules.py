@@ -7,7 +7,7 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from thalweg.core.later import pl
+from thalweg.core.lazy import pl
 from thalweg.problem.data.inputs.array import standard_figures
 from thalweg.problem.data.inputs.column_types import MISSING_MARK, numbers_from, plain_text
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from thalweg.core.errors import DataError
-from thalweg.core.later import pl
+from thalweg.core.lazy import pl
 from thalweg.problem.data.inputs.array import checked_numbers
 from thalweg.problem.data.inputs.frames import as_frame, is_frame, joined
 

@@ -9,7 +9,7 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from thalweg.core.later import pl
+from thalweg.core.lazy import pl
 from thalweg.problem.data.inputs.column_types import plain_text
 from thalweg.problem.data.inputs.rules import RARE_ROWS
 

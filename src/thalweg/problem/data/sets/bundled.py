@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from thalweg.core.errors import DataError
-from thalweg.core.later import pl
+from thalweg.core.lazy import pl
 from thalweg.problem.data.files.compressed import read_bytes
 from thalweg.problem.data.raw import RawArrays
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from thalweg.core.errors import DataError
-from thalweg.core.later import pl
+from thalweg.core.lazy import pl
 from thalweg.problem.data.duplicates import shared_note
 from thalweg.problem.data.inputs.frames import as_frame, is_frame, joined
 from thalweg.problem.data.inputs.table import check_columns

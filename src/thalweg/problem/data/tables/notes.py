@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from thalweg.core.later import pl
+from thalweg.core.lazy import pl
 from thalweg.problem.data.inputs.column_types import CATEGORY, Typed
 from thalweg.problem.data.inputs.fitting import Rule
 from thalweg.problem.data.inputs.rules import CategoryRule, NumberRule

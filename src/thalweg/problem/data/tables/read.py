@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from thalweg.core.errors import DataError
-from thalweg.core.later import pl, pq
+from thalweg.core.lazy import pl, pq
 from thalweg.problem.data.files.compressed import plain_suffix, read_bytes
 
 SEPARATORS = ",;\t|"

@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 
-from thalweg.core.later import pl
+from thalweg.core.lazy import pl
 from thalweg.problem.data.inputs.column_types import CATEGORY, NUMBER, Typed
 from thalweg.problem.data.inputs.words import has_words
 from thalweg.problem.data.note import Note

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from thalweg.core.errors import DataError
-from thalweg.core.later import pl
+from thalweg.core.lazy import pl
 from thalweg.core.names import did_you_mean
 from thalweg.problem.data.inputs.column_types import (
     CATEGORY,

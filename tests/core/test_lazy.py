@@ -1,11 +1,13 @@
-"""Importing with the collector held: it runs again afterwards, and finds what is garbage."""
+"""Deferred imports restore the garbage collector; background work delivers its result and blocks nobody."""
 
 import gc
+import subprocess
 import sys
+import threading
 
 import pytest
 
-from thalweg.core.importing import imported
+from thalweg.core.lazy import import_large, in_background
 
 MODULE = """
 import gc
@@ -28,12 +30,12 @@ def fresh(tmp_path, monkeypatch):
 
 
 def test_the_collector_is_held_while_a_module_loads_and_runs_afterwards(fresh):
-    assert not imported(fresh).running
+    assert not import_large(fresh).running
     assert gc.isenabled() and gc.get_freeze_count() == 0
 
 
 def test_what_became_garbage_meanwhile_is_still_collected(fresh):
-    module = imported(fresh)
+    module = import_large(fresh)
     gc.collect()
     assert not [one for one in gc.get_objects() if type(one) is module.Cycle]
 
@@ -41,7 +43,7 @@ def test_what_became_garbage_meanwhile_is_still_collected(fresh):
 def test_a_collector_that_was_off_stays_off(fresh):
     gc.disable()
     try:
-        imported(fresh)
+        import_large(fresh)
         assert not gc.isenabled()
     finally:
         gc.enable()
@@ -51,7 +53,7 @@ def test_objects_that_somebody_froze_stay_frozen(fresh):
     gc.freeze()
     try:
         frozen = gc.get_freeze_count()
-        imported(fresh)
+        import_large(fresh)
         assert gc.get_freeze_count() >= frozen - 100  # a few may have died
     finally:
         gc.unfreeze()
@@ -59,5 +61,19 @@ def test_objects_that_somebody_froze_stay_frozen(fresh):
 
 def test_a_module_that_does_not_load_leaves_the_collector_running():
     with pytest.raises(ModuleNotFoundError):
-        imported("thalweg.nothing_of_that_name")
+        import_large("thalweg.nothing_of_that_name")
     assert gc.isenabled()
+
+
+def test_the_reader_gets_the_result_of_work_in_another_thread():
+    assert in_background(threading.get_ident).result(5) != threading.get_ident()
+
+
+def test_the_reader_gets_the_error():
+    with pytest.raises(ZeroDivisionError):
+        in_background(lambda: 1 / 0).result(5)
+
+
+def test_the_process_does_not_wait_for_it():
+    code = "from thalweg.core.lazy import in_background; import time; in_background(lambda: time.sleep(600))"
+    subprocess.run([sys.executable, "-c", code], timeout=60, check=True)

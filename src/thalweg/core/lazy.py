@@ -1,0 +1,87 @@
+"""Deferred imports and background work: everything that a start of the process postpones.
+
+`from thalweg.core.lazy import pl` gives Polars, loaded when one of its names is first used; likewise `pq`
+(pyarrow's Parquet), `Image` (Pillow), `special` (SciPy's functions) and `psutil`. A training run makes its
+first table when it ends, and data that come as arrays need none at all, while importing Polars takes a tenth
+of the import time of such a process. A module that uses these begins with `from __future__ import
+annotations`, so that its signatures do not load them.
+"""
+
+import gc
+import sys
+from collections.abc import Callable
+from concurrent.futures import Future
+from importlib import import_module
+from threading import Thread
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, TypeVar
+
+T = TypeVar("T")
+
+
+def import_large(name: str) -> ModuleType:
+    """Import a module with Python's garbage collector paused.
+
+    JAX and what it imports make half a million objects that all stay. The collector would scan them again
+    and again: 0.14 s while they are imported, and 0.1 s when the first program is traced. Afterwards they
+    belong to the oldest generation.
+    """
+    if name in sys.modules:
+        return import_module(name)
+    running = gc.isenabled()
+    gc.disable()
+    try:
+        return import_module(name)
+    finally:
+        if running:
+            if gc.get_freeze_count() == 0:  # else somebody froze objects on purpose
+                gc.freeze()
+                gc.unfreeze()
+            gc.enable()
+
+
+class LazyModule(ModuleType):
+    """Stands for a module until one of its names is first used."""
+
+    def __getattr__(self, name: str) -> Any:
+        attribute = getattr(import_large(self.__name__), name)
+        setattr(self, name, attribute)  # the next use finds it without this call
+        return attribute
+
+
+if TYPE_CHECKING:
+    import polars as pl
+    import psutil
+    import pyarrow.parquet as pq
+    from PIL import Image
+    from scipy import special
+else:
+    pl, Image, special = LazyModule("polars"), LazyModule("PIL.Image"), LazyModule("scipy.special")
+    pq, psutil = LazyModule("pyarrow.parquet"), LazyModule("psutil")
+
+
+def import_polars() -> None:
+    """Import Polars now, while a device works.
+
+    Call it in the main thread: two threads that import parts of Polars at once can both be left with a
+    half-imported module.
+    """
+    import_large("polars")
+
+
+def in_background(work: Callable[[], T]) -> Future[T]:
+    """Start work in a thread; reading the future waits for its result, or raises its error.
+
+    Only for work that touches no state of other threads, such as unpacking and hashing. The thread is a
+    daemon: the end of the process does not wait for it.
+    """
+    future: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:  # raised where the result is read
+            future.set_exception(error)
+
+    Thread(target=run, daemon=True).start()
+    return future
