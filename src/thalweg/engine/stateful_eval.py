@@ -22,7 +22,7 @@ STRETCHES = 32
 
 def continues(part: Split, model_state: PyTree) -> bool:
     """Tell whether the state is carried over this part: a text, under a model that carries one."""
-    return isinstance(model_state, Carried) and isinstance(part, Windows)
+    return isinstance(model_state, Carried) and part.is_text
 
 
 def in_order(part: Split, model_state: PyTree, apart: int) -> tuple[Split, int]:

@@ -22,7 +22,6 @@ from thalweg.engine.group import LaneGroup, prepare
 from thalweg.engine.program import rebuilt
 from thalweg.problem.models.adapter import apply
 from thalweg.problem.problem import Problem
-from thalweg.recipe.optimizers import SGD
 from thalweg.recipe.recipe import FULL, Recipe
 from thalweg.recipe.shortened import shortened
 
@@ -134,7 +133,7 @@ def _plain(problem: Problem, recipe: Recipe) -> bool:
     rule = recipe.optimizer
     whole = recipe.batch_size == FULL or recipe.batch(0) >= problem.data.train.count()
     unclipped = recipe.clip_norm is None and recipe.clip_value is None and recipe.agc is None
-    return isinstance(rule, SGD) and rule.momentum is None and whole and unclipped and not recipe.groups
+    return rule.is_gradient_descent and whole and unclipped and not recipe.groups
 
 
 def _largest(

@@ -1,7 +1,6 @@
 """A recipe's learning rate: which setting it is, and the recipe with another one."""
 
 from thalweg.core.errors import RecipeError
-from thalweg.recipe.optimizers import Prodigy
 from thalweg.recipe.recipe import Recipe
 from thalweg.recipe.setting import with_setting
 
@@ -20,7 +19,7 @@ def rate_path(recipe: Recipe) -> str:
             got=rule.name,
             hint="train it as it is, or take another optimizer",
         )
-    if isinstance(rule, Prodigy):
+    if rule.estimates_rate:
         raise RecipeError(
             "find_lr",
             "needs an optimizer with a learning rate; prodigy estimates its own, and lr is a factor of it",

@@ -10,7 +10,6 @@ import numpy as np
 
 from thalweg.core.lazy import pl
 from thalweg.problem.data.data import CLASSIFICATION, Data
-from thalweg.problem.data.split import SeriesWindows
 
 
 def scores(task: str, test: pl.DataFrame) -> dict[str, float]:
@@ -28,8 +27,8 @@ def baseline(data: Data, test: pl.DataFrame) -> dict[str, Any]:
     for a time series what answering the last known value scores (the naive forecast).
     """
     target, classes = test["target"].to_numpy(), data.task == CLASSIFICATION
-    if isinstance(data.test, SeriesWindows):
-        answer, of = data.test.last, "the last known value"
+    if data.test is not None and (last_values := data.test.last_values) is not None:
+        answer, of = last_values, "the last known value"
     else:
         train = np.asarray(data.train.targets)  # type: ignore[attr-defined]
         answer = np.bincount(train).argmax() if classes else train.mean()

@@ -16,7 +16,7 @@ import numpy as np
 from thalweg.core.errors import RecipeError
 from thalweg.engine.feeds.resident import MOST_STEPS
 from thalweg.engine.program import Batches
-from thalweg.problem.data.split import SeriesWindows, Split, Windows
+from thalweg.problem.data.split import Split
 from thalweg.recipe.recipe import CONTINUED, Recipe
 
 
@@ -73,7 +73,7 @@ def continued_feed(part: Split, recipe: Recipe, seeds: tuple[int, ...]) -> Conti
     Raises:
         RecipeError: The split is no such sequence, it is too short, or the recipe accumulates microbatches.
     """
-    span = _span(part)
+    span = part.successor
     if span is None:
         raise RecipeError(
             "recipe",
@@ -98,13 +98,3 @@ def continued_feed(part: Split, recipe: Recipe, seeds: tuple[int, ...]) -> Conti
             hint="take a smaller batch, or a shorter window",
         )
     return ContinuedFeed(windows, span, batch_size, seeds)
-
-
-def _span(part: Split) -> int | None:
-    """Return the distance between the indices of windows that follow one another; None where none do."""
-    if isinstance(part, Windows):
-        return part.length // part.stride if part.length % part.stride == 0 else None
-    if isinstance(part, SeriesWindows):
-        starts = np.asarray(part.starts)
-        return part.window if np.array_equal(starts, np.arange(starts[0], starts[-1] + 1)) else None
-    return None

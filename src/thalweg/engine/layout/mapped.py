@@ -16,7 +16,7 @@ from thalweg.engine.chunk import Chunk, Figures, blank, row_of_figures
 from thalweg.engine.program import Batches, Inputs, Program
 from thalweg.engine.state import RUNNING, Info, State
 from thalweg.engine.step import step
-from thalweg.problem.data.split import Rows, Split
+from thalweg.problem.data.split import Split
 
 
 def run_mapped(
@@ -71,7 +71,7 @@ def _run_lane(lane: Lane, state: State, indices: Array, sizes: Array, count: Arr
     told, layers, layer_steps = take_lane((unset.info, unset.layers, unset.layer_steps), 0)
     info = jnp.stack(jax.tree.leaves(told), axis=1)
     # A window or a sequence is many examples.
-    apart = lane.program.batch_size == 1 and isinstance(lane.part, Rows)
+    apart = lane.program.batch_size == 1 and lane.part.one_row
     grads = () if apart else jax.tree.map(jnp.zeros_like, state.params)
     start = (_Carry(jnp.int32(0), state, info, grads), Figures(jnp.int32(0), layers, layer_steps))
 

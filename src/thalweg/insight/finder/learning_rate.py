@@ -34,7 +34,6 @@ from thalweg.insight.finder.rungs import Lanes
 from thalweg.insight.finder.valley import DRIFTS, OWN_LENGTH, Rung, Valley, locate
 from thalweg.problem.problem import Problem
 from thalweg.recipe.book import default_recipe
-from thalweg.recipe.optimizers import LAMB, LARS, Lion, Muon
 from thalweg.recipe.rate import own_rate, rate_path, with_rate
 from thalweg.recipe.recipe import Recipe
 from thalweg.run.progress import Progress
@@ -52,8 +51,6 @@ COVERED, NARROWEST, WIDEST = 0.9, 3.0, 8.0
 # How sure it must be that the pick is better than the recipe's own rate. Chosen likewise.
 SURE = 0.75
 SURELY_BETWEEN = 0.95
-# Rules whose steps are as long as the rate says, or that share of the weights, whatever the gradient's size.
-STEPS_OF_OWN_LENGTH = (LAMB, LARS, Lion, Muon)
 FLAT_OCTAVES = 3.0  # an interval as wide as this is a plain, no place
 DIGITS = 3  # of a rate that is told; a thousandth is far below what can be told apart
 # Losses that agree to this relative difference are one loss, in float32 sums over a part.
@@ -251,7 +248,7 @@ class RateSearch:
         if self.diverges is not None:
             high = min(high, math.log2(self.diverges / 2 / self.centre))
         came = [rung for rung in rungs if np.isfinite(rung.losses).any()]
-        drifts = OWN_LENGTH if isinstance(self.lanes.recipe.optimizer, STEPS_OF_OWN_LENGTH) else DRIFTS
+        drifts = OWN_LENGTH if self.lanes.recipe.optimizer.rate_is_step_length else DRIFTS
         return locate(came, self.start, (min(low, high - COARSE), high), drifts)
 
     def _flat(self) -> bool:

@@ -5,14 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import jax
 import numpy as np
 import polars as pl
 
 from thalweg.core.stop_reason import StopReason
 from thalweg.engine.group import length
 from thalweg.insight.finder.finding import LANE
-from thalweg.problem.data.split import Rows, Sequences, SeriesWindows, Split, Windows
+from thalweg.problem.data.split import Split
 from thalweg.problem.problem import Problem
 from thalweg.recipe.rate import with_rate
 from thalweg.recipe.recipe import Recipe
@@ -89,21 +88,9 @@ def cut(problem: Problem) -> Problem:
     return dataclasses.replace(problem, data=dataclasses.replace(data, validation=validation, test=None))
 
 
-def fewer(part: Split) -> Split:
-    """Return evenly spaced examples of a part; of one long text, its beginning. Other kinds stay whole."""
-    count = part.count()
-    if isinstance(part, Windows):
-        end = part.length + 1 + (min(count, MOST_WINDOWS) - 1) * part.stride
-        return dataclasses.replace(part, tokens=part.tokens[:end])
-    at = np.linspace(0, count - 1, min(count, MOST_EXAMPLES)).astype(np.int64)
-    if isinstance(part, SeriesWindows):
-        return dataclasses.replace(part, starts=np.asarray(part.starts)[at])
-    if isinstance(part, Sequences):
-        lengths = np.asarray(part.lengths)[at]
-        return Sequences(np.asarray(part.tokens)[at], lengths, np.asarray(lengths.mean(), np.float32))
-    if isinstance(part, Rows):
-        return jax.tree.map(lambda leaf: np.asarray(leaf)[at], part)
-    return part
+def fewer(split: Split) -> Split:
+    """Return no more examples of a split than lanes are compared by."""
+    return split.fewer(MOST_WINDOWS if split.is_text else MOST_EXAMPLES)
 
 
 def _reached(run: Run) -> dict[str, Any]:

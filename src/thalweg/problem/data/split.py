@@ -1,9 +1,11 @@
-"""Parts of a data set, as the compiled program sees them: arrays in, a batch by indices out.
+"""Splits of a data set (train, validation, test) as the compiled program sees them: a batch by indices.
 
-A part is a pytree whose arrays lie on the device and enter every program as arguments (never closed over).
+A split is a pytree whose arrays lie on the device and enter every program as arguments; programs never close
+over them.
 """
 
 import abc
+import dataclasses
 from typing import Any, ClassVar
 
 import equinox as eqx
@@ -14,13 +16,17 @@ from jaxtyping import Array, Int, PyTree, Shaped
 
 
 class Split(eqx.Module):
-    """A train, validation or test part.
+    """A train, validation or test split. Callers ask it what it can do, rather than which class it is.
 
     Class attributes:
         weighted: Whether targets come with weights, `(targets, weights)`, as `losses.Weighted` takes them.
+        is_text: Whether its examples are windows of one long text, so that a few hold many predictions.
+        one_row: Whether an example is a single row, rather than a window or a sequence of many.
     """
 
     weighted: ClassVar[bool] = False
+    is_text: ClassVar[bool] = False
+    one_row: ClassVar[bool] = False
 
     @abc.abstractmethod
     def count(self) -> int:
@@ -35,6 +41,25 @@ class Split(eqx.Module):
     def batch(self, indices: Int[Array, " batch"]) -> tuple[PyTree, PyTree]:
         """Return (inputs, targets) of the examples at `indices`, with a leading batch axis. Pure."""
 
+    @property
+    def known_targets(self) -> Array | np.ndarray | None:
+        """One array with the target of every example; None where there is no such array."""
+        return None
+
+    @property
+    def last_values(self) -> np.ndarray | None:
+        """What a naive forecast answers for every example; None where the data are no series."""
+        return None
+
+    @property
+    def successor(self) -> int | None:
+        """How much higher the index of the next example in time is; None where examples do not adjoin."""
+        return None
+
+    def fewer(self, most: int) -> "Split":
+        """Return at most `most` evenly spaced examples; of one long text its beginning."""
+        return self
+
 
 class Rows(Split):
     """Examples along the first axis of arrays.
@@ -43,6 +68,8 @@ class Rows(Split):
         inputs: One array, or a tree of arrays, `example ...`. Images may stay uint8.
         targets: One array or a tree, `example ...`: int32 classes or float32 values.
     """
+
+    one_row: ClassVar[bool] = True
 
     inputs: PyTree[Shaped[Array | np.ndarray, "example ..."]]
     targets: PyTree[Shaped[Array | np.ndarray, "example ..."]]
@@ -62,6 +89,16 @@ class Rows(Split):
         """Gather rows by index."""
         return _take(self.inputs, indices), _take(self.targets, indices)
 
+    @property
+    def known_targets(self) -> Array | np.ndarray | None:
+        """The targets, where they are one array and no tree of several."""
+        return self.targets if isinstance(self.targets, (np.ndarray, jax.Array)) else None
+
+    def fewer(self, most: int) -> "Rows":
+        """Return at most `most` evenly spaced rows, on the host."""
+        rows = _evenly_spaced(self.count(), most)
+        return jax.tree.map(lambda leaf: np.asarray(leaf)[rows], self)
+
 
 class Windows(Split):
     """Windows of one long sequence; the target of each position is the token after it.
@@ -72,6 +109,8 @@ class Windows(Split):
         stride: Distance between the starts of neighbouring windows: 1 for training (every start),
             `length` for an evaluation that counts each token once.
     """
+
+    is_text: ClassVar[bool] = True
 
     tokens: Shaped[Array | np.ndarray, " position"]
     length: int = eqx.field(static=True)
@@ -91,6 +130,16 @@ class Windows(Split):
         positions = indices[:, None] * self.stride + jnp.arange(self.length + 1)
         found = jnp.asarray(self.tokens)[positions].astype(jnp.int32)
         return found[:, :-1], found[:, 1:]
+
+    @property
+    def successor(self) -> int | None:
+        """Windows to the one that begins where this one ends; None where none begins exactly there."""
+        return self.length // self.stride if self.length % self.stride == 0 else None
+
+    def fewer(self, most: int) -> "Windows":
+        """Return the first `most` windows."""
+        end = self.length + 1 + (min(self.count(), most) - 1) * self.stride
+        return dataclasses.replace(self, tokens=self.tokens[:end])
 
 
 class Sequences(Split):
@@ -129,6 +178,12 @@ class Sequences(Split):
         weights = jnp.where(counted, positions / jnp.asarray(self.mean_length), 0.0)
         return found[:, :-1], (found[:, 1:], weights)
 
+    def fewer(self, most: int) -> "Sequences":
+        """Return at most `most` evenly spaced sequences, with their own mean length."""
+        rows = _evenly_spaced(self.count(), most)
+        lengths = np.asarray(self.lengths)[rows]
+        return Sequences(np.asarray(self.tokens)[rows], lengths, np.asarray(lengths.mean(), np.float32))
+
 
 class SeriesWindows(Split):
     """Windows of a time series, each with what follows it.
@@ -163,7 +218,12 @@ class SeriesWindows(Split):
         return np.asarray(self.batch(np.arange(self.count()))[1])
 
     @property
-    def last(self) -> np.ndarray:
+    def known_targets(self) -> np.ndarray:
+        """The same."""
+        return self.targets
+
+    @property
+    def last_values(self) -> np.ndarray:
         """The target at the last row of each window, `example`; what was missing there is 0, the mean."""
         return np.asarray(self.following)[np.asarray(self.starts) + self.window - 1]
 
@@ -175,10 +235,24 @@ class SeriesWindows(Split):
         classes = jnp.issubdtype(targets.dtype, jnp.integer)
         return inputs, targets[:, 0] if classes else targets
 
+    @property
+    def successor(self) -> int | None:
+        """Windows to the one that begins where this one ends; None where windows are left out."""
+        starts = np.asarray(self.starts)
+        return self.window if np.array_equal(starts, np.arange(starts[0], starts[-1] + 1)) else None
+
+    def fewer(self, most: int) -> "SeriesWindows":
+        """Return at most `most` evenly spaced windows."""
+        return dataclasses.replace(self, starts=np.asarray(self.starts)[_evenly_spaced(self.count(), most)])
+
 
 def first_leaf(tree: PyTree) -> Array | np.ndarray:
     """Return the first array of a tree."""
     return jax.tree.leaves(tree)[0]
+
+
+def _evenly_spaced(count: int, most: int) -> Int[np.ndarray, " example"]:
+    return np.linspace(0, count - 1, min(count, most)).astype(np.int64)
 
 
 def _take(tree: PyTree, indices: Int[Array, " batch"]) -> PyTree:

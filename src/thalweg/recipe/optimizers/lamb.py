@@ -23,6 +23,7 @@ class LAMB(Optimizer):
     )
     when: ClassVar[str] = "Transformers with batches of thousands."
     reference: ClassVar[str] = "You et al. 2020"
+    rate_is_step_length = True
     momentum_field: ClassVar[str | None] = "b1"
     refused: ClassVar[Mapping[str, str]] = HAS_MOMENTUM
 

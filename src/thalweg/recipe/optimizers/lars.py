@@ -22,6 +22,7 @@ class LARS(Optimizer):
     )
     when: ClassVar[str] = "Convolutional networks with batches of thousands."
     reference: ClassVar[str] = "You, Gitman & Ginsburg 2017"
+    rate_is_step_length = True
     momentum_field: ClassVar[str | None] = "momentum"
 
     lr: float = rate(1.0, "ours: with trust 0.001, a step of a thousandth of the weights")

@@ -20,6 +20,7 @@ class Lion(Optimizer):
     formula: ClassVar[str] = "w = w - lr (sign(b1 m + (1-b1) g) + weight_decay w); m = b2 m + (1-b2) g"
     when: ClassVar[str] = "Large batches and long runs, with half of Adam's memory."
     reference: ClassVar[str] = "Chen et al. 2023"
+    rate_is_step_length = True
     momentum_field: ClassVar[str | None] = "b1"
     refused: ClassVar[Mapping[str, str]] = {
         "momentum": "it already has it, as b1 and b2",

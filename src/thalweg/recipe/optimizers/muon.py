@@ -43,6 +43,7 @@ class Muon(Optimizer):
     )
     when: ClassVar[str] = "Transformers and other networks of large matrices; the fewest steps of all."
     reference: ClassVar[str] = "Jordan et al. 2024; Liu et al. 2025"
+    rate_is_step_length = True
     rates: ClassVar[tuple[str, ...]] = ("lr", "adam_lr")
     momentum_field: ClassVar[str | None] = "momentum"
 

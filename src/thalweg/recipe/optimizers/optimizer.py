@@ -31,6 +31,9 @@ class Optimizer(Choice):
             update and the gradient as it is, and takes no schedule.
         asks_loss: Whether the rule calls the loss (`value_fn`) at other parameters. It wants all of them and
             so takes no groups.
+        estimates_rate: Whether the rule estimates its own learning rate, so that `lr` is a factor of it.
+        rate_is_step_length: Whether the rate alone, or with the weights, sets the length of an update,
+            whatever the size of the gradient.
     """
 
     formula: ClassVar[str]
@@ -40,6 +43,13 @@ class Optimizer(Choice):
     momentum_field: ClassVar[str | None] = None
     line_search: ClassVar[bool] = False
     asks_loss: ClassVar[bool] = False
+    estimates_rate: ClassVar[bool] = False
+    rate_is_step_length: ClassVar[bool] = False
+
+    @property
+    def is_gradient_descent(self) -> bool:
+        """Whether an update is the rate times the gradient of the loss and its penalty, without memory."""
+        return False
 
     @abc.abstractmethod
     def rule(self, roles: PyTree, mask: PyTree) -> optax.GradientTransformationExtraArgs:

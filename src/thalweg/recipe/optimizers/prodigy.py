@@ -30,6 +30,7 @@ class Prodigy(Optimizer):
     )
     when: ClassVar[str] = "When no learning rate is known and none shall be searched."
     reference: ClassVar[str] = "Mishchenko & Defazio 2024"
+    estimates_rate = True
     momentum_field: ClassVar[str | None] = "b1"
     refused: ClassVar[Mapping[str, str]] = HAS_MOMENTUM
 

@@ -60,6 +60,11 @@ class SGD(Optimizer):
                 "sgd", "nesterov needs a momentum to look ahead with", hint="try momentum = 0.9"
             )
 
+    @property
+    def is_gradient_descent(self) -> bool:
+        """Whether there is no momentum."""
+        return self.momentum is None
+
     def rule(self, roles: PyTree, mask: PyTree) -> optax.GradientTransformationExtraArgs:
         """Build the rule; see `Optimizer.rule`."""
         del roles

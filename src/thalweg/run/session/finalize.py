@@ -17,7 +17,6 @@ from thalweg.engine.evaluate import Answer, Means
 from thalweg.engine.program import rebuilt
 from thalweg.problem.data.data import CLASSIFICATION, REGRESSION
 from thalweg.problem.data.preparation import class_logits
-from thalweg.problem.data.split import Rows, SeriesWindows
 from thalweg.problem.problem import Problem
 from thalweg.run.folder import weights as files
 from thalweg.run.folder.describe import Descriptions
@@ -162,8 +161,8 @@ def _answer(problem: Problem) -> Answer | None:
     (language, several targets).
     """
     part = problem.data.test
-    targets = part.targets if isinstance(part, (Rows, SeriesWindows)) else None
-    if not isinstance(targets, (np.ndarray, Array)):  # none, or a tree of several
+    targets = None if part is None else part.known_targets
+    if targets is None:
         return None
     if problem.data.task == CLASSIFICATION and targets.ndim == 1:
         return _classes
@@ -187,7 +186,7 @@ def _test_tables(problem: Problem, found: Means | None, lanes: int) -> list[pl.D
     Empty where nothing was kept.
     """
     part = problem.data.test
-    if found is None or found.answers is None or not isinstance(part, (Rows, SeriesWindows)):
+    if found is None or found.answers is None or part is None or part.known_targets is None:
         return [pl.DataFrame()] * lanes
     classes = problem.data.task == CLASSIFICATION
     ready = problem.data.preparation
@@ -198,7 +197,7 @@ def _test_tables(problem: Problem, found: Means | None, lanes: int) -> list[pl.D
         scale, mean = np.ravel(ready.target_scale)[0], np.ravel(ready.target_mean)[0]
         return pl.Series(name, values.ravel().astype(np.float64) * scale + mean)
 
-    targets = column("target", np.asarray(part.targets))
+    targets = column("target", np.asarray(part.known_targets))
     return [pl.DataFrame([targets, column("prediction", found.answers[lane])]) for lane in range(lanes)]
 
 

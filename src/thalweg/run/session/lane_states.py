@@ -16,7 +16,7 @@ from thalweg.engine import group
 from thalweg.engine.compiling import TRACES
 from thalweg.engine.evaluate import Answer, Means, evaluate
 from thalweg.engine.state import DIVERGED, REASONS, RUNNING, STOPPED, State
-from thalweg.problem.data.split import Split, Windows
+from thalweg.problem.data.split import Split
 from thalweg.run.folder.log import Log
 from thalweg.run.progress import LaneStatus, Progress, Status
 from thalweg.run.session.best import Best
@@ -272,4 +272,4 @@ class LaneStates:
 
 
 def _most(part: Split) -> int:
-    return MOST_WINDOWS if isinstance(part, Windows) else MOST_ROWS
+    return MOST_WINDOWS if part.is_text else MOST_ROWS
