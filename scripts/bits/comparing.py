@@ -110,7 +110,7 @@ def _of_arrays(paths: tuple[Path, Path], what: str) -> str:
     apart = np.abs(one.astype(np.float64) - two.astype(np.float64)).max()
     old, new = one.ravel()[at], two.ravel()[at]
     many = f"{len(parted)} of {one.size} numbers"
-    return f" ({many}, first at {at}: {old!r}, {new!r}; {apart:.3g} apart at most)"
+    return f" ({many}, first at {at}: {old}, {new}; {apart:.3g} apart at most)"
 
 
 def _of_columns(paths: tuple[Path, Path], what: str) -> str:
