@@ -137,9 +137,12 @@ def _hold(folder: Path) -> None:
 
 @run("resume/fork")
 def _fork(folder: Path) -> None:
-    run_folder = _finished(folder)
+    # Of a run in one piece the clock decides which checkpoints are left; of this one there is the one.
+    tw = library()
+    problem = tw.Problem(tw.MLP([4, 8, 3]), tw.load("iris"))
+    interrupt(folder / "run", problem, recipe_of(schedule=tw.Cosine(), steps=60))
     fork = ("--at", 45, "--set", "optimizer.lr=1e-4", "--out", folder / "fork")
-    thalweg("resume", run_folder, *fork, "-q")
+    thalweg("resume", folder / "run", *fork, "-q")
 
 
 @run("resume/init")
