@@ -1,0 +1,139 @@
+"""What is kept of a training: digests of its arrays and columns, and its figures, read from its files."""
+
+import hashlib
+import json
+import math
+import shutil
+import struct
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from bits import names
+
+# An item is a file: what it holds, by the name of an array, a column or a figure.
+Item = dict[str, Any]
+FIGURES = ("result.json", "sweep.json", "finding.json", "problem.json", "recipe.toml")
+# Files compared byte by byte.
+TEXTS = (".csv", ".npy", ".txt")
+
+
+def of(folder: Path) -> dict[str, Item]:
+    """Return what is compared of everything that lies in a folder, by file.
+
+    The path of the file is kept as `at`, for whoever wants to look closer.
+    """
+    found = {}
+    for path in files(folder):
+        at = path.relative_to(folder).as_posix()
+        item = _item(path)
+        if item is not None:
+            found[names.file(at)] = {"at": at, "holds": item}
+    return found
+
+
+def files(folder: Path) -> Iterator[Path]:
+    """Yield the files in a folder, checkpoints left out."""
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and not any(part in names.UNREAD for part in path.parts):
+            yield path
+
+
+def lighten(folder: Path) -> None:
+    """Remove what is not compared and takes room."""
+    for name in names.UNREAD:
+        for path in list(folder.rglob(name)):
+            shutil.rmtree(path, ignore_errors=True)
+    for path in [*folder.rglob("*.html"), *folder.rglob("*.svg")]:
+        path.unlink()
+
+
+def _item(path: Path) -> Item | None:
+    if path.suffix == ".safetensors":
+        content = path.read_bytes()
+        own = {name: _sha(f"{a.dtype}{a.shape}".encode(), a) for name, a in arrays(path).items()}
+        return {"file": _sha(content), **own}
+    if path.suffix in (".parquet", ".arrow", ".feather"):
+        return _columns(path)
+    if path.name in FIGURES:
+        return dict(_figures(plain(path)))
+    return {"file": _sha(path.read_bytes())} if path.suffix in TEXTS else None
+
+
+def plain(path: Path) -> Any:
+    """Return the content of a JSON or TOML file."""
+    text = path.read_text(encoding="utf-8")
+    return tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
+
+
+def arrays(path: Path) -> dict[str, np.ndarray]:
+    """Return the arrays of a safetensors file; of types that NumPy lacks, the bytes."""
+    content = path.read_bytes()
+    (length,) = struct.unpack("<Q", content[:8])
+    header, body = json.loads(content[8 : 8 + length]), content[8 + length :]
+    known = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "U32": "<u4", "BOOL": "?"}
+    found = {}
+    for name, told in header.items():
+        if name != "__metadata__":
+            start, end = told["data_offsets"]
+            kind = known.get(told["dtype"])
+            flat = np.frombuffer(body[start:end], kind or "u1")
+            found[name] = flat.reshape(told["shape"]) if kind else flat
+    return found
+
+
+def table(path: Path) -> pa.Table:
+    """Return a table from its file."""
+    if path.suffix == ".parquet":
+        return pq.ParquetFile(path).read()
+    with pa.memory_map(str(path)) as source:
+        return pa.ipc.open_file(source).read_all()
+
+
+def values(column: pa.ChunkedArray) -> list[Any]:
+    """Return a column's values; floats with all of their bits."""
+    return column.to_pylist()
+
+
+def _columns(path: Path) -> Item:
+    found = table(path)
+    kept: Item = {"rows": found.num_rows}
+    for name in found.column_names:
+        if name not in names.CLOCKS:
+            column = found.column(name)
+            kept[names.column(path.stem, name)] = _sha(str(column.type).encode(), *_pieces(column))
+    return kept
+
+
+def _pieces(column: pa.ChunkedArray) -> Iterator[Any]:
+    """Yield what a column is made of: where it is null, and its numbers bit by bit, or its words."""
+    yield np.asarray(column.is_null().to_pylist(), bool)
+    if pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
+        numbers = column.to_pylist()
+        wide = "<f8" if pa.types.is_floating(column.type) else "<i8"
+        yield np.asarray([0 if one is None else one for one in numbers], wide)
+    else:
+        yield repr(column.to_pylist()).encode()
+
+
+def _figures(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the figures of plain values by their dotted paths."""
+    if isinstance(value, dict | list):
+        inner = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, one in inner:
+            if str(key) not in names.CLOCKS and str(key) not in names.APART:
+                yield from _figures(one, f"{path}.{key}" if path else str(key))
+    else:
+        yield names.figure(path), repr(value) if isinstance(value, float) and math.isnan(value) else value
+
+
+def _sha(*pieces: Any) -> str:
+    digest = hashlib.sha256()
+    for piece in pieces:
+        digest.update(piece.tobytes() if isinstance(piece, np.ndarray) else piece)
+    return digest.hexdigest()
