@@ -10,8 +10,9 @@ import pytest
 from tests.doors.process import thalweg
 from tests.insight import found as made
 from thalweg.core.errors import RecipeError
-from thalweg.doors.cli import app, find, rate
+from thalweg.doors.cli import app, find
 from thalweg.engine.compiling import TRACES
+from thalweg.insight import fit as fitting
 from thalweg.recipe import toml
 from thalweg.run.folder.record import read
 
@@ -125,7 +126,7 @@ def test_no_usable_rate_is_an_exit_code_with_its_evidence(searched, here, monkey
     code, shown, _ = here("find", *BASE, "--out", "lost")
     assert code == 3 and "every lane diverged" in shown
     assert (searched[0] / "lost" / "finding.html").exists()
-    monkeypatch.setattr(rate, "find_lr", finding(made.lost))
+    monkeypatch.setattr(fitting, "find_lr", finding(made.lost))
     code, shown, error = here("fit", *BASE, "--lr", "auto", "--out", "untrained", "--json", "--quiet")
     assert code == 3 and "nothing was trained" in error and not (searched[0] / "untrained").exists()
     assert json.loads(shown)["finding"]["standing"] == "all diverged" and json.loads(shown)["run"] is None
@@ -161,7 +162,7 @@ def test_a_run_with_its_rate_found_goes_on_without_another_search(searched, here
     assert read(folder / "auto").finding["standing"] == kept["standing"]
     assert "optimizer.lr" in here("show", "auto")[1].split("rate")[1]
     assert "How the learning rate was found" in (folder / "auto" / "report.html").read_text()
-    monkeypatch.setattr(rate, "find_lr", never)
+    monkeypatch.setattr(fitting, "find_lr", never)
     again = json.loads(here("fit", *auto, "--resume", "auto", "--json", "--quiet")[1])
     assert again["finding"] == kept and again["test_loss"] == told["test_loss"]
     assert json.loads(here("resume", "auto", "--json", "--quiet")[1])["finding"] == kept
@@ -170,7 +171,7 @@ def test_a_run_with_its_rate_found_goes_on_without_another_search(searched, here
 
 
 def test_a_run_with_a_rate_of_its_own_does_not_go_on_with_another(searched, here, monkeypatch):
-    monkeypatch.setattr(rate, "find_lr", never)
+    monkeypatch.setattr(fitting, "find_lr", never)
     assert here("fit", *BASE, "--lr", "0.02", "--out", "own", "--quiet")[0] == 0
     assert read(searched[0] / "own").recipe["optimizer"]["lr"] == 0.02
     code, _, error = here("fit", *BASE, "--lr", "auto", "--out", "own", "--resume", "auto")
@@ -186,8 +187,8 @@ def test_a_run_with_a_rate_of_its_own_does_not_go_on_with_another(searched, here
         (["find", "digits", "--batch", "1024..32"], "must be batch sizes"),
         (["find", "digits", "--batch", "32,6.5"], "must be batch sizes"),
         (["find", "digits", "--lr", "auto"], "auto goes with thalweg fit"),
-        (["find", "digits", "--resume", "auto"], "a search does not go on"),
-        (["find", "digits", "--init", "runs/a"], "a rate is found for a fresh start"),
+        (["find", "digits", "--resume", "auto"], "cannot be resumed"),
+        (["find", "digits", "--init", "runs/a"], "found for a fresh start"),
         (["find", "digits", "--model", "mlq:9"], "did you mean 'mlp'"),
         (["fit", "digits", "--lr", "fast"], "must be a number, or auto"),
         (["fit", "digits", "--lr", "0.1", "--set", "optimizer.lr=0.2"], "the rate is given once"),
