@@ -10,7 +10,8 @@ from thalweg.insight.finder import finding_io as kept
 from thalweg.insight.finder.finding import BatchFinding, LearningRateFinding
 from thalweg.problem.problem import Problem
 from thalweg.recipe.recipe import Recipe
-from thalweg.view.finding import batch_page, page, svg, text
+from thalweg.view.figure import lr_figure
+from thalweg.view.finding import batch_page, page
 
 PAGE, PICTURE = "finding.html", "finding.svg"
 # What finding.json holds beside the finding, and what scripts are told of it.
@@ -58,7 +59,7 @@ def draw(told: Mapping[str, Any], folder: Path, out: Path | None = None) -> Path
         return written(out or folder / PAGE, batch_page.render(kept.batch_from_dict(told), told))
     finding = kept.from_dict(told)
     if out is None:
-        written(folder / PICTURE, svg.render(finding))
+        written(folder / PICTURE, lr_figure.svg_file(finding))
     return written(out or folder / PAGE, page.render(finding, told))
 
 
@@ -88,7 +89,7 @@ def _print(told: Mapping[str, Any]) -> None:
     if kept.is_of_batches(told):
         print_text(batch_page.show(kept.batch_from_dict(told), told))
     else:
-        print_text(text.show(kept.from_dict(told), told))
+        print_text(page.show(kept.from_dict(told), told))
 
 
 def brief(told: Mapping[str, Any]) -> dict[str, Any]:
