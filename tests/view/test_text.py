@@ -12,7 +12,7 @@ from tests.insight import made
 from thalweg.insight.compare import compare
 from thalweg.insight.curves import Curve
 from thalweg.view import text
-from thalweg.view.sparkline import sparkline
+from thalweg.view.text import sparkline
 
 RECORDS = {
     "classification": made.classification,

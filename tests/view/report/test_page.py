@@ -93,7 +93,7 @@ def test_sections_are_there_and_named():
         "Learning rate",
         "Gradient norm",
         "Update to weight ratio",
-        "<b>7</b> taken for <b>8</b>: 11 times",
+        "<b>7</b> predicted as <b>8</b>: 11 times",
         "The commonest class has 11.2 % of the rows",
         "warmup-cosine",
         "512 \u00d7 784",

@@ -19,9 +19,9 @@ from thalweg.run.folder.sweep_record import Sweep, read
 from thalweg.run.run import Run
 from thalweg.run.runs import Runs
 from thalweg.view import text
-from thalweg.view.finding import batch_page, svg
+from thalweg.view.figure import lr_figure
+from thalweg.view.finding import batch_page
 from thalweg.view.finding import page as finding_page
-from thalweg.view.finding import text as finding_text
 from thalweg.view.report import render
 from thalweg.view.sweep import page as sweep_page
 from thalweg.view.sweep import text as sweep_text
@@ -104,7 +104,7 @@ def print_finding(finding: Mapping[str, Any], as_json: bool) -> None:
     elif finding_io.is_of_batches(finding):
         print_text(batch_page.show(finding_io.batch_from_dict(finding), finding))
     else:
-        print_text(finding_text.show(finding_io.from_dict(finding), finding))
+        print_text(finding_page.show(finding_io.from_dict(finding), finding))
 
 
 def brief(finding: Mapping[str, Any]) -> dict[str, Any]:
@@ -119,7 +119,7 @@ def draw_finding(finding: Mapping[str, Any], folder: Path, out: Path | None = No
         return write_file(target, batch_page.render(finding_io.batch_from_dict(finding), finding))
     rates = finding_io.from_dict(finding)
     if out is None:
-        write_file(folder / FINDING_PICTURE, svg.render(rates))
+        write_file(folder / FINDING_PICTURE, lr_figure.svg_file(rates))
     return write_file(target, finding_page.render(rates, finding))
 
 

@@ -7,8 +7,7 @@ import pytest
 from rich.console import Console
 
 from thalweg.run.progress import LaneStatus, Status, TrainingPlan
-from thalweg.view.progress import Bar, Lines, last_line
-from thalweg.view.sweep import live
+from thalweg.view.progress import Bar, Lines, lanes_line, last_line
 
 NAN = math.nan
 LANES = (
@@ -72,12 +71,12 @@ def test_a_table_without_room_for_lanes_is_left_out():
 
 
 def test_one_line_says_what_all_lanes_do():
-    said = live.line(LANES)
+    said = lanes_line(LANES)
     assert said.startswith(
         "6 lanes: 3 running, 1 waiting, 1 done, 1 diverged; best validation 0.3000 (lr 0.01"
     )
-    assert live.line(LANES[3:4] * 2) == "2 lanes: 2 running; best loss 0.2000 (lr 0.001, seed 0)"
-    assert live.line([LANES[5]] * 3) == "3 lanes: 3 waiting"
+    assert lanes_line(LANES[3:4] * 2) == "2 lanes: 2 running; best loss 0.2000 (lr 0.001, seed 0)"
+    assert lanes_line([LANES[5]] * 3) == "3 lanes: 3 waiting"
 
 
 def test_a_log_gets_the_line():
