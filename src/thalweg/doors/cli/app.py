@@ -143,8 +143,8 @@ def sweep(
         list[str],
         typer.Option(
             metavar="PATH=RANGE",
-            help="Setting to vary (repeatable): optimizer.lr=1e-4..1e-1:16log, seed=0..2, optimizer=sgd,adamw, "
-            "model=mlp:32,mlp:512.",
+            help="Setting to vary (repeatable): optimizer.lr=1e-4..1e-1:16log, seed=0..2, optimizer=sgd,"
+            "adamw, model=mlp:32,mlp:512.",
         ),
     ],
     sample: Annotated[
@@ -187,8 +187,8 @@ def find(
         str | None,
         typer.Option(
             metavar="SHARE",
-            help="Updates to spend, as a multiple of the run's: 0.1, 10%, 3. Default: a tenth, or six seconds' "
-            "worth where that is more.",
+            help="Updates to spend, as a multiple of the run's: 0.1, 10%, 3. Default: a tenth, or the worth "
+            "of six seconds where that is more.",
         ),
     ] = None,
     **options: Any,
