@@ -38,7 +38,7 @@ def settings_by_path(choice: Choice, prefix: str = "") -> dict[str, Field[Any]]:
     """
     found: dict[str, Field[Any]] = {}
     for name, field in type(choice).described().items():
-        if field.metadata.get("kind") == "parts":
+        if field.metadata.get("kind") == "components":
             continue
         found[prefix + name] = field
         inner = getattr(choice, name)

@@ -165,7 +165,7 @@ def with_rows(recipe: "Recipe", rows: Sequence[Row]) -> list["Recipe"]:
         try:
             wholes = {name: value for name, value in row.items() if name in known}
             settings = _with(plain, wholes)
-            kind = str([value for name, value in wholes.items() if _is_part(known[name])])
+            kind = str([value for name, value in wholes.items() if _is_component(known[name])])
             if kind not in resolved:
                 base = type(recipe).from_dict(settings) if wholes else recipe
                 resolved[kind] = {name: path_of(base, name) for name in row if name not in known}
@@ -217,13 +217,13 @@ def _within(name: str, read: Any, given: Any) -> Any:
 def _fitting(recipe: "Recipe", columns: dict[str, list[Any]], spaced: set[str]) -> dict[str, list[Any]]:
     """Check that every name is a setting somewhere, and round spaced values of whole-number settings."""
     known = type(recipe).described()
-    parts = {name: column for name, column in columns.items() if name in known and _is_part(known[name])}
+    parts = {name: column for name, column in columns.items() if name in known and _is_component(known[name])}
     bases = [recipe, *(_base(recipe, name, value) for name, column in parts.items() for value in column)]
     found = {}
     for name, column in columns.items():
         described = _field(bases, name).metadata
         kind = described.get("kind")
-        if name in spaced and kind in ("part", "option"):
+        if name in spaced and kind in ("component", "option"):
             known = ", ".join(map(str, described["among"]))
             raise RecipeError(
                 "vary", f"{name} is a choice, not a number", got=column, hint=f"known are {known}"
@@ -251,8 +251,8 @@ def _field(bases: Sequence["Recipe"], name: str) -> Any:
     raise errors[0]
 
 
-def _is_part(field: Any) -> bool:
-    return field.metadata.get("kind") == "part"
+def _is_component(field: Any) -> bool:
+    return field.metadata.get("kind") == "component"
 
 
 def _with(plain: dict[str, Any], row: Row) -> dict[str, Any]:
