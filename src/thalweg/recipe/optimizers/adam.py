@@ -43,10 +43,7 @@ class AdamFamily(Optimizer):
 
 
 class Adam(AdamFamily):
-    """Adam. Its weight decay is an L2 penalty in the gradient; AdamW's is not.
-
-    Reference: Kingma & Ba, Adam: A Method for Stochastic Optimization, 2015.
-    """
+    """Adam. Its weight decay is an L2 penalty in the gradient; AdamW's is not."""
 
     name = "adam"
     formula = (
@@ -54,7 +51,7 @@ class Adam(AdamFamily):
         "w = w - lr (m/(1-b1^t)) / (sqrt(v/(1-b2^t)) + eps)"
     )
     when = "As AdamW, where no weight decay is wanted."
-    reference = "Kingma & Ba 2015"
+    reference = "Kingma & Ba, Adam: A Method for Stochastic Optimization, 2015"
 
     weight_decay: float | None = penalty()
 
@@ -64,11 +61,7 @@ class Adam(AdamFamily):
 
 
 class AdamW(AdamFamily):
-    """Adam with decoupled weight decay.
-
-    Reference: Loshchilov & Hutter, Decoupled Weight Decay Regularization, 2019; Kingma & Ba, Adam: A Method
-    for Stochastic Optimization, 2015 (b1, b2, eps).
-    """
+    """Adam with decoupled weight decay."""
 
     name = "adamw"
     formula = (
@@ -76,7 +69,10 @@ class AdamW(AdamFamily):
         "w = w - lr (m/(1-b1^t) / (sqrt(v/(1-b2^t)) + eps) + weight_decay w)"
     )
     when = "The safe first choice for almost any network."
-    reference = "Loshchilov & Hutter 2019; Kingma & Ba 2015"
+    reference = (
+        "Loshchilov & Hutter, Decoupled Weight Decay Regularization, 2019; Kingma & Ba, Adam: A Method "
+        "for Stochastic Optimization, 2015 (b1, b2, eps)"
+    )
 
     weight_decay: float = decoupled(0.01, "PyTorch's AdamW")
 
@@ -88,15 +84,12 @@ class AdamW(AdamFamily):
 
 
 class Adamax(AdamFamily):
-    """Adamax: the largest recent gradient in place of the root mean square.
-
-    Reference: Kingma & Ba, Adam: A Method for Stochastic Optimization, 2015, section 7.1.
-    """
+    """Adamax: the largest recent gradient in place of the root mean square."""
 
     name = "adamax"
     formula = "m = b1 m + (1-b1) g; u = max(b2 u, |g| + eps); w = w - lr m / ((1-b1^t) u)"
     when = "Gradients with rare large values, as in embeddings."
-    reference = "Kingma & Ba 2015, section 7.1"
+    reference = "Kingma & Ba, Adam: A Method for Stochastic Optimization, 2015, section 7.1"
 
     lr: float = rate(2e-3, _KINGMA)
     eps: float = epsilon(1e-8, "PyTorch's Adamax")
@@ -108,17 +101,14 @@ class Adamax(AdamFamily):
 
 
 class NAdam(AdamFamily):
-    """NAdam, which adds Nesterov's look-ahead, with a constant b1 (PyTorch's follows a schedule of its own).
-
-    Reference: Dozat, Incorporating Nesterov Momentum into Adam, 2016.
-    """
+    """NAdam: Adam with Nesterov's look-ahead. b1 is constant (in PyTorch it follows a schedule)."""
 
     name = "nadam"
     formula = (
         "m, v as in Adam; n = b1 m/(1-b1^(t+1)) + (1-b1) g/(1-b1^t); w = w - lr n / (sqrt(v/(1-b2^t)) + eps)"
     )
     when = "Where Adam works and a little more speed is wanted."
-    reference = "Dozat 2016"
+    reference = "Dozat, Incorporating Nesterov Momentum into Adam, 2016"
     refused = {"momentum": "b1 is its momentum"}
 
     lr: float = rate(2e-3, "PyTorch's NAdam")
@@ -134,14 +124,12 @@ class AMSGrad(AdamFamily):
 
     Three conventions are in use: the paper corrects nothing (`corrected = False`), Optax corrects both
     moments before the maximum (`corrected = True`, our default), PyTorch takes the maximum first.
-
-    Reference: Reddi, Kale & Kumar, On the Convergence of Adam and Beyond, 2018.
     """
 
     name = "amsgrad"
     formula = "m, v as in Adam; x = max(x, v/(1-b2^t)); w = w - lr (m/(1-b1^t)) / (sqrt(x) + eps)"
     when = "Where Adam does not settle because it forgets rare large gradients."
-    reference = "Reddi, Kale & Kumar 2018"
+    reference = "Reddi, Kale & Kumar, On the Convergence of Adam and Beyond, 2018"
 
     b1: float = first_moment(0.9, "Reddi et al. 2018")
     b2: float = second_moment(0.999, "Reddi et al. 2018")
@@ -162,8 +150,6 @@ class RAdam(AdamFamily):
     """RAdam: divides by the root mean square only once the variance of that is tractable.
 
     With the threshold 5 of the authors' code, and eps added to the corrected root.
-
-    Reference: Liu et al., On the Variance of the Adaptive Learning Rate and Beyond, 2020.
     """
 
     name = "radam"
@@ -173,7 +159,7 @@ class RAdam(AdamFamily):
         "else w = w - lr m/(1-b1^t)"
     )
     when = "Adam without having to choose a warmup."
-    reference = "Liu et al. 2020"
+    reference = "Liu et al., On the Variance of the Adaptive Learning Rate and Beyond, 2020"
 
     lr: float = rate(1e-3, "Liu et al. 2020")
     b1: float = first_moment(0.9, "Liu et al. 2020")

@@ -25,14 +25,12 @@ class AdaGrad(Optimizer):
     """AdaGrad: a learning rate for each weight, from all squared gradients so far. eps is inside the root.
 
     PyTorch adds eps outside the root; with eps 0 the two are the same.
-
-    Reference: Duchi, Hazan & Singer, Adaptive Subgradient Methods, 2011.
     """
 
     name = "adagrad"
     formula = "s = s + g^2; w = w - lr g / sqrt(s + eps)"
     when = "Sparse features; convex problems. The rate only ever falls."
-    reference = "Duchi, Hazan & Singer 2011"
+    reference = "Duchi, Hazan & Singer, Adaptive Subgradient Methods, 2011"
 
     lr: float = rate(0.01, "PyTorch's Adagrad")
     initial: float = number(0.0, low=0.0, doc="Initial value of s.", source="Duchi et al. 2011, delta")
@@ -51,9 +49,6 @@ class RMSprop(Optimizer):
     As in PyTorch, eps is outside the root and momentum comes after the division. Centred, the mean square is
     replaced by the variance, `n - m^2`, held at or above zero: rounding makes it negative when the gradient
     hardly varies.
-
-    Reference: Hinton, Neural Networks for Machine Learning, lecture 6e, 2012; Graves, Generating Sequences
-    with Recurrent Neural Networks, 2013 (centred).
     """
 
     name = "rmsprop"
@@ -62,7 +57,10 @@ class RMSprop(Optimizer):
         "(centred: m = d m + (1-d) g, sqrt(n - m^2))"
     )
     when = "Recurrent networks, and reinforcement learning; elsewhere Adam has replaced it."
-    reference = "Hinton 2012; Graves 2013"
+    reference = (
+        "Hinton, Neural Networks for Machine Learning, lecture 6e, 2012; Graves, Generating Sequences "
+        "with Recurrent Neural Networks, 2013 (centred)"
+    )
     momentum_field = "momentum"
 
     lr: float = rate(1e-3, "Hinton 2012")
@@ -84,15 +82,12 @@ class RMSprop(Optimizer):
 
 
 class Adadelta(Optimizer):
-    """Adadelta: steps in the weights' own unit, from running means of squared gradients and squared steps.
-
-    Reference: Zeiler, ADADELTA: An Adaptive Learning Rate Method, 2012.
-    """
+    """Adadelta: steps in the weights' own unit, from running means of squared gradients and squared steps."""
 
     name = "adadelta"
     formula = "n = d n + (1-d) g^2; u = g sqrt(x + eps)/sqrt(n + eps); x = d x + (1-d) u^2; w = w - lr u"
     when = "Of historical interest: needs no learning rate, and starts slowly."
-    reference = "Zeiler 2012"
+    reference = "Zeiler, ADADELTA: An Adaptive Learning Rate Method, 2012"
 
     lr: float = rate(1.0, "Zeiler 2012 (no rate)")
     decay: float = decay_rate(0.9, "PyTorch's Adadelta", "Decay d of both running means.")

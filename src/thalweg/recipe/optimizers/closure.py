@@ -31,14 +31,12 @@ class SAM(Optimizer):
 
     Both gradients are of the same batch. Clipping and the like act on the first one, which only sets the
     direction.
-
-    Reference: Foret et al., Sharpness-Aware Minimization for Efficiently Improving Generalization, 2021.
     """
 
     name = "sam"
     formula = "e = rho g(w)/|g(w)|; w = base rule with g(w + e)"
     when = "Small data sets on which the network overfits, when training time matters little."
-    reference = "Foret et al. 2021"
+    reference = "Foret et al., Sharpness-Aware Minimization for Efficiently Improving Generalization, 2021"
     rates = ("base.lr",)
     asks_loss = True
     refused = {
@@ -68,15 +66,15 @@ class GradientDescent(Optimizer):
     """Gradient descent with backtracking: the step shrinks until the loss falls enough.
 
     Each search starts from the last step length times `grow`.
-
-    Reference: Armijo, Minimization of Functions Having Lipschitz Continuous First Partial Derivatives, 1966;
-    Cauchy 1847.
     """
 
     name = "gradient-descent"
     formula = "w = w - a g with the first a = a0, shrink a0, ... for which f(w - a g) <= f(w) - c a |g|^2"
     when = "Small deterministic problems, and teaching."
-    reference = "Cauchy 1847; Armijo 1966"
+    reference = (
+        "Armijo, Minimization of Functions Having Lipschitz Continuous First Partial Derivatives, 1966; "
+        "Cauchy 1847"
+    )
     rates = ()
     line_search = True
     asks_loss = True
@@ -118,10 +116,7 @@ class GradientDescent(Optimizer):
 
 
 class LBFGS(Optimizer):
-    """L-BFGS with a search for a step that satisfies the strong Wolfe conditions.
-
-    Reference: Liu & Nocedal, On the Limited Memory BFGS Method for Large Scale Optimization, 1989.
-    """
+    """L-BFGS with a search for a step that satisfies the strong Wolfe conditions."""
 
     name = "l-bfgs"
     formula = (
@@ -129,7 +124,7 @@ class LBFGS(Optimizer):
         "V = I - r y s^T, r = 1/(y.s), started from (s.y/y.y) I"
     )
     when = "Small smooth deterministic problems: logistic regression, fits, physics-informed nets."
-    reference = "Liu & Nocedal 1989"
+    reference = "Liu & Nocedal, On the Limited Memory BFGS Method for Large Scale Optimization, 1989"
     rates = ()
     line_search = True
     asks_loss = True

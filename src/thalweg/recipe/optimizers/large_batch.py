@@ -20,15 +20,12 @@ __all__ = ["LAMB", "LARS", "Adafactor", "Lion"]
 
 
 class Lion(Optimizer):
-    """Lion: the sign of a momentum. Every weight moves by lr, so lr is 3 to 10 times smaller than AdamW's.
-
-    Reference: Chen et al., Symbolic Discovery of Optimization Algorithms, 2023.
-    """
+    """Lion: the sign of a momentum. Every weight moves by lr, so lr is 3 to 10 times smaller than AdamW's."""
 
     name = "lion"
     formula = "w = w - lr (sign(b1 m + (1-b1) g) + weight_decay w); m = b2 m + (1-b2) g"
     when = "Large batches and long runs, with half of Adam's memory."
-    reference = "Chen et al. 2023"
+    reference = "Chen et al., Symbolic Discovery of Optimization Algorithms, 2023"
     rate_is_step_length = True
     momentum_field = "b1"
     refused = {"momentum": "b1 and b2 are its momentum", "eps": "it divides by nothing"}
@@ -47,8 +44,6 @@ class LAMB(AdamFamily):
     """LAMB: AdamW's step, scaled layer by layer to the size of the weights.
 
     The trust ratio |w|/|u| is 1 where either norm is 0, and is not clipped.
-
-    Reference: You et al., Large Batch Optimization for Deep Learning: Training BERT in 76 Minutes, 2020.
     """
 
     name = "lamb"
@@ -56,7 +51,7 @@ class LAMB(AdamFamily):
         "u = (m/(1-b1^t)) / (sqrt(v/(1-b2^t)) + eps) + weight_decay w; w = w - lr u |w|/|u|, layer by layer"
     )
     when = "Transformers with batches of thousands."
-    reference = "You et al. 2020"
+    reference = "You et al., Large Batch Optimization for Deep Learning: Training BERT in 76 Minutes, 2020"
     rate_is_step_length = True
 
     lr: float = rate(1e-3, "as Adam's, Kingma & Ba 2015")
@@ -76,14 +71,12 @@ class LARS(Optimizer):
     """LARS: momentum, with each layer's gradient scaled to the size of its weights.
 
     Momentum sums steps, so it remembers old learning rates. Biases and scales get plain momentum.
-
-    Reference: You, Gitman & Ginsburg, Large Batch Training of Convolutional Networks, 2017.
     """
 
     name = "lars"
     formula = "u = g + weight_decay w; v = b v + lr trust |w|/(|u| + eps) u; w = w - v, layer by layer"
     when = "Convolutional networks with batches of thousands."
-    reference = "You, Gitman & Ginsburg 2017"
+    reference = "You, Gitman & Ginsburg, Large Batch Training of Convolutional Networks, 2017"
     rate_is_step_length = True
     momentum_field = "momentum"
 
@@ -112,8 +105,6 @@ class Adafactor(Optimizer):
     """Adafactor: Adam's denominator stored as one row and one column for each matrix.
 
     Steps are relative: lr counts in root mean squares of the weights.
-
-    Reference: Shazeer & Stern, Adafactor: Adaptive Learning Rates with Sublinear Memory Cost, 2018.
     """
 
     name = "adafactor"
@@ -122,7 +113,7 @@ class Adafactor(Optimizer):
         "u = g/sqrt(V); u = u / max(1, rms(u)/clip); w = w - lr max(1e-3, rms(w)) u - lr weight_decay w"
     )
     when = "Large models whose optimizer state must be small."
-    reference = "Shazeer & Stern 2018"
+    reference = "Shazeer & Stern, Adafactor: Adaptive Learning Rates with Sublinear Memory Cost, 2018"
     momentum_field = "momentum"
 
     lr: float = rate(0.01, "Shazeer & Stern 2018 (the cap of the relative step)")

@@ -33,11 +33,8 @@ class Muon(Optimizer):
     """Muon, momentum made orthogonal, on matrices and kernels; AdamW on embeddings, heads, biases and scales.
 
     Which is which comes from roles and shapes: role `matrix` or `kernel`, and more than one row and one
-    column (rows are outputs; a kernel is flattened to outputs x inputs). The last layer of a network counts as
-    a hidden one unless its role is `head` or `embedding`.
-
-    Reference: Jordan et al., Muon: An Optimizer for Hidden Layers in Neural Networks, 2024; Liu et al., Muon
-    is Scalable for LLM Training, 2025 (`size = "rms"`).
+    column (rows are outputs; a kernel is flattened to outputs x inputs). The last layer of a network
+    counts as hidden unless its role is `head` or `embedding`.
     """
 
     name = "muon"
@@ -46,7 +43,10 @@ class Muon(Optimizer):
         "W = W - lr (sqrt(max(1, rows/columns)) U + weight_decay W)"
     )
     when = "Transformers and other networks of large matrices; needs the fewest steps of all."
-    reference = "Jordan et al. 2024; Liu et al. 2025"
+    reference = (
+        "Jordan et al., Muon: An Optimizer for Hidden Layers in Neural Networks, 2024; Liu et al., Muon "
+        'is Scalable for LLM Training, 2025 (`size = "rms"`)'
+    )
     rate_is_step_length = True
     rates = ("lr", "adam_lr")
     momentum_field = "momentum"
@@ -95,8 +95,6 @@ class SOAP(AdamFamily):
     Arrays with one axis, and sides longer than `longest`, keep their own basis, where SOAP is Adam. As in the
     authors' code, the first gradient only makes the first basis (no step is taken), and the running squares
     do not turn with the basis.
-
-    Reference: Vyas et al., SOAP: Improving and Stabilizing Shampoo using Adam, 2025, algorithm 3.
     """
 
     name = "soap"
@@ -106,7 +104,7 @@ class SOAP(AdamFamily):
         "L = b2 L + (1-b2) G G^T; R = b2 R + (1-b2) G^T G; every `every` steps P = qr(L P), Q = qr(R Q)"
     )
     when = "Large matrices with large batches, when steps are expensive and memory is not."
-    reference = "Vyas et al. 2025"
+    reference = "Vyas et al., SOAP: Improving and Stabilizing Shampoo using Adam, 2025, algorithm 3"
 
     lr: float = rate(3e-3, _VYAS)
     b1: float = first_moment(0.95, _VYAS)
@@ -189,7 +187,7 @@ def orthogonal(matrix: Float[Array, "row column"], rounds: int = 5) -> Float[Arr
     """
     wide = matrix.T if matrix.shape[0] > matrix.shape[1] else matrix  # the smaller A
     a, b, c = QUINTIC
-    # 1e-7 as in the authors' code; the norm bounds the largest singular value, so the singular values of X start below 1.
+    # 1e-7 as in the authors' code. The norm bounds the singular values, so those of X start below 1.
     x = wide / (jnp.sqrt(jnp.sum(wide**2)) + 1e-7)
     for _ in range(rounds):
         gram = x @ x.T

@@ -139,7 +139,7 @@ def penalty() -> Any:
 def penalised(
     rule: optax.GradientTransformation, weight_decay: float | None, mask: PyTree
 ) -> optax.GradientTransformation:
-    """Return the rule applied to the gradient plus the penalty's gradient, `weight_decay w`; None adds none."""
+    """Return the rule with the penalty's gradient, `weight_decay w`, added to its input; None adds none."""
     if weight_decay is None:
         return rule
     return optax.chain(optax.add_decayed_weights(weight_decay, mask=mask), rule)

@@ -41,16 +41,14 @@ def _interpolation() -> Any:
 class ScheduleFreeSGD(Optimizer):
     """Schedule-free SGD: an average of the weights in place of a falling learning rate.
 
-    The averaged weights x are evaluated and saved, not the trained ones y. The weight of a step in the average
-    is the largest learning rate so far, squared. Use a constant schedule, or warmup only.
-
-    Reference: Defazio et al., The Road Less Scheduled, 2024.
+    The averaged weights x are evaluated and saved, not the trained ones y. A step's weight in the average is
+    the largest learning rate so far, squared. Use a constant schedule, or warmup only.
     """
 
     name = "schedule-free-sgd"
     formula = "y = (1-b) z + b x; z = z - lr (g(y) + weight_decay y); x = (1-c) x + c z, c = lr^2/sum lr^2"
     when = "SGD when the length of the run is not known."
-    reference = "Defazio et al. 2024"
+    reference = "Defazio et al., The Road Less Scheduled, 2024"
     refused = {"momentum": "the interpolation b1 takes its place"}
 
     lr: float = rate(1.0, _DEFAZIO)
@@ -68,10 +66,7 @@ class ScheduleFreeSGD(Optimizer):
 
 
 class ScheduleFreeAdamW(Optimizer):
-    """Schedule-free AdamW; the averaged weights x are evaluated and saved, as in `ScheduleFreeSGD`.
-
-    Reference: Defazio et al., The Road Less Scheduled, 2024.
-    """
+    """Schedule-free AdamW; the averaged weights x are evaluated and saved, as in `ScheduleFreeSGD`."""
 
     name = "schedule-free-adamw"
     formula = (
@@ -79,7 +74,7 @@ class ScheduleFreeAdamW(Optimizer):
         "z = z - lr (g(y)/(sqrt(v/(1-b2^t)) + eps) + weight_decay y); x = (1-c) x + c z, c = lr^2/sum lr^2"
     )
     when = "AdamW when the length of the run is not known."
-    reference = "Defazio et al. 2024"
+    reference = "Defazio et al., The Road Less Scheduled, 2024"
     refused = {"momentum": "the interpolation b1 takes its place"}
 
     lr: float = rate(2.5e-3, _DEFAZIO)
@@ -104,8 +99,6 @@ class Prodigy(AdamFamily):
     """Prodigy: Adam that estimates its own learning rate from the distance covered so far.
 
     Leave lr at 1; a schedule multiplies it. Each parameter group has its own estimate.
-
-    Reference: Mishchenko & Defazio, Prodigy: An Expeditiously Adaptive Parameter-Free Learner, 2024.
     """
 
     name = "prodigy"
@@ -115,7 +108,7 @@ class Prodigy(AdamFamily):
         "w = w - c lr d (m/(sqrt(v) + d eps) + weight_decay w); d = max(d, d_factor r/|s|_1)"
     )
     when = "When no learning rate is known and there is no time to search for one."
-    reference = "Mishchenko & Defazio 2024"
+    reference = "Mishchenko & Defazio, Prodigy: An Expeditiously Adaptive Parameter-Free Learner, 2024"
     estimates_rate = True
 
     lr: float = rate(1.0, _MISHCHENKO, "Factor of the estimated learning rate.")

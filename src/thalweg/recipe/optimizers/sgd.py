@@ -19,16 +19,16 @@ class SGD(Optimizer):
 
     Three forms of weight decay are in use: the penalty `lambda/2 |w|^2` ("half"), the penalty
     `lambda |w|^2` ("whole", twice as strong), and decay that bypasses the gradient ("decoupled").
-
-    Reference: Robbins & Monro, A Stochastic Approximation Method, 1951; Polyak, Some Methods of Speeding
-    up the Convergence of Iteration Methods, 1964; Sutskever et al., On the Importance of
-    Initialization and Momentum in Deep Learning, 2013.
     """
 
     name = "sgd"
     formula = "v = b v + g + weight_decay w; w = w - lr v  (Nesterov: w = w - lr (g + b v))"
     when = "The plain rule; with momentum 0.9 the standard for convolutional networks."
-    reference = "Robbins & Monro 1951; Polyak 1964; Sutskever et al. 2013"
+    reference = (
+        "Robbins & Monro, A Stochastic Approximation Method, 1951; Polyak, Some Methods of Speeding up "
+        "the Convergence of Iteration Methods, 1964; Sutskever et al., On the Importance of "
+        "Initialization and Momentum in Deep Learning, 2013"
+    )
     momentum_field = "momentum"
     refused = {"b1": "its momentum is named momentum"}
 
