@@ -12,7 +12,6 @@ from thalweg.core.tree import count, paths, roles
 from thalweg.recipe.groups import ParamGroup
 from thalweg.recipe.optimizers import OPTIMIZERS, SGD, Adam, AdamW, ScheduleFreeSGD
 from thalweg.recipe.recipe import Recipe
-from thalweg.recipe.rule import rule_of
 
 MODEL = eqx.nn.MLP(3, 2, 4, 1, key=jax.random.key(0))
 PARAMS, FIXED = eqx.partition(MODEL, eqx.is_inexact_array)
@@ -24,10 +23,10 @@ def loss(params):
 
 
 def moved(recipe, steps=3, factor=1.0):
-    params, state = PARAMS, rule_of(recipe, ROLES).init(PARAMS)
+    params, state = PARAMS, recipe.update_rule(ROLES).init(PARAMS)
     for _ in range(steps):
         value, grads = jax.value_and_grad(loss)(params)
-        rule = rule_of(recipe, ROLES, factor)
+        rule = recipe.update_rule(ROLES, factor)
         updates, state = rule.update(grads, state, params, value=value, grad=grads, value_fn=loss)
         params = optax.apply_updates(params, updates)
     return by_path(params), state, params
@@ -40,7 +39,7 @@ def by_path(tree):
 def test_without_groups_it_is_the_optimizer_itself():
     recipe = Recipe(AdamW(lr=0.1))
     state = recipe.optimizer.transform(ROLES).init(PARAMS)
-    assert jax.tree.structure(rule_of(recipe, ROLES).init(PARAMS)) == jax.tree.structure(state)
+    assert jax.tree.structure(recipe.update_rule(ROLES).init(PARAMS)) == jax.tree.structure(state)
 
 
 def test_a_factor_is_a_factor_of_the_rate():
@@ -92,9 +91,9 @@ def test_the_first_match_counts_and_an_empty_group_is_an_error():
     np.testing.assert_array_equal(found["layers.0.weight"], before["layers.0.weight"])
     assert not np.array_equal(found["layers.1.weight"], before["layers.1.weight"])
     with pytest.raises(RecipeError, match=r"did you mean 'layers\.0\.weight'"):
-        rule_of(Recipe(groups=(ParamGroup(pattern="layer.0.weight"),)), ROLES)
+        Recipe(groups=(ParamGroup(pattern="layer.0.weight"),)).update_rule(ROLES)
     with pytest.raises(RecipeError, match="every group must have a parameter"):
-        rule_of(Recipe(groups=(ParamGroup(), ParamGroup(role="bias"))), ROLES)
+        Recipe(groups=(ParamGroup(), ParamGroup(role="bias"))).update_rule(ROLES)
 
 
 def test_averaged_weights_of_schedule_free_rules_are_found_in_every_group():

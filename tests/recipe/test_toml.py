@@ -62,7 +62,7 @@ def test_numbers_from_inside_a_program_are_written_short():
     [
         ("batchsize = 3", "has no setting 'batchsize'"),
         ("[optimizer]\nname = 'adamm'", "got adamm"),
-        ("[optimizer]\nname = 'adam'\nmomentum = 0.9", "takes no 'momentum': it already has it, as b1"),
+        ("[optimizer]\nname = 'adam'\nmomentum = 0.9", "takes no 'momentum': b1 is its momentum"),
         ("[optimizer]\nname = 'l-bfgs'\nlr = 1.0", "takes no 'lr': a line search finds the step length"),
         ("lr = 0.1", "takes no 'lr': it belongs to the optimizer"),
         ("clip_norm = -1.0", "clip_norm must be above 0; got -1.0"),

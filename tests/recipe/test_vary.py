@@ -6,10 +6,10 @@ import pytest
 
 from thalweg.core.errors import RecipeError
 from thalweg.recipe.optimizers import OPTIMIZERS, SAM, SGD, AdamW, Muon
-from thalweg.recipe.ranges import Range, domain, values
+from thalweg.recipe.ranges import Range, domain, read_values
 from thalweg.recipe.recipe import Recipe
 from thalweg.recipe.schedules import Cosine, OneCycle
-from thalweg.recipe.setting import path_of
+from thalweg.recipe.settings import path_of
 from thalweg.recipe.vary import MOST_LANES, quasi_random
 
 
@@ -33,6 +33,10 @@ def test_settings_that_go_together():
         Recipe().vary_together(lr=[1, 2], seed=[1])
 
 
+def values(text, whole=False):
+    return read_values(text, whole, "lr")
+
+
 def test_text_stands_for_values():
     assert values("1e-4..1e-1:4log") == [1e-4, 1e-3, 1e-2, 1e-1]
     assert values("0..0.5:6lin") == [0.0, 0.1, 0.2, 0.3, 0.4, 0.5]
@@ -44,10 +48,30 @@ def test_text_stands_for_values():
     assert values("[0.3, 0.6],[0.5]") == [[0.3, 0.6], [0.5]]
 
 
+def test_a_factor_multiplies_from_end_to_end():
+    assert values("32..1024:2x") == [32, 64, 128, 256, 512, 1024]
+    assert values("1..100:3x") == [1, 3, 9, 27, 81, 100]
+    assert values("1e-4..1e-1:10x") == [1e-4, 1e-3, 1e-2, 1e-1]
+    assert values("2..10:1.5x", whole=True) == [2, 3, 4, 7, 10]
+    assert all(type(value) is int for value in values("32..1024:2x"))
+
+
+def test_a_long_range_must_say_how_many_values_it_has():
+    assert len(values("0..63")) == 64
+    with pytest.raises(RecipeError) as caught:
+        values("32..1024")
+    assert "993 values" in str(caught.value)
+    for form in ("32..1024:2x", "32..1024:16lin", "32..1024:16log"):
+        assert form in str(caught.value) and len(values(form, whole=True)) <= 16
+    with pytest.raises(RecipeError) as caught:
+        values("0..100")
+    assert "0..100:16lin" in str(caught.value) and "log" not in str(caught.value)
+
+
 def test_spaced_values_are_short_and_stay_where_they_belong():
-    found = values("1e-4..1e-1:16log")
-    assert np.allclose(found, np.geomspace(1e-4, 1e-1, 16), rtol=2e-3)
-    assert all(len(f"{value:.12g}".lstrip("0.")) <= 8 for value in found)
+    spaced = values("1e-4..1e-1:16log")
+    assert np.allclose(spaced, np.geomspace(1e-4, 1e-1, 16), rtol=2e-3)
+    assert all(len(f"{value:.12g}".lstrip("0.")) <= 8 for value in spaced)
     near = values("1000..1001:5lin")
     assert near == [1000.0, 1000.25, 1000.5, 1000.75, 1001.0]  # four digits would make them one
     odd = values("0.00012345..0.1:3log")
@@ -108,25 +132,37 @@ def test_a_short_name_means_the_one_path_that_ends_so():
         (Recipe(), {"shuffle": "1..3:3lin"}, "known are reshuffle, once, none, replacement"),
         (Recipe(), {"lr": []}, "must have at least one value"),
         (Recipe(), {"lr": ""}, "must have at least one value"),
-        (Recipe(), {"lr": "1e-3,,1e-2"}, "an empty place"),
+        (Recipe(), {"lr": "1e-3,,1e-2"}, "a value between two commas"),
         (Recipe(), {"lr": 0.1}, "write [0.1]"),
         (Recipe(), {}, "at least one setting must vary"),
         (Recipe(), {"lr": "3..1"}, "the low end must be below the high end; got 3..1 (lr)"),
         (Recipe(), {"lr": "0.1..0.1:3log"}, "the low end must be below the high end"),
         (Recipe(), {"lr": "0..1:4log"}, "a logarithmic range must be above 0; got 0..1"),
         (Recipe(), {"lr": "-1..1:4log"}, "a logarithmic range must be above 0"),
-        (Recipe(), {"lr": "1e-4..1e-1"}, "try 1e-4..1e-1:8log"),
-        (Recipe(), {"lr": "1e-4..1e-1:log"}, "after the colon must stand a number and log or lin"),
-        (Recipe(), {"lr": "1e-4..1e-1:9exp"}, "after the colon must stand a number and log or lin"),
+        (Recipe(), {"lr": "1e-4..1e-1"}, "must say how many values it has; got 1e-4..1e-1"),
+        (Recipe(), {"lr": "1e-4..1e-1"}, "write 1e-4..1e-1:16lin, 1e-4..1e-1:2x or 1e-4..1e-1:16log"),
+        (Recipe(), {"lr": "1e-4..1e-1:1x"}, "the factor must be above 1; got 1x"),
+        (Recipe(), {"batch_size": "0..8:2x"}, "must be above 0"),
+        (Recipe(), {"batch_size": "32..1024"}, "every whole number would be 993 values"),
+        (
+            Recipe(),
+            {"lr": "1e-4..1e-1:log"},
+            "after the colon must come a count with log or lin, or a factor with x",
+        ),
+        (
+            Recipe(),
+            {"lr": "1e-4..1e-1:9exp"},
+            "after the colon must come a count with log or lin, or a factor with x",
+        ),
         (Recipe(), {"lr": "1e-4..1e-1:0log"}, "must have 1 to 100,000 values"),
-        (Recipe(), {"lr": "1e-4..1e-1:1log"}, "one value is no range"),
+        (Recipe(), {"lr": "1e-4..1e-1:1log"}, "one value is not a range"),
         (Recipe(), {"lr": "low..high:3log"}, "numbers at both ends"),
         (Recipe(), {"lr": [0.1, 0.2, 0.1]}, "values must differ; got 0.1 (lr, twice)"),
         (Recipe(), {"lr": [1e-3, -1.0]}, "lr must be at least 0; got -1.0 (where lr=-1.0)"),
         (Recipe(), {"optimizer": ["sgd", "l-bfgs"]}, "(where optimizer=l-bfgs)"),
         (Recipe(), {"optimizer": ["adamw", "sgd"], "b1": [0.9]}, "has no setting 'b1' (where optimizer=sgd"),
         (Recipe(), {"epochs": [1, 2], "steps": [3]}, "takes epochs or steps, not both"),
-        (Recipe(), {"seed": "0..99999", "lr": "1e-4..1e-1:10log"}, "got 1,000,000 lanes"),
+        (Recipe(), {"seed": "0..99999:100000lin", "lr": "1e-4..1e-1:10log"}, "got 1,000,000 lanes"),
     ],
 )
 def test_slips_are_refused_by_name(recipe, given, said):
@@ -175,7 +211,7 @@ def test_quasi_random_points_begin_alike_whatever_their_number():
     [
         (0, {"lr": (1e-3, 1e-1)}, "must be a whole number from 1 on; got 0"),
         (4, {"lr": (1e-1, 1e-3)}, "the low end must be below the high end"),
-        (4, {"lr": (0.0, 1e-3)}, "take 0..0.001:lin, or begin above 0"),
+        (4, {"lr": (0.0, 1e-3)}, "write 0..0.001:lin, or begin above 0"),
         (4, {"lr": 0.1}, "must be a pair, a Range, a list of choices or text"),
         (4, {"lr": []}, "at least one value"),
         (4, {"optimizer": (1.0, 3.0)}, "optimizer is a choice, not a number"),

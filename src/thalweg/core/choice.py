@@ -112,7 +112,8 @@ def component(default: Any, *, among: Mapping[str, type], doc: str) -> Any:
 
 def components(*, among: Mapping[str, type], doc: str) -> Any:
     """Declare a field that holds any number of `Choice`s, as a tuple; none to begin with."""
-    return eqx.field(default=(), converter=_as_tuple, metadata={"kind": "components", "doc": doc, "among": among})
+    described = {"kind": "components", "doc": doc, "among": among}
+    return eqx.field(default=(), converter=_as_tuple, metadata=described)
 
 
 class Choice(eqx.Module):

@@ -16,7 +16,7 @@ from thalweg.core.errors import RecipeError
 from thalweg.core.names import did_you_mean
 from thalweg.recipe.book import named
 from thalweg.recipe.recipe import Recipe
-from thalweg.recipe.setting import with_setting
+from thalweg.recipe.settings import with_setting
 
 
 def read(source: Path | str) -> Recipe:

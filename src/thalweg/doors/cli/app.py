@@ -169,7 +169,7 @@ def find(
         str | None,
         typer.Option(
             metavar="SIZES",
-            help="The rate for each batch size, and the batch size beyond which more is waste: 32..1024 "
+            help="The rate for each batch size, and the batch size beyond which more is waste: 32..1024:2x "
             "(doubling), or 32,64,128.",
         ),
     ] = None,

@@ -2,7 +2,6 @@
 
 import re
 from dataclasses import dataclass, replace
-from typing import Any
 
 from thalweg.core.errors import RecipeError
 from thalweg.doors.cli import finding as found
@@ -16,7 +15,7 @@ from thalweg.recipe import ranges
 from thalweg.run.folder import folder as folders
 from thalweg.view import progress as showing
 
-_SIZES = "for example 32..1024, which doubles, or 32,64,128"
+_SIZES = "for example 32..1024:2x, which doubles, or 32,64,128"
 
 
 @dataclass(frozen=True)
@@ -78,27 +77,18 @@ def read_share(given: str | None) -> float | None:
 
 
 def read_sizes(given: str | None) -> list[int] | None:
-    """Return batch sizes from the command line, ascending: `32..1024`, doubling, or a list.
+    """Return batch sizes from the command line, ascending: `32..1024:2x`, doubling, or a list.
 
     Raises:
-        RecipeError: They are no whole numbers from 1 on.
+        RecipeError: They are not whole numbers from 1 on.
     """
     if given is None:
         return None
-    ends = re.fullmatch(r"\s*(\d+)\s*\.\.\s*(\d+)\s*", given)
-    values: list[Any] = _doubling(*map(int, ends.groups())) if ends else ranges.values(given)
-    values = [round(value) if ":" in given and isinstance(value, float) else value for value in values]
+    values = ranges.read_values(given, True, "--batch")
     whole = [isinstance(value, int) and not isinstance(value, bool) and value >= 1 for value in values]
     if not values or not all(whole):
         raise RecipeError("--batch", "must be batch sizes, whole numbers from 1 on", got=given, hint=_SIZES)
     return sorted(set(values))
-
-
-def _doubling(low: int, high: int) -> list[int]:
-    sizes = [low] if 0 < low <= high else []
-    while sizes and 2 * sizes[-1] < high:
-        sizes.append(2 * sizes[-1])
-    return [*sizes, high] if sizes else []
 
 
 def _with_optimizer(request: Request) -> fit.Request:

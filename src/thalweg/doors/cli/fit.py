@@ -155,5 +155,5 @@ def recipe_of(request: Request, problem: Problem, base: Recipe | None) -> Recipe
         given |= lengths  # the other one, from the recipe, no longer counts
     if request.seed is not None:
         given["seed"] = request.seed
-    changes = [*(request.set_ or []), *rate.as_setting(request.lr)]
-    return Recipe.from_dict(settings(given, changes), where="the command line")
+    where = "the command line"
+    return Recipe.from_dict(rate.apply(request.lr, settings(given, request.set_ or []), where), where=where)

@@ -2,8 +2,9 @@
 
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from thalweg.core.errors import RecipeError
 from thalweg.doors.cli.codes import FAILED
@@ -14,12 +15,12 @@ from thalweg.insight.finder.learning_rate import find_lr
 from thalweg.insight.finder.verdict import headline, in_a_line
 from thalweg.problem.problem import Problem
 from thalweg.recipe import toml
-from thalweg.recipe.rate import with_rate
-from thalweg.recipe.recipe import Recipe
+from thalweg.recipe.recipe import Recipe, rate_path, with_rate
+from thalweg.recipe.settings import with_setting
 from thalweg.run.folder.record import finding_of
 from thalweg.run.progress import Progress
 
-AUTO, PATH = "auto", "optimizer.lr"
+AUTO = "auto"
 # What the search may cost, counted in updates: nobody who trains for an hour minds six minutes.
 SHARE = 0.1
 
@@ -37,7 +38,7 @@ def check(given: str | None, settings: Sequence[str] | None, allow_auto: bool = 
     """
     if given is None:
         return
-    twice = [text for text in settings or () if re.match(rf"\s*{re.escape(PATH)}\s*=", text)]
+    twice = [text for text in settings or () if re.match(r"\s*optimizer\.(\w+\.)*lr\s*=", text)]
     if twice and given != AUTO:
         raise RecipeError("--lr", "the rate is given once", got=f"--lr {given} --set {twice[-1]}")
     if given == AUTO:
@@ -50,9 +51,11 @@ def check(given: str | None, settings: Sequence[str] | None, allow_auto: bool = 
         raise RecipeError("--lr", "must be a number, or auto", got=given, hint="for example 3e-4") from None
 
 
-def as_setting(given: str | None) -> list[str]:
-    """Return the change of the recipe that a checked `--lr` asks for."""
-    return [] if given in (None, AUTO) else [f"{PATH}={float(given)!r}"]
+def apply(given: str | None, settings: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Return recipe settings with the rate of a checked `--lr`, at the optimizer's own path for it."""
+    if given in (None, AUTO):
+        return dict(settings)
+    return with_setting(settings, rate_path(Recipe.from_dict(settings, where=where)), float(given))
 
 
 def search(problem: Problem, recipe: Recipe, progress: Progress) -> LearningRateFinding:

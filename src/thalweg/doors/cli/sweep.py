@@ -160,7 +160,7 @@ def _recipes(request: Request, problems: list[Problem], base: Recipe, given: dic
     lanes = vary.combinations(columns)
     if lanes * len(problems) > vary.MOST_LANES:
         vary.refuse_too_many(lanes * len(problems), _cost(problems[0], base, lanes * len(problems)))
-    return vary.every(base, columns)
+    return vary.product(base, columns)
 
 
 def _alone(request: Request, problems: list[Problem], base: Recipe) -> list[Recipe]:
@@ -172,9 +172,9 @@ def _alone(request: Request, problems: list[Problem], base: Recipe) -> list[Reci
 def _drawn(count: int, base: Recipe, given: dict[str, str]) -> list[Recipe]:
     """Draw points, and give each of them every seed: seeds are no place to search."""
     space = {path: given[path] for path in given if path != SEED}
-    seeds = ranges.values(given[SEED]) if SEED in given else [base.seed]
+    seeds = ranges.read_values(given[SEED], True, "--vary seed") if SEED in given else [base.seed]
     vary.refuse_too_many(count * len(seeds))
-    drawn = vary.drawn(base, count, space, key=base.seed)
+    drawn = vary.sample(base, count, space, key=base.seed)
     return [lane for recipe in drawn for lane in recipe.vary(seed=seeds)]
 
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from thalweg.core.choice import number, numbers
-from thalweg.recipe.schedules.schedule import Clock, Schedule, between, floor, unit
+from thalweg.recipe.schedules.schedule import Clock, Schedule, between, lowest_factor, unit_of
 
 __all__ = [
     "Constant",
@@ -51,7 +51,7 @@ class StepDecay(Schedule):
         source="the ImageNet recipe of He et al. 2016",
     )
     drop: float = number(0.1, low=0.0, high=1.0, doc="Factor of each drop.", source="He et al. 2016")
-    unit: str = unit("epochs", "`every`")
+    unit: str = unit_of("epochs", "`every`")
 
     def curve(self, clock: Clock, state: Any) -> Float[Array, ""]:
         """Return the factor at `clock`."""
@@ -72,7 +72,7 @@ class MultiStep(Schedule):
         (0.5, 0.75), low=0.0, doc="Points of the drops, in `unit`.", source="He et al. 2016"
     )
     drop: float = number(0.1, low=0.0, high=1.0, doc="Factor of each drop.", source="He et al. 2016")
-    unit: str = unit("fraction", "`points`")
+    unit: str = unit_of("fraction", "`points`")
 
     def curve(self, clock: Clock, state: Any) -> Float[Array, ""]:
         """Return the factor at `clock`."""
@@ -92,7 +92,7 @@ class Exponential(Schedule):
     reference = "Robbins & Monro 1951 (rates that fall to zero)"
 
     decay: float = number(0.95, low=0.0, high=1.0, open_low=True, doc="Factor in each unit.", source="ours")
-    unit: str = unit("epochs", "one `decay`")
+    unit: str = unit_of("epochs", "one `decay`")
 
     def curve(self, clock: Clock, state: Any) -> Float[Array, ""]:
         """Return the factor at `clock`."""
@@ -114,7 +114,7 @@ class InverseTime(Schedule):
     k: float = number(
         1.0, low=0.0, doc="Speed of the decay, per unit.", source="ours: half the rate after one unit"
     )
-    unit: str = unit("epochs", "`k`")
+    unit: str = unit_of("epochs", "`k`")
 
     def curve(self, clock: Clock, state: Any) -> Float[Array, ""]:
         """Return the factor at `clock`."""
@@ -134,7 +134,7 @@ class Polynomial(Schedule):
     reference = "Chen et al., DeepLab, 2018; Devlin et al., BERT, 2019 (linear)"
 
     power: float = number(1.0, low=0.0, doc="Exponent; 1 is linear.", source="Devlin et al. 2019")
-    floor: float = floor("", "Last factor, as a share of the first.")
+    floor: float = lowest_factor("", "Last factor, as a share of the first.")
 
     def curve(self, clock: Clock, state: Any) -> Float[Array, ""]:
         """Return the factor at `clock`."""
@@ -150,7 +150,7 @@ class Cosine(Schedule):
     when = "As warmup-cosine, for rules that need no warmup (SGD)."
     reference = "Loshchilov & Hutter 2017"
 
-    floor: float = floor("Loshchilov & Hutter 2017", "Last factor, as a share of the first.")
+    floor: float = lowest_factor("Loshchilov & Hutter 2017", "Last factor, as a share of the first.")
 
     def curve(self, clock: Clock, state: Any) -> Float[Array, ""]:
         """Return the factor at `clock`."""
@@ -179,8 +179,8 @@ class CosineRestarts(Schedule):
     growth: float = number(
         2.0, low=1.0, doc="Factor m of each next length.", source="Loshchilov & Hutter 2017"
     )
-    floor: float = floor("Loshchilov & Hutter 2017", "Lowest factor.")
-    unit: str = unit("epochs", "`period`")
+    floor: float = lowest_factor("Loshchilov & Hutter 2017", "Lowest factor.")
+    unit: str = unit_of("epochs", "`period`")
 
     def curve(self, clock: Clock, state: Any) -> Float[Array, ""]:
         """Return the factor at `clock`."""

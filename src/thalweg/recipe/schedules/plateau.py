@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from thalweg.core.choice import number
-from thalweg.recipe.schedules.schedule import Clock, Schedule, floor
+from thalweg.recipe.schedules.schedule import Clock, Schedule, lowest_factor
 
 __all__ = ["Plateau"]
 
@@ -47,7 +47,7 @@ class Plateau(Schedule):
     cooldown: float = number(
         0.0, low=0.0, doc="Evaluations after a drop that are not counted.", source="PyTorch"
     )
-    floor: float = floor("PyTorch", "Lowest factor.")
+    floor: float = lowest_factor("PyTorch", "Lowest factor.")
 
     def curve(self, clock: Clock, state: Any) -> Float[Array, ""]:
         """Return the factor after the evaluations so far."""

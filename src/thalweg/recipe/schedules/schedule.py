@@ -97,12 +97,12 @@ class Schedule(Timed):
 UNITS = ("fraction", "epochs", "steps")
 
 
-def unit(default: str, what: str) -> Any:
+def unit_of(default: str, what: str) -> Any:
     """Declare the unit of the length or lengths in the field `what`."""
     return option(default, among=UNITS, doc=f"What {what} counts.")
 
 
-def floor(source: str, doc: str = "Last factor.") -> Any:
+def lowest_factor(source: str, doc: str = "Last factor.") -> Any:
     """Declare the lowest factor of a schedule, 0 by default."""
     return number(0.0, low=0.0, high=1.0, doc=doc, source=source)
 

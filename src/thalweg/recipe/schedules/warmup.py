@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 from thalweg.core.choice import component, number, option, registry
 from thalweg.recipe.schedules import decays, plateau
 from thalweg.recipe.schedules.decays import Constant
-from thalweg.recipe.schedules.schedule import Clock, Schedule, between, floor, unit
+from thalweg.recipe.schedules.schedule import Clock, Schedule, between, lowest_factor, unit_of
 
 __all__ = ["OneCycle", "Warmup", "WarmupCosine", "WarmupStableDecay"]
 
@@ -73,7 +73,7 @@ class Warmup(Schedule):
     lengths = {"length": "unit"}
 
     length: float = number(5.0, low=0.0, doc="Length w of the rise, in `unit`.", source="Goyal et al. 2017")
-    unit: str = unit("epochs", "`length`")
+    unit: str = unit_of("epochs", "`length`")
     then: Schedule = component(
         Constant(),
         among=registry(Schedule, decays) | {OneCycle.name: OneCycle} | registry(Schedule, plateau),
@@ -122,8 +122,8 @@ class WarmupCosine(Schedule):
     warmup: float = number(
         0.05, low=0.0, doc="Length of the rise, in `unit`.", source="ours; 1-10 % is usual"
     )
-    floor: float = floor("", "Last factor, as a share of the peak.")
-    unit: str = unit("fraction", "`warmup`")
+    floor: float = lowest_factor("", "Last factor, as a share of the peak.")
+    unit: str = unit_of("fraction", "`warmup`")
 
     def curve(self, clock: Clock, state: Any) -> Float[Array, ""]:
         """Return the factor at `clock`."""
@@ -155,11 +155,11 @@ class WarmupStableDecay(Schedule):
         0.05, low=0.0, doc="Length w of the rise, in `unit`.", source="ours; 1-10 % is usual"
     )
     decay: float = number(0.2, low=0.0, doc="Length d of the fall, in `unit`.", source="Hagele et al. 2024")
-    floor: float = floor("Hagele et al. 2024")
+    floor: float = lowest_factor("Hagele et al. 2024")
     shape: str = option(
         "sqrt", among=("sqrt", "linear"), doc="Shape of the fall.", source="Hagele et al. 2024"
     )
-    unit: str = unit("fraction", "the lengths")
+    unit: str = unit_of("fraction", "the lengths")
 
     def curve(self, clock: Clock, state: Any) -> Float[Array, ""]:
         """Return the factor at `clock`."""
