@@ -92,7 +92,7 @@ class Exponential(Schedule):
     reference = "Robbins & Monro 1951 (rates that fall to zero)"
 
     decay: float = number(0.95, low=0.0, high=1.0, open_low=True, doc="Factor in each unit.", source="ours")
-    unit: str = unit_of("epochs", "one `decay`")
+    unit: str = unit_of("epochs", "time")
 
     def curve(self, clock: Clock, state: Any) -> Float[Array, ""]:
         """Return the factor at `clock`."""
@@ -114,7 +114,7 @@ class InverseTime(Schedule):
     k: float = number(
         1.0, low=0.0, doc="Speed of the decay, per unit.", source="ours: half the rate after one unit"
     )
-    unit: str = unit_of("epochs", "`k`")
+    unit: str = unit_of("epochs", "time")
 
     def curve(self, clock: Clock, state: Any) -> Float[Array, ""]:
         """Return the factor at `clock`."""

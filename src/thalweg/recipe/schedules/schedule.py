@@ -98,8 +98,8 @@ UNITS = ("fraction", "epochs", "steps")
 
 
 def unit_of(default: str, what: str) -> Any:
-    """Declare the unit of the length or lengths in the field `what`."""
-    return option(default, among=UNITS, doc=f"What {what} counts.")
+    """Declare the unit of `what`: a length, several, or time."""
+    return option(default, among=UNITS, doc=f"Unit of {what}.")
 
 
 def lowest_factor(source: str, doc: str = "Last factor.") -> Any:
