@@ -179,6 +179,20 @@ def test_a_run_with_a_rate_of_its_own_does_not_go_on_with_another(searched, here
     assert code == 2 and "must have been begun with it" in error
 
 
+def test_lr_reaches_the_rate_of_an_inner_optimizer(here, searched):
+    arguments = ["digits", "--model", "mlp:4", "--steps", "2", "--set", "optimizer=sam"]
+    assert here("fit", *arguments, "--lr", "0.05", "--out", "sam", "--quiet")[0] == 0
+    assert read(searched[0] / "sam").recipe["optimizer"]["base"]["lr"] == 0.05
+    code, _, error = here("fit", *arguments, "--lr", "0.05", "--set", "optimizer.base.lr=0.1")
+    assert code == 2 and "the rate is given once" in error
+
+
+def test_lr_is_refused_where_the_optimizer_has_no_rate(here):
+    line_search = ["--set", "optimizer=l-bfgs", "--set", "batch_size=full"]
+    code, _, error = here("fit", "digits", *line_search, "--lr", "0.05")
+    assert code == 2 and "l-bfgs: takes no 'lr': a line search finds the step length" in error
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

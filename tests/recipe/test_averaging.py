@@ -15,7 +15,7 @@ WALK = np.random.default_rng(0).normal(size=(STEPS, 3)).astype(np.float32)
 
 
 def averaged(average, dtype=jnp.float32):
-    """What would be evaluated after every step of the walk."""
+    """The weights to evaluate after every step of the walk."""
     params = {"w": jnp.zeros(3, dtype)}
 
     def advance(carry, step):
@@ -30,7 +30,7 @@ def averaged(average, dtype=jnp.float32):
 
 
 def expected(first, taken):
-    """The mean of the weights whose (0-based) step is in `taken`; before the first the weights themselves."""
+    """The mean of the weights at the (0-based) steps in `taken`; before the first, the weights themselves."""
     found, held = [], []
     for step in range(STEPS):
         if taken(step):
@@ -49,12 +49,12 @@ def test_no_average_is_the_weights():
 
 @pytest.mark.parametrize("ramp", [True, False])
 def test_ema(ramp):
-    mean, wanted = np.zeros(3), []
+    mean, expected_means = np.zeros(3), []
     for step in range(STEPS):
         decay = min(0.8, (1 + step) / (10 + step)) if ramp else 0.8
         mean = decay * mean + (1 - decay) * WALK[step]
-        wanted.append(mean)
-    np.testing.assert_allclose(averaged(EMA(decay=0.8, ramp=ramp)), wanted, rtol=1e-5, atol=1e-6)
+        expected_means.append(mean)
+    np.testing.assert_allclose(averaged(EMA(decay=0.8, ramp=ramp)), expected_means, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_swa(average, taken):
 
 
 @pytest.mark.parametrize("name", AVERAGES)
-def test_narrow_weights_have_wide_averages_and_come_back_narrow(name):
+def test_averages_of_narrow_weights_are_float32_and_evaluated_narrow(name):
     average = AVERAGES[name]()
     state = average.init({"w": jnp.zeros(3, jnp.bfloat16)})
     assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(state))

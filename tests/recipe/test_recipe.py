@@ -1,4 +1,4 @@
-"""The recipe: impossible mixes are refused with a reason; what varies goes to lanes."""
+"""The recipe: impossible combinations are refused with a reason; numbers are leaves."""
 
 import jax
 import pytest
@@ -11,7 +11,7 @@ from thalweg.recipe.schedules import Cosine, OneCycle
 
 
 @pytest.mark.parametrize(
-    ("make", "said"),
+    ("make", "message"),
     [
         (lambda: Adam(momentum=0.9), "adam: takes no 'momentum': b1 is its momentum; got 0.9"),
         (lambda: AdamW(nesterov=True), "the optimizer for that is nadam"),
@@ -42,10 +42,10 @@ from thalweg.recipe.schedules import Cosine, OneCycle
         (lambda: Recipe(shuffle="always"), "shuffle must be one of"),
     ],
 )
-def test_impossible_mixes_are_refused_with_a_reason(make, said):
+def test_impossible_combinations_are_refused_with_a_reason(make, message):
     with pytest.raises(RecipeError) as caught:
         make()
-    assert said in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_numbers_are_leaves_and_choices_are_structure():
@@ -70,7 +70,7 @@ def test_batches_and_lengths():
     assert Recipe().length(10) == 100
 
 
-def test_scaled_moves_every_rate_and_a_momentum_that_is_on():
+def test_scaled_changes_every_rate_and_a_momentum_that_is_on():
     assert SAM(base=SGD(lr=0.2, momentum=0.5)).scaled(0.5).base.lr == 0.1
     muon = Recipe.from_dict({"optimizer": "muon"}).optimizer.scaled(0.5, 0.8)
     assert (muon.lr, muon.adam_lr, muon.momentum) == (0.01, 1.5e-4, 0.8)

@@ -1,4 +1,4 @@
-"""A shortened recipe: the same course in small, whatever its lengths are counted in."""
+"""A shortened recipe: the same course over fewer updates, whatever the unit of its lengths."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -47,20 +47,20 @@ def factors(recipe, total):
 
 
 @pytest.mark.parametrize("schedule", [*COUNTED, *(kind() for kind in SCHEDULES.values())], ids=repr)
-def test_the_course_is_the_same_in_small(schedule):
+def test_the_course_is_the_same_over_fewer_updates(schedule):
     recipe = Recipe(schedule=schedule, steps=TOTAL)
     short = recipe.shortened(STEPS, TOTAL)
-    # Of ten updates the last is 0.9 of a short one further on: on the steepest cosine, 50 updates, 0.03.
+    # The last of ten updates is 0.9 of a short update further on: 0.03 on the steepest cosine, of 50 updates.
     assert factors(short, STEPS) == pytest.approx(factors(recipe, TOTAL), abs=0.05)
 
 
-def test_a_length_that_is_left_as_it_was_is_caught():
+def test_an_unchanged_length_would_be_noticed():
     recipe = Recipe(schedule=StepDecay(every=10, unit="epochs"), steps=TOTAL)
     untouched = Recipe(schedule=StepDecay(every=10, unit="epochs"), steps=STEPS)
     assert np.abs(factors(untouched, STEPS) - factors(recipe, TOTAL)).max() > 0.5
 
 
-def test_averages_follow():
+def test_averages_are_shortened_too():
     assert Recipe(averaging=EMA(decay=0.999)).shortened(40, 400).averaging.decay == pytest.approx(0.999**10)
     tail = Recipe(averaging=Tail(start=200, unit="steps")).shortened(40, 400).averaging
     assert tail.start == pytest.approx(20)
@@ -73,7 +73,7 @@ def test_plateau_waits_fewer_evaluations():
     assert (schedule.patience, schedule.cooldown) == (5, 2)
 
 
-def test_conditions_that_end_a_run_are_left_out_and_all_else_stays():
+def test_conditions_that_end_a_run_are_switched_off_and_all_else_stays():
     recipe = Recipe(
         SGD(lr=0.3, momentum=0.8),
         batch_size=16,

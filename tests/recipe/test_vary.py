@@ -1,4 +1,4 @@
-"""Many recipes from one: products, columns that go together, drawn points; every slip is refused by name."""
+"""Many recipes from one: products, zipped columns, sampled points; every mistake is refused by name."""
 
 import jax
 import numpy as np
@@ -14,21 +14,21 @@ from thalweg.recipe.vary import MOST_LANES, quasi_random
 
 
 def test_every_combination_is_made_and_the_last_setting_changes_fastest():
-    found = Recipe(AdamW(b1=0.8)).vary(lr=np.array([1e-3, 1e-2]), weight_decay=[0.0, 0.1], seed=range(3))
-    assert [(r.optimizer.lr, r.optimizer.weight_decay, r.seed) for r in found] == [
+    recipes = Recipe(AdamW(b1=0.8)).vary(lr=np.array([1e-3, 1e-2]), weight_decay=[0.0, 0.1], seed=range(3))
+    assert [(r.optimizer.lr, r.optimizer.weight_decay, r.seed) for r in recipes] == [
         (lr, decay, seed) for lr in (1e-3, 1e-2) for decay in (0.0, 0.1) for seed in range(3)
     ]
-    assert {r.optimizer.b1 for r in found} == {0.8}
-    assert all(type(r.seed) is int for r in found)
+    assert {r.optimizer.b1 for r in recipes} == {0.8}
+    assert all(type(r.seed) is int for r in recipes)
 
 
-def test_settings_that_go_together():
+def test_settings_that_vary_together():
     rates = np.geomspace(1e-4, 1e-1, 4)
-    found = Recipe(AdamW(), schedule=Cosine()).vary_together(
+    recipes = Recipe(AdamW(), schedule=Cosine()).vary_together(
         {"optimizer.lr": rates}, seed=range(4), floor=[0.0, 0.1, 0.2, 0.3]
     )
-    assert [r.optimizer.lr for r in found] == list(rates)
-    assert [(r.seed, r.schedule.floor) for r in found] == [(0, 0.0), (1, 0.1), (2, 0.2), (3, 0.3)]
+    assert [r.optimizer.lr for r in recipes] == list(rates)
+    assert [(r.seed, r.schedule.floor) for r in recipes] == [(0, 0.0), (1, 0.1), (2, 0.2), (3, 0.3)]
     with pytest.raises(RecipeError, match=r"one length; got \{'lr': 2, 'seed': 1\}"):
         Recipe().vary_together(lr=[1, 2], seed=[1])
 
@@ -37,7 +37,7 @@ def values(text, whole=False):
     return read_values(text, whole, "lr")
 
 
-def test_text_stands_for_values():
+def test_text_forms_of_values():
     assert values("1e-4..1e-1:4log") == [1e-4, 1e-3, 1e-2, 1e-1]
     assert values("0..0.5:6lin") == [0.0, 0.1, 0.2, 0.3, 0.4, 0.5]
     assert values("-1..1:3lin") == [-1.0, 0.0, 1.0]
@@ -68,7 +68,7 @@ def test_a_long_range_must_say_how_many_values_it_has():
     assert "0..100:16lin" in str(caught.value) and "log" not in str(caught.value)
 
 
-def test_spaced_values_are_short_and_stay_where_they_belong():
+def test_spaced_values_are_rounded_within_a_hundredth_of_their_distance():
     spaced = values("1e-4..1e-1:16log")
     assert np.allclose(spaced, np.geomspace(1e-4, 1e-1, 16), rtol=2e-3)
     assert all(len(f"{value:.12g}".lstrip("0.")) <= 8 for value in spaced)
@@ -78,23 +78,23 @@ def test_spaced_values_are_short_and_stay_where_they_belong():
     assert odd[0] == 0.00012345 and odd[-1] == 0.1
 
 
-def test_whole_numbers_come_whole_and_once():
-    found = Recipe().vary(batch_size="16..256:5log")
-    assert [r.batch_size for r in found] == [16, 32, 64, 128, 256]
+def test_values_of_whole_number_settings_are_rounded_and_unique():
+    recipes = Recipe().vary(batch_size="16..256:5log")
+    assert [r.batch_size for r in recipes] == [16, 32, 64, 128, 256]
     assert [r.batch_size for r in Recipe().vary(batch_size="2..4:9log")] == [2, 3, 4]
 
 
-def test_another_optimizer_brings_its_own_defaults_and_then_the_numbers():
-    found = Recipe(AdamW(lr=0.5, weight_decay=0.3), batch_size=64).vary(
+def test_another_optimizer_starts_from_its_own_defaults():
+    recipes = Recipe(AdamW(lr=0.5, weight_decay=0.3), batch_size=64).vary(
         {"optimizer.lr": [0.01, 0.1], "optimizer": "sgd,adamw,muon"}
     )
-    assert [(r.optimizer.name, r.optimizer.lr) for r in found[:3]] == [
+    assert [(r.optimizer.name, r.optimizer.lr) for r in recipes[:3]] == [
         ("sgd", 0.01),
         ("adamw", 0.01),
         ("muon", 0.01),
     ]
-    assert found[1].optimizer == AdamW(lr=0.01) and found[5].optimizer == Muon(lr=0.1)
-    assert {r.batch_size for r in found} == {64}
+    assert recipes[1].optimizer == AdamW(lr=0.01) and recipes[5].optimizer == Muon(lr=0.1)
+    assert {r.batch_size for r in recipes} == {64}
     named = Recipe().vary(optimizer=["sgd", SGD(lr=0.3, momentum=0.9)], lr=[0.2])
     assert [r.optimizer.momentum for r in named] == [None, 0.9]
     assert [r.schedule.name for r in Recipe().vary(schedule="constant,cosine,one-cycle")] == [
@@ -105,7 +105,7 @@ def test_another_optimizer_brings_its_own_defaults_and_then_the_numbers():
     assert Recipe().vary({"optimizer": ["l-bfgs"], "batch_size": ["full"]})[0].batch_size == "full"
 
 
-def test_a_short_name_means_the_one_path_that_ends_so():
+def test_a_short_name_stands_for_the_one_path_that_ends_with_it():
     assert path_of(Recipe(), "lr") == "optimizer.lr"
     assert path_of(Recipe(SAM(base=SGD())), "lr") == "optimizer.base.lr"
     assert path_of(Recipe(Muon()), "adam_lr") == "optimizer.adam_lr"
@@ -117,7 +117,7 @@ def test_a_short_name_means_the_one_path_that_ends_so():
 
 
 @pytest.mark.parametrize(
-    ("recipe", "given", "said"),
+    ("recipe", "settings", "message"),
     [
         (Recipe(Muon()), {"lr": [0.1]}, "'lr' names optimizer.lr and optimizer.adam_lr"),
         (
@@ -165,28 +165,28 @@ def test_a_short_name_means_the_one_path_that_ends_so():
         (Recipe(), {"seed": "0..99999:100000lin", "lr": "1e-4..1e-1:10log"}, "got 1,000,000 lanes"),
     ],
 )
-def test_slips_are_refused_by_name(recipe, given, said):
+def test_mistakes_are_refused_by_name(recipe, settings, message):
     with pytest.raises(RecipeError) as caught:
-        recipe.vary(given)
-    assert said in str(caught.value)
+        recipe.vary(settings)
+    assert message in str(caught.value)
 
 
-def test_numbers_vary_within_one_structure():
-    found = Recipe(AdamW()).vary(lr="1e-4..1e-1:4log", clip_norm=[0.5, 1.0], seed=[0])
-    assert len({jax.tree.structure(recipe) for recipe in found}) == 1
+def test_numbers_vary_without_changing_the_structure():
+    recipes = Recipe(AdamW()).vary(lr="1e-4..1e-1:4log", clip_norm=[0.5, 1.0], seed=[0])
+    assert len({jax.tree.structure(recipe) for recipe in recipes}) == 1
 
 
-def test_drawn_points_fill_their_ranges_evenly():
-    found = Recipe().sample(64, {"lr": (1e-5, 1e-1), "b1": Range(0.8, 0.99, log=False)}, key=3)
-    rates = np.log10([r.optimizer.lr for r in found])
-    assert len(found) == 64 and rates.min() >= -5 and rates.max() <= -1
-    # One point in each 64th of the range: that is what sets these apart from independent draws.
+def test_sampled_points_fill_their_ranges_evenly():
+    recipes = Recipe().sample(64, {"lr": (1e-5, 1e-1), "b1": Range(0.8, 0.99, log=False)}, key=3)
+    rates = np.log10([r.optimizer.lr for r in recipes])
+    assert len(recipes) == 64 and rates.min() >= -5 and rates.max() <= -1
+    # One point in each 64th of the range: independent draws would leave gaps.
     assert sorted(np.floor((rates + 5) / 4 * 64 - 1e-9)) == pytest.approx(range(64), abs=1)
     assert np.histogram(rates, 8, (-5, -1))[0].tolist() == [8] * 8
-    assert 0.8 <= min(r.optimizer.b1 for r in found) <= max(r.optimizer.b1 for r in found) <= 0.99
+    assert 0.8 <= min(r.optimizer.b1 for r in recipes) <= max(r.optimizer.b1 for r in recipes) <= 0.99
 
 
-def test_drawn_choices_whole_numbers_and_keys():
+def test_sampled_choices_whole_numbers_and_keys():
     space = {
         "optimizer": ["sgd", "adamw"],
         "lr": "1e-3..1:log",
@@ -194,20 +194,20 @@ def test_drawn_choices_whole_numbers_and_keys():
         "floor": "0..0.2:lin",
     }
     recipe = Recipe(schedule=Cosine())
-    found = recipe.sample(10, space, key=1)
-    assert len(found) == 10 and {r.optimizer.name for r in found} == {"sgd", "adamw"}
-    assert all(type(r.batch_size) is int and 8 <= r.batch_size <= 512 for r in found)
-    assert recipe.sample(10, space, key=1) == found != recipe.sample(10, space, key=2)
+    recipes = recipe.sample(10, space, key=1)
+    assert len(recipes) == 10 and {r.optimizer.name for r in recipes} == {"sgd", "adamw"}
+    assert all(type(r.batch_size) is int and 8 <= r.batch_size <= 512 for r in recipes)
+    assert recipe.sample(10, space, key=1) == recipes != recipe.sample(10, space, key=2)
     assert recipe.sample(10, space, key=jax.random.key(5)) == recipe.sample(10, space, key=jax.random.key(5))
 
 
-def test_quasi_random_points_begin_alike_whatever_their_number():
+def test_quasi_random_points_do_not_depend_on_their_number():
     assert (quasi_random(7, 3, 4) == quasi_random(64, 3, 4)[:7]).all()
     assert quasi_random(1, 1).shape == (1, 1)
 
 
 @pytest.mark.parametrize(
-    ("count", "space", "said"),
+    ("count", "space", "message"),
     [
         (0, {"lr": (1e-3, 1e-1)}, "must be a whole number from 1 on; got 0"),
         (4, {"lr": (1e-1, 1e-3)}, "the low end must be below the high end"),
@@ -220,10 +220,10 @@ def test_quasi_random_points_begin_alike_whatever_their_number():
         (MOST_LANES + 1, {"lr": (1e-3, 1e-1)}, "at most 20,000 lanes"),
     ],
 )
-def test_spaces_that_are_none_are_refused(count, space, said):
+def test_invalid_spaces_are_refused(count, space, message):
     with pytest.raises(RecipeError) as caught:
         Recipe().sample(count, space)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_domains():
