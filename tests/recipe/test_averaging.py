@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from thalweg.recipe.averaging import AVERAGES, EMA, SWA, NoAverage, Tail
-from thalweg.recipe.precision import DTYPES, adjusted, first_scale, narrowed, unscaled
+from thalweg.recipe.precision import DTYPES, adjust_scale, initial_scale, to_pass_dtype, unscale
 from thalweg.recipe.recipe import Recipe
 from thalweg.recipe.schedules import Clock
 
@@ -87,21 +87,21 @@ def test_precisions():
     tree = {"w": jnp.ones(2), "index": jnp.arange(2), "name": "x"}
     for name in Recipe.described()["precision"].metadata["among"]:
         if name != "f64":
-            assert narrowed(tree, name)["w"].dtype == DTYPES[name]
-            assert narrowed(tree, name)["index"].dtype == tree["index"].dtype
+            assert to_pass_dtype(tree, name)["w"].dtype == DTYPES[name]
+            assert to_pass_dtype(tree, name)["index"].dtype == tree["index"].dtype
     assert set(DTYPES) == set(Recipe.described()["precision"].metadata["among"])
 
 
 def test_the_loss_scale_halves_on_overflow_and_doubles_after_2000_good_updates():
-    state = first_scale()
-    assert float(adjusted(state, jnp.bool_(False)).scale) == float(state.scale) / 2
+    state = initial_scale()
+    assert float(adjust_scale(state, jnp.bool_(False)).scale) == float(state.scale) / 2
     for _ in range(1999):
-        state = adjusted_jit(state)
+        state = adjust_scale_jit(state)
     assert (float(state.scale), float(state.good)) == (2.0**16, 1999)
-    state = adjusted_jit(state)
+    state = adjust_scale_jit(state)
     assert (float(state.scale), float(state.good)) == (2.0**17, 0)
-    grads = unscaled({"w": jnp.full(2, 2.0**15, jnp.float16)}, state.scale)
+    grads = unscale({"w": jnp.full(2, 2.0**15, jnp.float16)}, state.scale)
     assert grads["w"].dtype == jnp.float32 and float(grads["w"][0]) == 0.25
 
 
-adjusted_jit = jax.jit(lambda state: adjusted(state, jnp.bool_(True)))
+adjust_scale_jit = jax.jit(lambda state: adjust_scale(state, jnp.bool_(True)))

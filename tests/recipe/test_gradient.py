@@ -7,15 +7,15 @@ import optax
 import pytest
 
 from thalweg.recipe.gradient import (
-    accumulated,
+    accumulate,
     add_noise,
     all_finite,
-    chosen,
     clip_norm,
     clip_rows,
     clip_value,
     process,
-    split,
+    select,
+    split_batch,
 )
 from thalweg.recipe.recipe import Recipe
 
@@ -78,7 +78,7 @@ def test_skipping_an_update_selects_the_state_before_it():
     assert bool(all_finite(GRADS))
     broken = GRADS | {"b": jnp.array([jnp.nan, 1.0])}
     assert not bool(all_finite(broken)) and not bool(all_finite({"a": jnp.array([jnp.inf])}))
-    kept = chosen(all_finite(broken), broken, PARAMS)
+    kept = select(all_finite(broken), broken, PARAMS)
     np.testing.assert_array_equal(kept["b"], PARAMS["b"])
 
 
@@ -109,7 +109,7 @@ def test_accumulation_equals_the_whole_batch(rows, count):
                 seen + 1,
             )
 
-        loss, grads, seen = jax.jit(lambda p: accumulated(sums_of, p, split(batch, weights, count), 0))(
+        loss, grads, seen = jax.jit(lambda p: accumulate(sums_of, p, split_batch(batch, weights, count), 0))(
             params
         )
         wanted_loss, wanted = jax.value_and_grad(whole)(params)
@@ -122,6 +122,6 @@ def test_an_empty_batch_has_a_zero_gradient():
     def sums_of(params, microbatch, carry):
         return (params["w"] * microbatch[1]).sum(), (microbatch[1].sum(), carry)
 
-    microbatches = split(jnp.zeros((4, 1)), jnp.zeros(4), 2)
-    loss, grads, _ = accumulated(sums_of, {"w": jnp.ones(())}, microbatches)
+    microbatches = split_batch(jnp.zeros((4, 1)), jnp.zeros(4), 2)
+    loss, grads, _ = accumulate(sums_of, {"w": jnp.ones(())}, microbatches)
     assert float(loss) == 0.0 and float(grads["w"]) == 0.0

@@ -29,7 +29,7 @@ from thalweg.problem.models.adapter import Built, build, carried, is_factory
 from thalweg.problem.problem import Problem
 from thalweg.recipe.averaging import NoAverage
 from thalweg.recipe.optimizers import Optimizer
-from thalweg.recipe.precision import kept, numbers_dtype
+from thalweg.recipe.precision import numbers_dtype, to_storage_dtype
 from thalweg.recipe.recipe import CONTINUED, Recipe
 from thalweg.recipe.schedules import Schedule
 
@@ -105,7 +105,7 @@ def prepare(
         built = built._replace(params=stack(started))
     if first.shuffle == CONTINUED:
         built = built._replace(model_state=carried(problem.shapes, len(recipes), batch_size))
-    params, model_state = kept((built.params, built.model_state), first.precision)
+    params, model_state = to_storage_dtype((built.params, built.model_state), first.precision)
     model, model_arrays = split_model(built.fixed)
     capacity = min(feed.most_steps, max(8, min(STEP_BUDGET, INDEX_BUDGET // batch_size)))
     program = Program(

@@ -103,15 +103,15 @@ def _begun(lane: Lane, state: State) -> PyTree:
 def _or_stationary(before: State, after: State, small: Bool[Array, ""]) -> State:
     """Return `after`, or, where the gradient is small, `before` as it is, stopped."""
     small = small & (after.code == RUNNING)
-    chosen = gradient.chosen(small, before, after)
+    chosen = gradient.select(small, before, after)
     return dataclasses.replace(chosen, code=jnp.where(small, STATIONARY, after.code).astype(after.code.dtype))
 
 
 def _or_skipped(before: State, after: State, grads: PyTree, loss: Float[Array, ""]) -> State:
     """Return `after`, or, where the gradient is not finite, `before` with only the step counted."""
     finite = gradient.all_finite(grads) & jnp.isfinite(loss)
-    chosen = gradient.chosen(finite, after, before)
-    scale = before.scale if before.scale == () else precision.adjusted(before.scale, finite)
+    chosen = gradient.select(finite, after, before)
+    scale = before.scale if before.scale == () else precision.adjust_scale(before.scale, finite)
     return dataclasses.replace(
         chosen, step=after.step, scale=scale, limit=jnp.where(finite, after.limit, before.limit)
     )

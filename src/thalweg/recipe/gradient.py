@@ -94,12 +94,12 @@ def all_finite(tree: PyTree) -> Bool[Array, ""]:
     return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree)]))
 
 
-def chosen(condition: Bool[Array, ""], yes: PyTree, no: PyTree) -> PyTree:
+def select(condition: Bool[Array, ""], yes: PyTree, no: PyTree) -> PyTree:
     """Return one of two trees of equal structure. To skip an update, select the state before it."""
     return jax.tree.map(lambda a, b: jnp.where(condition, a, b), yes, no)
 
 
-def split(
+def split_batch(
     tree: PyTree, weights: Float[Array, " row"], count: int
 ) -> tuple[PyTree, Float[Array, "microbatch row"]]:
     """Divide a batch into `count` microbatches of equal length along the first axis of every leaf.
@@ -117,7 +117,7 @@ def split(
     return rows_of, jnp.where(at < rows, weights[jnp.minimum(at, rows - 1)], 0.0).reshape(count, length)
 
 
-def accumulated(
+def accumulate(
     sums_of: Callable[[PyTree, PyTree, Any], tuple[Float[Array, ""], tuple[Float[Array, ""], Any]]],
     params: PyTree,
     microbatches: PyTree,
@@ -132,7 +132,7 @@ def accumulated(
     Args:
         sums_of: `(params, microbatch, carry) -> (sum of weight * loss, (sum of weights, carry))`.
         params: The point at which the gradient is taken.
-        microbatches: The batch with a leading axis of microbatches, as `split` returns it.
+        microbatches: The batch with a leading axis of microbatches, as `split_batch` returns it.
         carry: Passed from one microbatch to the next, such as batch-norm statistics.
 
     Returns:

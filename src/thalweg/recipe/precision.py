@@ -55,7 +55,7 @@ def numbers_dtype(precision: str) -> Any:
     return jnp.float64 if precision == "f64" else jnp.float32
 
 
-def kept(tree: PyTree, precision: str) -> PyTree:
+def to_storage_dtype(tree: PyTree, precision: str) -> PyTree:
     """Cast weights to their storage dtype: float64 for `f64`, else float32 where they were float64.
 
     Weights narrower than float32 keep their dtype.
@@ -70,7 +70,7 @@ def kept(tree: PyTree, precision: str) -> PyTree:
     return jax.tree.map(cast, tree)
 
 
-def narrowed(tree: PyTree, precision: str) -> PyTree:
+def to_pass_dtype(tree: PyTree, precision: str) -> PyTree:
     """Cast the floating-point arrays of a tree to the dtype of the passes; other leaves do not change."""
     dtype = DTYPES[precision]
 
@@ -81,12 +81,12 @@ def narrowed(tree: PyTree, precision: str) -> PyTree:
     return jax.tree.map(cast, tree)
 
 
-def first_scale() -> Scale:
+def initial_scale() -> Scale:
     """Return the state before the first update."""
     return Scale(jnp.full((), FIRST_SCALE, jnp.float32), jnp.zeros((), jnp.float32))
 
 
-def unscaled(tree: PyTree, scale: Float[Array, ""]) -> PyTree:
+def unscale(tree: PyTree, scale: Float[Array, ""]) -> PyTree:
     """Divide a scaled loss or its gradient by `scale`, in at least float32.
 
     The scale is a power of two, so the division is exact.
@@ -95,7 +95,7 @@ def unscaled(tree: PyTree, scale: Float[Array, ""]) -> PyTree:
     return jax.tree.map(lambda g: g.astype(jnp.promote_types(g.dtype, jnp.float32)) * share, tree)
 
 
-def adjusted(state: Scale, finite: Bool[Array, ""]) -> Scale:
+def adjust_scale(state: Scale, finite: Bool[Array, ""]) -> Scale:
     """Return the state after an update: halved when the gradient overflowed, doubled after 2,000 good ones.
 
     The caller skips the update where `finite` is false. The scale stays between 1 and 2^24, which float32
