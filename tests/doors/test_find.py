@@ -188,8 +188,7 @@ def test_lr_reaches_the_rate_of_an_inner_optimizer(here, searched):
 
 
 def test_lr_is_refused_where_the_optimizer_has_no_rate(here):
-    line_search = ["--set", "optimizer=l-bfgs", "--set", "batch_size=full"]
-    code, _, error = here("fit", "digits", *line_search, "--lr", "0.05")
+    code, _, error = here("fit", "digits", "--recipe", "l-bfgs", "--lr", "0.05")
     assert code == 2 and "l-bfgs: takes no 'lr': a line search finds the step length" in error
 
 

@@ -281,7 +281,7 @@ def check_rate_can_be_searched(recipe: Recipe) -> None:
     elif optimizer.estimates_rate:
         reason = f"{optimizer.name} estimates its own, and lr is a factor of it"
     if reason is not None:
-        hint = f"train with {optimizer.name} as it is, or choose another optimizer"
+        hint = "train it as it is, or choose another optimizer"
         rule = f"needs an optimizer with a learning rate; {reason}"
         raise RecipeError("find_lr", rule, got=optimizer.name, hint=hint)
 

@@ -55,7 +55,8 @@ def apply(given: str | None, settings: Mapping[str, Any], where: str) -> dict[st
     """Return recipe settings with the rate of a checked `--lr`, at the optimizer's own path for it."""
     if given in (None, AUTO):
         return dict(settings)
-    return with_setting(settings, rate_path(Recipe.from_dict(settings, where=where)), float(given))
+    recipe = Recipe.from_dict(settings, where=where)
+    return with_setting(recipe.to_dict(), rate_path(recipe), float(given))
 
 
 def search(problem: Problem, recipe: Recipe, progress: Progress) -> LearningRateFinding:
