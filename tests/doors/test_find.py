@@ -140,7 +140,9 @@ def test_batch_sizes_have_a_folder_of_their_own(searched, here, monkeypatch):
         return made.batches()
 
     monkeypatch.setattr(find, "find_batch_size", find_batch_size)
-    code, shown, _ = here("find", *BASE, "--batch", "32..128", "--budget", "20%", "--out", "sizes", "--json")
+    code, shown, _ = here(
+        "find", *BASE, "--batch", "32..128:2x", "--budget", "20%", "--out", "sizes", "--json"
+    )
     told = json.loads(shown)
     assert code == 0 and asked == [([32, 64, 128], 0.2)]
     assert (told["value"], told["lr"], told["largest_useful"]) == (256, 2.83e-3, 310)
@@ -178,13 +180,26 @@ def test_a_run_with_a_rate_of_its_own_does_not_go_on_with_another(searched, here
     assert code == 2 and "must have been begun with it" in error
 
 
+def test_lr_reaches_the_rate_of_an_inner_optimizer(here, searched):
+    arguments = ["digits", "--model", "mlp:4", "--steps", "2", "--set", "optimizer=sam"]
+    assert here("fit", *arguments, "--lr", "0.05", "--out", "sam", "--quiet")[0] == 0
+    assert read(searched[0] / "sam").recipe["optimizer"]["base"]["lr"] == 0.05
+    code, _, error = here("fit", *arguments, "--lr", "0.05", "--set", "optimizer.base.lr=0.1")
+    assert code == 2 and "the rate is given once" in error
+
+
+def test_lr_is_refused_where_the_optimizer_has_no_rate(here):
+    code, _, error = here("fit", "digits", "--recipe", "l-bfgs", "--lr", "0.05")
+    assert code == 2 and "l-bfgs: takes no 'lr': a line search finds the step length" in error
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (["find", "digits", "--optimizer", "adamv"], "did you mean 'adam'"),
         (["find", "digits", "--budget", "0"], "above 0"),
         (["find", "digits", "--budget", "much"], "above 0"),
-        (["find", "digits", "--batch", "1024..32"], "must be batch sizes"),
+        (["find", "digits", "--batch", "1024..32"], "--batch: the low end must be below the high end"),
         (["find", "digits", "--batch", "32,6.5"], "must be batch sizes"),
         (["find", "digits", "--lr", "auto"], "auto goes with thalweg fit"),
         (["find", "digits", "--resume", "auto"], "cannot be resumed"),
@@ -214,9 +229,10 @@ def test_budgets_and_batch_sizes_are_read():
         3,
         0.025,
     ]
-    assert find.read_sizes("32..1024") == [32, 64, 128, 256, 512, 1024]
-    assert find.read_sizes("32..100") == [32, 64, 100] and find.read_sizes("8..8") == [8]
+    assert find.read_sizes("32..1024:2x") == [32, 64, 128, 256, 512, 1024]
+    assert find.read_sizes("32..100:2x") == [32, 64, 100] and find.read_sizes("8..8") == [8]
+    assert find.read_sizes("6..8") == [6, 7, 8]
     assert find.read_sizes("64,16") == [16, 64] and find.read_sizes("16..64:3log") == [16, 32, 64]
-    for text in ("0..8", "a", "1.5", "0,4"):
+    for text in ("0..8", "a", "1.5", "0,4", "32..1024"):
         with pytest.raises(RecipeError):
             find.read_sizes(text)

@@ -139,10 +139,10 @@ def test_the_plan_trains_nothing(swept, here):
         (["--vary", "model=mlp:8,mlp:9", "--model", "mlp:7"], "--model fixes it"),
         (["--vary", "seed=0..2", "--seed", "1"], "--seed fixes it"),
         (["--vary", "model=mlp:8"], "at least one setting must vary"),
-        (["--vary", "lr=1e-3..1:log"], "after the colon must stand a number"),
+        (["--vary", "lr=1e-3..1:log"], "after the colon must come a count with log or lin"),
         (["--vary", "lr=1e-3..1:log", "--sample", "0"], "must be a whole number from 1 on; got 0"),
         (
-            ["--vary", "lr=1e-4..1:1000log", "--vary", "seed=0..999"],
+            ["--vary", "lr=1e-4..1:1000log", "--vary", "seed=0..999:1000lin"],
             "got 1,000,000 lanes (predicted: at least",
         ),
         (["--vary", "lr=0.1,0.2", "--validation", "0", "--halving"], "needs a validation part"),
@@ -160,7 +160,9 @@ def test_slips_are_refused_before_anything_is_compiled(arguments, said, tmp_path
 
 def test_a_million_lanes_say_what_they_would_take(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(
-        sys, "argv", ["thalweg", "sweep", "digits", "--vary", "lr=1e-4..1:1000log", "--vary", "seed=0..999"]
+        sys,
+        "argv",
+        ["thalweg", "sweep", "digits", "--vary", "lr=1e-4..1:1000log", "--vary", "seed=0..999:1000lin"],
     )
     assert app._outcome() == 2
     error = capsys.readouterr().err

@@ -9,13 +9,17 @@ In a file an optional field may be written "off", which is None: TOML has no wor
 
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, Field, fields
-from typing import Any, ClassVar, Self
+from inspect import isabstract
+from types import ModuleType
+from typing import Any, ClassVar, Self, TypeVar
 
 import equinox as eqx
 import numpy as np
 
 from thalweg.core.errors import RecipeError
 from thalweg.core.names import did_you_mean
+
+T = TypeVar("T")
 
 
 def number(
@@ -100,15 +104,16 @@ def numbers(default: tuple[float, ...], *, doc: str, low: float = -np.inf, sourc
     return eqx.field(default=default, converter=_as_floats, metadata=described)
 
 
-def part(default: Any, *, among: Mapping[str, type], doc: str) -> Any:
+def component(default: Any, *, among: Mapping[str, type], doc: str) -> Any:
     """Declare a field that holds another `Choice`, one of the registered classes."""
-    described = {"kind": "part", "doc": doc, "among": among}
+    described = {"kind": "component", "doc": doc, "among": among}
     return eqx.field(default=default, metadata=described)
 
 
-def parts(*, among: Mapping[str, type], doc: str) -> Any:
+def components(*, among: Mapping[str, type], doc: str) -> Any:
     """Declare a field that holds any number of `Choice`s, as a tuple; none to begin with."""
-    return eqx.field(default=(), converter=_as_tuple, metadata={"kind": "parts", "doc": doc, "among": among})
+    described = {"kind": "components", "doc": doc, "among": among}
+    return eqx.field(default=(), converter=_as_tuple, metadata=described)
 
 
 class Choice(eqx.Module):
@@ -133,7 +138,7 @@ class Choice(eqx.Module):
             _check(type(self), field, getattr(self, field.name))
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain Python values, nested for parts, without fields that are None."""
+        """Return plain Python values, nested for components, without fields that are None."""
         found: dict[str, Any] = {}
         for field in fields(self):
             value = getattr(self, field.name)
@@ -188,6 +193,17 @@ def choose(among: Mapping[str, type], given: Any, who: str, where: object = None
     return among[name].from_dict(rest, where=where)  # type: ignore[attr-defined]
 
 
+def registry(base: type[T], *modules: ModuleType) -> dict[str, type[T]]:
+    """Return the final subclasses of `base` that the modules define, by name, in order of definition.
+
+    To register a class is to define it: nothing else names it.
+    """
+    classes = [kind for module in modules for kind in vars(module).values() if isinstance(kind, type)]
+    own = {module.__name__ for module in modules}
+    final = (kind for kind in classes if issubclass(kind, base) and kind.__module__ in own)
+    return {kind.name: kind for kind in final if not isabstract(kind)}  # type: ignore[attr-defined]
+
+
 def default_of(field: Field[Any]) -> Any:
     """Return the default of a field, or None when it has none."""
     if field.default is not MISSING:
@@ -225,9 +241,9 @@ def _plain(value: Any) -> Any:
 
 def _read(cls: type, field: Field[Any], value: Any, where: object) -> Any:
     kind, who = field.metadata.get("kind"), f"{_label(cls)}.{field.name}"
-    if kind == "part" and not isinstance(value, Choice):
+    if kind == "component" and not isinstance(value, Choice):
         return choose(field.metadata["among"], value, who, where)
-    if kind == "parts" and isinstance(value, Sequence) and not isinstance(value, str):
+    if kind == "components" and isinstance(value, Sequence) and not isinstance(value, str):
         among = field.metadata["among"]
         return tuple(item if isinstance(item, Choice) else _one_of(among, item, who, where) for item in value)
     return None if value == "off" and field.metadata.get("optional") else value
@@ -273,8 +289,8 @@ def _check(cls: type, field: Field[Any], value: Any) -> None:
             got=value,
             hint=did_you_mean(str(value), map(str, described["among"])),
         )
-    elif kind in ("part", "parts"):
-        held = value if kind == "parts" and isinstance(value, tuple) else (value,)
+    elif kind in ("component", "components"):
+        held = value if kind == "components" and isinstance(value, tuple) else (value,)
         if not all(isinstance(item, tuple(described["among"].values())) for item in held):
             raise RecipeError(who, f"{field.name} must be one of {', '.join(described['among'])}", got=value)
 

@@ -69,7 +69,7 @@ def read_batch(
         key, change: Noise of this step for the model, and for the images' augmentation.
     """
     inputs, targets = lane.part.batch(indices)
-    prepared = precision.narrowed(lane.inputs.prepared(inputs), lane.recipe.precision)
+    prepared = precision.to_pass_dtype(lane.inputs.prepared(inputs), lane.recipe.precision)
     if lane.recipe.augment != "none":
         prepared = AUGMENTATIONS[lane.recipe.augment](change, prepared)
     masked = lane.program.masked or _parts(lane, indices.shape[0]) > 1
@@ -95,7 +95,7 @@ def backward(
         found = _in_one_piece(lane, batch, params, model_state, factor)
     loss, grads, model_state = found
     if scale is not None:
-        loss, grads = precision.unscaled((loss, grads), scale)
+        loss, grads = precision.unscale((loss, grads), scale)
 
     def loss_of(there: PyTree) -> Float[Array, ""]:
         return _mean(lane, batch, there, model_state)[0]
@@ -129,7 +129,7 @@ def _part_by_part(
 ) -> tuple[Float[Array, ""], PyTree, PyTree]:
     assert batch.weights is not None
     count = _parts(lane, batch.weights.shape[0])
-    rows, weights = gradient.split((batch.inputs, batch.targets), batch.weights, count)
+    rows, weights = gradient.split_batch((batch.inputs, batch.targets), batch.weights, count)
     noises = (
         jax.random.split(batch.key, count) if lane.program.noisy else jnp.broadcast_to(batch.key, (count,))
     )
@@ -141,7 +141,7 @@ def _part_by_part(
         total = _weighted(losses, weights)
         return (total * factor).astype(total.dtype), (jnp.sum(weights), after)
 
-    return gradient.accumulated(sums_of, params, parts, model_state)
+    return gradient.accumulate(sums_of, params, parts, model_state)
 
 
 def _mean(lane: Lane, batch: Batch, params: PyTree, model_state: PyTree) -> tuple[Float[Array, ""], PyTree]:
@@ -157,7 +157,7 @@ def _weighted(losses: Float[Array, " row"], weights: Float[Array, " row"]) -> Fl
 
 
 def _losses(lane: Lane, batch: Batch, params: PyTree, model_state: PyTree) -> tuple[Array, PyTree]:
-    narrow = precision.narrowed(params, lane.recipe.precision)
+    narrow = precision.to_pass_dtype(params, lane.recipe.precision)
     built = rebuilt(lane.program, lane.inputs, narrow, model_state)
     outputs, after = apply(
         built,
@@ -174,4 +174,4 @@ def _losses(lane: Lane, batch: Batch, params: PyTree, model_state: PyTree) -> tu
 
 def loss_scale(recipe: Recipe) -> Any:
     """Return the first state of dynamic loss scaling; empty for precisions that need none."""
-    return precision.first_scale() if recipe.precision == "f16" else ()
+    return precision.initial_scale() if recipe.precision == "f16" else ()

@@ -29,9 +29,8 @@ from thalweg.problem.models.adapter import Built, build, carried, is_factory
 from thalweg.problem.problem import Problem
 from thalweg.recipe.averaging import NoAverage
 from thalweg.recipe.optimizers import Optimizer
-from thalweg.recipe.precision import kept, numbers_dtype
+from thalweg.recipe.precision import numbers_dtype, to_storage_dtype
 from thalweg.recipe.recipe import CONTINUED, Recipe
-from thalweg.recipe.rule import rule_of
 from thalweg.recipe.schedules import Schedule
 
 # A dispatch holds at most this many indices (4 bytes each: 1 MB), and this many steps.
@@ -106,7 +105,7 @@ def prepare(
         built = built._replace(params=stack(started))
     if first.shuffle == CONTINUED:
         built = built._replace(model_state=carried(problem.shapes, len(recipes), batch_size))
-    params, model_state = kept((built.params, built.model_state), first.precision)
+    params, model_state = to_storage_dtype((built.params, built.model_state), first.precision)
     model, model_arrays = split_model(built.fixed)
     capacity = min(feed.most_steps, max(8, min(STEP_BUDGET, INDEX_BUDGET // batch_size)))
     program = Program(
@@ -161,7 +160,7 @@ def lane_bytes(problem: Problem, recipe: Recipe, parameters_only: bool = False) 
         return _bytes(built.params)
 
     def rules(params: PyTree) -> PyTree:
-        return rule_of(recipe, roles(params)).init(params), recipe.averaging.init(params)
+        return recipe.update_rule(roles(params)).init(params), recipe.averaging.init(params)
 
     kept = _bytes((built.params, built.model_state))
     return 2 * (kept + _bytes(eqx.filter_eval_shape(rules, built.params))) + kept
@@ -216,7 +215,7 @@ def _first_states(program: Program, inputs: Inputs, params: PyTree, model_state:
         return State(
             params=lane_params,
             model_state=lane_model_state,
-            optimizer=rule_of(recipe, roles(lane_params)).init(lane_params),
+            optimizer=recipe.update_rule(roles(lane_params)).init(lane_params),
             schedule=recipe.schedule.init(),
             average=recipe.averaging.init(lane_params),
             scale=loss_scale(recipe),

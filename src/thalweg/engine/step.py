@@ -17,7 +17,6 @@ from thalweg.engine.backward import Lane, backward, read_batch
 from thalweg.engine.state import DIVERGED, RUNNING, STATIONARY, Info, State
 from thalweg.problem.models.adapter import Carried
 from thalweg.recipe import gradient, precision
-from thalweg.recipe.rule import rule_of
 from thalweg.recipe.schedules import Clock
 
 # A loss this many times the first one (or this high, when the first is below 1) will not come back: from
@@ -53,7 +52,7 @@ def step(
 
     clock = Clock(state.step.astype(lane.inputs.total.dtype), lane.inputs.total, lane.inputs.epoch_steps)
     factor = lane.recipe.schedule.factor(clock, state.schedule)
-    rule = rule_of(lane.recipe, roles(state.params), factor, lane.recipe.schedule.momentum(clock))
+    rule = lane.recipe.update_rule(roles(state.params), factor, lane.recipe.schedule.momentum(clock))
     spread = keys.purpose_key(root, keys.GRADIENT) if lane.recipe.noise is not None else root
     grads, norm = gradient.process(found.grads, state.params, lane.recipe, key=spread, step=state.step)
 
@@ -104,15 +103,15 @@ def _begun(lane: Lane, state: State) -> PyTree:
 def _or_stationary(before: State, after: State, small: Bool[Array, ""]) -> State:
     """Return `after`, or, where the gradient is small, `before` as it is, stopped."""
     small = small & (after.code == RUNNING)
-    chosen = gradient.chosen(small, before, after)
+    chosen = gradient.select(small, before, after)
     return dataclasses.replace(chosen, code=jnp.where(small, STATIONARY, after.code).astype(after.code.dtype))
 
 
 def _or_skipped(before: State, after: State, grads: PyTree, loss: Float[Array, ""]) -> State:
     """Return `after`, or, where the gradient is not finite, `before` with only the step counted."""
     finite = gradient.all_finite(grads) & jnp.isfinite(loss)
-    chosen = gradient.chosen(finite, after, before)
-    scale = before.scale if before.scale == () else precision.adjusted(before.scale, finite)
+    chosen = gradient.select(finite, after, before)
+    scale = before.scale if before.scale == () else precision.adjust_scale(before.scale, finite)
     return dataclasses.replace(
         chosen, step=after.step, scale=scale, limit=jnp.where(finite, after.limit, before.limit)
     )

@@ -23,7 +23,6 @@ from thalweg.engine.program import rebuilt
 from thalweg.problem.models.adapter import apply
 from thalweg.problem.problem import Problem
 from thalweg.recipe.recipe import FULL, Recipe
-from thalweg.recipe.shortened import shortened
 
 # Products with the Hessian that are made at most, and the relative change from one to the next at which the
 # eigenvalue is known. With a second eigenvalue a tenth below, changes of a thousandth leave half a hundredth.
@@ -104,7 +103,7 @@ def full_loss(problem: Problem, recipe: Recipe) -> tuple[Callable[[PyTree], Floa
 
     Without noise: dropout is off, and batch norm uses its running statistics.
     """
-    group, states = prepare(problem, [shortened(recipe, 1, 1)])
+    group, states = prepare(problem, [recipe.shortened(1, 1)])
     count, model_state = group.splits["train"].count(), lane(states.model_state, 0)
 
     def loss(params: PyTree) -> Float[Array, ""]:

@@ -21,8 +21,8 @@ from thalweg.problem.models.spec import parse
 from thalweg.problem.problem import Problem
 from thalweg.recipe import toml
 from thalweg.recipe.book import default_recipe
-from thalweg.recipe.rate import with_rate
-from thalweg.recipe.recipe import Recipe
+from thalweg.recipe.recipe import Recipe, rate_path, with_rate
+from thalweg.recipe.settings import with_setting
 from thalweg.run.folder.folder import refuse_taken
 from thalweg.run.folder.record import finding_of
 from thalweg.run.progress import Progress, Silent
@@ -104,9 +104,8 @@ class RecipeRequest:
         changed = Recipe.from_dict(toml.settings(settings, self.settings), where="the recipe's settings")
         if self.lr is None or self.finds_rate:
             return changed
-        path = f"optimizer.{(*changed.optimizer.rates, 'lr')[0]}"
-        value = float(self.lr)
-        return Recipe.from_dict(toml.settings(changed.to_dict(), [f"{path}={value!r}"]), where="lr")
+        settings = with_setting(changed.to_dict(), rate_path(changed), float(self.lr))
+        return Recipe.from_dict(settings, where="lr")
 
     def _check_rate(self) -> None:
         if self.lr is None:
@@ -115,7 +114,7 @@ class RecipeRequest:
             if not self.allow_auto:
                 raise RecipeError("--lr", "auto goes with thalweg fit", got=self.lr, hint="leave it out")
             return
-        rates = [text for text in self.settings if re.match(r"\s*optimizer\.(\w+\.)?lr\s*=", text)]
+        rates = [text for text in self.settings if re.match(r"\s*optimizer\.(\w+\.)*lr\s*=", text)]
         if rates:
             raise RecipeError("--lr", "the rate is given once", got=f"--lr {self.lr} --set {rates[-1]}")
         try:

@@ -180,7 +180,7 @@ class _QuasiRandom:
     """Points of a Sobol sequence; what they reach changes nothing."""
 
     def __init__(self, recipe: Recipe, space: Mapping[str, Any], trials: int, key: Any):
-        self._rows = iter(vary.drawn_rows(recipe, trials, space, key))
+        self._rows = iter(vary.sample_rows(recipe, trials, space, key))
 
     def ask(self, count: int) -> list[dict[str, Any]]:
         """Return the next points."""

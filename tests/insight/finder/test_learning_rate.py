@@ -15,8 +15,7 @@ from thalweg.insight.finder.learning_rate import find_lr
 from thalweg.problem.models import MLP
 from thalweg.problem.problem import Problem
 from thalweg.recipe.optimizers import LBFGS, SGD, Adam, GradientDescent, Muon, Prodigy
-from thalweg.recipe.rate import with_rate
-from thalweg.recipe.recipe import Recipe
+from thalweg.recipe.recipe import Recipe, with_rate
 from thalweg.run.train import train
 
 

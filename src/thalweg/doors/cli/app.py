@@ -179,7 +179,7 @@ def find(
         str | None,
         typer.Option(
             metavar="SIZES",
-            help="Find the rate for each batch size, and the largest size that still pays: 32..1024 "
+            help="Find the rate for each batch size, and the largest size that still pays: 32..1024:2x "
             "(doubling), or 32,64,128.",
         ),
     ] = None,

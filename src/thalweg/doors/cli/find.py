@@ -19,7 +19,7 @@ from thalweg.recipe.recipe import Recipe
 from thalweg.run.folder import folder as folders
 from thalweg.view import progress as showing
 
-_SIZES = "for example 32..1024, which doubles, or 32,64,128"
+_SIZES = "for example 32..1024:2x, which doubles, or 32,64,128"
 
 
 def find(options: Options) -> int:
@@ -80,28 +80,19 @@ def read_share(text: str | None) -> float | None:
     return share
 
 
-def read_sizes(given: str | None) -> list[int] | None:
-    """Return batch sizes from the command line, ascending: `32..1024`, doubling, or a list.
+def read_sizes(text: str | None) -> list[int] | None:
+    """Return batch sizes from the command line, ascending: `32..1024:2x` (doubling), or a list.
 
     Raises:
-        RecipeError: They are no whole numbers from 1 on.
+        RecipeError: They are not whole numbers from 1 on.
     """
-    if given is None:
+    if text is None:
         return None
-    ends = re.fullmatch(r"\s*(\d+)\s*\.\.\s*(\d+)\s*", given)
-    values: list[Any] = _doubling(*map(int, ends.groups())) if ends else ranges.values(given)
-    values = [round(value) if ":" in given and isinstance(value, float) else value for value in values]
+    values = ranges.read_values(text, True, "--batch")
     whole = [isinstance(value, int) and not isinstance(value, bool) and value >= 1 for value in values]
     if not values or not all(whole):
-        raise RecipeError("--batch", "must be batch sizes, whole numbers from 1 on", got=given, hint=_SIZES)
+        raise RecipeError("--batch", "must be batch sizes, whole numbers from 1 on", got=text, hint=_SIZES)
     return sorted(set(values))
-
-
-def _doubling(low: int, high: int) -> list[int]:
-    sizes = [low] if 0 < low <= high else []
-    while sizes and 2 * sizes[-1] < high:
-        sizes.append(2 * sizes[-1])
-    return [*sizes, high] if sizes else []
 
 
 def _check(options: Options) -> None:

@@ -30,8 +30,7 @@ from thalweg.insight.finder.rungs import Lanes
 from thalweg.insight.wording import count, figure, plural
 from thalweg.problem.problem import Problem
 from thalweg.recipe.book import default_recipe
-from thalweg.recipe.rate import own_rate, rate_path, with_rate
-from thalweg.recipe.recipe import Recipe
+from thalweg.recipe.recipe import Recipe, check_rate_can_be_searched, own_rate, with_rate
 from thalweg.run.progress import Progress
 from thalweg.run.validate import check_recipe
 
@@ -74,7 +73,7 @@ def find_batch_size(
     """
     begun = time.perf_counter()
     base = recipe or default_recipe(problem.data.task, problem.data.train.count())
-    rate_path(base)
+    check_rate_can_be_searched(base)
     check_share(share)
     check_recipe(problem, base)
     examples = problem.data.train.count()

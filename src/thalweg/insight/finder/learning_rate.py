@@ -34,8 +34,7 @@ from thalweg.insight.finder.rungs import Lanes
 from thalweg.insight.finder.valley import DRIFTS, OWN_LENGTH, Rung, Valley, locate
 from thalweg.problem.problem import Problem
 from thalweg.recipe.book import default_recipe
-from thalweg.recipe.rate import own_rate, rate_path, with_rate
-from thalweg.recipe.recipe import Recipe
+from thalweg.recipe.recipe import Recipe, check_rate_can_be_searched, own_rate, rate_path, with_rate
 from thalweg.run.progress import Progress
 from thalweg.run.validate import check_recipe
 
@@ -72,7 +71,7 @@ def find_lr(
 ) -> LearningRateFinding:
     """Find the learning rate for a problem and a recipe: which, how sure, where it diverges, at what cost.
 
-    Lanes are trained with the recipe's own schedule shortened (`recipe.shortened`): first a wide grid around
+    Lanes are trained with the recipe's own schedule shortened (`Recipe.shortened`): first a wide grid around
     the recipe's own rate, a factor of 4 apart and further where the best lies at its end, then fewer rates
     closer to the best with paired seeds, three times as long each time. Where the best rate of the whole run
     lies follows from all of them (`insight.finder.valley`). The rate taken is the one expected to lose least,
@@ -104,7 +103,7 @@ def find_lr(
     """
     begun = time.perf_counter()
     base = recipe or default_recipe(problem.data.task, problem.data.train.count())
-    rate_path(base)
+    check_rate_can_be_searched(base)
     check_share(share)
     check_seeds(seeds)
     check_recipe(problem, base)

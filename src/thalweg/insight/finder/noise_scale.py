@@ -32,7 +32,6 @@ from thalweg.insight.curvature import losses_of_rows
 from thalweg.insight.finder.finding import NoiseScale
 from thalweg.problem.problem import Problem
 from thalweg.recipe.recipe import Recipe
-from thalweg.recipe.shortened import shortened
 
 # Batches at each place, of so many examples at most, and places of the run. 16 batches give |g|^2 a sixteenth
 # of the noise; five places see the scale grow from the start on (McCandlish et al. 2018, figure 4).
@@ -68,7 +67,7 @@ def noise_scale(problem: Problem, recipe: Recipe, *, updates: int | None = None)
     """
     total = length(problem, recipe)
     steps = max(1, min(total, updates or MOST_STEPS))
-    group, states = prepare(problem, [shortened(recipe, steps, total)])
+    group, states = prepare(problem, [recipe.shortened(steps, total)])
     count = problem.data.train.count()
     rows = max(1, min(MOST_ROWS, count // BATCHES))
     stream, found = np.random.default_rng(0), []

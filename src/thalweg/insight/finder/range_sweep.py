@@ -27,9 +27,7 @@ from thalweg.insight.finder import readings
 from thalweg.insight.finder.finding import Cost
 from thalweg.problem.problem import Problem
 from thalweg.recipe.book import default_recipe
-from thalweg.recipe.rate import rate_path, with_rate
-from thalweg.recipe.recipe import Recipe
-from thalweg.recipe.shortened import shortened
+from thalweg.recipe.recipe import Recipe, check_rate_can_be_searched, with_rate
 from thalweg.run.validate import check_recipe
 
 # The textbook's: from 1e-8, doubled after each batch.
@@ -94,7 +92,7 @@ def range_test(
     """
     begun = time.perf_counter()
     base = recipe or default_recipe(problem.data.task, problem.data.train.count())
-    rate_path(base)
+    check_rate_can_be_searched(base)
     check_recipe(problem, base)
     _check(start, factor, end)
     updates = math.floor(math.log(end / start) / math.log(factor) + 1e-9) + 1
@@ -122,7 +120,7 @@ def _losses(problem: Problem, base: Recipe, rates: Float[np.ndarray, " update"])
     The rate is a number that enters the program: every update brings its own, and nothing is compiled again.
     """
     plain = Recipe.from_dict(base.to_dict() | {"schedule": "constant"})
-    recipe = with_rate(shortened(plain, len(rates), length(problem, base)), float(rates[0]))
+    recipe = with_rate(plain.shortened(len(rates), length(problem, base)), float(rates[0]))
     group, states = prepare(problem, [recipe])
     found: list[float] = []
     for step, rate in enumerate(rates):

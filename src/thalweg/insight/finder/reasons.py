@@ -13,8 +13,7 @@ from thalweg.insight.finder.rungs import Lanes
 from thalweg.insight.finder.valley import Valley
 from thalweg.insight.wording import count, figure, percent, plural
 from thalweg.problem.problem import Problem
-from thalweg.recipe.rate import own_rate
-from thalweg.recipe.recipe import Recipe
+from thalweg.recipe.recipe import Recipe, own_rate
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,7 @@ from thalweg.engine.group import length
 from thalweg.insight.finder.finding import LANE
 from thalweg.problem.data.split import Split
 from thalweg.problem.problem import Problem
-from thalweg.recipe.rate import with_rate
-from thalweg.recipe.recipe import Recipe
-from thalweg.recipe.shortened import shortened
+from thalweg.recipe.recipe import Recipe, with_rate
 from thalweg.run.progress import Progress
 from thalweg.run.run import Run
 from thalweg.run.train import train
@@ -70,7 +68,7 @@ class Lanes:
             KeyboardInterrupt: Somebody interrupted it.
         """
         pairs = [(rate, FIRST_SEED + seed) for rate in rates for seed in range(seeds)]
-        short = shortened(self.recipe, steps, self.total)
+        short = self.recipe.shortened(steps, self.total)
         recipes = [dataclasses.replace(with_rate(short, rate), seed=seed) for rate, seed in pairs]
         runs = train(self.problem, recipes, progress=self.progress, strict=True)
         if any(run.result["stopped"] == StopReason.INTERRUPTED for run in runs):
