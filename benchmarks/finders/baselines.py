@@ -114,7 +114,7 @@ def found(share: float | None, task: Task) -> Pick:
         finding.low,
         finding.high,
         finding.cost.steps,
-        standing=finding.standing,
+        standing=finding.status,
         seconds=finding.cost.seconds,
     )
 

@@ -60,14 +60,14 @@ def test_differences_are_paired_over_seeds():
     """Seeds matter much more than the setting, and the same for both: only pairing sees the difference."""
     ranking = of_losses({0.1: [0.1, 0.9, 0.5], 0.2: [0.110, 0.911, 0.512]})
     second = ranking.entries[1]
-    assert second.standing == "worse"
+    assert second.status == "worse"
     assert second.behind.mean == pytest.approx(0.011) and second.behind.low > 0
     assert second.loss.low < ranking.best.loss.mean  # unpaired, the intervals overlap widely
 
 
 def test_what_cannot_be_told_apart_says_so():
     ranking = of_losses({0.1: [0.10, 0.20, 0.12], 0.2: [0.20, 0.11, 0.13], 0.3: [0.5, 0.6, 0.52]})
-    assert [entry.standing for entry in ranking.entries] == ["best", "cannot tell", "worse"]
+    assert [entry.status for entry in ranking.entries] == ["best", "cannot tell", "worse"]
     assert "1 setting of 2 cannot be told apart from the best (lr=0.2)" in said(ranking, "tied")
 
 
@@ -75,18 +75,18 @@ def test_only_common_seeds_are_paired():
     ranking = of_losses({0.1: [0.1, 0.1, 0.1], 0.2: [0.2, 0.3]})
     assert ranking.entries[1].behind.number == 2
     alone = of_losses({0.1: [0.1, 0.1], 0.2: [0.2]})
-    assert alone.entries[1].standing == "one seed" and alone.entries[1].behind.low is None
+    assert alone.entries[1].status == "one seed" and alone.entries[1].behind.low is None
 
 
 def test_one_seed_gives_no_interval_and_says_why():
     ranking = of_losses({0.1: [0.1], 0.2: [0.2]})
-    assert ranking.best.loss.low is None and ranking.entries[1].standing == "one seed"
+    assert ranking.best.loss.low is None and ranking.entries[1].status == "one seed"
     assert "may be luck" in said(ranking, "luck") and said(ranking, "tied") == ""
 
 
 def test_a_setting_that_lost_a_seed_stands_behind_those_that_lost_none():
     ranking = of_losses({0.1: [0.5, 0.5], 0.2: [0.1, None], 0.3: [None, None]})
-    assert [entry.standing for entry in ranking.entries] == ["best", "diverged in part", "diverged"]
+    assert [entry.status for entry in ranking.entries] == ["best", "diverged in part", "diverged"]
     assert [entry.rank for entry in ranking.entries] == [1, 2, None]
     assert ranking.entries[1].diverged == ((3, 37),)
     text = said(ranking, "diverged")
@@ -116,7 +116,7 @@ def test_frozen_lanes_stand_behind_those_that_went_on():
     ]
     ranking = rank(table(rows), VARIED)
     assert [entry.setting["optimizer.lr"] for entry in ranking.entries] == [0.1, 0.3, 0.2]
-    assert ranking.entries[1].standing == "frozen"
+    assert ranking.entries[1].status == "frozen"
 
 
 def test_test_figures_are_of_the_best_setting_only():
@@ -182,7 +182,7 @@ def test_a_made_sweep_finds_the_rate_it_was_made_with():
     assert ranking.metric == "accuracy" and len(ranking.entries) == 16
     assert ranking.best.setting["optimizer.lr"] in (0.025, 0.063, 1.6e-3, 4e-3)
     assert headline(ranking).startswith("48 lanes, 16 settings: best is ")
-    assert {entry.label for entry in ranking.entries if entry.standing == "diverged"} == {"adamw lr=0.063"}
+    assert {entry.label for entry in ranking.entries if entry.status == "diverged"} == {"adamw lr=0.063"}
 
 
 def test_the_json_is_plain():

@@ -18,7 +18,7 @@ from thalweg.insight.wording import as_number, setting
 from thalweg.run.folder.sweep_record import Sweep
 from thalweg.run.runs import Runs
 
-BEST, TIED, WORSE, UNTOLD, FROZEN, UNSTABLE, LOST = (
+BEST, TIED, WORSE, SINGLE_SEED, FROZEN, UNSTABLE, LOST = (
     "best",
     "cannot tell",
     "worse",
@@ -32,7 +32,7 @@ WHOLES = frozenset({"model", "optimizer", "schedule"})
 
 
 @dataclass(frozen=True)
-class Entry:
+class RankedSetting:
     """One setting.
 
     Args:
@@ -46,7 +46,7 @@ class Entry:
         loss: The same over the lanes that have it; None where none has.
         metric: The validation metric, likewise.
         behind: Loss minus the best setting's, over the seeds that both have; None for the best itself.
-        standing: `best`; `cannot tell` (the interval of `behind` holds zero); `worse`; `one seed` (there is
+        status: `best`; `cannot tell` (the interval of `behind` holds zero); `worse`; `one seed` (there is
             no interval); `frozen` (ended from outside, before it came to rest); `diverged in part`;
             `diverged`.
     """
@@ -61,7 +61,7 @@ class Entry:
     loss: Estimate | None
     metric: Estimate | None
     behind: Estimate | None
-    standing: str
+    status: str
 
 
 @dataclass(frozen=True)
@@ -81,21 +81,21 @@ class Ranking:
     by: str
     metric: str | None
     factors: tuple[str, ...]
-    entries: tuple[Entry, ...]
+    entries: tuple[RankedSetting, ...]
     seeds: int
     lanes: int
     test_loss: Estimate | None
     test_metric: Estimate | None
 
     @property
-    def best(self) -> Entry | None:
+    def best(self) -> RankedSetting | None:
         """The first setting; None when every lane diverged."""
         return self.entries[0] if self.entries and self.entries[0].rank == 1 else None
 
     @property
-    def tied(self) -> tuple[Entry, ...]:
+    def tied(self) -> tuple[RankedSetting, ...]:
         """Settings that cannot be told apart from the best."""
-        return tuple(entry for entry in self.entries if entry.standing == TIED)
+        return tuple(entry for entry in self.entries if entry.status == TIED)
 
     def to_list(self) -> list[dict[str, Any]]:
         """Return plain values, a table for each setting."""
@@ -176,11 +176,11 @@ def _entry(
     factors: Sequence[str],
     by: str,
     best: list[dict[str, Any]] | None,
-) -> Entry:
+) -> RankedSetting:
     values = _values(lanes[0], factors)
     losses = _losses(lanes, by)
     behind = None if best is None or lanes is best else _behind(losses, _losses(best, by))
-    return Entry(
+    return RankedSetting(
         rank=place if losses else None,
         setting=values,
         label=label_of(values),
@@ -191,7 +191,7 @@ def _entry(
         loss=over_seeds(losses.values()),
         metric=_estimate(lanes, "validation_metric"),
         behind=behind,
-        standing=_standing(lanes, losses, lanes is best, behind),
+        status=_status(lanes, losses, lanes is best, behind),
     )
 
 
@@ -209,7 +209,7 @@ def _values(row: Mapping[str, Any], factors: Sequence[str]) -> dict[str, Any]:
     return found
 
 
-def _standing(
+def _status(
     lanes: list[dict[str, Any]], losses: dict[int, float], best: bool, behind: Estimate | None
 ) -> str:
     if not losses:
@@ -221,7 +221,7 @@ def _standing(
     if any(map(_cut_short, lanes)):
         return FROZEN
     if behind is None or behind.low is None or behind.high is None:
-        return UNTOLD
+        return SINGLE_SEED
     return TIED if behind.low <= 0.0 <= behind.high else WORSE
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from thalweg.insight.ranking import BEST, FROZEN, UNTOLD, Entry, Ranking
+from thalweg.insight.ranking import BEST, FROZEN, SINGLE_SEED, RankedSetting, Ranking
 from thalweg.insight.statements import Statement
 from thalweg.insight.wording import count, figure, listing, measure, plural, setting
 
@@ -54,8 +54,8 @@ def _best(ranking: Ranking) -> Statement | None:
     metric = ""
     if best.metric is not None and ranking.metric:
         metric = f", validation {ranking.metric} {measure(ranking.metric, best.metric.mean)}"
-    unstable = "" if best.standing == BEST else "; not every seed of it came through"
-    level = "good" if best.standing == BEST else "unclear"
+    unstable = "" if best.status == BEST else "; not every seed of it came through"
+    level = "good" if best.status == BEST else "unclear"
     return Statement("best", f"{best.label}: {loss}{sure}{metric}{unstable}.", level)
 
 
@@ -105,12 +105,12 @@ def _diverged(ranking: Ranking) -> Statement | None:
     )
 
 
-def _when(entry: Entry) -> str:
+def _when(entry: RankedSetting) -> str:
     """Say how many of a setting's lanes diverged, and at which steps: `2 of 3, steps 12 to 40`."""
     return f"{len(entry.diverged)} of {len(entry.lanes)}{steps_of(entry)}"
 
 
-def steps_of(entry: Entry) -> str:
+def steps_of(entry: RankedSetting) -> str:
     """Say at which steps a setting's lanes diverged: `, steps 12 to 40`; empty where that is not recorded."""
     steps = sorted(step for _, step in entry.diverged if step is not None)
     if not steps:
@@ -123,7 +123,7 @@ def steps_of(entry: Entry) -> str:
 
 
 def _frozen(ranking: Ranking) -> Statement | None:
-    frozen = sum(entry.standing == FROZEN for entry in ranking.entries)
+    frozen = sum(entry.status == FROZEN for entry in ranking.entries)
     if not frozen:
         return None
     said = f"{plural(frozen, 'setting')} ended before coming to rest and stand behind those that went on"
@@ -151,7 +151,7 @@ def _edges(ranking: Ranking) -> list[Statement]:
     return found
 
 
-def numbers_tried(entries: Sequence[Entry], path: str) -> list[Any]:
+def numbers_tried(entries: Sequence[RankedSetting], path: str) -> list[Any]:
     """Return the numbers that a factor took, ascending; empty where it is no number."""
     values = [entry.setting[path] for entry in entries if entry.setting.get(path) is not None]
     numeric = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
@@ -159,7 +159,7 @@ def numbers_tried(entries: Sequence[Entry], path: str) -> list[Any]:
 
 
 def _luck(ranking: Ranking) -> Statement | None:
-    if len(ranking.entries) < 2 or not any(entry.standing == UNTOLD for entry in ranking.entries):
+    if len(ranking.entries) < 2 or not any(entry.status == SINGLE_SEED for entry in ranking.entries):
         return None
     text = (
         "With one seed a setting, small differences may be luck; vary the seed too, seed=0..2, for intervals."

@@ -35,7 +35,7 @@ def found():
 
 
 def test_a_rate_is_found_that_is_better_than_a_bad_default(found):
-    assert found.standing in ("found", "flat")
+    assert found.status in ("found", "flat")
     assert found.low <= found.value <= found.high
     assert found.value > 4 * found.default == 4e-3
     there, before = losses_at(planted.blobs(), planted.RECIPE, found.value, found.default)
@@ -80,7 +80,7 @@ def test_the_same_problem_recipe_and_share_find_the_same():
 
 def test_with_no_room_for_lanes_the_own_rate_stays():
     found = find_lr(planted.blobs(), dataclasses.replace(planted.RECIPE, steps=10), share=0.1)
-    assert (found.standing, found.value, found.cost.steps) == ("cannot tell", 1e-3, 0)
+    assert (found.status, found.value, found.cost.steps) == ("cannot tell", 1e-3, 0)
     assert "budget of 1 lane-step" in found.reason and found.recipe.optimizer.lr == 1e-3
 
 
@@ -152,14 +152,14 @@ def test_nan_from_some_rate_on_is_the_edge():
 
 def test_nan_in_the_data_is_said_at_once():
     found = find_lr(planted.with_nan(), planted.RECIPE, share=1.0)
-    assert (found.standing, found.value) == ("all diverged", None)
+    assert (found.status, found.value) == ("all diverged", None)
     assert "before the first update" in found.reason and found.cost.steps <= 9
     assert found.recipe == planted.RECIPE
 
 
 def test_a_loss_that_begins_at_its_minimum():
     found = find_lr(planted.solved(), Recipe(SGD(lr=0.01), batch_size=8, steps=200), share=3.0)
-    assert found.standing == "flat" and "begins at its minimum" in found.reason
+    assert found.status == "flat" and "begins at its minimum" in found.reason
     assert found.value <= found.high
 
 
@@ -168,19 +168,19 @@ def test_a_loss_that_begins_at_its_minimum():
 
 def test_a_zero_gradient_cannot_learn():
     found = find_lr(planted.blocked(), planted.RECIPE, share=1.0)
-    assert (found.standing, found.value) == ("cannot learn", None)
+    assert (found.status, found.value) == ("cannot learn", None)
     assert "gradient is zero" in found.reason
 
 
 def test_a_constant_loss_cannot_learn():
     found = find_lr(planted.constant_loss(), planted.RECIPE, share=1.0)
-    assert (found.standing, found.value) == ("cannot learn", None)
+    assert (found.status, found.value) == ("cannot learn", None)
     assert "whatever the weights are" in found.reason
 
 
 def test_all_lanes_diverging():
     found = find_lr(planted.explosive(), planted.DESCENT, share=1.0)
-    assert (found.standing, found.value, found.low) == ("all diverged", None, None)
+    assert (found.status, found.value, found.low) == ("all diverged", None, None)
     assert "Every lane diverged, down to" in found.reason
     assert found.curve["rate"].min() < 1e-6  # it looked far below before it gave up
 

@@ -20,7 +20,7 @@ ABOUT = {"data": "mnist", "task": "classification", "model": "mlp:784-512-10", "
         (found.flat, "optimizer.lr 0.0037: flat between 0.0001 and 0.03"),
         (found.kept, "optimizer.lr 0.001, its own: no better one could be told"),
         (found.lost, "optimizer.lr: every lane diverged"),
-        (lambda: replace(found.lost(), standing="cannot learn"), "optimizer.lr: no rate lets it learn"),
+        (lambda: replace(found.lost(), status="cannot learn"), "optimizer.lr: no rate lets it learn"),
     ],
 )
 def test_the_headline_says_which_rate_to_take(make, said):

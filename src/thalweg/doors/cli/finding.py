@@ -23,7 +23,7 @@ _BRIEF = (
     "default",
     "diverges",
     "predicted_edge",
-    "standing",
+    "status",
     "reason",
     "cost",
     "lr",

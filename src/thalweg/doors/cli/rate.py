@@ -10,6 +10,7 @@ from thalweg.doors.cli.codes import FAILED
 from thalweg.doors.cli.finding import brief
 from thalweg.doors.cli.output import print_json
 from thalweg.insight.finder.finding import LearningRateFinding
+from thalweg.insight.finder.finding_io import current
 from thalweg.insight.finder.learning_rate import find_lr
 from thalweg.insight.finder.verdict import headline, in_a_line
 from thalweg.problem.problem import Problem
@@ -81,7 +82,7 @@ def begun_with(folder: Path, recipe: Recipe) -> Recipe:
     Raises:
         RecipeError: The run was begun with a rate of its own.
     """
-    told = finding_of(folder)
+    told = current(finding_of(folder))
     if not told:
         raise RecipeError(
             "--lr auto",
@@ -89,7 +90,7 @@ def begun_with(folder: Path, recipe: Recipe) -> Recipe:
             got=str(folder),
             hint="leave it out to go on with the run's own rate",
         )
-    found, asked = toml.read(f"{told['recipe']}\n"), toml.read(f"{told['asked']}\n")
+    found, asked = toml.read(f"{told['recipe']}\n"), toml.read(f"{told['recipe_before']}\n")
     if toml.write(Recipe.from_dict(recipe.to_dict())) == toml.write(asked):
         return found
     return with_rate(recipe, told["value"])

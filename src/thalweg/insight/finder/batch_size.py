@@ -89,16 +89,16 @@ def find_batch_size(
     lr = None if chosen is None else float(table.filter(pl.col("batch") == chosen)["value"][0])
     cost = Cost(search.spent + noise.steps, length(problem, base), time.perf_counter() - begun)
     return BatchFinding(
-        chosen,
-        lr,
-        own,
-        noise,
-        useful,
-        room,
-        table,
-        _reason(chosen, lr, noise, useful, room, table),
-        cost,
-        base if chosen is None or lr is None else with_rate(search.sized(chosen), lr),
+        value=chosen,
+        lr=lr,
+        default=own,
+        largest_useful=useful,
+        reason=_reason(chosen, lr, noise, useful, room, table),
+        noise_scale=noise,
+        fits=room,
+        cost=cost,
+        table=table,
+        recipe=base if chosen is None or lr is None else with_rate(search.sized(chosen), lr),
     )
 
 
@@ -200,7 +200,7 @@ def _row(
     batch: int, found: LearningRateFinding, rates: dict[str, float], reached: dict[str, np.ndarray]
 ) -> dict[str, object]:
     row = {"batch": batch, "low": found.low, "value": found.value, "high": found.high}
-    row |= {"standing": found.standing, "loss": _mean(reached.get("value"))}
+    row |= {"status": found.status, "loss": _mean(reached.get("value"))}
     for rule in ("linear", "sqrt"):
         row |= {rule: rates.get(rule), f"{rule}_loss": _mean(reached.get(rule))}
     return row
@@ -252,7 +252,7 @@ def _reason(
         f"{room.bytes_free / 2**30:.1f} GiB left free"
     )
     if chosen is None or lr is None:
-        return f"{scale}. {memory}. No size let the problem be learned: {', '.join(set(table['standing']))}."
+        return f"{scale}. {memory}. No size let the problem be learned: {', '.join(set(table['status']))}."
     best = table.drop_nulls("loss").sort("loss")["batch"][0]
     took = f"Of the sizes tried {count(chosen)} is the largest that is useful, fits, and is no worse than the"
     after = f" best ({count(best)}) after as many examples"

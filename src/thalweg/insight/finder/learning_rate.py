@@ -25,13 +25,13 @@ from thalweg.insight.finder.finding import (
     FOUND,
     LOST,
     UNTEACHABLE,
-    UNTOLD,
+    INCONCLUSIVE,
     Cost,
     LearningRateFinding,
 )
 from thalweg.insight.finder.reasons import Decision, reason, unteachable
 from thalweg.insight.finder.rungs import Lanes
-from thalweg.insight.finder.valley import DRIFTS, OWN_LENGTH, Rung, Valley, locate
+from thalweg.insight.finder.valley import DRIFTS, OWN_LENGTH, RungLosses, Valley, locate
 from thalweg.problem.problem import Problem
 from thalweg.recipe.book import default_recipe
 from thalweg.recipe.rate import own_rate, rate_path, with_rate
@@ -146,7 +146,7 @@ class RateSearch:
         """Train rung after rung, and decide."""
         self.plan = planned(LEAST if self.share is None else self.share, self.lanes.total, self.seeds)
         if not self.plan.steps[0]:
-            return Decision(UNTOLD, own_rate(self.lanes.recipe))
+            return Decision(INCONCLUSIVE, own_rate(self.lanes.recipe))
         self._first(self.plan.steps[0])
         following = list(zip(self.plan.steps, self.plan.seeds, strict=True))[1:]
         if self.share is None:
@@ -235,7 +235,7 @@ class RateSearch:
         """Return where the best rate lies, in octaves from the centre, from all lanes so far."""
         curve = self.lanes.curve
         rungs = [
-            Rung(
+            RungLosses(
                 float(rows["steps"][0]) / self.lanes.total,
                 np.log2(rows["rate"].to_numpy() / self.centre),
                 rows["seed"].to_numpy(),
@@ -268,7 +268,7 @@ class RateSearch:
         if _fell(start, losses[finite].min()):
             return None
         if self.lanes.rows[-1]["steps"] < TELLING * self.lanes.total:
-            return Decision(UNTOLD, own)
+            return Decision(INCONCLUSIVE, own)
         harmless = finite & (losses <= start + NOTHING * abs(start))
         low, high = self._rate(octaves[0]), self._rate(octaves[harmless][-1])
         return Decision(FLAT, own if own <= high else high / 2, low, high, begun_at_minimum=True)
@@ -282,10 +282,10 @@ class RateSearch:
         chance = 1.0 if lost or octave < valley.octaves[0] else valley.chance(best, octave)
         told = {"low": low, "high": high, "chance": chance, "valley": valley}
         if chance < SURE:
-            return Decision(UNTOLD, own, **told)
+            return Decision(INCONCLUSIVE, own, **told)
         value = min(_rounded(self.centre * 2**best), math.inf if self.diverges is None else self.diverges / 2)
-        standing = FLAT if math.log2(high / low) >= FLAT_OCTAVES else FOUND
-        return Decision(standing, value, **told)
+        status = FLAT if math.log2(high / low) >= FLAT_OCTAVES else FOUND
+        return Decision(status, value, **told)
 
 
 def _rounded(rate: float) -> float:
@@ -301,7 +301,7 @@ def _finding(
     base: Recipe, search: RateSearch, decision: Decision, edge: Edge, cost: Cost
 ) -> LearningRateFinding:
     value, own = decision.value, own_rate(base)
-    why = unteachable(search.lanes.problem, base) if decision.standing == UNTEACHABLE else ""
+    why = unteachable(search.lanes.problem, base) if decision.status == UNTEACHABLE else ""
     return LearningRateFinding(
         setting=rate_path(base),
         value=value,
@@ -310,7 +310,7 @@ def _finding(
         default=own,
         diverges=search.diverges,
         predicted_edge=edge.rate,
-        standing=decision.standing,
+        status=decision.status,
         reason=reason(search.lanes, search.plan, decision, why),
         curve=search.lanes.curve,
         fitted=_fitted(search, decision),

@@ -8,7 +8,7 @@ import polars as pl
 
 from thalweg.insight.curvature import full_loss
 from thalweg.insight.finder.budget import SearchPlan
-from thalweg.insight.finder.finding import FLAT, LOST, UNTEACHABLE, UNTOLD
+from thalweg.insight.finder.finding import FLAT, LOST, UNTEACHABLE, INCONCLUSIVE
 from thalweg.insight.finder.rungs import Lanes
 from thalweg.insight.finder.valley import Valley
 from thalweg.insight.wording import count, figure, percent, plural
@@ -22,13 +22,13 @@ class Decision:
     """What was decided.
 
     Args:
-        standing, value, low, high: As a `Finding` has them.
+        status, value, low, high: As a `Finding` has them.
         chance: How probable it is that the best place is better than the recipe's own rate; None: not asked.
         valley: What it was read off; None where there is none.
         begun_at_minimum: Whether no rate brought the loss below the one before training.
     """
 
-    standing: str
+    status: str
     value: float | None
     low: float | None = None
     high: float | None = None
@@ -88,7 +88,7 @@ def _seeds(rows: pl.DataFrame) -> str:
 
 def _verdict(lanes: Lanes, decision: Decision) -> str:
     own = figure(own_rate(lanes.recipe), 3)
-    if decision.standing == LOST:
+    if decision.status == LOST:
         at_once = (lanes.curve["diverged_at"] == 0).all()
         lowest = figure(lanes.curve["rate"].min(), 3)
         if at_once:
@@ -97,7 +97,7 @@ def _verdict(lanes: Lanes, decision: Decision) -> str:
                 "the loss."
             )
         return f"Every lane diverged, down to a rate of {lowest}."
-    if decision.standing == UNTEACHABLE:
+    if decision.status == UNTEACHABLE:
         return "Every rate ends at the same loss."
     if decision.begun_at_minimum:
         return (
@@ -108,14 +108,14 @@ def _verdict(lanes: Lanes, decision: Decision) -> str:
     between = f"the best rate lies between {low} and {high} (95 %)"
     if decision.chance is None:
         return "In so few updates no rate brings the loss below the one before training: its own rate stays."
-    if decision.standing == UNTOLD:
+    if decision.status == INCONCLUSIVE:
         return (
             f"From these lanes {between}; that another is better than the recipe's own {own} is "
             f"{percent(decision.chance, 0)} probable, which is not enough to leave it."
         )
     chance = f"it is better than the recipe's own {own} with a probability of {percent(decision.chance, 0)}"
     value = figure(decision.value, 3)
-    if decision.standing == FLAT:
+    if decision.status == FLAT:
         return f"The curve is flat: {between}, and {value} is expected to lose least; {chance}."
     return f"At {value} least is expected to be lost; {between}, and {chance}."
 

@@ -43,7 +43,7 @@ DRAWN = 500  # places of the bottom, for a band
 
 
 @dataclass(frozen=True)
-class Rung:
+class RungLosses:
     """Lanes of one length.
 
     Args:
@@ -113,7 +113,7 @@ class Valley:
 
 
 def locate(
-    rungs: Sequence[Rung], start: float, bounds: tuple[float, float], drifts: Mapping[float, float] = DRIFTS
+    rungs: Sequence[RungLosses], start: float, bounds: tuple[float, float], drifts: Mapping[float, float] = DRIFTS
 ) -> Valley:
     """Return where the best rate of a whole run lies.
 
@@ -141,7 +141,7 @@ def locate(
     return Valley(octaves, posterior, np.asarray(lost))
 
 
-def heights(rung: Rung, start: float) -> Float[np.ndarray, " lane"]:
+def heights(rung: RungLosses, start: float) -> Float[np.ndarray, " lane"]:
     """Return the lanes' heights above the lowest of their seed; 1 for lanes that diverged.
 
     Losses that go below zero are taken as they are: then 1 is the loss before training.
@@ -166,7 +166,7 @@ def _height(apart: np.ndarray, left: float, right: float) -> np.ndarray:
     return np.minimum(1.0, (apart / np.where(apart < 0, left, right)) ** 2)
 
 
-def _likelihoods(rung: Rung, start: float, octaves: np.ndarray) -> Float[np.ndarray, "bottom shape"]:
+def _likelihoods(rung: RungLosses, start: float, octaves: np.ndarray) -> Float[np.ndarray, "bottom shape"]:
     """Return the likelihood of every bottom and shape, summed over noises, up to a common factor."""
     seen, apart = heights(rung, start), rung.octaves[None, :] - octaves[:, None]
     found = np.stack(

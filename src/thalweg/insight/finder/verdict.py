@@ -3,30 +3,30 @@
 from collections.abc import Mapping
 from typing import Any
 
-from thalweg.insight.finder.finding import FLAT, FOUND, LOST, UNTEACHABLE, UNTOLD, Cost, LearningRateFinding
+from thalweg.insight.finder.finding import FLAT, FOUND, LOST, UNTEACHABLE, INCONCLUSIVE, Cost, LearningRateFinding
 from thalweg.insight.statements import Statement as Sentence
 from thalweg.insight.wording import count, figure, percent, plural, seconds, setting
 
 _NONE = {UNTEACHABLE: "no rate lets it learn", LOST: "every lane diverged"}
-_LEVELS = {FOUND: "good", FLAT: "good", UNTOLD: "unclear"}
+_LEVELS = {FOUND: "good", FLAT: "good", INCONCLUSIVE: "unclear"}
 
 
 def headline(finding: LearningRateFinding) -> str:
     """Say which rate to take, in one sentence."""
     name = finding.setting
     if finding.value is None:
-        return f"{name}: {_NONE.get(finding.standing, finding.standing)}"
+        return f"{name}: {_NONE.get(finding.status, finding.status)}"
     value = rate(finding.value)
-    if finding.standing == UNTOLD:
+    if finding.status == INCONCLUSIVE:
         return f"{name} {value}, its own: no better one could be told"
-    if finding.standing == FLAT and finding.low is not None and finding.high is not None:
+    if finding.status == FLAT and finding.low is not None and finding.high is not None:
         return f"{name} {value}: flat between {rate(finding.low)} and {rate(finding.high)}"
     return f"{name} {value}{_between(finding)}"
 
 
 def level(finding: LearningRateFinding) -> str:
     """Return how good the news is: `good`, `unclear` or `bad`."""
-    return "bad" if finding.value is None else _LEVELS.get(finding.standing, "good")
+    return "bad" if finding.value is None else _LEVELS.get(finding.status, "good")
 
 
 def sentences(finding: LearningRateFinding) -> tuple[Sentence, ...]:
@@ -80,7 +80,7 @@ def in_a_line(told: Mapping[str, Any]) -> str:
     said = f"{told.get('setting', 'the rate')} {rate(told.get('value'))}"
     said += f" ({rate(low)} to {rate(high)})" if low is not None and high is not None else ""
     spent = f", for {share(cost['share'])} the run" if cost.get("share") is not None else ""
-    return f"{said}, {told.get('standing', 'found')}{spent}"
+    return f"{said}, {told.get('status', 'found')}{spent}"
 
 
 def share(value: float) -> str:

@@ -101,7 +101,7 @@ def _score(finding: LearningRateFinding) -> Markup | None:
 
 def _tiles(finding: LearningRateFinding, about: Mapping[str, Any]) -> Markup:
     tiles = [
-        ("standing", finding.standing),
+        ("status", finding.status),
         ("the recipe's own", rate(finding.default)),
         ("diverges at", rate(finding.diverges) if finding.diverges is not None else "nowhere tried"),
         ("cost, of the run", share(finding.cost.share).removesuffix(" of")),

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from thalweg.insight.curves import Buckets
-from thalweg.insight.ranking import Entry, Ranking
+from thalweg.insight.ranking import RankedSetting, Ranking
 from thalweg.insight.sweep_statements import by_words, numbers_tried
 from thalweg.insight.wording import setting
 from thalweg.view.figure.axis import Axis, axis_over
@@ -29,7 +29,7 @@ class Series:
     """
 
     name: str
-    entries: tuple[Entry, ...]
+    entries: tuple[RankedSetting, ...]
 
 
 def draw(ranking: Ranking, factor: str) -> Markup | None:
@@ -90,9 +90,9 @@ def _series(ranking: Ranking, factor: str) -> list[Series]:
     ]
 
 
-def _ascending(entries: Sequence[Entry], factor: str) -> tuple[Entry, ...]:
+def _ascending(entries: Sequence[RankedSetting], factor: str) -> tuple[RankedSetting, ...]:
     """Return the best entry at each value (they come ranked), the values ascending."""
-    first: dict[float, Entry] = {}
+    first: dict[float, RankedSetting] = {}
     for entry in entries:
         first.setdefault(entry.setting[factor], entry)
     return tuple(first[value] for value in sorted(first))
@@ -112,7 +112,7 @@ def _line(series: Series, factor: str, x: Axis, y: Axis, colour: int) -> Markup:
     return join(*parts)
 
 
-def _ends(entry: Entry) -> tuple[float, float, float]:
+def _ends(entry: RankedSetting) -> tuple[float, float, float]:
     if entry.loss is None:
         return (np.nan, np.nan, np.nan)
     low = np.nan if entry.loss.low is None else entry.loss.low

@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Float
 
-from thalweg.insight.ranking import Entry, Ranking
+from thalweg.insight.ranking import RankedSetting, Ranking
 from thalweg.insight.sweep_statements import by_words, numbers_tried
 from thalweg.insight.wording import figure, setting
 from thalweg.view.figure.axis import tick_text
@@ -71,8 +71,8 @@ def draw(ranking: Ranking, rows: str, columns: str, only: tuple[str, str] | None
 
 def _cells(
     ranking: Ranking, rows: str, columns: str, only: tuple[str, str] | None
-) -> dict[tuple[float, float], Entry]:
-    found: dict[tuple[float, float], Entry] = {}
+) -> dict[tuple[float, float], RankedSetting]:
+    found: dict[tuple[float, float], RankedSetting] = {}
     for entry in ranking.entries:
         there = only is None or setting(entry.setting.get(only[0])) == only[1]
         if there and rows in entry.setting and columns in entry.setting:
@@ -80,7 +80,7 @@ def _cells(
     return found
 
 
-def _mean(entry: Entry | None) -> float:
+def _mean(entry: RankedSetting | None) -> float:
     return entry.loss.mean if entry is not None and entry.loss is not None else np.nan
 
 
@@ -97,7 +97,7 @@ def _shares(means: Float[np.ndarray, "row column"]) -> Float[np.ndarray, "row co
     return 1 / SHADES + (1 - 1 / SHADES) * (high - scaled) / (high - low)
 
 
-def _cell(entry: Entry | None, share: float, figures: bool, best: bool) -> Markup:
+def _cell(entry: RankedSetting | None, share: float, figures: bool, best: bool) -> Markup:
     if entry is None:
         return element("span", "")
     lost = entry.loss is None
@@ -113,7 +113,7 @@ def _title(ranking: Ranking, rows: str, columns: str, only: tuple[str, str] | No
     return f"{by_words(ranking).capitalize()} by {' and '.join(ends)}" + (f": {only[1]}" if only else "")
 
 
-def _caption(title: str, entries: list[list[Entry | None]]) -> Markup:
+def _caption(title: str, entries: list[list[RankedSetting | None]]) -> Markup:
     known = [_mean(entry) for line in entries for entry in line if np.isfinite(_mean(entry))]
     if not known:
         return element("figcaption", element("h3", title))

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from thalweg.insight.ranking import BEST, LOST, UNSTABLE, Entry, Ranking
+from thalweg.insight.ranking import BEST, LOST, UNSTABLE, RankedSetting, Ranking
 from thalweg.insight.sweep_statements import by_words, steps_of
 from thalweg.insight.wording import count, figure, measure, plural
 from thalweg.view.figure.axis import Axis, axis_over
@@ -58,13 +58,13 @@ def diverged(ranking: Ranking) -> Markup | None:
     return element("div", table, class_="scrolls")
 
 
-def _lane(entry: Entry, lane: int, step: int | None) -> str:
+def _lane(entry: RankedSetting, lane: int, step: int | None) -> str:
     seed = f" (seed {entry.seeds[entry.lanes.index(lane)]})" if len(set(entry.seeds)) > 1 else ""
     return f"lane {lane}{seed}" + ("" if step is None else f" at step {count(step)}")
 
 
-def _row(entry: Entry, ranking: Ranking, scale: Axis) -> Markup:
-    if entry.standing == LOST:
+def _row(entry: RankedSetting, ranking: Ranking, scale: Axis) -> Markup:
+    if entry.status == LOST:
         return _lost_row(entry)
     loss = "" if entry.loss is None else figure(entry.loss.mean)
     half = entry.loss.half if entry.loss is not None else None
@@ -78,10 +78,10 @@ def _row(entry: Entry, ranking: Ranking, scale: Axis) -> Markup:
         element("td", metric),
         element("td", _standing(entry)),
     ]
-    return element("tr", cells, class_="best" if entry.standing == BEST else None)
+    return element("tr", cells, class_="best" if entry.status == BEST else None)
 
 
-def _lost_row(entry: Entry) -> Markup:
+def _lost_row(entry: RankedSetting) -> Markup:
     said = (
         f"{len(entry.diverged)} of {len(entry.lanes)} diverged{steps_of(entry)}"
         if entry.diverged
@@ -91,13 +91,13 @@ def _lost_row(entry: Entry) -> Markup:
     return element("tr", element("td", ""), name, element("td", said, colspan=5), class_="lost")
 
 
-def _standing(entry: Entry) -> str:
-    if entry.standing == UNSTABLE:
+def _standing(entry: RankedSetting) -> str:
+    if entry.status == UNSTABLE:
         return f"{len(entry.diverged)} of {len(entry.lanes)} diverged"
-    return WORDS.get(entry.standing, "")
+    return WORDS.get(entry.status, "")
 
 
-def _scale(entries: tuple[Entry, ...]) -> Axis:
+def _scale(entries: tuple[RankedSetting, ...]) -> Axis:
     """Return the scale of the whiskers: all of the better half, and whoever else is near."""
     means = np.array([entry.loss.mean for entry in entries if entry.loss is not None])
     if not len(means):
@@ -114,7 +114,7 @@ def _scale(entries: tuple[Entry, ...]) -> Axis:
     return axis_over(np.array([*near, *ends]))
 
 
-def _whisker(entry: Entry, scale: Axis) -> Markup | None:
+def _whisker(entry: RankedSetting, scale: Axis) -> Markup | None:
     if entry.loss is None:
         return None
     at = float(scale.place(entry.loss.mean))

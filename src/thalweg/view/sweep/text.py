@@ -10,7 +10,7 @@ from rich.text import Text
 from thalweg.insight import sweep_statements as sweep_findings
 from thalweg.insight.outcome import table
 from thalweg.insight.over_seeds import Estimate
-from thalweg.insight.ranking import BEST, FROZEN, LOST, TIED, UNSTABLE, Entry, Ranking
+from thalweg.insight.ranking import BEST, FROZEN, LOST, TIED, UNSTABLE, RankedSetting, Ranking
 from thalweg.insight.wording import count, figure, listing, plural, seconds
 from thalweg.view.text import bullets
 
@@ -58,11 +58,11 @@ def _ranked(ranking: Ranking, most: int) -> RenderableType:
     found.add_column("behind the best", no_wrap=True)
     found.add_column("", overflow="fold")
     for entry in ranking.entries[:most]:
-        lost = entry.standing == LOST
+        lost = entry.status == LOST
         cells = (
             ["", _diverged(entry), ""] if lost else [_loss(entry), difference(entry.behind), _standing(entry)]
         )
-        style = _STYLES.get(entry.standing, "")
+        style = _STYLES.get(entry.status, "")
         rank = "" if entry.rank is None else str(entry.rank)
         found.add_row(rank, Text(entry.label), *cells, style=style)
     more = len(ranking.entries) - most
@@ -71,20 +71,20 @@ def _ranked(ranking: Ranking, most: int) -> RenderableType:
     return Group(found, Text(f"{plural(more, 'more setting')} in sweep.json and the report", style="dim"))
 
 
-def _loss(entry: Entry) -> str:
+def _loss(entry: RankedSetting) -> str:
     if entry.loss is None:
         return ""
     half = entry.loss.half
     return figure(entry.loss.mean) + ("" if half is None else f" ±{figure(half, 2)}")
 
 
-def _standing(entry: Entry) -> str:
-    if entry.standing == UNSTABLE:
+def _standing(entry: RankedSetting) -> str:
+    if entry.status == UNSTABLE:
         return f"{len(entry.diverged)} of {len(entry.lanes)} diverged"
-    return WORDS.get(entry.standing, "")
+    return WORDS.get(entry.status, "")
 
 
-def _diverged(entry: Entry) -> str:
+def _diverged(entry: RankedSetting) -> str:
     return f"diverged{sweep_findings.steps_of(entry)}" if entry.diverged else "no result"
 
 
