@@ -1,19 +1,21 @@
-"""Searching: batches of lanes, the sampler told between them, the best recipe found."""
+"""Searching: batches of lanes, losses reported to the sampler between them, the best recipe."""
 
 import sys
 from types import SimpleNamespace
 
 import numpy as np
+import polars as pl
 import pytest
 
 from tests import made
 from thalweg.core.errors import BadInput, MissingExtra
-from thalweg.insight import search as asking
+from thalweg.insight import trials
 from thalweg.insight.search import Budget, search
 from thalweg.problem.problem import Problem
 from thalweg.recipe.optimizers import SGD
 from thalweg.recipe.ranges import Range
 from thalweg.recipe.recipe import Recipe
+from thalweg.run.runs import Runs
 
 SPACE = {"lr": (1e-3, 1e8), "momentum": [0.5, 0.9]}
 RECIPE = Recipe(SGD(momentum=0.5), batch_size=32, steps=12)
@@ -70,19 +72,21 @@ def pretended(problem, recipes, **settings):
     """Stand in for training: the loss is a function of the rate, and large rates diverge."""
     losses = [abs(np.log10(recipe.optimizer.lr) + 1) for recipe in recipes]
     lost = [recipe.optimizer.lr > 1e3 for recipe in recipes]
-    return [
+    rest = {"steps": 12, "train_loss": None, "seconds": {"train": 0.0}}
+    runs = [
         SimpleNamespace(
             recipe=recipe,
-            result={"stopped": "diverged" if gone else "steps", "validation_loss": loss},
+            result={"stopped": "diverged" if gone else "steps", "validation_loss": loss} | rest,
         )
         for recipe, loss, gone in zip(recipes, losses, lost, strict=True)
     ]
+    return Runs(tuple(runs), pl.DataFrame(), {"plan": {"workers": 1}})
 
 
 def test_optuna_is_asked_for_a_batch_and_told_what_it_reached(problem, monkeypatch):
     optuna = pytest.importorskip("optuna")
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    monkeypatch.setattr(asking, "train", pretended)
+    monkeypatch.setattr(trials, "train", pretended)
     study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=0))
     space = {
         "lr": SPACE["lr"],
@@ -123,10 +127,10 @@ def test_without_optuna_the_extra_is_named(problem, monkeypatch):
         (lambda p: search(p, RECIPE, {}), "at least one setting must vary"),
         (
             lambda p: search(p, RECIPE, SPACE, Budget(trials=0)),
-            "trials must be a whole number from 1 on; got 0",
+            "trials must be a whole number of at least 1; got 0",
         ),
-        (lambda p: search(p, RECIPE, SPACE, Budget(seeds=())), "seeds must have at least one"),
-        (lambda p: search(without_validation(p), RECIPE, SPACE), "needs a validation part"),
+        (lambda p: search(p, RECIPE, SPACE, Budget(seeds=())), "seeds must not be empty"),
+        (lambda p: search(without_validation(p), RECIPE, SPACE), "needs a validation split"),
     ],
 )
 def test_bad_input_is_refused(problem, make, said):

@@ -14,8 +14,7 @@ from thalweg.insight.curves import per_step
 from thalweg.insight.finder.verdict import in_a_line
 from thalweg.insight.outcome import loss_name, outcome, table
 from thalweg.insight.settings import flat, in_force
-from thalweg.insight.statements import Statement
-from thalweg.insight.summary import Summary, summarise
+from thalweg.insight.summary import Statement, Summary, summarise
 from thalweg.insight.wording import as_number, count, figure, listing, plural, seconds, setting, size
 from thalweg.run.folder.record import Record
 from thalweg.view.sparkline import Sparkline
@@ -36,7 +35,7 @@ def show(record: Record) -> RenderableType:
     for name, value in _facts(record):
         facts.add_row(name, value)
     return Group(
-        _headline(summary), Text(), *bullets(summary.findings), Text(), facts, *_sample(record.result)
+        _headline(summary), Text(), *bullets(summary.statements), Text(), facts, *_sample(record.result)
     )
 
 

@@ -8,8 +8,8 @@ import pytest
 from tests import made
 from tests.insight.finder import planted
 from thalweg.core.errors import RecipeError
+from thalweg.insight.finder.batch_limits import fits, update_bytes
 from thalweg.insight.finder.batch_size import find_batch_size
-from thalweg.insight.finder.memory import fits, update_bytes
 from thalweg.problem.models import MLP
 from thalweg.problem.problem import Problem
 from thalweg.recipe.optimizers import LBFGS, SGD
@@ -62,12 +62,12 @@ def test_the_run_keeps_its_number_of_examples(problem):
 
 
 @pytest.mark.parametrize("sizes", [[0], [2.5], [True], [211], []])
-def test_sizes_that_are_none_are_refused(problem, sizes):
+def test_invalid_sizes_are_refused(problem, sizes):
     with pytest.raises(RecipeError, match="find_batch_size: sizes"):
         find_batch_size(problem, RECIPE, sizes=sizes)
 
 
-def test_a_rule_without_a_rate_is_refused(problem):
+def test_an_optimizer_without_a_rate_is_refused(problem):
     with pytest.raises(RecipeError, match="learning rate"):
         find_batch_size(problem, Recipe(LBFGS(), batch_size="full"))
 

@@ -157,9 +157,9 @@ def test_nan_in_the_data_is_said_at_once():
     assert found.recipe == planted.RECIPE
 
 
-def test_a_loss_that_begins_at_its_minimum():
+def test_training_that_begins_at_a_minimum():
     found = find_lr(planted.solved(), Recipe(SGD(lr=0.01), batch_size=8, steps=200), share=3.0)
-    assert found.status == "flat" and "begins at its minimum" in found.reason
+    assert found.status == "flat" and "begins at a minimum" in found.reason
     assert found.value <= found.high
 
 
@@ -198,7 +198,7 @@ def test_data_smaller_than_one_batch_is_refused():
         (Prodigy(), "prodigy estimates its own"),
     ],
 )
-def test_a_rule_without_a_rate_is_refused(optimizer, why):
+def test_an_optimizer_without_a_rate_is_refused(optimizer, why):
     batch = "full" if optimizer.line_search else 32
     with pytest.raises(RecipeError, match=why) as refused:
         find_lr(planted.blobs(), Recipe(optimizer, batch_size=batch))
@@ -206,25 +206,25 @@ def test_a_rule_without_a_rate_is_refused(optimizer, why):
 
 
 @pytest.mark.parametrize("share", [0, -1.0, math.nan, math.inf, True, "much"])
-def test_a_share_that_is_none_is_refused(share):
+def test_an_invalid_share_is_refused(share):
     with pytest.raises(RecipeError, match="share must be"):
         find_lr(planted.blobs(), planted.RECIPE, share=share)
 
 
 @pytest.mark.parametrize("seeds", [0, 1.5, True])
-def test_seeds_that_are_none_are_refused(seeds):
+def test_an_invalid_number_of_seeds_is_refused(seeds):
     with pytest.raises(RecipeError, match="seeds must be"):
         find_lr(planted.blobs(), planted.RECIPE, seeds=seeds)
 
 
-def test_without_a_validation_part_the_training_loss_counts():
+def test_without_a_validation_split_the_training_loss_counts():
     problem = planted.blobs()
     problem = dataclasses.replace(problem, data=dataclasses.replace(problem.data, validation=None))
     found = find_lr(problem, planted.RECIPE, share=1.0)
     assert found.curve["loss"].to_list() == found.curve["train_loss"].to_list()
 
 
-def test_the_test_part_is_not_looked_at():
+def test_the_test_split_is_never_read():
     problem = planted.blobs()
     broken = dataclasses.replace(made.blobs().test, inputs=np.full((45, 6), np.nan, np.float32))
     spoilt = dataclasses.replace(problem, data=dataclasses.replace(problem.data, test=broken))

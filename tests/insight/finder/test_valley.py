@@ -43,9 +43,9 @@ def test_a_seeds_luck_is_paired_away():
     lanes = rung(1.0, np.arange(-2.0, 5.0, 1.0), seeds=(0, 1))
     unlucky = np.where(lanes.seeds == 1, 3 * lanes.losses, lanes.losses)
     there = locate([RungLosses(1.0, lanes.octaves, lanes.seeds, lanes.losses)], 2.3, BOUNDS).best
-    assert locate([RungLosses(1.0, lanes.octaves, lanes.seeds, np.minimum(unlucky, 2.3))], 2.3, BOUNDS).best == (
-        pytest.approx(there, abs=0.75)
-    )
+    assert locate(
+        [RungLosses(1.0, lanes.octaves, lanes.seeds, np.minimum(unlucky, 2.3))], 2.3, BOUNDS
+    ).best == (pytest.approx(there, abs=0.75))
 
 
 def test_a_drift_that_shows_between_rungs_goes_on_to_the_end():

@@ -144,8 +144,8 @@ def _value(name: str, value: Any) -> Any:
     if name == "fits":
         return Fits(**value)
     if name == "noise_scale":  # JSON has no number for infinity
-        ends = (math.inf if value[end] is None else value[end] for end in ("value", "low", "high"))
-        return NoiseScale(*ends, value["steps"])
+        finite: Any = {key: math.inf if number is None else number for key, number in value.items()}
+        return NoiseScale(**finite)
     if name == "recipe":
         return toml.read(value + "\n")  # the line break makes it text rather than a file name
     return value

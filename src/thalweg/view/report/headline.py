@@ -81,7 +81,7 @@ def _length(found: Outcome) -> str:
 
 
 def _verdict(summary: Summary) -> Markup:
-    items = [element("li", finding.text, class_=finding.level) for finding in summary.findings]
+    items = [element("li", finding.text, class_=finding.level) for finding in summary.statements]
     return element(
         "section", element("h2", "What came of it"), element("ul", items, class_="findings"), id="verdict"
     )

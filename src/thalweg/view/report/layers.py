@@ -3,8 +3,7 @@
 import numpy as np
 from jaxtyping import Float
 
-from thalweg.insight.curves import Curve
-from thalweg.insight.layers import LayerHistory, bulk, layer_history
+from thalweg.insight.curves import Curve, LayerHistory, bulk, layer_history
 from thalweg.run.folder.record import Record
 from thalweg.view.figure import heat
 from thalweg.view.figure.html import Markup, element

@@ -76,7 +76,7 @@ def _factors(ranking: Ranking) -> Markup | None:
 
 
 def _head(sweep: Sweep, ranking: Ranking) -> Markup:
-    found = sweep_findings.findings(ranking)
+    found = sweep_findings.statements(ranking)
     items = [element("li", finding.text, class_=finding.level) for finding in found]
     return element(
         "header",

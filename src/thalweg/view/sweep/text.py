@@ -8,8 +8,8 @@ from rich.table import Table
 from rich.text import Text
 
 from thalweg.insight import sweep_statements as sweep_findings
+from thalweg.insight.intervals import Estimate
 from thalweg.insight.outcome import table
-from thalweg.insight.over_seeds import Estimate
 from thalweg.insight.ranking import BEST, FROZEN, LOST, TIED, UNSTABLE, RankedSetting, Ranking
 from thalweg.insight.wording import count, figure, listing, plural, seconds
 from thalweg.view.text import bullets
@@ -34,7 +34,7 @@ def show(ranking: Ranking, result: Mapping[str, Any], most: int = MOST_ROWS) -> 
     for name, value in _facts(ranking, result):
         facts.add_row(name, value)
     style = "bold green" if ranking.best is not None else "bold red"
-    said = bullets(sweep_findings.findings(ranking))
+    said = bullets(sweep_findings.statements(ranking))
     rows = [_ranked(ranking, most), Text()] if len(ranking.entries) > 1 else []
     return Group(Text(sweep_findings.headline(ranking), style=style), Text(), *said, Text(), *rows, facts)
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.insight.finder import planted
-from thalweg.insight.finder.noise_scale import moments, noise_scale, scale_of
+from thalweg.insight.finder.batch_limits import moments, noise_scale, scale_of
 
 BATCHES, ROWS, WIDTH = 16, 8, 40
 
