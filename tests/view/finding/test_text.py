@@ -17,10 +17,10 @@ ABOUT = {"data": "mnist", "task": "classification", "model": "mlp:784-512-10", "
     ("make", "said"),
     [
         (found.finding, "optimizer.lr 0.0037 (0.0021 to 0.0064)"),
-        (found.flat, "optimizer.lr 0.0037: flat between 0.0001 and 0.03"),
-        (found.kept, "optimizer.lr 0.001, its own: no better one could be told"),
+        (found.flat, "optimizer.lr 0.0037: all rates from 0.0001 to 0.03 are equally good"),
+        (found.kept, "optimizer.lr 0.001, the recipe's own: no better rate was shown"),
         (found.lost, "optimizer.lr: every lane diverged"),
-        (lambda: replace(found.lost(), status="cannot learn"), "optimizer.lr: no rate lets it learn"),
+        (lambda: replace(found.lost(), status="cannot learn"), "optimizer.lr: no rate lets the model learn"),
     ],
 )
 def test_the_headline_says_which_rate_to_take(make, said):
@@ -37,7 +37,7 @@ def test_the_table_points_out_the_lowest_loss_and_the_own_rate():
 
 
 def test_the_cost_is_a_share_of_the_run():
-    assert "4,860 updates, 9.72 % of the run's 50,000" in plain(text.show(found.finding(), {}))
+    assert "4,860 updates (9.72 % of the run's 50,000)" in plain(text.show(found.finding(), {}))
     dear = replace(found.finding(), cost=Cost(150_000, 50_000, 61.0))
     assert "3.0 times the run's 50,000" in plain(text.show(dear, {}))
 
@@ -50,5 +50,8 @@ def test_no_edge_is_claimed_where_none_was_seen():
 
 def test_a_run_says_in_a_line_how_its_rate_was_found():
     told = {**found.finding().to_dict(), "cost": {"share": 0.0972}}
-    assert verdict.in_a_line(told) == "optimizer.lr 0.0037 (0.0021 to 0.0064), found, for 9.72 % of the run"
+    assert (
+        verdict.in_a_line(told)
+        == "optimizer.lr 0.0037 (0.0021 to 0.0064), found, at the cost of 9.72 % of the run"
+    )
     assert verdict.in_a_line({}) == "the rate none, found"
