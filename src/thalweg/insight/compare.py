@@ -161,13 +161,15 @@ def compare(first: Record, second: Record) -> Comparison:
     sets = test_sets(first, second)
     pairing = paired(first, second) if sets.comparable else None
     changed = tuple(differences(first, second))
-    said = [f"{name} diverged." for name, run in zip(names, (first, second), strict=True) if _diverged(run)]
-    said.append(sets.text)
+    sentences = [
+        f"{name} diverged." for name, run in zip(names, (first, second), strict=True) if _diverged(run)
+    ]
+    sentences.append(sets.text)
     if pairing is not None:
-        said.append(pairing.sentence(*names))
+        sentences.append(pairing.sentence(*names))
         if not pairing.identical:
-            said.append(_about_seeds(changed))
-    said.append(_about_changes(changed))
+            sentences.append(_about_seeds(changed))
+    sentences.append(_about_changes(changed))
     return Comparison(
         first=names[0],
         second=names[1],
@@ -175,7 +177,7 @@ def compare(first: Record, second: Record) -> Comparison:
         figures=tuple(_figures(first, second, sets.comparable)),
         test_sets=sets,
         paired=pairing,
-        sentences=tuple(said),
+        sentences=tuple(sentences),
     )
 
 

@@ -100,9 +100,9 @@ def _against_baseline(record: Record, run: Outcome) -> Statement | None:
         return None
     interval = metric_interval(record)
     sure = "" if interval is None else f" (95 % interval {range_text(metric.name, interval)})"
-    said = f"Test {metric.name} {metric.text}{sure}"
+    measured = f"Test {metric.name} {metric.text}{sure}"
     if baseline is None:
-        return Statement("metric", f"{said}; no baseline is recorded.", "unclear")
+        return Statement("metric", f"{measured}; no baseline is recorded.", "unclear")
     # The baseline may be in another metric than the headline; then the run's own figure in it is compared.
     if baseline.name == metric.name:
         own, within, figures = metric, interval, baseline.text
@@ -112,7 +112,7 @@ def _against_baseline(record: Record, run: Outcome) -> Statement | None:
         figures = f"{baseline.name} {baseline.text}" + (f", this network {own.text}" if own else "")
     level, relation = ("unclear", "") if own is None else _relation(own, baseline, within)
     words = _BASELINES.get(run.task or "", "the baseline")
-    return Statement("metric", f"{said}; {words} gives {figures}. {relation}".rstrip(), level)
+    return Statement("metric", f"{measured}; {words} gives {figures}. {relation}".rstrip(), level)
 
 
 def _relation(metric: Score, baseline: Score, interval: tuple[float, float] | None) -> tuple[str, str]:

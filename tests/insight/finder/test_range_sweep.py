@@ -61,10 +61,10 @@ def test_it_ends_with_the_explosion(tested):
 
 
 def test_readings_lie_below_the_explosion(tested):
-    told = json.loads(json.dumps(tested.to_dict()))
+    values = json.loads(json.dumps(tested.to_dict()))
     for name in ("steepest", "valley", "minimum", "slide"):
-        assert 1e-8 <= told[name] < tested.explosion
-    assert len(told["curve"]) == tested.curve.height
+        assert 1e-8 <= values[name] < tested.explosion
+    assert len(values["curve"]) == tested.curve.height
 
 
 @pytest.mark.parametrize(

@@ -19,9 +19,9 @@ def rung(bottom, octaves, share=1.0, seeds=(0,), noise=0.0, lowest=0.1, width=2.
 
 @pytest.mark.parametrize("bottom", [-3.3, 0.0, 4.6])
 def test_the_bottom_is_found_between_the_rates(bottom):
-    found = locate([rung(bottom, np.arange(-8.0, 9.0, 1.0))], 2.3, BOUNDS)
-    assert found.best == pytest.approx(bottom, abs=0.25)
-    low, high = found.within(0.95)
+    valley = locate([rung(bottom, np.arange(-8.0, 9.0, 1.0))], 2.3, BOUNDS)
+    assert valley.best == pytest.approx(bottom, abs=0.25)
+    low, high = valley.within(0.95)
     assert low < bottom < high and high - low < 5
 
 
@@ -30,8 +30,8 @@ def test_noise_widens_the_interval_and_it_holds_the_bottom():
     held, widths = 0, []
     for _ in range(40):
         bottom = stream.uniform(-2, 2)
-        found = locate([rung(bottom, np.arange(-4.0, 5.0, 1.0), noise=0.2, stream=stream)], 2.3, BOUNDS)
-        low, high = found.within(0.95)
+        valley = locate([rung(bottom, np.arange(-4.0, 5.0, 1.0), noise=0.2, stream=stream)], 2.3, BOUNDS)
+        low, high = valley.within(0.95)
         held += low <= bottom <= high
         widths.append(high - low)
     quiet = locate([rung(0.0, np.arange(-4.0, 5.0, 1.0))], 2.3, BOUNDS).within(0.95)
@@ -69,9 +69,9 @@ def test_short_lanes_leave_more_open():
 def test_lanes_that_diverged_stand_at_the_top():
     lanes = rung(1.0, np.arange(-2.0, 6.0, 1.0))
     losses = np.where(lanes.octaves >= 3, np.inf, lanes.losses)
-    found = locate([RungLosses(1.0, lanes.octaves, lanes.seeds, losses)], 2.3, BOUNDS)
+    valley = locate([RungLosses(1.0, lanes.octaves, lanes.seeds, losses)], 2.3, BOUNDS)
     assert (heights(RungLosses(1.0, lanes.octaves, lanes.seeds, losses), 2.3)[lanes.octaves >= 3] == 1).all()
-    assert found.best == pytest.approx(1.0, abs=0.5)
+    assert valley.best == pytest.approx(1.0, abs=0.5)
 
 
 def test_losses_below_zero_have_a_valley_too():
@@ -81,7 +81,7 @@ def test_losses_below_zero_have_a_valley_too():
 
 
 def test_the_chance_of_a_better_rate_is_high_where_it_is_clear():
-    found = locate([rung(4.0, np.arange(-4.0, 9.0, 1.0))], 2.3, BOUNDS)
-    assert found.chance(found.best, 0.0) > 0.95
-    assert found.chance(0.0, found.best) < 0.05
-    assert 0.3 < found.chance(3.5, 4.5) < 0.7
+    valley = locate([rung(4.0, np.arange(-4.0, 9.0, 1.0))], 2.3, BOUNDS)
+    assert valley.chance(valley.best, 0.0) > 0.95
+    assert valley.chance(0.0, valley.best) < 0.05
+    assert 0.3 < valley.chance(3.5, 4.5) < 0.7

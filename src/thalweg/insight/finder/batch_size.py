@@ -270,12 +270,12 @@ def _reason(
 
 def _rules(table: pl.DataFrame) -> str:
     """Say how far linear and square-root scaling are from the rates that were found."""
-    said = []
+    errors = []
     for rule, name in (("linear", "linear scaling"), ("sqrt", "square-root scaling")):
         known = table.drop_nulls(["value", rule])
         off = np.abs(np.log2(known[rule].to_numpy() / known["value"].to_numpy()))
         diverged = table.filter(pl.col(rule).is_not_null() & pl.col(f"{rule}_loss").is_null()).height
         if len(off):
             at = f" and diverges at {plural(diverged, 'size')}" if diverged else ""
-            said.append(f"{name} misses by up to a factor of {figure(2 ** off.max(), 2)}{at}")
-    return f"Compared with the rates found, {', and '.join(said)}." if said else ""
+            errors.append(f"{name} misses by up to a factor of {figure(2 ** off.max(), 2)}{at}")
+    return f"Compared with the rates found, {', and '.join(errors)}." if errors else ""

@@ -84,8 +84,8 @@ def reason(decision: Decision, curve: pl.DataFrame, recipe: Recipe, total: int, 
             f"The budget of {plural(budget, 'lane-step')} does not cover one update per lane, so the "
             f"recipe's own rate stays."
         )
-    said = [_trained(curve, total), _decided(decision, curve, recipe), _other_rates(recipe, decision)]
-    return " ".join(sentence for sentence in said if sentence)
+    parts = [_trained(curve, total), _decided(decision, curve, recipe), _other_rates(recipe, decision)]
+    return " ".join(sentence for sentence in parts if sentence)
 
 
 def rate(value: float | None) -> str:
@@ -105,11 +105,11 @@ def of_cost(cost: Cost) -> Statement:
 def in_a_line(values: Mapping[str, Any]) -> str:
     """Say in one line how a run's rate was found, from the `finding` in its result."""
     interval, cost = _interval(values.get("low"), values.get("high")), values.get("cost") or {}
-    said = f"{values.get('setting', 'the rate')} {rate(values.get('value'))}"
-    said += f" ({interval})" if interval else ""
+    text = f"{values.get('setting', 'the rate')} {rate(values.get('value'))}"
+    text += f" ({interval})" if interval else ""
     spent = f", at the cost of {share(cost['share'])} the run" if cost.get("share") is not None else ""
     # `standing` is the name of `status` in older runs.
-    return f"{said}, {values.get('status', values.get('standing', FOUND))}{spent}"
+    return f"{text}, {values.get('status', values.get('standing', FOUND))}{spent}"
 
 
 def share(value: float) -> str:
