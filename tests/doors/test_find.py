@@ -159,7 +159,7 @@ def test_a_run_with_its_rate_found_goes_on_without_another_search(searched, here
     kept = told["finding"]
     assert kept["cost"]["share"] <= 0.1 and read(folder / "auto").recipe["optimizer"]["lr"] == kept["value"]
     assert read(folder / "auto").finding["status"] == kept["status"]
-    assert "optimizer.lr" in here("show", "auto")[1].split("rate")[1]
+    assert "\nrate    optimizer.lr" in here("show", "auto")[1]
     assert "How the learning rate was found" in (folder / "auto" / "report.html").read_text()
     monkeypatch.setattr(rate, "find_lr", never)
     again = json.loads(here("fit", *auto, "--resume", "auto", "--json", "--quiet")[1])
