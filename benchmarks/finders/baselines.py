@@ -26,7 +26,7 @@ DRAWS, WIDE = 10, (1e-6, 10.0)
 FASTAI = {"start": 1e-7, "factor": 10 ** (8 / 99), "end": 10.0}
 READINGS = ("steepest", "valley", "minimum", "slide")
 FINDER = ("insight/finder/*.py",)
-RANGE_TEST = ("insight/finder/range_test.py", "insight/finder/readings.py")
+RANGE_TEST = ("insight/finder/range_sweep.py",)
 # PyTorch 2.13, `inspect.signature(torch.optim...)`.
 PYTORCH = {
     "sgd": 1e-3,

@@ -59,7 +59,7 @@ def test_the_json_holds_the_rate_and_what_it_rests_on(searched):
     _, process = searched
     assert process.returncode == 0, process.stderr
     told = json.loads(process.stdout)
-    assert {"value", "low", "high", "diverges", "cost", "reason", "standing", "run"} <= set(told)
+    assert {"value", "low", "high", "diverges", "cost", "reason", "status", "run"} <= set(told)
     assert told["run"] == "found" and told["setting"] == "optimizer.lr" and told["default"] == 0.01
     assert told["low"] <= told["value"] <= told["high"]
     assert 0 < told["cost"]["share"] <= 3 and told["cost"]["run_steps"] == 60
@@ -129,7 +129,7 @@ def test_no_usable_rate_is_an_exit_code_with_its_evidence(searched, here, monkey
     monkeypatch.setattr(fitting, "find_lr", finding(made.lost))
     code, shown, error = here("fit", *BASE, "--lr", "auto", "--out", "untrained", "--json", "--quiet")
     assert code == 3 and "nothing was trained" in error and not (searched[0] / "untrained").exists()
-    assert json.loads(shown)["finding"]["standing"] == "all diverged" and json.loads(shown)["run"] is None
+    assert json.loads(shown)["finding"]["status"] == "all diverged" and json.loads(shown)["run"] is None
 
 
 def test_batch_sizes_have_a_folder_of_their_own(searched, here, monkeypatch):
@@ -161,8 +161,8 @@ def test_a_run_with_its_rate_found_goes_on_without_another_search(searched, here
     told = json.loads(here("fit", *auto, "--json", "--quiet")[1])
     kept = told["finding"]
     assert kept["cost"]["share"] <= 0.1 and read(folder / "auto").recipe["optimizer"]["lr"] == kept["value"]
-    assert read(folder / "auto").finding["standing"] == kept["standing"]
-    assert "optimizer.lr" in here("show", "auto")[1].split("rate")[1]
+    assert read(folder / "auto").finding["status"] == kept["status"]
+    assert "\nrate    optimizer.lr" in here("show", "auto")[1]
     assert "How the learning rate was found" in (folder / "auto" / "report.html").read_text()
     monkeypatch.setattr(fitting, "find_lr", never)
     again = json.loads(here("fit", *auto, "--resume", "auto", "--json", "--quiet")[1])

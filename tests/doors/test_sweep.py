@@ -41,7 +41,7 @@ def test_the_json_holds_the_ranked_settings(swept):
     told = json.loads(found.stdout)
     assert told["lanes"] == 6 and told["varied"] == ["optimizer.lr", "seed"]
     assert [entry["setting"]["optimizer.lr"] for entry in told["rank"]] == [0.1, 0.01, 1e9]
-    assert [entry["standing"] for entry in told["rank"]][-1] == "diverged"
+    assert [entry["status"] for entry in told["rank"]][-1] == "diverged"
     assert told["rank"][0]["loss"]["number"] == 2 and told["rank"][1]["behind"]["mean"] > 0
     assert told["best"]["lanes"] == [2, 3] and told["best"]["test_metric"]["mean"] > 0.1
     assert "\x1b" not in found.stderr and "6 lanes" in found.stderr
@@ -109,7 +109,7 @@ def test_halving_freezes_the_worse_settings(here):
         "--json",
     ]
     told = json.loads(here("sweep", "digits", "--recipe", "sgd", "--model", "mlp:8", *varied, "--quiet")[1])
-    standings = [entry["standing"] for entry in told["rank"]]
+    standings = [entry["status"] for entry in told["rank"]]
     assert standings.count("frozen") >= 6 and standings[0] == "best"
     assert told["stopped"]["halved"] == standings.count("frozen")
 

@@ -19,8 +19,7 @@ from thalweg.insight.curves import Curve, buckets, per_step
 from thalweg.insight.finder.verdict import in_a_line
 from thalweg.insight.outcome import loss_name, outcome, table
 from thalweg.insight.settings import flat, in_force
-from thalweg.insight.statements import Statement
-from thalweg.insight.summary import summarise
+from thalweg.insight.summary import Statement, summarise
 from thalweg.insight.wording import as_number, count, figure, listing, plural, seconds, setting, size
 from thalweg.run.folder.record import Record
 
@@ -38,7 +37,7 @@ def show(record: Record) -> RenderableType:
     """
     summary = summarise(record)
     headline = Text(summary.headline, style=f"bold {_LEVELS.get(summary.level, '')}".strip())
-    statements = bullets(summary.findings)
+    statements = bullets(summary.statements)
     return Group(headline, Text(), *statements, Text(), facts(_facts(record)), *_sample(record.result))
 
 

@@ -37,7 +37,7 @@ def test_the_table_points_out_the_lowest_loss_and_the_own_rate():
 
 
 def test_the_cost_is_a_share_of_the_run():
-    assert "4,860 updates, 9.72 % of the run's 50,000" in plain(page.show(found.finding(), {}))
+    assert "4,860 updates (9.72 % of the run's 50,000)" in plain(page.show(found.finding(), {}))
     dear = replace(found.finding(), cost=Cost(150_000, 50_000, 61.0))
     assert "3.0 times the run's 50,000" in plain(page.show(dear, {}))
 

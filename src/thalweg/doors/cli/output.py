@@ -37,7 +37,7 @@ _FINDING_BRIEF = (
     "default",
     "diverges",
     "predicted_edge",
-    "standing",
+    "status",
     "reason",
     "cost",
     "lr",

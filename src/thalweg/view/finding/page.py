@@ -74,7 +74,7 @@ def _cells(shown: Picture, value: float) -> list[Markup]:
 
 def _head(finding: LearningRateFinding, name: str, about: Mapping[str, Any]) -> Markup:
     figures = [
-        ("status", finding.standing),
+        ("status", finding.status),
         ("the recipe's own", rate(finding.default)),
         ("diverges at", rate(finding.diverges) if finding.diverges is not None else "none of the rates"),
         ("cost, of the run", share(finding.cost.share).removesuffix(" of")),

@@ -3,8 +3,17 @@
 import numpy as np
 from jaxtyping import Float
 
-from thalweg.insight.curves import Curve, buckets, evaluated, per_step, smooth, smoothing_window
-from thalweg.insight.layers import LayerHistory, bulk, layer_history
+from thalweg.insight.curves import (
+    Curve,
+    LayerHistory,
+    buckets,
+    bulk,
+    evaluated,
+    layer_history,
+    per_step,
+    smooth,
+    smoothing_window,
+)
 from thalweg.insight.outcome import Outcome, loss_name, metric_name, outcome
 from thalweg.insight.wording import as_number, count, setting
 from thalweg.run.folder.record import Record

@@ -165,7 +165,7 @@ def _run_head(record: Record) -> Markup:
         record.name,
         summary.headline,
         [metric, _run_tiles(record, result)],
-        ("Verdict", [(statement.text, statement.level) for statement in summary.findings]),
+        ("Verdict", [(statement.text, statement.level) for statement in summary.statements]),
         summary.level,
     )
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from thalweg.insight.layers import layer_table
+from thalweg.insight.curves import layer_table
 from thalweg.insight.outcome import table
 from thalweg.insight.settings import flat
 from thalweg.insight.wording import as_number, clipped, count, percent, seconds, setting, size

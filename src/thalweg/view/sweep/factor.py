@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from thalweg.insight.curves import Buckets
-from thalweg.insight.ranking import Entry, Ranking
+from thalweg.insight.ranking import RankedSetting, Ranking
 from thalweg.insight.sweep_statements import by_words, numbers_tried
 from thalweg.insight.wording import setting
 from thalweg.view.figure.axis import Axis, axis_over
@@ -30,7 +30,7 @@ class FactorLine:
     """
 
     name: str
-    entries: tuple[Entry, ...]
+    entries: tuple[RankedSetting, ...]
 
 
 def draw(ranking: Ranking, factor: str) -> Markup | None:
@@ -89,9 +89,9 @@ def _lines(ranking: Ranking, factor: str) -> list[FactorLine]:
     ]
 
 
-def _ascending(entries: Sequence[Entry], factor: str) -> tuple[Entry, ...]:
+def _ascending(entries: Sequence[RankedSetting], factor: str) -> tuple[RankedSetting, ...]:
     """Return the best entry at each value, in ascending order of value. Entries come ranked."""
-    first: dict[float, Entry] = {}
+    first: dict[float, RankedSetting] = {}
     for entry in entries:
         first.setdefault(entry.setting[factor], entry)
     return tuple(first[value] for value in sorted(first))
@@ -115,7 +115,7 @@ def _line(line: FactorLine, factor: str, x: Axis, y: Axis, colour: int) -> Marku
     )
 
 
-def _interval(entry: Entry) -> tuple[float, float, float]:
+def _interval(entry: RankedSetting) -> tuple[float, float, float]:
     """Return mean, low and high; NaN where there is none."""
     if entry.loss is None:
         return (np.nan, np.nan, np.nan)

@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Float
 
-from thalweg.insight.ranking import Entry, Ranking
+from thalweg.insight.ranking import RankedSetting, Ranking
 from thalweg.insight.sweep_statements import by_words, numbers_tried
 from thalweg.insight.wording import figure as written
 from thalweg.insight.wording import setting
@@ -66,8 +66,8 @@ def draw(ranking: Ranking, rows: str, columns: str, only: tuple[str, str] | None
 
 def _cells(
     ranking: Ranking, rows: str, columns: str, only: tuple[str, str] | None
-) -> dict[tuple[float, float], Entry]:
-    best: dict[tuple[float, float], Entry] = {}
+) -> dict[tuple[float, float], RankedSetting]:
+    best: dict[tuple[float, float], RankedSetting] = {}
     for entry in ranking.entries:
         matches = only is None or setting(entry.setting.get(only[0])) == only[1]
         if matches and rows in entry.setting and columns in entry.setting:
@@ -75,7 +75,7 @@ def _cells(
     return best
 
 
-def _mean(entry: Entry | None) -> float:
+def _mean(entry: RankedSetting | None) -> float:
     return entry.loss.mean if entry is not None and entry.loss is not None else np.nan
 
 
@@ -92,7 +92,7 @@ def _shares(means: Float[np.ndarray, "row column"]) -> Float[np.ndarray, "row co
     return 1 / SHADES + (1 - 1 / SHADES) * (high - scaled) / (high - low)
 
 
-def _cell(entry: Entry | None, share: float, figures: bool, best: bool) -> Markup:
+def _cell(entry: RankedSetting | None, share: float, figures: bool, best: bool) -> Markup:
     if entry is None:
         return element("span", "")
     lost = entry.loss is None

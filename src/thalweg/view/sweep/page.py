@@ -6,7 +6,7 @@ import numpy as np
 
 from thalweg.insight import sweep_statements
 from thalweg.insight.outcome import table
-from thalweg.insight.ranking import BEST, LOST, Entry, Ranking
+from thalweg.insight.ranking import BEST, LOST, RankedSetting, Ranking
 from thalweg.insight.sweep_statements import by_words, steps_of
 from thalweg.insight.wording import count, figure, measure, plural, seconds
 from thalweg.run.folder.record import Record
@@ -94,7 +94,7 @@ def _head(sweep: Sweep, ranking: Ranking) -> Markup:
         ("model", str(sweep.result["model"]) if sweep.result.get("model") else None),
         ("time", seconds(total) if total is not None else None),
     ]
-    statements = sweep_statements.findings(ranking)
+    statements = sweep_statements.statements(ranking)
     return head(
         sweep.folder.name,
         sweep_statements.headline(ranking),
@@ -149,13 +149,13 @@ def _diverged(ranking: Ranking) -> Markup | None:
     return element("div", lanes, class_="scrolls")
 
 
-def _lane(entry: Entry, lane: int, step: int | None) -> str:
+def _lane(entry: RankedSetting, lane: int, step: int | None) -> str:
     seed = f" (seed {entry.seeds[entry.lanes.index(lane)]})" if len(set(entry.seeds)) > 1 else ""
     return f"lane {lane}{seed}" + ("" if step is None else f" at step {count(step)}")
 
 
-def _row(entry: Entry, ranking: Ranking, scale: Axis) -> Markup:
-    if entry.standing == LOST:
+def _row(entry: RankedSetting, ranking: Ranking, scale: Axis) -> Markup:
+    if entry.status == LOST:
         return _lost_row(entry)
     loss = "" if entry.loss is None else figure(entry.loss.mean)
     half = entry.loss.half if entry.loss is not None else None
@@ -169,10 +169,10 @@ def _row(entry: Entry, ranking: Ranking, scale: Axis) -> Markup:
         element("td", metric),
         element("td", status(entry)),
     ]
-    return element("tr", cells, class_="best" if entry.standing == BEST else None)
+    return element("tr", cells, class_="best" if entry.status == BEST else None)
 
 
-def _lost_row(entry: Entry) -> Markup:
+def _lost_row(entry: RankedSetting) -> Markup:
     result = "no result"
     if entry.diverged:
         result = f"{len(entry.diverged)} of {len(entry.lanes)} diverged{steps_of(entry)}"
@@ -180,7 +180,7 @@ def _lost_row(entry: Entry) -> Markup:
     return element("tr", element("td", ""), name, element("td", result, colspan=5), class_="lost")
 
 
-def _scale(entries: tuple[Entry, ...]) -> Axis:
+def _scale(entries: tuple[RankedSetting, ...]) -> Axis:
     """Return the scale of the whiskers: the better half of the settings, and others that are near."""
     means = np.array([entry.loss.mean for entry in entries if entry.loss is not None])
     if not len(means):
@@ -197,7 +197,7 @@ def _scale(entries: tuple[Entry, ...]) -> Axis:
     return axis_over(np.array([*near, *ends]))
 
 
-def _whisker(entry: Entry, scale: Axis) -> Markup | None:
+def _whisker(entry: RankedSetting, scale: Axis) -> Markup | None:
     if entry.loss is None:
         return None
     mean = float(scale.place(entry.loss.mean))

@@ -8,9 +8,9 @@ from rich.table import Table
 from rich.text import Text
 
 from thalweg.insight import sweep_statements
+from thalweg.insight.intervals import Estimate
 from thalweg.insight.outcome import table
-from thalweg.insight.over_seeds import Estimate
-from thalweg.insight.ranking import BEST, FROZEN, LOST, TIED, UNSTABLE, Entry, Ranking
+from thalweg.insight.ranking import BEST, FROZEN, LOST, TIED, UNSTABLE, RankedSetting, Ranking
 from thalweg.insight.wording import count, figure, listing, plural, seconds
 from thalweg.view.text import bullets, facts
 
@@ -31,7 +31,7 @@ def show(ranking: Ranking, result: Mapping[str, Any], most: int = MOST_ROWS) -> 
     title = Text(
         sweep_statements.headline(ranking), style="bold green" if ranking.best is not None else "bold red"
     )
-    statements = bullets(sweep_statements.findings(ranking))
+    statements = bullets(sweep_statements.statements(ranking))
     rows = [_ranked(ranking, most), Text()] if len(ranking.entries) > 1 else []
     return Group(title, Text(), *statements, Text(), *rows, facts(_facts(ranking, result)))
 
@@ -55,11 +55,11 @@ def _ranked(ranking: Ranking, most: int) -> RenderableType:
     lines.add_column("behind the best", no_wrap=True)
     lines.add_column("", overflow="fold")
     for entry in ranking.entries[:most]:
-        lost = entry.standing == LOST
+        lost = entry.status == LOST
         cells = (
             ["", _diverged(entry), ""] if lost else [_loss(entry), difference(entry.behind), status(entry)]
         )
-        style = _STYLES.get(entry.standing, "")
+        style = _STYLES.get(entry.status, "")
         rank = "" if entry.rank is None else str(entry.rank)
         lines.add_row(rank, Text(entry.label), *cells, style=style)
     more = len(ranking.entries) - most
@@ -68,21 +68,21 @@ def _ranked(ranking: Ranking, most: int) -> RenderableType:
     return Group(lines, Text(f"{plural(more, 'more setting')} in sweep.json and the report", style="dim"))
 
 
-def _loss(entry: Entry) -> str:
+def _loss(entry: RankedSetting) -> str:
     if entry.loss is None:
         return ""
     half = entry.loss.half
     return figure(entry.loss.mean) + ("" if half is None else f" ±{figure(half, 2)}")
 
 
-def status(entry: Entry) -> str:
+def status(entry: RankedSetting) -> str:
     """Return how a setting compares with the best, in a word or two."""
-    if entry.standing == UNSTABLE:
+    if entry.status == UNSTABLE:
         return f"{len(entry.diverged)} of {len(entry.lanes)} diverged"
-    return _WORDS.get(entry.standing, "")
+    return _WORDS.get(entry.status, "")
 
 
-def _diverged(entry: Entry) -> str:
+def _diverged(entry: RankedSetting) -> str:
     return f"diverged{sweep_statements.steps_of(entry)}" if entry.diverged else "no result"
 
 

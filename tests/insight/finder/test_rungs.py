@@ -1,8 +1,8 @@
-"""What may be spent: shares, seconds, and rungs that fit in them."""
+"""The rungs of a search: how many and how long for a budget in shares of a run or in seconds."""
 
 import pytest
 
-from thalweg.insight.finder.budget import FIRST_LANES, LANES, bought, planned
+from thalweg.insight.finder.rungs import FIRST_LANES, LANES, default_share, plan_rungs
 
 
 def cost(plan):
@@ -14,18 +14,18 @@ def cost(plan):
 @pytest.mark.parametrize("total", [1, 10, 300, 2000, 100_000])
 @pytest.mark.parametrize("seeds", [None, 1, 4])
 def test_rungs_fit_in_the_budget_and_grow(share, total, seeds):
-    plan = planned(share, total, seeds)
+    plan = plan_rungs(share, total, seeds)
     assert plan.budget == int(share * total + 1e-9) and cost(plan) <= plan.budget
     assert list(plan.steps) == sorted(plan.steps) and plan.steps[-1] <= total
     assert plan.seeds[0] == 1 and (seeds is None or set(plan.seeds[1:]) <= {seeds})
 
 
 def test_ten_runs_reach_the_whole_length():
-    assert planned(10.0, 2000).steps[-1] == 2000
+    assert plan_rungs(10.0, 2000).steps[-1] == 2000
 
 
-def test_what_is_spent_is_taken_off():
-    assert planned(1.0, 2000, spent=500).steps[-1] < planned(1.0, 2000).steps[-1]
+def test_lane_steps_already_spent_count():
+    assert plan_rungs(1.0, 2000, spent=500).steps[-1] < plan_rungs(1.0, 2000).steps[-1]
 
 
 @pytest.mark.parametrize(
@@ -38,5 +38,5 @@ def test_what_is_spent_is_taken_off():
         (1e-4, 1000, 10.0),  # sixty runs, of which ten are allowed
     ],
 )
-def test_what_six_seconds_buy(seconds, total, share):
-    assert bought(seconds, total) == share
+def test_the_default_share_is_what_six_seconds_buy(seconds, total, share):
+    assert default_share(seconds, total) == share
