@@ -24,13 +24,12 @@ ALLOWED_SIDEWAYS = {("lab", "view")}
 # are not listed are one room, ".". The folder's own `__init__.py` may import all of them.
 ROOMS: dict[str, list[str | tuple[str, ...]]] = {
     "engine": [
-        ("cache", "compiling", "program"),
+        ("compilation", "program"),
         "state",
-        "chunk",
-        ("backward", "stateful_eval"),
+        "backward",
         "step",
         ("layout", "feeds"),
-        ("evaluate", "group", "loop"),
+        ("evaluate", "group"),
         "dispatch",
         "autotune",
         "plan",

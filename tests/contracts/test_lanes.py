@@ -15,10 +15,9 @@ import pytest
 
 from tests.made import blobs, line
 from thalweg.engine import group as group_module
-from thalweg.engine.dispatch import Pace, chunks
-from thalweg.engine.group import prepare
-from thalweg.engine.layout import mapped
-from thalweg.engine.layout import split_jaxpr as parting
+from thalweg.engine.dispatch import ChunkLength, run_chunks
+from thalweg.engine.group import init_group
+from thalweg.engine.layout import mapped, split_step
 from thalweg.engine.program import BATCH, MAP
 from thalweg.engine.state import State
 from thalweg.problem.data.data import Data
@@ -101,15 +100,15 @@ def assert_a_lane_is_alone(problem: Problem, recipe: Recipe, steps: int = 12) ->
 
 
 def told(problem: Problem, recipes: list[Recipe], steps: int) -> Any:
-    group, states = prepare(problem, recipes)
+    group, states = init_group(problem, recipes)
     found = []
-    for moved in chunks(group, states, 0, steps, Whole()):
+    for moved in run_chunks(group, states, 0, steps, Whole()):
         states = moved.states
         found.append(moved.chunk)
     return states, found
 
 
-class Whole(Pace):
+class Whole(ChunkLength):
     """A pace of a few steps a dispatch, whatever the clock says."""
 
     def __init__(self) -> None:
@@ -177,7 +176,7 @@ def test_a_lane_of_every_model_is_the_lane_alone(name, text):
 def batched(request):
     """Lanes in one product in both forms: these models are small, and would take the first alone."""
     with pytest.MonkeyPatch.context() as patched, forgotten_programs():
-        patched.setattr(parting, "LARGE", request.param)
+        patched.setattr(split_step, "LARGE", request.param)
         yield
 
 
@@ -201,8 +200,8 @@ UNIT = 2.0**-24
 
 def after(problem: Problem, recipes: list[Recipe], steps: int, layout: str) -> Any:
     """Return the lanes' parameters after so many steps."""
-    group, states = prepare(problem, recipes, layout=layout)
-    for moved in chunks(group, states, 0, steps, Whole()):
+    group, states = init_group(problem, recipes, layout=layout)
+    for moved in run_chunks(group, states, 0, steps, Whole()):
         states = moved.states
     return states.params
 
@@ -217,7 +216,7 @@ def test_the_bound_of_one_step_holds_and_is_tight_enough_to_catch_a_fault():
         jax.tree.map(np.asarray, after(problem, recipes, steps, layout))
         for steps, layout in ((0, MAP), (1, MAP), (1, BATCH))
     )
-    group, _ = prepare(problem, recipes)
+    group, _ = init_group(problem, recipes)
     for lane in range(3):
         indices = np.asarray(group.feed.batches(0, 1, 1).indices)[lane, 0]
         rows = problem.data.train.batch(indices)

@@ -19,11 +19,11 @@ from jax.extend.core import jaxprs_in_params
 
 from tests.made import blobs, problem
 from thalweg.core.tree import lane as take_lane
-from thalweg.engine import dispatch as drive
+from thalweg.engine import dispatch
 from thalweg.engine.backward import Lane
-from thalweg.engine.compiling import TRACES
-from thalweg.engine.group import prepare
-from thalweg.engine.loop import run_chunk
+from thalweg.engine.compilation import TRACES
+from thalweg.engine.dispatch import run_chunk
+from thalweg.engine.group import init_group
 from thalweg.engine.plan import BATCH, MAP
 from thalweg.engine.step import step
 from thalweg.problem.data.load import load
@@ -86,12 +86,12 @@ def test_a_chunk_is_one_dispatch_however_many_lanes_and_steps(lanes, monkeypatch
         calls.append(arguments[4])
         return run_chunk(*arguments)
 
-    monkeypatch.setattr(drive, "run_chunk", counted)
-    group, states = prepare(problem(), sweep([1e-3], list(range(lanes))))
-    pace = drive.Pace(group.program.capacity)
+    monkeypatch.setattr(dispatch, "run_chunk", counted)
+    group, states = init_group(problem(), sweep([1e-3], list(range(lanes))))
+    pace = dispatch.ChunkLength(group.program.capacity)
     monkeypatch.setattr(pace, "steps", 20)
     monkeypatch.setattr(pace, "observe", lambda steps, seconds: None)
-    for _ in drive.chunks(group, states, 0, 40, pace):
+    for _ in dispatch.run_chunks(group, states, 0, 40, pace):
         pass
     assert [int(steps) for steps in calls] == [20, 20]
 
@@ -125,7 +125,7 @@ def test_a_run_imports_nothing_heavy_that_it_does_not_need(tmp_path):
 )
 def test_random_numbers_are_in_the_program_only_where_something_is_random(model, more, random):
     # XLA drops what nobody reads, but JAX has lowered it by then: 25 of 60 ms for a small network.
-    group, states = prepare(Problem(model, blobs()), sweep([1e-3], [0], **more))
+    group, states = init_group(Problem(model, blobs()), sweep([1e-3], [0], **more))
     part, batches = group.feed.dispatch(group.splits, 0, 8, group.program.capacity)
     lowered = run_chunk.lower(group.program, group.inputs, part, batches, np.int32(8), states)
     assert ("threefry" in lowered.as_text()) == random
@@ -133,7 +133,7 @@ def test_random_numbers_are_in_the_program_only_where_something_is_random(model,
 
 def compiled_bytes(lanes: int = 1, capacity: int = 8, layout: str = MAP) -> tuple[int, int]:
     """Return the compiled loop's bytes of temporaries and of outputs."""
-    group, states = prepare(problem(), sweep([1e-3], list(range(lanes))), layout=layout)
+    group, states = init_group(problem(), sweep([1e-3], list(range(lanes))), layout=layout)
     # A row of per-layer figures for each 25th step is an output that is allowed to grow; here it stays one.
     program = dataclasses.replace(group.program, capacity=capacity, statistics=1)
     part, batches = group.feed.dispatch(group.splits, 0, 8, capacity)
@@ -177,7 +177,7 @@ def products(jaxpr: Any) -> int:
 
 def step_program(given: Problem, recipe: Recipe) -> tuple[Any, float]:
     """Return the step's program as JAX has it, and XLA's own count of FLOPs in the compiled one."""
-    group, states = prepare(given, [recipe])
+    group, states = init_group(given, [recipe])
     part, batches = group.feed.dispatch(group.splits, 0, 1, group.program.capacity)
 
     def one(state: Any, numbers: Any) -> Any:

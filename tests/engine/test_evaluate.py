@@ -6,7 +6,7 @@ import pytest
 
 from tests.made import blobs, net
 from thalweg.engine.evaluate import EVALUATION_ROWS, evaluate
-from thalweg.engine.group import prepare, weights
+from thalweg.engine.group import init_group, weights
 from thalweg.engine.program import BATCH, MAP
 from thalweg.problem.problem import Problem
 from thalweg.recipe.optimizers import SGD
@@ -22,7 +22,7 @@ def largest(outputs):
 
 def found(layout, which=None):
     recipes = [Recipe(SGD(lr=0.1), batch_size=16, steps=1, seed=seed) for seed in range(3)]
-    group, states = prepare(GIVEN, recipes, layout=layout)
+    group, states = init_group(GIVEN, recipes, layout=layout)
     given = (weights(group, states), states.model_state)
     return evaluate(group.program, group.inputs, group.splits["train"], given, which=which, answer=largest)
 

@@ -8,9 +8,9 @@ import pytest
 
 from tests.made import blobs, net, problem
 from thalweg.core import keys
-from thalweg.engine.compiling import TRACES
-from thalweg.engine.dispatch import Pace, chunks
-from thalweg.engine.group import prepare
+from thalweg.engine.compilation import TRACES
+from thalweg.engine.dispatch import ChunkLength, run_chunks
+from thalweg.engine.group import init_group
 from thalweg.engine.state import DIVERGED, RUNNING
 from thalweg.problem.problem import Problem
 from thalweg.recipe.optimizers import SGD, AdamW
@@ -18,7 +18,7 @@ from thalweg.recipe.recipe import Recipe
 from thalweg.recipe.schedules import WarmupCosine
 
 
-class Fixed(Pace):
+class Fixed(ChunkLength):
     """A pace that does not look at the clock."""
 
     def __init__(self, steps: int):
@@ -29,9 +29,9 @@ class Fixed(Pace):
 
 
 def run(recipes: list[Recipe], steps: int, pace: int = 16, given: Problem | None = None):
-    group, states = prepare(given or problem(), recipes)
+    group, states = init_group(given or problem(), recipes)
     losses = []
-    for moved in chunks(group, states, 0, steps, Fixed(pace)):
+    for moved in run_chunks(group, states, 0, steps, Fixed(pace)):
         states = moved.states
         losses.append(moved.chunk.info.loss[:, : moved.steps])
     return states, np.concatenate(losses, axis=1)
@@ -118,9 +118,9 @@ def test_the_length_of_a_chunk_changes_no_bit(recipe, pace):
 
 
 def test_the_figures_of_a_step_with_one_example_are_its_own():
-    group, states = prepare(problem(), [ONE_EXAMPLE])
+    group, states = init_group(problem(), [ONE_EXAMPLE])
     told = []
-    for moved in chunks(group, states, 0, 60, Fixed(60)):
+    for moved in run_chunks(group, states, 0, 60, Fixed(60)):
         rows = moved.chunk.layer_steps[0] >= 0
         told += [*zip(moved.chunk.layer_steps[0][rows], moved.chunk.layers[0][rows], strict=True)]
     assert [int(step) for step, _ in told] == [0, 25, 50]

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.made import blobs
-from thalweg.engine import autotune as measuring
+from thalweg.engine import autotune
 from thalweg.engine import plan as lanes
 from thalweg.engine.layout.compaction import width_for
 from thalweg.engine.program import BATCH, MAP
@@ -40,17 +40,22 @@ def test_what_was_measured_counts_more_than_the_rule(own_cache, monkeypatch):
     asked = []
     times = {MAP: 9.0, BATCH: 4.0}
     monkeypatch.setattr(lanes, "WORTH_MEASURING", 0)
-    monkeypatch.setattr(measuring, "_trial", lambda _, __, layout, ___: asked.append(layout) or times[layout])
+
+    def time_layout(_, __, layout, ___):
+        asked.append(layout)
+        return times[layout]
+
+    monkeypatch.setattr(autotune, "_time_layout", time_layout)
     assert planned(MIDDLE).layouts == (BATCH,) and not asked  # not allowed to measure: the rule
     times |= {MAP: 3.0}
     plan = planned(MIDDLE, measure=True)
     assert plan.layouts == (MAP,) and asked == [MAP, BATCH] and "3 mapped" in plan.text()
     assert planned(MIDDLE).layouts == (MAP,) and len(asked) == 2  # remembered
-    assert len(json.loads((own_cache / measuring.FILE).read_text())) == 1
-    monkeypatch.setattr(measuring, "FORM", measuring.FORM + 1)
-    assert planned(MIDDLE).layouts == (BATCH,)  # what another form of trial remembered is not read
+    assert len(json.loads((own_cache / autotune.FILE).read_text())) == 1
+    monkeypatch.setattr(autotune, "VERSION", autotune.VERSION + 1)
+    assert planned(MIDDLE).layouts == (BATCH,)  # timings of another version are ignored
     monkeypatch.undo()
-    (own_cache / measuring.FILE).write_text("{torn")
+    (own_cache / autotune.FILE).write_text("{torn")
     assert planned(MIDDLE).layouts == (BATCH,)
 
 
@@ -58,16 +63,16 @@ def test_what_is_remembered_is_for_as_many_lanes_of_as_many_seeds_on_as_many_wor
     problem = Problem(MLP(TINY), blobs())
     paired, other = BASE.vary(lr=[0.1, 0.2]), BASE.vary(seed=[0, 1])
     asked = [(paired, 1), (paired, 2), (paired[:1], 1), (other, 1)]
-    assert len({measuring._key(problem, *one) for one in asked}) == 4
+    assert len({autotune._key(problem, *one) for one in asked}) == 4
 
 
 def test_a_trial_gives_times_of_both_layouts():
-    found = measuring.measured(Problem(MLP(TINY), blobs()), BASE.vary(lr=[0.1, 0.2]), 2)
+    found = autotune.measure_timings(Problem(MLP(TINY), blobs()), BASE.vary(lr=[0.1, 0.2]), 2)
     assert found[MAP] > 0 and found[BATCH] > 0
 
 
 def test_a_trial_is_made_with_lanes_that_live():
-    tried = measuring._calmest(BASE.vary(lr=[1e5, 0.1, 1e4], seed=[3, 4]))
+    tried = autotune._stable_lanes(BASE.vary(lr=[1e5, 0.1, 1e4], seed=[3, 4]))
     assert [(recipe.optimizer.lr, recipe.seed) for recipe in tried] == [(0.1, 3), (0.1, 4)] * 3
 
 

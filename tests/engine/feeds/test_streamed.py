@@ -12,10 +12,10 @@ from tests.engine.test_loop import Fixed, same_bits
 from tests.made import blobs, net
 from tests.problem.data.given import refused
 from thalweg.core.errors import DataError, RecipeError
-from thalweg.engine.dispatch import chunks
-from thalweg.engine.feeds.choose import feed_for
-from thalweg.engine.feeds.streamed import Ahead
-from thalweg.engine.group import prepare
+from thalweg.engine.dispatch import run_chunks
+from thalweg.engine.feeds import feed_for
+from thalweg.engine.feeds.streamed import Prefetcher
+from thalweg.engine.group import init_group
 from thalweg.problem.data.split import Rows
 from thalweg.problem.data.stream import stream
 from thalweg.problem.problem import Problem
@@ -41,9 +41,9 @@ def streamed(source=make, **settings):
 
 
 def trained(problem, start=0, stop=40, states=None, recipes=(RECIPE,), pace=7):
-    group, first = prepare(problem, list(recipes))
+    group, first = init_group(problem, list(recipes))
     states, losses = first if states is None else states, []
-    for moved in chunks(group, states, start, stop, Fixed(pace)):
+    for moved in run_chunks(group, states, start, stop, Fixed(pace)):
         states = moved.states
         losses.append(moved.chunk.info.loss[:, : moved.steps])
     return group, states, np.concatenate(losses, axis=1)
@@ -93,7 +93,7 @@ def test_batches_are_read_ahead_and_no_further_than_the_queue_holds():
                 full.set()
             yield batch
 
-    ahead = Ahead(stream(counting, classes=3, every=14).train, 0, depth=5)
+    ahead = Prefetcher(stream(counting, classes=3, every=14).train, 0, depth=5)
     read.clear()
     taken = [ahead.take() for _ in range(2)]
     assert full.wait(timeout=20)

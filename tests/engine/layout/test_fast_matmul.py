@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from tests.made import blobs
+from thalweg.core import jaxprs
 from thalweg.engine import evaluate
-from thalweg.engine.group import prepare
-from thalweg.engine.layout.fast_matmul import fast, made_fast
-from thalweg.engine.layout.split_jaxpr import made
-from thalweg.engine.loop import run_chunk
+from thalweg.engine.dispatch import run_chunk
+from thalweg.engine.group import init_group
+from thalweg.engine.layout.fast_matmul import evaluate_fast, fast
 from thalweg.engine.program import BATCH
 from thalweg.problem.models import MLP
 from thalweg.problem.problem import Problem
@@ -54,13 +54,13 @@ def test_products_written_fast_are_the_products(form, lanes):
         return jax.vmap(found, in_axes=(0, None)) if lanes else found
 
     left = jnp.stack([LEFT, LEFT + 1]) if lanes else LEFT
-    for one, other in zip(by(made_fast)(left, RIGHT), by(made)(left, RIGHT), strict=True):
+    for one, other in zip(by(evaluate_fast)(left, RIGHT), by(jaxprs.evaluate)(left, RIGHT), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-5)
 
 
 def test_what_needs_no_product_is_made_too():
     piece = jax.make_jaxpr(lambda x: (x, x + 1))(LEFT).jaxpr
-    found = made_fast(piece, {piece.invars[0]: LEFT})
+    found = evaluate_fast(piece, {piece.invars[0]: LEFT})
     np.testing.assert_array_equal(found[piece.outvars[0]], LEFT)
     np.testing.assert_array_equal(found[piece.outvars[1]], LEFT + 1)
 
@@ -92,12 +92,12 @@ def summed_elsewhere(text: str) -> tuple[int, list[str]]:
 @pytest.mark.skipif(jax.default_backend() != "cpu", reason="the form is the CPU compiler's")
 def test_lanes_in_one_product_are_summed_over_the_left_factors_last_axis():
     recipes = Recipe(SGD(lr=0.1), batch_size=8, epochs=1).vary(lr=[0.01, 0.02, 0.05, 0.1])
-    group, states = prepare(Problem(MLP([6, 5, 4, 3]), blobs(60)), recipes, layout=BATCH)
+    group, states = init_group(Problem(MLP([6, 5, 4, 3]), blobs(60)), recipes, layout=BATCH)
     part, batches = group.feed.dispatch(group.splits, 0, 4, group.program.capacity)
     training = run_chunk.lower(group.program, group.inputs, part, batches, np.int32(4), states)
     turns, weights = np.arange(4, dtype=np.int32), (states.params, states.model_state)
     asked = (group.program, group.inputs, part, weights, turns, np.int32(4))
-    evaluation = evaluate._sums.lower(*asked, apart=1, answer=None)
+    evaluation = evaluate._sums.lower(*asked, stride=1, predict=None)
     # Forward, what is before two layers, gradients of weights (which may be one); and forward.
     for lowered, fewest in ((training, 7), (evaluation, 3)):
         count, elsewhere = summed_elsewhere(lowered.compile().as_text())

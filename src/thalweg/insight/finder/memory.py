@@ -12,8 +12,8 @@ import jax
 import jax.numpy as jnp
 import psutil
 
-from thalweg.engine.group import prepare
-from thalweg.engine.loop import run_chunk
+from thalweg.engine.dispatch import run_chunk
+from thalweg.engine.group import init_group
 from thalweg.insight.finder.finding import Fits
 from thalweg.problem.problem import Problem
 from thalweg.recipe.recipe import Recipe
@@ -50,7 +50,7 @@ def fits(problem: Problem, recipe: Recipe, *, free: int | None = None, margin: f
 def update_bytes(problem: Problem, recipe: Recipe, batch: int) -> int:
     """Return the bytes that a compiled update of one lane needs: arguments, results and temporaries."""
     sized = dataclasses.replace(recipe, batch_size=batch, accumulate=1, rate_rule="none")
-    group, states = prepare(problem, [sized])
+    group, states = init_group(problem, [sized])
     part, batches = group.feed.dispatch(group.splits, 0, 1, group.program.capacity)
     lowered = run_chunk.lower(group.program, group.inputs, part, batches, jnp.int32(1), states)
     told: Any = lowered.compile().memory_analysis()

@@ -26,8 +26,8 @@ import numpy as np
 from jaxtyping import Array, Float, PyTree
 
 from thalweg.core.tree import lane
-from thalweg.engine.dispatch import Pace, chunks
-from thalweg.engine.group import LaneGroup, length, prepare
+from thalweg.engine.dispatch import ChunkLength, run_chunks
+from thalweg.engine.group import LaneGroup, init_group, length
 from thalweg.insight.curvature import losses_of_rows
 from thalweg.insight.finder.finding import NoiseScale
 from thalweg.problem.problem import Problem
@@ -68,14 +68,14 @@ def noise_scale(problem: Problem, recipe: Recipe, *, updates: int | None = None)
     """
     total = length(problem, recipe)
     steps = max(1, min(total, updates or MOST_STEPS))
-    group, states = prepare(problem, [shortened(recipe, steps, total)])
+    group, states = init_group(problem, [shortened(recipe, steps, total)])
     count = problem.data.train.count()
     rows = max(1, min(MOST_ROWS, count // BATCHES))
     stream, found = np.random.default_rng(0), []
     places = np.unique(np.linspace(0, steps, PLACES + 1).astype(int)[1:])
     done = 0
     for place in places:
-        for moved in chunks(group, states, done, int(place), Pace(group.program.capacity)):
+        for moved in run_chunks(group, states, done, int(place), ChunkLength(group.program.capacity)):
             states = moved.states
         done = int(place)
         drawn = stream.permutation(count)[: BATCHES * rows].reshape(-1, rows)

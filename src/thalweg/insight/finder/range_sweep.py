@@ -19,8 +19,8 @@ import polars as pl
 from jaxtyping import Float
 
 from thalweg.core.errors import RecipeError
-from thalweg.engine.dispatch import Pace, chunk
-from thalweg.engine.group import length, prepare
+from thalweg.engine.dispatch import ChunkLength, next_chunk
+from thalweg.engine.group import init_group, length
 from thalweg.engine.program import numbers
 from thalweg.engine.state import RUNNING
 from thalweg.insight.finder import readings
@@ -123,11 +123,11 @@ def _losses(problem: Problem, base: Recipe, rates: Float[np.ndarray, " update"])
     """
     plain = Recipe.from_dict(base.to_dict() | {"schedule": "constant"})
     recipe = with_rate(shortened(plain, len(rates), length(problem, base)), float(rates[0]))
-    group, states = prepare(problem, [recipe])
+    group, states = init_group(problem, [recipe])
     found: list[float] = []
     for step, rate in enumerate(rates):
         now = dataclasses.replace(group.inputs, numbers=numbers([with_rate(recipe, float(rate))]))
-        moved = chunk(dataclasses.replace(group, inputs=now), states, step, step + 1, Pace(1))
+        moved = next_chunk(dataclasses.replace(group, inputs=now), states, step, step + 1, ChunkLength(1))
         loss = float(moved.chunk.info.loss[0, 0])
         found.append(loss if math.isfinite(loss) else math.inf)
         states = moved.states

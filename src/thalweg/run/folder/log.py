@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from thalweg.core.lazy import pl, pq
-from thalweg.engine.dispatch import Progressed
+from thalweg.engine.dispatch import ChunkResult
 from thalweg.run.folder.folder import RunFolder
 from thalweg.run.folder.log_stream import Stream, Tally, batches, by_lane
 from thalweg.run.folder.record import TABLES
@@ -58,7 +58,7 @@ class Log:
         for stream in self._streams.values():
             stream.publish(durable=before is not None)
 
-    def chunk(self, moved: Progressed) -> None:
+    def chunk(self, moved: ChunkResult) -> None:
         """Append what one chunk told, for every lane."""
         counts = np.asarray(moved.chunk.done)
         for lane in map(int, np.flatnonzero(counts)):
@@ -77,7 +77,7 @@ class Log:
             )
             self._layers(moved, lane)
 
-    def _layers(self, moved: Progressed, lane: int) -> None:
+    def _layers(self, moved: ChunkResult, lane: int) -> None:
         steps = np.asarray(moved.chunk.layer_steps[lane])
         rows = np.flatnonzero(steps >= 0)
         figures = np.asarray(moved.chunk.layers[lane])[rows].reshape(-1, 3)
