@@ -208,35 +208,39 @@ def _build_lanes(model: Any, lane_keys: Array) -> Built:
 def _first_states(program: Program, inputs: Inputs, params: PyTree, model_state: PyTree, key: Array) -> State:
     TRACES.count("start")
 
-    def of_lane(lane: tuple[PyTree, PyTree, PyTree, Array]) -> State:
-        lane_numbers, lane_params, lane_model_state, lane_key = lane
-        recipe = jax.tree.unflatten(program.recipe, lane_numbers)
+    def of_lane(recipe: Recipe, params: PyTree, model_state: PyTree, key: Array) -> State:
         return State(
-            params=lane_params,
-            model_state=lane_model_state,
-            optimizer=rule_of(recipe, roles(lane_params)).init(lane_params),
+            params=params,
+            model_state=model_state,
+            optimizer=rule_of(recipe, roles(params)).init(params),
             schedule=recipe.schedule.init(),
-            average=recipe.averaging.init(lane_params),
+            average=recipe.averaging.init(params),
             scale=loss_scale(recipe),
-            key=lane_key,
+            key=key,
             step=jnp.int32(0),
             code=jnp.int32(RUNNING),
             limit=jnp.float32(jnp.inf),
         )
 
-    return jax.lax.map(of_lane, (inputs.numbers, params, model_state, key))
+    return _map_lanes(program, inputs, of_lane, params, model_state, key)
 
 
 @partial(jax.jit, static_argnames="program")
 def _evaluated(program: Program, inputs: Inputs, states: State) -> PyTree:
-    def of_lane(lane: tuple[PyTree, State]) -> PyTree:
-        lane_numbers, state = lane
-        recipe = jax.tree.unflatten(program.recipe, lane_numbers)
-        return recipe.averaging.evaluated(
-            state.average, recipe.optimizer.evaluated(state.optimizer, state.params)
-        )
+    def of_lane(recipe: Recipe, state: State) -> PyTree:
+        params = recipe.optimizer.evaluated(state.optimizer, state.params)
+        return recipe.averaging.evaluated(state.average, params)
 
-    return jax.lax.map(of_lane, (inputs.numbers, states))
+    return _map_lanes(program, inputs, of_lane, states)
+
+
+def _map_lanes(program: Program, inputs: Inputs, function: Callable[..., PyTree], *trees: PyTree) -> PyTree:
+    """Map a function of a lane's recipe and its share of each tree over all lanes, one after another."""
+
+    def of_lane(lane: tuple[PyTree, ...]) -> PyTree:
+        return function(jax.tree.unflatten(program.recipe, lane[0]), *lane[1:])
+
+    return jax.lax.map(of_lane, (inputs.numbers, *trees))
 
 
 def _arrays(built: Built) -> Built:
@@ -274,9 +278,8 @@ def observe(group: LaneGroup, states: State, losses: np.ndarray) -> State:
 
 @partial(jax.jit, static_argnames="program")
 def _observe(program: Program, inputs: Inputs, states: State, losses: Array) -> State:
-    def of_lane(lane: tuple[PyTree, PyTree, Array]) -> PyTree:
-        lane_numbers, schedule, loss = lane
-        return jax.tree.unflatten(program.recipe, lane_numbers).schedule.observe(schedule, loss)
+    def of_lane(recipe: Recipe, schedule: PyTree, loss: Array) -> PyTree:
+        return recipe.schedule.observe(schedule, loss)
 
-    after = jax.lax.map(of_lane, (inputs.numbers, states.schedule, losses))
+    after = _map_lanes(program, inputs, of_lane, states.schedule, losses)
     return eqx.tree_at(lambda states: states.schedule, states, after, is_leaf=lambda leaf: leaf is None)

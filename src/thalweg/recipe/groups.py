@@ -8,8 +8,7 @@ import jax
 from jaxtyping import PyTree
 
 from thalweg.core.choice import Choice, number, option
-from thalweg.core.errors import RecipeError
-from thalweg.core.names import did_you_mean
+from thalweg.core.errors import RecipeError, did_you_mean
 from thalweg.core.tree import paths
 
 # The label of parameters that no group names.

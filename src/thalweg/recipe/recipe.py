@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from thalweg.core.choice import Choice, integer, number, option, part, parts
+from thalweg.core.choice import Choice, component, components, integer, number, option
 from thalweg.core.errors import RecipeError
 from thalweg.recipe import vary
 from thalweg.recipe.averaging import AVERAGES, Average, NoAverage
@@ -32,8 +32,8 @@ class Recipe(Choice):
         "weight_decay": "it belongs to the optimizer: optimizer.weight_decay",
     }
 
-    optimizer: Optimizer = part(AdamW(), among=OPTIMIZERS, doc="The update rule.")
-    schedule: Schedule = part(Constant(), among=SCHEDULES, doc="How the learning rate moves.")
+    optimizer: Optimizer = component(AdamW(), among=OPTIMIZERS, doc="The update rule.")
+    schedule: Schedule = component(Constant(), among=SCHEDULES, doc="How the learning rate moves.")
     batch_size: int | str = integer(
         128,
         low=1,
@@ -104,10 +104,10 @@ class Recipe(Choice):
     rate_batch: int = integer(
         256, low=1, doc="Batch that the learning rate is meant for.", source="Goyal et al. 2017"
     )
-    groups: tuple[ParamGroup, ...] = parts(
+    groups: tuple[ParamGroup, ...] = components(
         among=GROUPS, doc="Parameters treated apart; the first that matches counts."
     )
-    averaging: Average = part(NoAverage(), among=AVERAGES, doc="Which weights are evaluated and saved.")
+    averaging: Average = component(NoAverage(), among=AVERAGES, doc="Which weights are evaluated and saved.")
     precision: str = option(
         "f32",
         among=("f32", "bf16", "f16", "f64"),

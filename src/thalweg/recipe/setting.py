@@ -5,8 +5,7 @@ from dataclasses import Field
 from typing import Any
 
 from thalweg.core.choice import Choice
-from thalweg.core.errors import RecipeError
-from thalweg.core.names import did_you_mean
+from thalweg.core.errors import RecipeError, did_you_mean
 
 _REPLACES = {"epochs": "steps", "steps": "epochs"}
 
@@ -38,7 +37,7 @@ def settings_by_path(choice: Choice, prefix: str = "") -> dict[str, Field[Any]]:
     """
     found: dict[str, Field[Any]] = {}
     for name, field in type(choice).described().items():
-        if field.metadata.get("kind") == "parts":
+        if field.metadata.get("kind") == "components":
             continue
         found[prefix + name] = field
         inner = getattr(choice, name)

@@ -223,7 +223,7 @@ def _fitting(recipe: "Recipe", columns: dict[str, list[Any]], spaced: set[str]) 
     for name, column in columns.items():
         described = _field(bases, name).metadata
         kind = described.get("kind")
-        if name in spaced and kind in ("part", "option"):
+        if name in spaced and kind in ("component", "option"):
             known = ", ".join(map(str, described["among"]))
             raise RecipeError(
                 "vary", f"{name} is a choice, not a number", got=column, hint=f"known are {known}"
@@ -252,7 +252,7 @@ def _field(bases: Sequence["Recipe"], name: str) -> Any:
 
 
 def _is_part(field: Any) -> bool:
-    return field.metadata.get("kind") == "part"
+    return field.metadata.get("kind") == "component"
 
 
 def _with(plain: dict[str, Any], row: Row) -> dict[str, Any]:

@@ -133,18 +133,17 @@ def step_all_lanes(
     values = _batched_values(closed, sections, jax.tree.leaves(all_arguments))
     outputs, pending = closed.jaxpr.outvars, {*sections.per_lane.outvars, *sections.telemetry.outvars}
 
-    def batched(index: int, var: Any) -> Array:
-        if not isinstance(var, Literal) and var in pending:
-            return before[index]
-        new = values.of_all_lanes(var, before[index].shape)
-        return _where(running, new, before[index]) if index < state_count else new
-
-    rows = [batched(index, var) for index, var in enumerate(outputs)]
     missing = {
         index: var for index, var in enumerate(outputs) if not isinstance(var, Literal) and var in pending
     }
-    always = {index: var for index, var in missing.items() if index < len(rows) - grad_count}
+    always = {index: var for index, var in missing.items() if index < len(outputs) - grad_count}
     telemetry = {index: var for index, var in missing.items() if index not in always}
+
+    def batched(index: int, var: Any) -> Array:
+        new = values.of_all_lanes(var, before[index].shape)
+        return _where(running, new, before[index]) if index < state_count else new
+
+    rows = [before[i] if i in missing else batched(i, var) for i, var in enumerate(outputs)]
     order, count = _running_lanes(running)
     # Gradients first: they may depend on states that the second loop replaces.
     due = jnp.where(telemetry_due, count, 0)

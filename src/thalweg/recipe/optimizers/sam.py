@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, PyTree
 
-from thalweg.core.choice import number, part
+from thalweg.core.choice import component, number
 from thalweg.recipe.optimizers.adamw import AdamW
 from thalweg.recipe.optimizers.optimizer import Optimizer
 from thalweg.recipe.optimizers.sgd import SGD
@@ -36,7 +36,7 @@ class SAM(Optimizer):
         for name in ("lr", "momentum", "weight_decay")
     }
 
-    base: Optimizer = part(SGD(lr=0.1, momentum=0.9), among=_BASES, doc="The rule that makes the step.")
+    base: Optimizer = component(SGD(lr=0.1, momentum=0.9), among=_BASES, doc="The rule that makes the step.")
     rho: float = number(
         0.05, low=0.0, doc="How far to look, in the norm of all weights.", source="Foret et al. 2021"
     )

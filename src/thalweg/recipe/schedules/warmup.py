@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from thalweg.core.choice import number, option, part
+from thalweg.core.choice import component, number, option
 from thalweg.recipe.schedules.constant import Constant
 from thalweg.recipe.schedules.cosine_restarts import CosineRestarts
 from thalweg.recipe.schedules.decays import Cosine, Exponential, InverseTime, MultiStep, Polynomial, StepDecay
@@ -43,7 +43,7 @@ class Warmup(Schedule):
 
     length: float = number(5.0, low=0.0, doc="Length w of the rise, in `unit`.", source="Goyal et al. 2017")
     unit: str = option("epochs", among=UNITS, doc="What `length` counts.")
-    then: Schedule = part(Constant(), among=_LATER, doc="What follows.")
+    then: Schedule = component(Constant(), among=_LATER, doc="What follows.")
 
     def curve(self, clock: Clock, state: Any) -> Float[Array, ""]:
         """Return the factor at `clock`."""
