@@ -38,7 +38,7 @@ class Normed(eqx.Module):
 
 
 def lane_of(recipe: Recipe) -> tuple[Lane, tuple]:
-    """Return a lane in float64 whose training part has 35 rows, and its first weights and model state."""
+    """Return a lane in float64 whose training split has 35 rows, and its first weights and model state."""
     group, states = init_group(Problem(Normed, blobs(count=50)), [recipe])
     numbers = take_lane(group.inputs.numbers, 0)
     whole = jax.tree.unflatten(group.program.recipe, numbers)
@@ -47,8 +47,8 @@ def lane_of(recipe: Recipe) -> tuple[Lane, tuple]:
 
 
 def computed(lane: Lane, batch: Batch, weights: tuple) -> Backward:
-    found = backward(lane, batch, *weights, None)
-    return found._replace(loss_of=found.loss_of(weights[0]))
+    passed = backward(lane, batch, *weights, None)
+    return passed._replace(loss_of=passed.loss_of(weights[0]))
 
 
 def assert_close(one, other):
@@ -63,7 +63,7 @@ def first_rows(batch: Batch, count: int) -> Batch:
 
 
 @pytest.mark.parametrize("size", [15, 1, 20])
-def test_a_padded_batch_gives_what_the_short_one_gives(size):
+def test_a_padded_batch_equals_the_short_one(size):
     with jax.enable_x64(True):
         lane, weights = lane_of(Recipe(SGD(lr=0.1), batch_size=20, steps=2, precision="f64"))
         assert lane.program.masked
@@ -76,7 +76,7 @@ def test_a_padded_batch_gives_what_the_short_one_gives(size):
         assert_close(computed(wild, padded, weights), computed(lane, first_rows(padded, size), weights))
 
 
-def test_a_part_of_padding_alone_leaves_the_running_figures_as_they_are():
+def test_a_microbatch_of_padding_does_not_change_running_statistics():
     with jax.enable_x64(True):
         split = Recipe(SGD(lr=0.1), batch_size=20, steps=2, precision="f64", accumulate=2)
         lane, weights = lane_of(split)

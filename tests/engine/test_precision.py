@@ -1,4 +1,4 @@
-"""What runs in which dtype: f64 is float64 from the recipe's numbers to the evaluation."""
+"""Dtypes: f64 is float64 from the recipe's numbers to the evaluation."""
 
 import jax
 import jax.numpy as jnp

@@ -37,7 +37,7 @@ from thalweg.recipe.schedules import Schedule
 
 # A dispatch holds at most this many indices (4 bytes each: 1 MB), and this many steps.
 INDEX_BUDGET, STEP_BUDGET = 2**18, 2048
-# A run records about this many rows of layer statistics, with at least and at most so many steps between two.
+# A run records about this many rows of layer statistics; fewest and most steps between two of them.
 # They cost 16-45 % of a step on small networks; at every 25th step that is at most 2 %.
 TELEMETRY_ROWS, TELEMETRY_STEPS = 100, (25, 1000)
 

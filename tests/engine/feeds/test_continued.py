@@ -1,4 +1,4 @@
-"""Truncated backpropagation through time: rows continue one another, the state is carried and cut."""
+"""Truncated backpropagation through time: rows are consecutive, the state is carried, gradients are cut."""
 
 import equinox as eqx
 import jax
@@ -37,16 +37,16 @@ def problem(tmp_path_factory):
 RECIPE = Recipe(SGD(lr=0.5), batch_size=ROWS, steps=4, shuffle="continued")
 
 
-def test_rows_continue_one_another_from_batch_to_batch(problem):
-    part = problem.data.train
-    feed = continued_feed(part, RECIPE, (0,))
+def test_rows_are_consecutive_from_batch_to_batch(problem):
+    split = problem.data.train
+    feed = continued_feed(split, RECIPE, (0,))
     assert feed.epoch_steps == (len(TEXT) - 1) // LENGTH // ROWS == 13
     batches = feed.batches(0, feed.epoch_steps, capacity=20)
-    tokens = [np.asarray(part.batch(batches.indices[0, step])[0]) for step in range(feed.epoch_steps)]
+    tokens = [np.asarray(split.batch(batches.indices[0, step])[0]) for step in range(feed.epoch_steps)]
     rows = np.concatenate(tokens, axis=1)
     stretch = feed.epoch_steps * LENGTH
     for row in range(ROWS):
-        np.testing.assert_array_equal(rows[row], part.tokens[row * stretch : (row + 1) * stretch])
+        np.testing.assert_array_equal(rows[row], split.tokens[row * stretch : (row + 1) * stretch])
     later = feed.batches(feed.epoch_steps + 2, 1, capacity=4)  # any step can be reached again
     np.testing.assert_array_equal(later.indices[0, 0], batches.indices[0, 2])
 
@@ -146,7 +146,7 @@ def test_lanes_carry_a_state_each(problem):
         assert leaf.shape == (2, ROWS, 4) and not np.allclose(leaf[0], leaf[1])
 
 
-def test_what_cannot_be_continued_is_refused(problem, tmp_path):
+def test_data_and_recipes_that_cannot_be_continued_are_refused(problem, tmp_path):
     with pytest.raises(RecipeError, match="windows of one long sequence"):
         continued_feed(load("iris").train, RECIPE, (0,))
     with pytest.raises(RecipeError, match="cannot be combined with accumulate"):

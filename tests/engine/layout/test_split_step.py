@@ -1,4 +1,4 @@
-"""A step in parts is the step: what lanes share, what is made at once, what goes lane by lane."""
+"""A split step equals the step: the shared, the batched, the per-lane and the telemetry section."""
 
 import contextlib
 
@@ -24,7 +24,7 @@ SHARED = jnp.arange(6.0).reshape(2, 3)
 
 
 def two_layers(first, second):
-    """Backpropagation by hand, its last products the gradients of weights; the third result is aside."""
+    """Backpropagation by hand, its last products the gradients of weights; the third output is telemetry."""
     inputs = 2 * SHARED
     hidden = inputs @ first
     outputs = hidden @ second
@@ -36,7 +36,7 @@ def products(section) -> int:
     return sum(equation.primitive.name == "dot_general" for equation in section.eqns)
 
 
-def test_the_last_products_and_what_follows_from_them_are_late(monkeypatch):
+def test_the_last_large_products_and_their_dependents_go_lane_by_lane(monkeypatch):
     monkeypatch.setattr(split_step, "LARGE", 1)
     closed = jax.make_jaxpr(two_layers)(jnp.ones((3, 4)), jnp.ones((4, 5)))
     sections = split_jaxpr(closed.jaxpr, 1)
@@ -49,7 +49,7 @@ def test_the_last_products_and_what_follows_from_them_are_late(monkeypatch):
     assert [products(section) for section in split_jaxpr(closed.jaxpr, 1)] == [0, 4, 1, 0]
 
 
-def test_the_pieces_together_are_the_program(monkeypatch):
+def test_the_sections_together_are_the_jaxpr(monkeypatch):
     monkeypatch.setattr(split_step, "LARGE", 1)
     arguments = jnp.ones((3, 4)) / 7, jnp.ones((4, 5)) / 3
     closed = jax.make_jaxpr(two_layers)(*arguments)
@@ -62,14 +62,14 @@ def test_the_pieces_together_are_the_program(monkeypatch):
 
 
 @pytest.mark.parametrize("running", [[1, 1, 1, 1], [0, 1, 0, 1], [0, 0, 0, 0], [1, 0, 0, 0]])
-def test_lanes_that_run_take_turns(running):
+def test_running_lanes_come_first_in_order(running):
     order, count = split_step._running_lanes(jnp.asarray(running, bool))
     assert int(count) == sum(running)
     assert list(np.asarray(order)[: sum(running)]) == list(np.flatnonzero(running))
 
 
 class Whole(ChunkLength):
-    """A pace of a few steps a dispatch."""
+    """A few steps a chunk, whatever the clock says."""
 
     def __init__(self) -> None:
         self.steps = 5
@@ -80,7 +80,7 @@ class Whole(ChunkLength):
 
 @contextlib.contextmanager
 def large_from(numbers: int, monkeypatch):
-    """Compile anew with another bound of what is large."""
+    """Recompile with another threshold for large products."""
     with monkeypatch.context() as patched:
         patched.setattr(split_step, "LARGE", numbers)
         jax.clear_caches()
@@ -90,18 +90,18 @@ def large_from(numbers: int, monkeypatch):
 
 def trained(recipes):
     group, states = init_group(Problem(MLP([6, 5, 3]), blobs(60)), recipes, layout=BATCH)
-    found = []
+    chunks = []
     for moved in run_chunks(group, states, 0, 40, Whole()):
         states = moved.states
-        told = moved.chunk.layer_steps >= 0  # other rows of the figures are unset
-        found.append((moved.chunk.info, moved.chunk.layer_steps, moved.chunk.layers[told], moved.chunk.done))
-    return states, found
+        rows = moved.chunk.layer_steps >= 0  # other rows of the statistics are unset
+        chunks.append((moved.chunk.info, moved.chunk.layer_steps, moved.chunk.layers[rows], moved.chunk.done))
+    return states, chunks
 
 
 @pytest.mark.parametrize("optimizer", [SGD(lr=0.1, momentum=0.9), AdamW(lr=0.01)])
 @pytest.mark.parametrize("more", [{}, {"clip_norm": 0.1}, {"seed": range(4)}])
-def test_lane_by_lane_is_at_once(optimizer, more, monkeypatch):
-    """States, losses and per-layer figures; one lane of the first four diverges, and is frozen alike."""
+def test_lane_by_lane_equals_batched(optimizer, more, monkeypatch):
+    """States, losses and layer statistics; one lane of the first four diverges, and is frozen in both."""
     seeds = {"seed": more["seed"]} if "seed" in more else {}
     plain = {name: value for name, value in more.items() if name != "seed"}
     recipes = Recipe(optimizer, batch_size=8, epochs=8, **plain).vary(lr=[0.01, 1e6, 0.02, 0.005], **seeds)
