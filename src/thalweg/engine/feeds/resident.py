@@ -100,12 +100,9 @@ class ResidentFeed:
     def _draw(self, seed: int, epoch: int) -> np.ndarray:
         if self.shuffle == "none":
             return np.arange(self.count, dtype=np.int32)
-        if self.shuffle == CONTINUED:  # one window of each stretch after another
-            return (
-                np.arange(0, self.count * self.span, self.span, np.int32)
-                .reshape(self.batch_size, -1)
-                .T.ravel()
-            )
+        if self.shuffle == CONTINUED:  # a batch has the next window of every stretch
+            stretches = self.span * np.arange(self.count, dtype=np.int32).reshape(self.batch_size, -1)
+            return stretches.T.ravel()
         if self.shuffle == "replacement":
             return draws(seed, epoch, self.count)
         return order(seed, epoch, self.count)

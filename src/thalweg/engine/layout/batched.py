@@ -26,13 +26,13 @@ class _Carry(NamedTuple):
     """All lanes within a dispatch.
 
     Args:
-        index: Number of the next step within the dispatch.
+        position: Number of the next step within the dispatch.
         done: Steps made, `lane`.
         states, info: As in the result, `lane ...`.
         grads: Gradients of the last step.
     """
 
-    index: Int[Array, ""]
+    position: Int[Array, ""]
     done: Int[Array, " lane"]
     states: State
     info: Info
@@ -50,16 +50,16 @@ def run_batched(
     table = Telemetry(jnp.int32(0), empty.layers, empty.layer_steps)
 
     def continues(carry: _Carry, stop: Array) -> Array:
-        return (carry.index < stop) & jnp.any(carry.states.code == RUNNING)
+        return (carry.position < stop) & jnp.any(carry.states.code == RUNNING)
 
     def body(carry: _Carry, due: Array) -> _Carry:
         return _advance(program, inputs, split, batches, carry, due)
 
     def segment(at: tuple[_Carry, Telemetry]) -> tuple[_Carry, Telemetry]:
         before, telemetry = at
-        past = (first + before.index) % inputs.every
+        past = (first + before.position) % inputs.every
         length = jnp.where(past == 0, 1, inputs.every - past)
-        stop = jnp.minimum(before.index + length, count)
+        stop = jnp.minimum(before.position + length, count)
         after = jax.lax.while_loop(
             lambda carry: continues(carry, stop), lambda carry: body(carry, past == 0), before
         )
@@ -76,22 +76,22 @@ def _advance(
 ) -> _Carry:
     """Make one step of all lanes."""
     shared = batches.indices.shape[0] == 1
-    size, running = row(batches.sizes, carry.index), carry.states.code == RUNNING
+    size, running = row(batches.sizes, carry.position), carry.states.code == RUNNING
 
     def step_lane(numbers: PyTree, stream: Array, state: State) -> tuple[State, Info, PyTree]:
         lane = Lane(program, inputs, jax.tree.unflatten(program.recipe, numbers), split)
         # Lanes of one seed read one batch; not batched here, it is gathered once and multiplied once.
-        indices = row(batches.indices[0] if shared else row(batches.indices, stream), carry.index)
+        indices = row(batches.indices[0] if shared else row(batches.indices, stream), carry.position)
         return step(lane, state, (indices, size))
 
     arguments = (inputs.numbers, inputs.stream)
     states, info, grads = step_all_lanes(step_lane, arguments, carry.states, carry.grads, running, due)
 
     def written(rows: Array, values: Array) -> Array:
-        return with_row(rows, jnp.where(running, values, jnp.nan), carry.index, axis=1)
+        return with_row(rows, jnp.where(running, values, jnp.nan), carry.position, axis=1)
 
     info = jax.tree.map(written, carry.info, info)
-    return _Carry(carry.index + 1, carry.done + running, states, info, grads)
+    return _Carry(carry.position + 1, carry.done + running, states, info, grads)
 
 
 def _with_telemetry(before: _Carry, after: _Carry, telemetry: Telemetry) -> Telemetry:
