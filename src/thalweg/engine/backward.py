@@ -157,8 +157,8 @@ def _mean_loss(
     losses, after = _losses(lane, batch, params, model_state)
     if batch.weights is None:
         return losses.mean(), after
-    count = jnp.maximum(batch.weights.sum(), 1).astype(losses.dtype)
-    return _weighted_sum(losses, batch.weights) / count, after
+    total = _weighted_sum(losses, batch.weights)
+    return total / jnp.maximum(batch.weights.sum(), 1).astype(losses.dtype), after
 
 
 def _weighted_sum(losses: Float[Array, " row"], weights: Float[Array, " row"]) -> Float[Array, ""]:
