@@ -11,7 +11,7 @@ from tests.doors.process import thalweg
 from tests.insight import found as made
 from thalweg.core.errors import RecipeError
 from thalweg.doors.cli import app, find
-from thalweg.engine.compiling import TRACES
+from thalweg.engine.compilation import TRACES
 from thalweg.insight import fit as fitting
 from thalweg.recipe import toml
 from thalweg.run.folder.record import read

@@ -8,7 +8,7 @@ import pytest
 
 from tests.doors.process import thalweg
 from thalweg.doors.cli import app, sweep
-from thalweg.engine.compiling import TRACES
+from thalweg.engine.compilation import TRACES
 from thalweg.run.folder import sweep_record as sweeps
 
 BASE = ["--recipe", "sgd", "--model", "mlp:8", "--steps", "60"]

@@ -18,7 +18,7 @@ from jaxtyping import Array, Float, Int, PyTree
 
 from thalweg.core import keys
 from thalweg.core.tree import lane
-from thalweg.engine.group import LaneGroup, prepare
+from thalweg.engine.group import LaneGroup
 from thalweg.engine.program import rebuilt
 from thalweg.problem.models.adapter import apply
 from thalweg.problem.problem import Problem
@@ -103,7 +103,7 @@ def full_loss(problem: Problem, recipe: Recipe) -> tuple[Callable[[PyTree], Floa
 
     It is deterministic: dropout is off, and batch norm uses its running statistics.
     """
-    group, states = prepare(problem, [recipe.shortened(1, 1)])
+    group, states = init_group(problem, [recipe.shortened(1, 1)])
     count, model_state = group.splits["train"].count(), lane(states.model_state, 0)
 
     def loss(params: PyTree) -> Float[Array, ""]:

@@ -3,8 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from thalweg.core.errors import RecipeError
-from thalweg.core.names import did_you_mean
+from thalweg.core.errors import RecipeError, did_you_mean
 from thalweg.recipe.averaging import EMA
 from thalweg.recipe.optimizers import OPTIMIZERS, SGD, AdamW, Muon
 from thalweg.recipe.recipe import FULL, Recipe

@@ -10,8 +10,7 @@ import optax
 from jaxtyping import PyTree
 
 from thalweg.core.choice import Choice, number, option
-from thalweg.core.errors import RecipeError
-from thalweg.core.names import did_you_mean
+from thalweg.core.errors import RecipeError, did_you_mean
 from thalweg.core.tree import paths
 from thalweg.recipe.optimizers import Optimizer
 

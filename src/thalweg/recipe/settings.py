@@ -5,8 +5,7 @@ from dataclasses import Field
 from typing import Any
 
 from thalweg.core.choice import Choice
-from thalweg.core.errors import RecipeError
-from thalweg.core.names import did_you_mean
+from thalweg.core.errors import RecipeError, did_you_mean
 
 _REPLACES = {"epochs": "steps", "steps": "epochs"}
 

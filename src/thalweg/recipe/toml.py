@@ -12,8 +12,7 @@ import jax
 import numpy as np
 import tomli_w
 
-from thalweg.core.errors import RecipeError
-from thalweg.core.names import did_you_mean
+from thalweg.core.errors import RecipeError, did_you_mean
 from thalweg.recipe.book import named
 from thalweg.recipe.recipe import Recipe
 from thalweg.recipe.settings import with_setting

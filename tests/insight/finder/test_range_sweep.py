@@ -8,7 +8,6 @@ import pytest
 
 from tests.insight.finder import planted
 from thalweg.core.errors import RecipeError
-from thalweg.engine.group import prepare
 from thalweg.insight.finder import range_sweep
 from thalweg.insight.finder.range_sweep import range_test
 from thalweg.problem.models import MLP
@@ -48,7 +47,7 @@ def test_losses_are_those_of_descent_with_these_rates(problem, tested):
 
 def _start(problem):
     """Return the first weights of seed 0 and their bias, in one column."""
-    states = prepare(problem, [Recipe(SGD(lr=0.1), batch_size="full", steps=50)])[1]
+    states = init_group(problem, [Recipe(SGD(lr=0.1), batch_size="full", steps=50)])[1]
     leaves = [np.asarray(leaf, np.float64)[0] for leaf in jax.tree.leaves(states.params)]
     weight, bias = sorted(leaves, key=lambda leaf: -leaf.size)
     return np.vstack([weight.reshape(-1, 1), bias.reshape(1, 1)])

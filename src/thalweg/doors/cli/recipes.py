@@ -6,8 +6,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from thalweg.core.errors import RecipeError
-from thalweg.core.names import did_you_mean
+from thalweg.core.errors import RecipeError, did_you_mean
 from thalweg.core.stop_reason import EXIT_DONE
 from thalweg.doors.cli.output import print_json, print_text
 from thalweg.recipe import toml

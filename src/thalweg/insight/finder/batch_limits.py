@@ -32,9 +32,8 @@ import psutil
 from jaxtyping import Array, Float, PyTree
 
 from thalweg.core.tree import lane
-from thalweg.engine.dispatch import Pace, chunks
-from thalweg.engine.group import LaneGroup, length, prepare
-from thalweg.engine.loop import run_chunk
+from thalweg.engine.dispatch import ChunkLength, run_chunk, run_chunks
+from thalweg.engine.group import LaneGroup, init_group, length
 from thalweg.insight.curvature import losses_of_rows
 from thalweg.insight.finder.finding import Fits, NoiseScale
 from thalweg.problem.problem import Problem
@@ -79,14 +78,14 @@ def noise_scale(problem: Problem, recipe: Recipe, *, updates: int | None = None)
     """
     total = length(problem, recipe)
     steps = max(1, min(total, updates or MOST_STEPS))
-    group, states = prepare(problem, [recipe.shortened(steps, total)])
+    group, states = init_group(problem, [recipe.shortened(steps, total)])
     count = problem.data.train.count()
     rows = max(1, min(MOST_ROWS, count // BATCHES))
     random, grams = np.random.default_rng(0), []
     places = np.unique(np.linspace(0, steps, PLACES + 1).astype(int)[1:])
     done = 0
     for place in places:
-        for result in chunks(group, states, done, int(place), Pace(group.program.capacity)):
+        for result in run_chunks(group, states, done, int(place), ChunkLength(group.program.capacity)):
             states = result.states
         done = int(place)
         batches = random.permutation(count)[: BATCHES * rows].reshape(-1, rows)
@@ -163,7 +162,7 @@ def fits(problem: Problem, recipe: Recipe, *, free: int | None = None, margin: f
 def update_bytes(problem: Problem, recipe: Recipe, batch: int) -> int:
     """Return the bytes that a compiled update of one lane needs: arguments, results and temporaries."""
     sized = dataclasses.replace(recipe, batch_size=batch, accumulate=1, rate_rule="none")
-    group, states = prepare(problem, [sized])
+    group, states = init_group(problem, [sized])
     split, batches = group.feed.dispatch(group.splits, 0, 1, group.program.capacity)
     lowered = run_chunk.lower(group.program, group.inputs, split, batches, jnp.int32(1), states)
     memory: Any = lowered.compile().memory_analysis()

@@ -24,8 +24,7 @@ import polars as pl
 from jaxtyping import Float
 
 from thalweg.core.errors import RecipeError
-from thalweg.engine.dispatch import Pace, chunk
-from thalweg.engine.group import length, prepare
+from thalweg.engine.group import length
 from thalweg.engine.program import numbers
 from thalweg.engine.state import RUNNING
 from thalweg.insight.finder.finding import Cost
@@ -223,11 +222,11 @@ def _losses(problem: Problem, base: Recipe, rates: Updates) -> np.ndarray:
     """
     plain = Recipe.from_dict(base.to_dict() | {"schedule": "constant"})
     recipe = with_rate(plain.shortened(len(rates), length(problem, base)), float(rates[0]))
-    group, states = prepare(problem, [recipe])
+    group, states = init_group(problem, [recipe])
     losses: list[float] = []
     for step, rate in enumerate(rates):
         inputs = dataclasses.replace(group.inputs, numbers=numbers([with_rate(recipe, float(rate))]))
-        result = chunk(dataclasses.replace(group, inputs=inputs), states, step, step + 1, Pace(1))
+        result = next_chunk(dataclasses.replace(group, inputs=inputs), states, step, step + 1, ChunkLength(1))
         loss = float(result.chunk.info.loss[0, 0])
         losses.append(loss if math.isfinite(loss) else math.inf)
         states = result.states

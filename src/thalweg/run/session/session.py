@@ -14,7 +14,7 @@ from thalweg.core.errors import RecipeError, RunFolderError
 from thalweg.core.lazy import pl
 from thalweg.core.stop_reason import StopReason
 from thalweg.core.tree import count as count_parameters
-from thalweg.engine import cache
+from thalweg.engine import compilation
 from thalweg.engine.group import feed_of, length, resident
 from thalweg.engine.plan import LanePlan
 from thalweg.problem.problem import Problem
@@ -118,7 +118,7 @@ class Session:
         self._runs: dict[int, Run] = {}
         self._interrupted = False
         self._run_file = RunFile()
-        cache.enable()
+        compilation.enable_cache()
 
     def one(self, folder: Path | None) -> Run:
         """Train the one recipe."""

@@ -1,4 +1,4 @@
-"""A step in parts is the step: what lanes share, what is made at once, what goes lane by lane."""
+"""A split step equals the step: the shared, the batched, the per-lane and the telemetry section."""
 
 import contextlib
 
@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from tests.made import blobs
-from thalweg.engine.dispatch import Pace, chunks
-from thalweg.engine.group import prepare
-from thalweg.engine.layout import split_jaxpr as parting
-from thalweg.engine.layout import split_step as bylane
-from thalweg.engine.layout.split_jaxpr import made, parted
+from thalweg.core.jaxprs import evaluate
+from thalweg.engine.dispatch import ChunkLength, run_chunks
+from thalweg.engine.group import init_group
+from thalweg.engine.layout import split_step
+from thalweg.engine.layout.split_step import split_jaxpr
 from thalweg.engine.program import BATCH
 from thalweg.engine.state import DIVERGED, RUNNING
 from thalweg.problem.models import MLP
@@ -24,7 +24,7 @@ SHARED = jnp.arange(6.0).reshape(2, 3)
 
 
 def two_layers(first, second):
-    """Backpropagation by hand, its last products the gradients of weights; the third result is aside."""
+    """Backpropagation by hand, its last products the gradients of weights; the third output is telemetry."""
     inputs = 2 * SHARED
     hidden = inputs @ first
     outputs = hidden @ second
@@ -32,44 +32,44 @@ def two_layers(first, second):
     return first - grads[0], second - grads[1], grads[0]
 
 
-def products(piece) -> int:
-    return sum(equation.primitive.name == "dot_general" for equation in piece.eqns)
+def products(section) -> int:
+    return sum(equation.primitive.name == "dot_general" for equation in section.eqns)
 
 
-def test_the_last_products_and_what_follows_from_them_are_late(monkeypatch):
-    monkeypatch.setattr(parting, "LARGE", 1)
+def test_the_last_large_products_and_their_dependents_go_lane_by_lane(monkeypatch):
+    monkeypatch.setattr(split_step, "LARGE", 1)
     closed = jax.make_jaxpr(two_layers)(jnp.ones((3, 4)), jnp.ones((4, 5)))
-    parts = parted(closed.jaxpr, 1)
-    assert [products(piece) for piece in parts] == [0, 3, 2, 1]
-    assert {equation.primitive.name for equation in parts.shared.eqns} == {"mul", "transpose"}
-    assert products(parted(closed.jaxpr, 1, late=False).early) == 5
-    monkeypatch.setattr(parting, "LARGE", 12)  # 3 x 4 is large, 4 x 5 too, 2 x 4 and 2 x 5 are not
-    assert [products(piece) for piece in parted(closed.jaxpr, 1)] == [0, 3, 2, 1]
-    monkeypatch.setattr(parting, "LARGE", 13)
-    assert [products(piece) for piece in parted(closed.jaxpr, 1)] == [0, 4, 1, 0]
+    sections = split_jaxpr(closed.jaxpr, 1)
+    assert [products(section) for section in sections] == [0, 3, 2, 1]
+    assert {equation.primitive.name for equation in sections.shared.eqns} == {"mul", "transpose"}
+    assert products(split_jaxpr(closed.jaxpr, 1, per_lane=False).batched) == 5
+    monkeypatch.setattr(split_step, "LARGE", 12)  # 3 x 4 is large, 4 x 5 too, 2 x 4 and 2 x 5 are not
+    assert [products(section) for section in split_jaxpr(closed.jaxpr, 1)] == [0, 3, 2, 1]
+    monkeypatch.setattr(split_step, "LARGE", 13)
+    assert [products(section) for section in split_jaxpr(closed.jaxpr, 1)] == [0, 4, 1, 0]
 
 
-def test_the_pieces_together_are_the_program(monkeypatch):
-    monkeypatch.setattr(parting, "LARGE", 1)
+def test_the_sections_together_are_the_jaxpr(monkeypatch):
+    monkeypatch.setattr(split_step, "LARGE", 1)
     arguments = jnp.ones((3, 4)) / 7, jnp.ones((4, 5)) / 3
     closed = jax.make_jaxpr(two_layers)(*arguments)
     known = dict(zip(closed.jaxpr.constvars, closed.consts, strict=True))
     known |= dict(zip(closed.jaxpr.invars, arguments, strict=True))
-    for piece in parted(closed.jaxpr, 1):
-        known |= made(piece, known)
+    for section in split_jaxpr(closed.jaxpr, 1):
+        known |= evaluate(section, known)
     for var, expected in zip(closed.jaxpr.outvars, two_layers(*arguments), strict=True):
         np.testing.assert_array_equal(known[var], expected)
 
 
 @pytest.mark.parametrize("running", [[1, 1, 1, 1], [0, 1, 0, 1], [0, 0, 0, 0], [1, 0, 0, 0]])
-def test_lanes_that_run_take_turns(running):
-    order, count = bylane._in_turn(jnp.asarray(running, bool))
+def test_running_lanes_come_first_in_order(running):
+    order, count = split_step._running_lanes(jnp.asarray(running, bool))
     assert int(count) == sum(running)
     assert list(np.asarray(order)[: sum(running)]) == list(np.flatnonzero(running))
 
 
-class Whole(Pace):
-    """A pace of a few steps a dispatch."""
+class Whole(ChunkLength):
+    """A few steps a chunk, whatever the clock says."""
 
     def __init__(self) -> None:
         self.steps = 5
@@ -80,28 +80,28 @@ class Whole(Pace):
 
 @contextlib.contextmanager
 def large_from(numbers: int, monkeypatch):
-    """Compile anew with another bound of what is large."""
+    """Recompile with another threshold for large products."""
     with monkeypatch.context() as patched:
-        patched.setattr(parting, "LARGE", numbers)
+        patched.setattr(split_step, "LARGE", numbers)
         jax.clear_caches()
         yield
     jax.clear_caches()
 
 
 def trained(recipes):
-    group, states = prepare(Problem(MLP([6, 5, 3]), blobs(60)), recipes, layout=BATCH)
-    found = []
-    for moved in chunks(group, states, 0, 40, Whole()):
+    group, states = init_group(Problem(MLP([6, 5, 3]), blobs(60)), recipes, layout=BATCH)
+    chunks = []
+    for moved in run_chunks(group, states, 0, 40, Whole()):
         states = moved.states
-        told = moved.chunk.layer_steps >= 0  # other rows of the figures are unset
-        found.append((moved.chunk.info, moved.chunk.layer_steps, moved.chunk.layers[told], moved.chunk.done))
-    return states, found
+        rows = moved.chunk.layer_steps >= 0  # other rows of the statistics are unset
+        chunks.append((moved.chunk.info, moved.chunk.layer_steps, moved.chunk.layers[rows], moved.chunk.done))
+    return states, chunks
 
 
 @pytest.mark.parametrize("optimizer", [SGD(lr=0.1, momentum=0.9), AdamW(lr=0.01)])
 @pytest.mark.parametrize("more", [{}, {"clip_norm": 0.1}, {"seed": range(4)}])
-def test_lane_by_lane_is_at_once(optimizer, more, monkeypatch):
-    """States, losses and per-layer figures; one lane of the first four diverges, and is frozen alike."""
+def test_lane_by_lane_equals_batched(optimizer, more, monkeypatch):
+    """States, losses and layer statistics; one lane of the first four diverges, and is frozen in both."""
     seeds = {"seed": more["seed"]} if "seed" in more else {}
     plain = {name: value for name, value in more.items() if name != "seed"}
     recipes = Recipe(optimizer, batch_size=8, epochs=8, **plain).vary(lr=[0.01, 1e6, 0.02, 0.005], **seeds)
