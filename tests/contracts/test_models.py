@@ -12,7 +12,7 @@ from jax.flatten_util import ravel_pytree
 from tests.contracts.layers import FAR_OUT, LAYERS, SLOPES_AT_ZERO, filled
 from thalweg.core.tree import lane, roles, stack
 from thalweg.problem.models import ARCHITECTURES, check, parse
-from thalweg.problem.models.adapter import Built, apply, build
+from thalweg.problem.models.adapter import PartitionedModel, apply, build
 from thalweg.problem.models.layers.activations import ACTIVATIONS
 
 # Central differences with h = 1e-5 err by h^2 f'''/6 and 1e-16/h, both near 1e-11 of a gradient of order one.
@@ -169,7 +169,7 @@ def test_a_lane_does_not_depend_on_its_place_or_its_neighbours(text, shape, outp
 
     def gradient(params, model_state):
         def loss(params):
-            built = Built(params, model_state, lanes[0].fixed)
+            built = PartitionedModel(params, model_state, lanes[0].fixed)
             return jnp.sum(jnp.square(apply(built, inputs, key=jax.random.key(1), training=True)[0]))
 
         return jax.value_and_grad(loss)(params)

@@ -25,7 +25,7 @@ from thalweg.engine.state import RUNNING, State
 from thalweg.problem.data.data import Data
 from thalweg.problem.data.split import Split
 from thalweg.problem.data.stream import Streamed
-from thalweg.problem.models.adapter import Built, build, carried, is_factory
+from thalweg.problem.models.adapter import PartitionedModel, build, initial_carry, is_factory
 from thalweg.problem.problem import Problem
 from thalweg.recipe.averaging import NoAverage
 from thalweg.recipe.optimizers import Optimizer
@@ -105,7 +105,7 @@ def prepare(
         started = [start(take_lane(built.params, index)) for index in range(len(recipes))]
         built = built._replace(params=stack(started))
     if first.shuffle == CONTINUED:
-        built = built._replace(model_state=carried(problem.shapes, len(recipes), batch_size))
+        built = built._replace(model_state=initial_carry(problem.shapes, len(recipes), batch_size))
     params, model_state = kept((built.params, built.model_state), first.precision)
     model, model_arrays = split_model(built.fixed)
     capacity = min(feed.most_steps, max(8, min(STEP_BUDGET, INDEX_BUDGET // batch_size)))
@@ -172,7 +172,7 @@ def _bytes(tree: PyTree) -> int:
     return sum(int(np.prod(leaf.shape)) * leaf.dtype.itemsize for leaf in leaves)
 
 
-def initial(problem: Problem, seeds: list[int]) -> Built:
+def initial(problem: Problem, seeds: list[int]) -> PartitionedModel:
     """Make the module of every lane, stacked; a ready module gives every lane the same start."""
     model, shape = problem.model, problem.shapes
     if is_factory(model):
@@ -181,9 +181,9 @@ def initial(problem: Problem, seeds: list[int]) -> Built:
         one = _arrays(build(model, keys.lane_key(0)))
         made = stack([one] * len(seeds))
     # Arrays without gradients are the same in every lane: they are the module's tables, not its start.
-    arrays = Built(made.params, made.model_state, jax.tree.map(lambda leaf: leaf[0], made.fixed))
+    arrays = PartitionedModel(made.params, made.model_state, jax.tree.map(lambda leaf: leaf[0], made.fixed))
     fixed = eqx.combine(arrays.fixed, eqx.filter(shape.fixed, _is_abstract, inverse=True))
-    return Built(_like(shape.params, arrays.params), arrays.model_state, fixed)
+    return PartitionedModel(_like(shape.params, arrays.params), arrays.model_state, fixed)
 
 
 def weights(group: LaneGroup, states: State) -> PyTree:
@@ -196,11 +196,11 @@ def weights(group: LaneGroup, states: State) -> PyTree:
 
 
 @partial(jax.jit, static_argnums=0)
-def _made(model: Any, lane_keys: Array) -> Built:
+def _made(model: Any, lane_keys: Array) -> PartitionedModel:
     TRACES.count("start")
 
     # Mapped, not batched, so that a lane's start is the same bits alone and among others.
-    def of_lane(words: Array) -> Built:
+    def of_lane(words: Array) -> PartitionedModel:
         return _arrays(build(model, keys.purpose_key(keys.wrapped(words), keys.INITIALISATION)))
 
     return jax.lax.map(of_lane, lane_keys)
@@ -241,8 +241,8 @@ def _evaluated(program: Program, inputs: Inputs, states: State) -> PyTree:
     return jax.lax.map(of_lane, (inputs.numbers, states))
 
 
-def _arrays(built: Built) -> Built:
-    return Built(
+def _arrays(built: PartitionedModel) -> PartitionedModel:
+    return PartitionedModel(
         built.params, eqx.filter(built.model_state, eqx.is_array), eqx.filter(built.fixed, eqx.is_array)
     )
 

@@ -14,7 +14,7 @@ from jaxtyping import Array, PyTree
 
 from thalweg.engine.program import Inputs, Program, rebuilt
 from thalweg.problem.data.split import Split, Windows
-from thalweg.problem.models.adapter import Carried, going_on
+from thalweg.problem.models.adapter import RecurrentCarry, apply_from_carry
 
 # Stretches side by side: enough for full matrix products, few enough that starts from zeros weigh little.
 STRETCHES = 32
@@ -22,7 +22,7 @@ STRETCHES = 32
 
 def continues(part: Split, model_state: PyTree) -> bool:
     """Tell whether the state is carried over this part: a text, under a model that carries one."""
-    return isinstance(model_state, Carried) and part.is_text
+    return isinstance(model_state, RecurrentCarry) and part.is_text
 
 
 def in_order(part: Split, model_state: PyTree, apart: int) -> tuple[Split, int]:
@@ -37,7 +37,7 @@ def over_stretches(
     program: Program,
     inputs: Inputs,
     part: Split,
-    lane: tuple[PyTree, Carried],
+    lane: tuple[PyTree, RecurrentCarry],
     read: Callable[[PyTree, PyTree, Array], Any],
 ) -> Any:
     """Run a lane over a part, `in_order`.
@@ -56,10 +56,10 @@ def over_stretches(
     steps = -(-count // rows)
     begin = jax.tree.map(lambda leaf: jnp.zeros((rows, *leaf.shape[1:]), leaf.dtype), carried)
 
-    def body(carry: Carried, step: Array) -> tuple[Carried, Any]:
+    def body(carry: RecurrentCarry, step: Array) -> tuple[RecurrentCarry, Any]:
         indices = step + steps * jnp.arange(rows)
         batch, targets = part.batch(jnp.minimum(indices, count - 1))
-        outputs, after = going_on(rebuilt(program, inputs, params, carry), inputs.prepared(batch))
+        outputs, after = apply_from_carry(rebuilt(program, inputs, params, carry), inputs.prepared(batch))
         after = jax.tree.map(lambda new, old: new.astype(old.dtype), after, carry)
         return after, read(outputs, targets, indices < count)
 

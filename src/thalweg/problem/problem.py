@@ -14,7 +14,7 @@ from thalweg.problem.data.load import load
 from thalweg.problem.losses.infer import as_loss, default_loss, default_metric
 from thalweg.problem.losses.metrics import as_metric
 from thalweg.problem.losses.weighting import Weighted, weighed
-from thalweg.problem.models.adapter import Built, build
+from thalweg.problem.models.adapter import PartitionedModel, build
 from thalweg.problem.models.architecture import Architecture
 from thalweg.problem.models.checks import Fit, check
 from thalweg.problem.models.default import default_model
@@ -48,7 +48,7 @@ class Problem:
     loss: Any = None
     metric: Any = None
     _fit: Fit = field(init=False, repr=False, compare=False)
-    _traced: dict[bool, Built] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _traced: dict[bool, PartitionedModel] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         data = self.data if isinstance(self.data, Data) else load(self.data)
@@ -83,7 +83,7 @@ class Problem:
         return self._fit.output
 
     @property
-    def shapes(self) -> Built:
+    def shapes(self) -> PartitionedModel:
         """The model's module as shapes: nothing is computed, and the model is traced once, for as long as
         JAX's setting of 64-bit numbers stays.
         """

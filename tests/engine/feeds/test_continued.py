@@ -18,7 +18,7 @@ from thalweg.engine.group import prepare
 from thalweg.engine.stateful_eval import STRETCHES
 from thalweg.problem.data.load import load
 from thalweg.problem.models import LSTM, MLP
-from thalweg.problem.models.adapter import Carried
+from thalweg.problem.models.adapter import RecurrentCarry
 from thalweg.problem.problem import Problem
 from thalweg.recipe.optimizers import SGD
 from thalweg.recipe.recipe import Recipe
@@ -111,7 +111,7 @@ def test_the_gradient_of_a_window_is_that_of_truncation_in_f64(problem):
         @jax.jit
         def ours(params, carry):
             batch = Batch(inputs, targets, None, jax.random.key(0))
-            found = backward(lane, batch, params, Carried(carry), None)
+            found = backward(lane, batch, params, RecurrentCarry(carry), None)
             ends = sum(jnp.sum(leaf) for leaf in jax.tree.leaves(found.model_state))
             return ends, (found.loss, found.grads)
 

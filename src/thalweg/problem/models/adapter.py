@@ -5,7 +5,7 @@ optionally with an `equinox.nn.State` as second argument (batch norm), in which 
 `(output, state)`. The batch axis is named `batch`, as Equinox's BatchNorm asks.
 
 A recurrent module with `begin() -> carry` and `run(x, carry, key=) -> (output, carry)` can go on from where
-it was: under `shuffle = "continued"` the carry of every row goes from batch to batch (`Carried`).
+it was: under `shuffle = "continued"` the carry of every row goes from batch to batch (`RecurrentCarry`).
 
 A class that says `whole_batches = True` is not mapped: its one call takes examples with a leading batch axis,
 and one key for all of them. It must treat every example by itself, and has no state.
@@ -29,7 +29,7 @@ from thalweg.problem.models.architecture import Architecture
 from thalweg.problem.models.layers.normalisation import BATCH_AXIS, counting
 
 
-class Built(NamedTuple):
+class PartitionedModel(NamedTuple):
     """A module taken apart for training.
 
     Args:
@@ -43,7 +43,7 @@ class Built(NamedTuple):
     fixed: PyTree
 
 
-class Carried(NamedTuple):
+class RecurrentCarry(NamedTuple):
     """What a recurrent module carries from batch to batch, in the place of the model state.
 
     Args:
@@ -52,12 +52,12 @@ class Carried(NamedTuple):
 
     rows: PyTree
 
-    def at(self, fresh: Bool[Array, ""]) -> "Carried":
+    def at(self, fresh: Bool[Array, ""]) -> "RecurrentCarry":
         """Return this, or zeros where an epoch begins."""
         return jax.tree.map(lambda leaf: jnp.where(fresh, jnp.zeros_like(leaf), leaf), self)
 
 
-def carried(built: Built, lanes: int, rows: int) -> PyTree:
+def initial_carry(built: PartitionedModel, lanes: int, rows: int) -> PyTree:
     """Return the first model state of lanes whose batches continue one another.
 
     Args:
@@ -75,7 +75,7 @@ def carried(built: Built, lanes: int, rows: int) -> PyTree:
     if jax.tree.leaves(eqx.filter(built.model_state, eqx.is_array_like)):
         raise ModelError("model", "cannot carry a state beside running statistics", got=type(module).__name__)
     shape = eqx.filter_eval_shape(lambda made: made.begin(), module)
-    return Carried(jax.tree.map(lambda leaf: jnp.zeros((lanes, rows, *leaf.shape), leaf.dtype), shape))
+    return RecurrentCarry(jax.tree.map(lambda leaf: jnp.zeros((lanes, rows, *leaf.shape), leaf.dtype), shape))
 
 
 def is_factory(model: Any) -> bool:
@@ -83,7 +83,7 @@ def is_factory(model: Any) -> bool:
     return isinstance(model, Architecture) or not isinstance(model, eqx.Module)
 
 
-def build(model: Callable[..., Any], key: Key[Array, ""]) -> Built:
+def build(model: Callable[..., Any], key: Key[Array, ""]) -> PartitionedModel:
     """Make the module (a factory is called with `key`; a ready module is taken as it is) and take it apart.
 
     Raises:
@@ -109,11 +109,11 @@ def build(model: Callable[..., Any], key: Key[Array, ""]) -> Built:
         raise ModelError(
             "model", "must have at least one floating-point array to train", got=type(module).__name__
         )
-    return Built(params, model_state, fixed)
+    return PartitionedModel(params, model_state, fixed)
 
 
 def apply(
-    built: Built,
+    built: PartitionedModel,
     inputs: PyTree,
     *,
     key: Key[Array, ""] | None,
@@ -141,7 +141,7 @@ def apply(
     if getattr(type(module), "whole_batches", False):
         return module(inputs, key=key), built.model_state  # type: ignore[operator]
     count = jax.tree.leaves(inputs)[0].shape[0]
-    if isinstance(built.model_state, Carried):
+    if isinstance(built.model_state, RecurrentCarry):
         return _continued(module, built.model_state, inputs, key, training)
     split = takes.key and noisy
     keys = jax.random.split(key, count) if key is not None and split else key
@@ -157,16 +157,16 @@ def apply(
     return mapped(inputs, built.model_state, keys, counts)
 
 
-def going_on(built: Built, inputs: PyTree) -> tuple[PyTree, Carried]:
+def apply_from_carry(built: PartitionedModel, inputs: PyTree) -> tuple[PyTree, RecurrentCarry]:
     """Call a model that carries its state, outside of training, from what every row carries."""
     module: Any = eqx.nn.inference_mode(eqx.combine(built.params, built.fixed))
     carry: Any = built.model_state
     outputs, after = jax.vmap(lambda x, rows: module.run(x, rows))(inputs, carry.rows)
-    return outputs, Carried(after)
+    return outputs, RecurrentCarry(after)
 
 
 def _continued(
-    module: Any, carry: Carried, inputs: PyTree, key: Key[Array, ""] | None, training: bool
+    module: Any, carry: RecurrentCarry, inputs: PyTree, key: Key[Array, ""] | None, training: bool
 ) -> tuple[PyTree, Any]:
     """Go on from what every row carries; outside of training every example begins anew."""
     if not training:
@@ -177,7 +177,7 @@ def _continued(
         lambda x, rows, key: module.run(x, rows, key=key), in_axes=(0, 0, None if keys is None else 0)
     )
     outputs, after = mapped(inputs, carry.rows, keys)
-    return outputs, Carried(jax.lax.stop_gradient(after))
+    return outputs, RecurrentCarry(jax.lax.stop_gradient(after))
 
 
 class _Accepted(NamedTuple):
