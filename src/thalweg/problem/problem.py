@@ -11,9 +11,7 @@ from thalweg.core import keys
 from thalweg.core.errors import ModelError
 from thalweg.problem.data.data import Data
 from thalweg.problem.data.load import load
-from thalweg.problem.losses.infer import as_loss, default_loss, default_metric
-from thalweg.problem.losses.metrics import as_metric
-from thalweg.problem.losses.weighting import Weighted, weighed
+from thalweg.problem.losses import Weighted, as_loss, as_metric, default_loss, default_metric, weighted_metric
 from thalweg.problem.models.adapter import PartitionedModel, build
 from thalweg.problem.models.architecture import Architecture
 from thalweg.problem.models.checks import Fit, check
@@ -55,12 +53,12 @@ class Problem:
         loss = default_loss(data.task) if self.loss is None else as_loss(self.loss)
         metric = default_metric(data.task) if self.metric is None else as_metric(self.metric)
         model = self.model
-        widths = loss.widths(data.task, data.outputs)
+        widths = loss.output_counts(data.task, data.outputs)
         if model is None:
             model = default_model(data.task, data.input_shape, data.train.count(), widths[0])
         model, fit = _fitted(model, data, widths, loss.takes_logits)
         if data.train.weighted and not isinstance(loss, Weighted):
-            loss, metric = Weighted(loss), weighed(metric)
+            loss, metric = Weighted(loss), weighted_metric(metric)
         found = {"data": data, "loss": loss, "metric": metric, "model": model, "_fit": fit}
         for name, value in found.items():
             object.__setattr__(self, name, value)
