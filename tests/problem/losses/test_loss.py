@@ -6,7 +6,7 @@ import numpy as np
 import optax
 import pytest
 
-from thalweg.core.errors import DataError, ModelError, RecipeError
+from thalweg.core.errors import ModelError, RecipeError
 from thalweg.problem.losses import (
     LOSSES,
     BinaryCrossEntropy,
@@ -17,7 +17,6 @@ from thalweg.problem.losses import (
     MeanSquaredError,
     Weighted,
     as_loss,
-    balanced_class_weights,
     default_loss,
     default_metric,
 )
@@ -124,15 +123,6 @@ def test_each_task_has_a_default_loss_and_metric():
     assert default_metric("regression").name == "rmse"
     with pytest.raises(ModelError, match="did you mean 'regression'"):
         default_loss("regresion")
-
-
-def test_balanced_class_weights_equalise_the_classes_and_have_mean_one():
-    counts = (90, 9, 1)
-    weights = balanced_class_weights(counts)
-    np.testing.assert_allclose(np.multiply(weights, counts), 100 / 3)
-    assert np.dot(weights, counts) / 100 == pytest.approx(1.0)
-    with pytest.raises(DataError, match="every class needs an example"):
-        balanced_class_weights((3, 0))
 
 
 def test_weights_of_another_shape_are_refused():

@@ -10,7 +10,7 @@ from thalweg.doors.cli import fit, rate
 from thalweg.doors.cli.device import use
 from thalweg.insight.finder.batch_size import find_batch_size
 from thalweg.insight.finder.learning_rate import find_lr
-from thalweg.problem.models.spec import parse
+from thalweg.problem.models import parse
 from thalweg.problem.problem import Problem
 from thalweg.recipe import ranges
 from thalweg.run.folder import folder as folders

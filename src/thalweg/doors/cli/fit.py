@@ -12,7 +12,7 @@ from thalweg.doors.cli.resume import told
 from thalweg.insight.finder.finding_io import as_dict
 from thalweg.problem.data.data import Data
 from thalweg.problem.data.load import load
-from thalweg.problem.models.spec import parse
+from thalweg.problem.models import parse
 from thalweg.problem.problem import Problem
 from thalweg.recipe.book import default_recipe
 from thalweg.recipe.recipe import Recipe

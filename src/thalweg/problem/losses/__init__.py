@@ -10,7 +10,7 @@ from thalweg.problem.losses.classification import BinaryCrossEntropy, CrossEntro
 from thalweg.problem.losses.loss import Custom, Loss
 from thalweg.problem.losses.metrics import METRICS, Metric, accuracy, as_metric, mae, perplexity, rmse, top5
 from thalweg.problem.losses.regression import Huber, MeanAbsoluteError, MeanSquaredError
-from thalweg.problem.losses.weighting import Weighted, balanced_class_weights, weighted_metric
+from thalweg.problem.losses.weighting import Weighted, weighted_metric
 
 _ALL = (
     CrossEntropy(),
@@ -111,7 +111,6 @@ __all__ = [
     "accuracy",
     "as_loss",
     "as_metric",
-    "balanced_class_weights",
     "default_loss",
     "default_metric",
     "mae",

@@ -30,7 +30,8 @@ class CrossEntropy(Loss):
 
     Args:
         smoothing: Share s of the label that is spread evenly over all K classes, in [0, 1).
-        class_weights: w, one for each class. Empty: all 1.
+        class_weights: w, one for each class. Empty: all 1. scikit-learn's `compute_class_weight("balanced")`
+            gives weights under which all classes count the same.
         ignore: Label of positions that do not count (padding). None: all count. An example in which no
             position counts has loss 0.
 

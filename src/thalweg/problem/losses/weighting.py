@@ -1,6 +1,5 @@
-"""Sample weights and class weights: examples or positions that count more than others, or not at all."""
+"""Sample weights: examples or positions that count more than others, or not at all."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -8,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from thalweg.core.errors import DataError, ModelError
+from thalweg.core.errors import ModelError
 from thalweg.problem.losses.loss import Elements, Loss, at_least_f32
 from thalweg.problem.losses.metrics import Metric
 from thalweg.problem.losses.shapes import refuse_first
@@ -83,25 +82,6 @@ class _WeightedRule:
 def weighted_metric(metric: Metric) -> Metric:
     """Return a metric for `(targets, weights)`: each example or position counts by its weight."""
     return replace(metric, rule=_WeightedRule(metric.rule))
-
-
-def balanced_class_weights(counts: Sequence[int]) -> tuple[float, ...]:
-    """Return class weights under which all classes count the same: `n / (K n_c)`.
-
-    Their mean over the examples is 1.
-
-    Args:
-        counts: Number of examples of each class, each at least 1.
-
-    Raises:
-        DataError: A class has no example.
-
-    Reference: King & Zeng, Logistic Regression in Rare Events Data, 2001; scikit-learn's
-    `class_weight="balanced"`.
-    """
-    if not counts or min(counts) < 1:
-        raise DataError("class weights", "every class needs an example", got=list(counts))
-    return tuple(sum(counts) / (len(counts) * count) for count in counts)
 
 
 def _split_weights(targets: Any) -> tuple[Any, Array]:
