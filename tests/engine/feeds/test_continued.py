@@ -155,7 +155,7 @@ def test_what_cannot_be_continued_is_refused(problem, tmp_path):
     with pytest.raises(RecipeError, match="batch_size must be at most 40"):
         continued_feed(problem.data.train, Recipe.from_dict(RECIPE.to_dict() | {"batch_size": 50}), (0,))
     series = load(np.sin(np.arange(99.0)), window=4)
-    with pytest.raises(ModelError, match="carries a state"):
+    with pytest.raises(ModelError, match="a model with a carry"):
         check_recipe(Problem(MLP([None, 4, None]), series), RECIPE)
     check_recipe(Problem(LSTM(width=4), series), RECIPE)
     gap = np.sin(np.arange(99.0))
