@@ -173,7 +173,7 @@ def _describe(leaf: Any) -> str:
 def _check_output_shape(
     shape: tuple[int, ...], task: str, outputs: int, inputs: list[tuple[int, ...]]
 ) -> None:
-    allowed = [(*inputs[0], outputs)] if task == "language" else [(outputs,)]
+    allowed: list[tuple[int, ...]] = [(*inputs[0], outputs)] if task == "language" else [(outputs,)]
     if task in ("regression", "classification") and outputs == 1:
         allowed.append(())
     if shape in allowed:

@@ -154,8 +154,8 @@ class CausalAttention(eqx.Module):
         end = start + queries.shape[-2]
         keys, values = keys[..., :end, :], values[..., :end, :]
         visible = jnp.arange(start, end)[:, None] >= jnp.arange(end)
-        mask = jnp.where(visible, 0.0, -jnp.inf)
-        scores = queries @ jnp.swapaxes(keys, -1, -2) + mask.astype(queries.dtype)
+        scores = queries @ jnp.swapaxes(keys, -1, -2)
+        scores = scores + jnp.where(visible, 0.0, -jnp.inf).astype(scores.dtype)
         highest = jax.lax.stop_gradient(jnp.max(scores, axis=-1, keepdims=True))
         weights = jnp.exp(scores - highest)
         return (self.dropout(weights, key=key) @ values) / jnp.sum(weights, axis=-1, keepdims=True)
