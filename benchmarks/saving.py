@@ -92,7 +92,7 @@ def table(result: dict) -> str:
 def _measure(model: str, batch: int, place: str, saving: bool, seconds: float) -> dict[str, Any]:
     """Train for a while; return steps per second, and of every save how long it held and how long it took."""
     import thalweg as tw
-    from thalweg.problem.models.spec import parse
+    from thalweg.problem.models import parse
     from thalweg.run.checkpoint.store import Store
     from thalweg.run.session import checkpointer as keeping
     from thalweg.run.train import SaveOptions

@@ -6,8 +6,8 @@ import pytest
 from benchmarks import cifar, convolutions
 from benchmarks.contestants import convolutions as forms
 
-from thalweg.problem.models.layers.convolution import as_product
-from thalweg.problem.models.spec import parse
+from thalweg.problem.models import parse
+from thalweg.problem.models.layers.convolution import im2col
 from thalweg.recipe.book import BOOK
 
 
@@ -22,7 +22,7 @@ def test_every_form_computes_the_same(form, stride):
     x = jax.random.normal(jax.random.key(0), (6, 5, 8))
     kernel = jax.random.normal(jax.random.key(1), (8, 3, 3, 8))
     found = forms.FORMS[form](x, kernel, stride)
-    np.testing.assert_allclose(found, as_product(x, kernel, stride), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(found, im2col(x, kernel, stride), rtol=1e-4, atol=1e-4)
 
 
 def test_the_ratio_is_over_the_quicker_memory_format_within_a_round():

@@ -33,14 +33,14 @@ def slices(x: Array, kernel: Array, stride: int) -> Array:
 
 def tiles(x: Array, kernel: Array, stride: int) -> Array:
     """Convolve by tiles where they suit, by one product elsewhere."""
-    suits = convolution.suits(x, kernel, stride)
-    return (convolution.by_tiles if suits else convolution.as_product)(x, kernel, stride)
+    applies = convolution.winograd_applies(x, kernel, stride)
+    return (convolution.winograd if applies else convolution.im2col)(x, kernel, stride)
 
 
 FORMS: dict[str, Callable[[Array, Array, int], Array]] = {
     "chosen": convolution.convolve,
     "tiles": tiles,
-    "product": convolution.as_product,
+    "product": convolution.im2col,
     "slices": slices,
     "lax.conv": convolution.native,
 }

@@ -17,7 +17,7 @@ import thalweg as tw
 from benchmarks.machine import data_folder
 from thalweg.problem.data.lines import from_lines
 from thalweg.problem.data.text import from_text, read_text
-from thalweg.problem.models.spec import parse
+from thalweg.problem.models import parse
 
 # A tenth of some hundred rows tells rates apart only by luck, and the test part is not needed.
 PARTS: dict[str, Any] = {"test": 0.0, "validation": 0.3}

@@ -1,4 +1,4 @@
-"""The table of layers: each at a smooth point, and the same rule in torch. A new layer adds a row."""
+"""The table of layers: each at a smooth point, with its reference in torch. A new layer adds a row."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,20 +10,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from thalweg.problem.models.deep import Block
-from thalweg.problem.models.gpt import GPT
+from thalweg.problem.models.gpt import GPT, CausalAttention
 from thalweg.problem.models.layers.activations import ACTIVATIONS
-from thalweg.problem.models.layers.attention import CausalAttention
-from thalweg.problem.models.layers.convolution import Convolution, as_product, by_tiles, native, pooled
+from thalweg.problem.models.layers.convolution import Convolution, im2col, max_pool, native, winograd
 from thalweg.problem.models.layers.dropout import Dropout
 from thalweg.problem.models.layers.linear import Embedding, Linear
 from thalweg.problem.models.layers.normalisation import BatchNorm, GroupNorm, LayerNorm, RMSNorm
-from thalweg.problem.models.layers.recurrent import GRUCell, LSTMCell, RNNCell, unrolled
+from thalweg.problem.models.recurrent import GRUCell, LSTMCell, RNNCell, unroll
+from thalweg.problem.models.resnet_vgg import ConvolutionBlock
 
 
 @dataclass(frozen=True)
 class Layer:
-    """One row.
+    """One row of the table.
 
     Args:
         id: Name of the row.
@@ -31,9 +30,9 @@ class Layer:
         call: (module, batch of inputs) -> batch of outputs.
         shape: Shape of one example.
         torch: (torch, module with arrays as tensors, batch of inputs) -> batch of outputs, or None.
-        tokens: Vocabulary, when inputs are tokens.
-        differences: Whether its gradient is compared with differences; not for a whole network, whose
-            parts have rows of their own.
+        tokens: Size of the vocabulary if inputs are tokens, else 0.
+        differences: Whether its gradient is compared with finite differences; not for a whole network, whose
+            layers have their own rows.
     """
 
     id: str
@@ -51,12 +50,12 @@ class Layer:
         return generator.normal(size=(examples, *self.shape))
 
     def module(self) -> Any:
-        """The layer with numbers of its own in every array, so that no scale of 1 hides a missing one."""
+        """Return the layer with random numbers in every array, so that no scale of 1 hides a missing one."""
         return filled(eqx.filter_eval_shape(self.make, jax.random.key(5)))
 
 
 def filled(shapes: Any, seed: int = 6) -> Any:
-    """Put random numbers where shapes are; drawn by NumPy, which compiles nothing."""
+    """Replace shapes by random arrays, drawn by NumPy, which compiles nothing."""
     generator = np.random.default_rng(seed)
 
     def draw(leaf):
@@ -81,7 +80,7 @@ def batch_norm(module, batch):
 
 
 def recurrent(module, batch):
-    return jax.vmap(lambda x: unrolled(module, x, module.begin())[1])(batch)
+    return jax.vmap(lambda x: unroll(module, x, module.begin())[1])(batch)
 
 
 def _convolved(torch, m, x):
@@ -172,7 +171,7 @@ def _block(stride):
         keys = jax.random.split(key)
         first = Convolution((2, 2 * stride), stride=stride, key=keys[0])
         second = Convolution((2 * stride, 2 * stride), key=keys[1])
-        return Block((first, second), (None, None), skip=True)
+        return ConvolutionBlock((first, second), (None, None), skip=True)
 
     return make
 
@@ -209,7 +208,7 @@ def _rms_norm(torch, m, x):
     return torch.nn.functional.rms_norm(x, (6,), m.scale, 1e-5)
 
 
-def _pooled(torch, m, x):
+def _max_pool(torch, m, x):
     return torch.nn.functional.max_pool2d(x.permute(0, 3, 1, 2), 2).permute(0, 2, 3, 1)
 
 
@@ -226,11 +225,11 @@ def _through_block(module, batch):
 
 
 def _convolutions():
-    for form in (as_product, native):
+    for form in (im2col, native):
         for size, stride in ((1, 1), (2, 1), (3, 1), (3, 2), (5, 3)):
             name = f"convolution/{form.__name__}/{size}x{size}/{stride}"
             yield Layer(name, _convolution(size, stride), _in_form(form), (5, 4, 2), _convolved)
-    yield Layer("convolution/by_tiles/3x3/1", _convolution(3, 1), _in_form(by_tiles), (5, 4, 2), _convolved)
+    yield Layer("convolution/winograd/3x3/1", _convolution(3, 1), _in_form(winograd), (5, 4, 2), _convolved)
 
 
 def _activations():
@@ -262,10 +261,10 @@ LAYERS = [
     *_convolutions(),
     Layer("convolution/layer", _convolution(3, 2), each, (5, 4, 2), _convolved),
     Layer("convolution/no bias", _convolution(3, 1, bias=False), each, (5, 4, 2), _convolved),
-    Layer("pooled", partial(_lambda, pooled), each, (5, 4, 2), _pooled),
-    Layer("rnn", lambda k: RNNCell.create(3, 4, key=k), recurrent, (5, 3), _recurrent("RNN")),
-    Layer("lstm", lambda k: LSTMCell.create(3, 4, key=k), recurrent, (5, 3), _recurrent("LSTM")),
-    Layer("gru", lambda k: GRUCell.create(3, 4, key=k), recurrent, (5, 3), _recurrent("GRU")),
+    Layer("max_pool", partial(_lambda, max_pool), each, (5, 4, 2), _max_pool),
+    Layer("rnn", lambda k: RNNCell(3, 4, key=k), recurrent, (5, 3), _recurrent("RNN")),
+    Layer("lstm", lambda k: LSTMCell(3, 4, key=k), recurrent, (5, 3), _recurrent("LSTM")),
+    Layer("gru", lambda k: GRUCell(3, 4, key=k), recurrent, (5, 3), _recurrent("GRU")),
     Layer("attention", _attend, each, (5, 6), _attention),
     Layer("residual/1", _block(1), _through_block, (4, 4, 2), _residual),
     Layer("residual/2", _block(2), _through_block, (5, 5, 2), _residual),
@@ -274,7 +273,7 @@ LAYERS = [
     *_activations(),
 ]
 
-# Subgradients at 0 where the slope jumps: as the docstrings of the activations state them.
+# Subgradients at 0 where the slope jumps, as in the docstrings of the activations.
 KINKS = {"relu": 0.0, "leaky_relu": 0.01}
 SLOPES_AT_ZERO = KINKS | {
     "elu": 1.0,

@@ -22,8 +22,7 @@ from thalweg.engine.program import BATCH, MAP
 from thalweg.engine.state import State
 from thalweg.problem.data.data import Data
 from thalweg.problem.data.load import load
-from thalweg.problem.models import ARCHITECTURES, MLP
-from thalweg.problem.models.spec import parse
+from thalweg.problem.models import ARCHITECTURES, MLP, parse
 from thalweg.problem.problem import Problem
 from thalweg.recipe.averaging import AVERAGES
 from thalweg.recipe.optimizers import OPTIMIZERS, SGD

@@ -1,4 +1,4 @@
-"""Every layer and architecture, a row each: gradients by differences, values by torch, lanes, specs."""
+"""Contracts of every layer and architecture: gradients, values against torch, lanes, specs."""
 
 from functools import cache
 
@@ -12,7 +12,7 @@ from jax.flatten_util import ravel_pytree
 from tests.contracts.layers import FAR_OUT, LAYERS, SLOPES_AT_ZERO, filled
 from thalweg.core.tree import lane, roles, stack
 from thalweg.problem.models import ARCHITECTURES, check, parse
-from thalweg.problem.models.adapter import Built, apply, build
+from thalweg.problem.models.adapter import PartitionedModel, apply, build
 from thalweg.problem.models.layers.activations import ACTIVATIONS
 
 # Central differences with h = 1e-5 err by h^2 f'''/6 and 1e-16/h, both near 1e-11 of a gradient of order one.
@@ -37,7 +37,7 @@ def test_gradient_equals_central_differences(row):
             found = row.call(module, inputs)
             return jnp.sum(found * np.random.default_rng(1).normal(size=found.shape))
 
-        # Along single coordinates when there are few, along random directions when there are many.
+        # Along each coordinate if there are few, along random directions if there are many.
         count = flat.shape[0]
         many = np.random.default_rng(2).normal(size=(60, count)) / np.sqrt(count)
         directions = np.eye(count) if count <= 60 else many
@@ -48,7 +48,7 @@ def test_gradient_equals_central_differences(row):
 
 
 def _both_ways(total, vector, directions):
-    """Slopes along directions by JAX, and the values a step ahead and a step behind."""
+    """Return slopes along directions by JAX, and values one step ahead and one step behind."""
     points = vector + STEP * jnp.concatenate([directions, -directions])
     return directions @ jax.grad(total)(vector), jax.lax.map(total, points)
 
@@ -67,19 +67,19 @@ def test_values_equal_torch(row):
 
 
 @pytest.mark.parametrize("name", SLOPES_AT_ZERO)
-def test_the_slope_of_an_activation_at_zero_is_the_stated_one(name):
+def test_the_slope_of_an_activation_at_zero_is_the_documented_one(name):
     assert jax.grad(ACTIVATIONS[name])(0.0) == pytest.approx(SLOPES_AT_ZERO[name], rel=1e-6)
 
 
 @pytest.mark.parametrize("name", FAR_OUT)
-def test_activations_far_out_are_exact_and_keep_finite_slopes(name):
+def test_activations_of_large_inputs_are_exact_and_have_finite_slopes(name):
     for x, expected in zip((1e4, -1e4), FAR_OUT[name], strict=True):
         value, slope = jax.value_and_grad(ACTIVATIONS[name])(x)
         assert value == pytest.approx(expected, rel=1e-6, abs=1e-30)
         assert jnp.isfinite(slope)
 
 
-def test_softmax_far_out():
+def test_softmax_of_large_inputs():
     found = ACTIVATIONS["softmax"](jnp.asarray([1e4, 0.0, -1e4]))
     np.testing.assert_array_equal(found, [1.0, 0.0, 0.0])
 
@@ -107,8 +107,8 @@ def _fitted(text, shape, outputs):
 
 
 @cache
-def _built(text, shape, outputs, seed):
-    """A model with numbers drawn by NumPy: compiles nothing."""
+def _model(text, shape, outputs, seed):
+    """Return a model with arrays drawn by NumPy, which compiles nothing."""
     built = filled(eqx.filter_eval_shape(build, _fitted(text, shape, outputs), jax.random.key(0)), seed)
     # Running variances must not be negative.
     return built._replace(model_state=jax.tree.map(jnp.abs, built.model_state))
@@ -120,13 +120,13 @@ def _batch(shape, tokens, examples=4):
     return jax.random.normal(jax.random.key(3), (examples, *shape))
 
 
-def test_every_architecture_has_a_row_and_says_what_it_is():
+def test_every_architecture_has_a_row_and_a_description():
     assert set(ARCHITECTURES) == {parse(text).name for text, *_ in ROWS}
     assert all(kind.formula and kind.when and kind.reference for kind in ARCHITECTURES.values())
 
 
 @every_architecture
-def test_reads_back_from_its_spec_and_its_fields(text, shape, outputs, tokens):
+def test_round_trips_through_its_spec_and_its_fields(text, shape, outputs, tokens):
     given, full = parse(text), _fitted(text, shape, outputs)
     for architecture in (given, full):
         assert parse(architecture.spec()) == architecture
@@ -136,7 +136,7 @@ def test_reads_back_from_its_spec_and_its_fields(text, shape, outputs, tokens):
 
 
 @every_architecture
-def test_the_seed_and_nothing_else_decides_the_start(text, shape, outputs, tokens):
+def test_initial_weights_depend_on_the_seed_alone(text, shape, outputs, tokens):
     model = _fitted(text, shape, outputs)
     first, again, other = (build(model, jax.random.key(seed)).params for seed in (1, 1, 2))
     assert eqx.tree_equal(first, again)
@@ -147,10 +147,10 @@ def test_the_seed_and_nothing_else_decides_the_start(text, shape, outputs, token
 
 
 @every_architecture
-def test_gives_the_outputs_that_the_check_promises(text, shape, outputs, tokens):
+def test_outputs_have_the_shape_that_the_check_accepts(text, shape, outputs, tokens):
     model, inputs = _fitted(text, shape, outputs), _batch(shape, tokens)
     check(model, inputs[0], "language" if tokens else "classification", outputs, logits=True)
-    built = _built(text, shape, outputs, 1)
+    built = _model(text, shape, outputs, 1)
     arrays, rest = eqx.partition(built, eqx.is_array)
 
     @jax.jit
@@ -163,13 +163,13 @@ def test_gives_the_outputs_that_the_check_promises(text, shape, outputs, tokens)
 
 
 @every_architecture
-def test_a_lane_does_not_depend_on_its_place_or_its_neighbours(text, shape, outputs, tokens):
+def test_a_lane_does_not_depend_on_its_position_or_on_other_lanes(text, shape, outputs, tokens):
     inputs = _batch(shape, tokens)
-    lanes = [_built(text, shape, outputs, seed) for seed in (1, 2)]
+    lanes = [_model(text, shape, outputs, seed) for seed in (1, 2)]
 
     def gradient(params, model_state):
         def loss(params):
-            built = Built(params, model_state, lanes[0].fixed)
+            built = PartitionedModel(params, model_state, lanes[0].fixed)
             return jnp.sum(jnp.square(apply(built, inputs, key=jax.random.key(1), training=True)[0]))
 
         return jax.value_and_grad(loss)(params)
@@ -183,8 +183,8 @@ def test_a_lane_does_not_depend_on_its_place_or_its_neighbours(text, shape, outp
     assert all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(alone))
 
 
-def test_plain_and_residual_nets_differ_only_in_the_skip():
-    plain, residual = (_built(f"{name}:8,channels=2", (8, 8, 3), 3, 1) for name in ("vgg", "resnet"))
+def test_vgg_and_resnet_differ_only_in_the_skip():
+    plain, residual = (_model(f"{name}:8,channels=2", (8, 8, 3), 3, 1) for name in ("vgg", "resnet"))
     for ours, theirs in zip(jax.tree.leaves(plain.params), jax.tree.leaves(residual.params), strict=True):
         np.testing.assert_array_equal(ours, theirs)
     inputs = _batch((8, 8, 3), 0)

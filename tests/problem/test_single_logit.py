@@ -1,4 +1,4 @@
-"""Two classes and one logit: binary cross-entropy and hinge from the problem to the answers."""
+"""Two classes and one logit: binary cross-entropy and hinge, from the problem to predictions."""
 
 import equinox as eqx
 import jax
@@ -36,7 +36,7 @@ def two() -> object:
 
 
 @pytest.mark.parametrize("model", [MLP([6, 8, 1]), MLP([None, 8, None]), Scalar])
-def test_a_single_logit_is_trained_judged_and_answers(model, tmp_path):
+def test_a_model_with_a_single_logit_trains_evaluates_and_predicts(model, tmp_path):
     data = two()
     given = Problem(model, data, loss=BinaryCrossEntropy())
     run = train(given, RECIPE, keep=tmp_path / "run")
@@ -52,11 +52,11 @@ def test_a_single_logit_is_trained_judged_and_answers(model, tmp_path):
         assert np.mean(answers["prediction"] == data.test.targets) == run.result["test_metric"]["value"]
 
 
-def test_the_default_model_has_one_output_then():
+def test_the_default_model_has_one_output():
     assert Problem(None, two(), loss=BinaryCrossEntropy()).model.sizes[-1] == 1
 
 
-def test_one_logit_learns_what_two_do():
+def test_one_logit_learns_the_same_as_two():
     # Two logits at half the rate, from zeros: their difference moves as the single logit does, and the binary
     # cross-entropy of that difference is their cross-entropy.
     def zeros(outputs: int) -> eqx.Module:
@@ -78,13 +78,13 @@ def test_hinge_takes_one_output_or_two():
         assert run.result["test_metric"]["value"] > 0.9
 
 
-def test_a_tie_goes_to_the_first_class_as_in_the_metric():
+def test_a_tie_is_the_first_class_as_in_the_metric():
     assert class_logits(np.array([0.0, 1.0, -1.0])).argmax(axis=-1).tolist() == [0, 1, 0]
     assert class_logits(np.array([[0.0], [2.0]])).tolist() == [[0.0, 0.0], [0.0, 2.0]]
     assert class_logits(np.eye(3)).shape == (3, 3)
 
 
-def test_what_does_not_fit_one_logit_is_refused():
+def test_models_and_data_that_do_not_fit_one_logit_are_refused():
     with pytest.raises(
         ModelError, match=r"takes two classes; got 3 classes\nhint: use the loss cross_entropy"
     ):

@@ -23,7 +23,7 @@ from thalweg.engine.compilation import TRACES, compile_once
 from thalweg.engine.layout.fast_matmul import fast
 from thalweg.engine.program import BATCH, Inputs, Program, rebuilt
 from thalweg.problem.data.split import Split, Windows
-from thalweg.problem.models.adapter import Carried, apply, going_on
+from thalweg.problem.models.adapter import RecurrentCarry, apply, apply_from_carry
 
 # Rows in a batch of evaluation: enough for full matrix products, few enough to stay in cache.
 EVALUATION_ROWS = 512
@@ -260,7 +260,7 @@ def _forward(
 
 def _carries_state(split: Split, model_state: PyTree) -> bool:
     """Tell whether the state is carried over this split: a text, with a model that carries a state."""
-    return isinstance(model_state, Carried) and split.is_text
+    return isinstance(model_state, RecurrentCarry) and split.is_text
 
 
 def _consecutive(split: Split, model_state: PyTree, stride: int) -> tuple[Split, int]:
@@ -272,7 +272,7 @@ def _consecutive(split: Split, model_state: PyTree, stride: int) -> tuple[Split,
 
 
 def _over_stretches(
-    program: Program, inputs: Inputs, split: Split, lane: tuple[PyTree, Carried], reduce: Reduce
+    program: Program, inputs: Inputs, split: Split, lane: tuple[PyTree, RecurrentCarry], reduce: Reduce
 ) -> Any:
     """Do what `_over_batches` does for a state that is carried; of the state only the shapes are used."""
     params, carried = lane
@@ -281,10 +281,10 @@ def _over_stretches(
     steps = -(-count // rows)
     start = jax.tree.map(lambda leaf: jnp.zeros((rows, *leaf.shape[1:]), leaf.dtype), carried)
 
-    def body(carry: Carried, step: Array) -> tuple[Carried, Any]:
+    def body(carry: RecurrentCarry, step: Array) -> tuple[RecurrentCarry, Any]:
         indices = step + steps * jnp.arange(rows)
         batch, targets = split.batch(jnp.minimum(indices, count - 1))
-        outputs, after = going_on(rebuilt(program, inputs, params, carry), inputs.prepared(batch))
+        outputs, after = apply_from_carry(rebuilt(program, inputs, params, carry), inputs.prepared(batch))
         after = jax.tree.map(lambda new, old: new.astype(old.dtype), after, carry)
         return after, reduce(outputs, targets, indices < count)
 

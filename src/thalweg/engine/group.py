@@ -26,7 +26,7 @@ from thalweg.engine.state import RUNNING, State
 from thalweg.problem.data.data import Data
 from thalweg.problem.data.split import Split
 from thalweg.problem.data.stream import Streamed
-from thalweg.problem.models.adapter import Built, build, carried, is_factory
+from thalweg.problem.models.adapter import PartitionedModel, build, initial_carry, is_factory
 from thalweg.problem.problem import Problem
 from thalweg.recipe.averaging import NoAverage
 from thalweg.recipe.optimizers import Optimizer
@@ -103,7 +103,7 @@ def init_group(
         started = [start(take_lane(built.params, index)) for index in range(len(recipes))]
         built = built._replace(params=stack(started))
     if first.shuffle == CONTINUED:
-        built = built._replace(model_state=carried(problem.shapes, len(recipes), feed.batch_size))
+        built = built._replace(model_state=initial_carry(problem.shapes, len(recipes), feed.batch_size))
     params, model_state = to_storage_dtype((built.params, built.model_state), first.precision)
     model, model_arrays = split_model(built.fixed)
     capacity = min(feed.most_steps, max(8, min(STEP_BUDGET, INDEX_BUDGET // feed.batch_size)))
@@ -170,7 +170,7 @@ def _bytes(tree: PyTree) -> int:
     return sum(int(np.prod(leaf.shape)) * leaf.dtype.itemsize for leaf in leaves)
 
 
-def initial(problem: Problem, seeds: list[int]) -> Built:
+def initial(problem: Problem, seeds: list[int]) -> PartitionedModel:
     """Build the module of every lane, stacked; an instance gives every lane the same start."""
     model, shapes = problem.model, problem.shapes
     if is_factory(model):
@@ -181,7 +181,7 @@ def initial(problem: Problem, seeds: list[int]) -> Built:
     tables = jax.tree.map(lambda leaf: leaf[0], arrays.fixed)
     fixed = eqx.combine(tables, eqx.filter(shapes.fixed, _is_abstract, inverse=True))
     params = jax.tree.unflatten(jax.tree.structure(shapes.params), jax.tree.leaves(arrays.params))
-    return Built(params, arrays.model_state, fixed)
+    return PartitionedModel(params, arrays.model_state, fixed)
 
 
 def weights(group: LaneGroup, states: State) -> PyTree:
@@ -193,11 +193,11 @@ def weights(group: LaneGroup, states: State) -> PyTree:
 
 
 @partial(jax.jit, static_argnums=0)
-def _build_lanes(model: Any, lane_keys: Array) -> Built:
+def _build_lanes(model: Any, lane_keys: Array) -> PartitionedModel:
     TRACES.count("start")
 
     # Mapped, not batched, so that a lane starts with the same bits alone and among others.
-    def of_lane(words: Array) -> Built:
+    def of_lane(words: Array) -> PartitionedModel:
         return _arrays(build(model, keys.purpose_key(keys.wrapped(words), keys.INITIALISATION)))
 
     return jax.lax.map(of_lane, lane_keys)
@@ -242,8 +242,8 @@ def _map_lanes(program: Program, inputs: Inputs, function: Callable[..., PyTree]
     return jax.lax.map(of_lane, (inputs.numbers, *trees))
 
 
-def _arrays(built: Built) -> Built:
-    return Built(
+def _arrays(built: PartitionedModel) -> PartitionedModel:
+    return PartitionedModel(
         built.params, eqx.filter(built.model_state, eqx.is_array), eqx.filter(built.fixed, eqx.is_array)
     )
 

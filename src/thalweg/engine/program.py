@@ -15,7 +15,7 @@ from thalweg.core.choice import default_of
 from thalweg.core.stop_reason import StopReason
 from thalweg.problem.losses.loss import Loss
 from thalweg.problem.losses.metrics import Metric
-from thalweg.problem.models.adapter import Built
+from thalweg.problem.models.adapter import PartitionedModel
 from thalweg.recipe.precision import numbers_dtype
 from thalweg.recipe.recipe import Recipe
 
@@ -122,9 +122,9 @@ def split_model(fixed: PyTree) -> tuple[Frozen, PyTree]:
     return Frozen.of(rest), arrays
 
 
-def rebuilt(program: Program, inputs: Inputs, params: PyTree, model_state: PyTree) -> Built:
+def rebuilt(program: Program, inputs: Inputs, params: PyTree, model_state: PyTree) -> PartitionedModel:
     """Rebuild the module from its parameters and its fixed leaves, inside or outside of a trace."""
-    return Built(params, model_state, eqx.combine(inputs.model_arrays, program.model.tree))
+    return PartitionedModel(params, model_state, eqx.combine(inputs.model_arrays, program.model.tree))
 
 
 def _is_read_by_host(reason: StopReason) -> bool:

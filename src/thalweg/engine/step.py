@@ -15,7 +15,7 @@ from thalweg.core import keys
 from thalweg.core.tree import roles
 from thalweg.engine.backward import Lane, backward, read_batch
 from thalweg.engine.state import DIVERGED, RUNNING, STATIONARY, Info, State
-from thalweg.problem.models.adapter import Carried
+from thalweg.problem.models.adapter import RecurrentCarry
 from thalweg.recipe import gradient, precision
 from thalweg.recipe.schedules import Clock
 
@@ -95,7 +95,7 @@ def diverged(loss: Float[Array, ""], limit: Float[Array, ""]) -> Bool[Array, ""]
 
 def _model_state(lane: Lane, state: State) -> PyTree:
     """Return the model state for this step; a carried state is reset to zeros at the start of every epoch."""
-    if not isinstance(state.model_state, Carried):
+    if not isinstance(state.model_state, RecurrentCarry):
         return state.model_state
     return state.model_state.at(state.step % lane.inputs.epoch_steps.astype(jnp.int32) == 0)
 

@@ -18,7 +18,7 @@ from jaxtyping import Array, Float, Int, PyTree
 
 from thalweg.core import keys
 from thalweg.core.tree import lane
-from thalweg.engine.group import LaneGroup
+from thalweg.engine.group import LaneGroup, init_group
 from thalweg.engine.program import rebuilt
 from thalweg.problem.models.adapter import apply
 from thalweg.problem.problem import Problem

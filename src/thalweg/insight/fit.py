@@ -17,7 +17,7 @@ from thalweg.insight.finder.learning_rate import find_lr
 from thalweg.insight.finder.verdict import headline, in_a_line
 from thalweg.problem.data.data import Data
 from thalweg.problem.data.load import load
-from thalweg.problem.models.spec import parse
+from thalweg.problem.models import parse
 from thalweg.problem.problem import Problem
 from thalweg.recipe import toml
 from thalweg.recipe.book import default_recipe

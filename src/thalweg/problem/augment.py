@@ -1,8 +1,7 @@
-"""Light augmentation of training images: crops after padding, flips, a blank square. No library of
-distortions.
+"""Light augmentation of training images: random crops, flips and cutout.
 
-What a recipe's `augment` names; applied to a prepared batch inside the compiled step, so a border or a square
-of zeros has the colour of the training images' mean.
+A recipe's `augment` names one of `AUGMENTATIONS`. It is applied to a prepared batch inside the compiled step,
+so that a border or a square of zeros has the mean colour of the training images.
 """
 
 from dataclasses import dataclass
@@ -10,25 +9,28 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Key, Shaped
+from jaxtyping import Array, Bool, Key, Shaped
 
 from thalweg.core.errors import BadInput, DataError, RecipeError
 from thalweg.problem.data.inputs.image import ImageInputs
 
-# Border of a crop and side of a blank square as shares of an image's shorter side: 4 and 8 of CIFAR-10's 32
-# pixels (He et al. 2016, section 4.2; half of the 16 of DeVries & Taylor 2017, whose square may lie partly
-# outside).
-BORDER, SQUARE = 8, 4
+Images = Shaped[Array, "batch height width *channels"]
+
+# Padding of a crop and side of a cutout square as fractions of the shorter side of an image: 4 and 8 of the
+# 32 pixels of CIFAR-10 (He et al. 2016, section 4.2; half of the 16 of DeVries & Taylor 2017, whose square
+# may lie partly outside).
+CROP_FRACTION, CUTOUT_FRACTION = 8, 4
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What may happen to a training image. Frozen and hashable, so that it can select a compiled program.
+    """Random changes of training images. Frozen and hashable, so that it can select a compiled program.
 
     Args:
-        crop: Shift each image by up to an eighth of its shorter side either way (at least 1 pixel).
-        flip: Mirror every other image, left to right: right for photographs, wrong for digits and letters.
-        cutout: Blank a square of a quarter of the shorter side, wherever it falls.
+        crop: Shift each image by up to an eighth of its shorter side in each direction (at least 1 pixel).
+        flip: Mirror an image left to right with probability 1/2: right for photographs, wrong for digits and
+            letters.
+        cutout: Set a square of a quarter of the shorter side to zero, at a random position.
 
     Example:
         >>> Augmentation(crop=True, flip=True)(jax.random.key(0), images)
@@ -42,32 +44,30 @@ class Augmentation:
     flip: bool = False
     cutout: bool = False
 
-    def __call__(
-        self, key: Key[Array, ""], images: Shaped[Array, "batch height width *channels"]
-    ) -> Shaped[Array, "batch height width *channels"]:
-        """Return the batch, each image changed in its own way.
+    def __call__(self, key: Key[Array, ""], images: Images) -> Images:
+        """Return the batch, each image changed independently.
 
         Args:
-            key: Randomness; the same key gives the same images, and row i does not depend on the others.
-            images: Any type; it is kept.
+            key: Randomness. The same key gives the same images, and row i does not depend on the others.
+            images: Any dtype, which is kept.
 
         Raises:
-            DataError: The batch holds no images.
+            DataError: The batch does not hold images.
         """
         if images.ndim not in (3, 4):
             rule = "takes images, batch x height x width (x channels)"
             raise DataError("augmentation", rule, got=f"shape {images.shape}")
         crop_key, flip_key, cutout_key = jax.random.split(key, 3)
+        shorter = min(images.shape[1:3])
         if self.crop:
-            images = cropped(crop_key, images, max(1, min(images.shape[1:3]) // BORDER))
+            images = random_crop(crop_key, images, max(1, shorter // CROP_FRACTION))
         if self.flip:
-            images = flipped(flip_key, images)
-        return (
-            blanked(cutout_key, images, max(1, min(images.shape[1:3]) // SQUARE)) if self.cutout else images
-        )
+            images = random_flip(flip_key, images)
+        if self.cutout:
+            images = random_cutout(cutout_key, images, max(1, shorter // CUTOUT_FRACTION))
+        return images
 
 
-# What a recipe may ask for, by name.
 AUGMENTATIONS: dict[str, Augmentation] = {
     "none": Augmentation(),
     "flip": Augmentation(flip=True),
@@ -78,30 +78,26 @@ AUGMENTATIONS: dict[str, Augmentation] = {
 
 
 def check(name: str, columns: Any) -> None:
-    """Refuse augmentation of anything but images.
+    """Refuse to augment anything but images.
 
     Args:
         name: The recipe's `augment`.
         columns: The host side of the data's preparation.
 
     Raises:
-        RecipeError: There is something to change, and the inputs are no images.
+        RecipeError: `name` is not `none`, and the inputs are not images.
     """
     if name != "none" and not isinstance(columns, ImageInputs):
-        kind = getattr(columns, "kind", type(columns).__name__)
-        rule = "augment changes images, and these inputs are none"
-        raise RecipeError(
-            "recipe", rule, got=f"augment={name}, inputs of kind {kind}", hint='augment = "none"'
-        )
+        rule = "augment changes images, and these inputs are not images"
+        got = f"augment={name}, inputs of kind {getattr(columns, 'kind', type(columns).__name__)}"
+        raise RecipeError("recipe", rule, got=got, hint='augment = "none"')
 
 
-def cropped(
-    key: Key[Array, ""], images: Shaped[Array, "batch height width *channels"], padding: int
-) -> Shaped[Array, "batch height width *channels"]:
-    """Pad images with zeros and cut each at a random place: a shift by up to `padding` pixels either way.
+def random_crop(key: Key[Array, ""], images: Images, padding: int) -> Images:
+    """Pad images with zeros and crop each at a random position: a shift by up to `padding` pixels.
 
     Raises:
-        BadInput: `padding` is no whole number of at least 0.
+        BadInput: `padding` is not a whole number of at least 0.
     """
     if isinstance(padding, bool) or not isinstance(padding, int) or padding < 0:
         raise BadInput("augmentation", "padding must be a whole number of at least 0", got=padding)
@@ -116,30 +112,27 @@ def cropped(
     return jax.vmap(crop)(padded, starts)
 
 
-def flipped(
-    key: Key[Array, ""], images: Shaped[Array, "batch height width *channels"]
-) -> Shaped[Array, "batch height width *channels"]:
-    """Mirror each image with probability 1/2, left to right."""
-    chosen = jax.random.bernoulli(key, 0.5, (images.shape[0],))
-    return jnp.where(_over_pixels(chosen, images), images[:, :, ::-1], images)
+def random_flip(key: Key[Array, ""], images: Images) -> Images:
+    """Mirror each image left to right with probability 1/2."""
+    flip = jax.random.bernoulli(key, 0.5, (images.shape[0],))
+    return jnp.where(_over_pixels(flip, images), images[:, :, ::-1], images)
 
 
-def blanked(
-    key: Key[Array, ""], images: Shaped[Array, "batch height width *channels"], side: int
-) -> Shaped[Array, "batch height width *channels"]:
-    """Set a `side x side` square of each image to zero; every place that lies inside is as likely."""
+def random_cutout(key: Key[Array, ""], images: Images, side: int) -> Images:
+    """Set a `side x side` square of each image to zero, at a random position inside the image."""
     height, width = images.shape[1:3]
     room = jnp.array([height - side + 1, width - side + 1])
     starts = jax.random.randint(key, (images.shape[0], 2), 0, room)
-    rows = _within(jnp.arange(height), starts[:, :1], side)
-    columns = _within(jnp.arange(width), starts[:, 1:], side)
+    rows = _is_within(jnp.arange(height), starts[:, :1], side)
+    columns = _is_within(jnp.arange(width), starts[:, 1:], side)
     mask = rows[:, :, None] & columns[:, None, :]
     return jnp.where(_over_pixels(mask, images), jnp.zeros((), images.dtype), images)
 
 
-def _within(places: Array, start: Array, length: int) -> Bool[Array, "batch place"]:
-    return (places >= start) & (places < start + length)
+def _is_within(positions: Array, start: Array, length: int) -> Bool[Array, "batch position"]:
+    return (positions >= start) & (positions < start + length)
 
 
-def _over_pixels(mask: Bool[Array, "batch ..."], images: Float[Array, "batch ..."]) -> Array:
+def _over_pixels(mask: Bool[Array, "batch ..."], images: Images) -> Array:
+    """Add axes to a mask so that it broadcasts over the pixels of images."""
     return jnp.expand_dims(mask, tuple(range(mask.ndim, images.ndim)))

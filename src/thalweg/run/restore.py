@@ -15,7 +15,7 @@ from thalweg.problem.data.data import LANGUAGE
 from thalweg.problem.data.predict_inputs import inputs_for
 from thalweg.problem.data.preparation import Preparation
 from thalweg.problem.models import ARCHITECTURES
-from thalweg.problem.models.adapter import Built, build
+from thalweg.problem.models.adapter import PartitionedModel, build
 from thalweg.run.folder import checksums as sealing
 from thalweg.run.folder import weights as files
 from thalweg.run.folder.record import Record, read
@@ -34,7 +34,7 @@ class Trained:
     """
 
     record: Record = field(repr=False)
-    built: Built = field(repr=False)
+    built: PartitionedModel = field(repr=False)
     preparation: Preparation = field(repr=False)
     weights: str
 
@@ -72,7 +72,7 @@ def restore(folder: Path | str, *, weights: str | None = None, model: Any = None
     params = files.restored(built.params, arrays)
     model_state = files.restored(built.model_state, arrays, prefix=files.STATE)
     preparation = Preparation.from_dict(record.problem["data"]["preparation"])
-    return Trained(record, Built(params, model_state, built.fixed), preparation, which)
+    return Trained(record, PartitionedModel(params, model_state, built.fixed), preparation, which)
 
 
 def _there(folder: Path) -> str:

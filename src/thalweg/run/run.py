@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import PyTree
 
 from thalweg.core import keys
-from thalweg.problem.models.adapter import Built, apply, build
+from thalweg.problem.models.adapter import PartitionedModel, apply, build
 from thalweg.problem.problem import Problem
 from thalweg.recipe.recipe import Recipe
 from thalweg.run.folder.record import Record
@@ -51,7 +51,7 @@ class Run:
         return eqx.nn.inference_mode(eqx.combine(self.params, self._built.fixed))
 
     @property
-    def _built(self) -> Built:
+    def _built(self) -> PartitionedModel:
         return build(self.problem.model, keys.lane_key(self.recipe.seed))
 
     def outputs(self, inputs: Any) -> np.ndarray:
@@ -60,7 +60,7 @@ class Run:
         Args:
             inputs: As the model takes them, before the device side of the preparation.
         """
-        built = Built(self.params, self.model_state, self._built.fixed)
+        built = PartitionedModel(self.params, self.model_state, self._built.fixed)
         return outputs(built, self.problem.data.preparation.scale(inputs))
 
     def predict(self, raw: Any) -> dict[str, np.ndarray]:
@@ -71,13 +71,13 @@ class Run:
         return preparation.answers(self.outputs(preparation.columns.inputs(raw)), self.problem.data.task)
 
 
-def outputs(built: Built, inputs: PyTree) -> np.ndarray:
+def outputs(built: PartitionedModel, inputs: PyTree) -> np.ndarray:
     """Return a model's raw outputs for prepared inputs, `example ...`, in slices that fit any memory."""
     return np.concatenate([np.asarray(_forward(built, rows)) for rows in _slices(inputs)])
 
 
 @eqx.filter_jit
-def _forward(built: Built, rows: PyTree) -> PyTree:
+def _forward(built: PartitionedModel, rows: PyTree) -> PyTree:
     return apply(built, rows, key=None, training=False)[0]
 
 

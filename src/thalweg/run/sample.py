@@ -11,7 +11,7 @@ from thalweg.core.tree import count
 from thalweg.problem.data.inputs.lines import LineInputs
 from thalweg.problem.data.inputs.text import TextInputs
 from thalweg.problem.data.preparation import Preparation
-from thalweg.problem.models.adapter import Built, apply
+from thalweg.problem.models.adapter import PartitionedModel, apply
 from thalweg.problem.models.sampling import Sampling, sample
 
 FILE = "sample.txt"
@@ -29,13 +29,13 @@ FEWEST = 20
 class _Reader(eqx.Module):
     """A trained model as a function of one sequence of tokens."""
 
-    built: Built
+    built: PartitionedModel
 
     def __call__(self, x: Int[Array, " time"]) -> Float[Array, "time vocabulary"]:
         return apply(self.built, x[None], key=None, training=False)[0][0]
 
 
-def sampled(preparation: Preparation, built: Built, seed: int) -> str | None:
+def sampled(preparation: Preparation, built: PartitionedModel, seed: int) -> str | None:
     """Return a sample of text, a pure function of the weights and the seed.
 
     Running text goes on from a line break (or from the first character of the vocabulary, where there is no

@@ -10,7 +10,7 @@ from thalweg.core.tree import lane
 from thalweg.engine.group import initial
 from thalweg.problem import augment
 from thalweg.problem.data.split import Rows, Split
-from thalweg.problem.models.adapter import Built, carried
+from thalweg.problem.models.adapter import PartitionedModel, initial_carry
 from thalweg.problem.models.architecture import Architecture
 from thalweg.problem.problem import Problem
 from thalweg.recipe.precision import check_available
@@ -38,7 +38,7 @@ def check_recipe(problem: Problem, recipe: Recipe) -> None:
             hint=f"try {max(1, count // 10)}, or more data",
         )
     if recipe.shuffle == CONTINUED:
-        carried(problem.shapes, 1, 1)
+        initial_carry(problem.shapes, 1, 1)
     check_available(recipe.precision)
     if recipe.target is not None:
         _check_target(problem, recipe.target)
@@ -61,7 +61,7 @@ def check_loss(problem: Problem) -> None:
     else:
         params, model_state, fixed = initial(problem, [0])
         inputs = problem.data.preparation.scale(sample.inputs)
-        found = outputs(Built(lane(params, 0), lane(model_state, 0), fixed), inputs)
+        found = outputs(PartitionedModel(lane(params, 0), lane(model_state, 0), fixed), inputs)
     jax.eval_shape(problem.loss, found, sample.targets)
     try:
         problem.loss.check(found, sample.targets)

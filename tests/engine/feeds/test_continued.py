@@ -17,7 +17,7 @@ from thalweg.engine.feeds import continued_feed
 from thalweg.engine.group import init_group
 from thalweg.problem.data.load import load
 from thalweg.problem.models import LSTM, MLP
-from thalweg.problem.models.adapter import Carried
+from thalweg.problem.models.adapter import RecurrentCarry
 from thalweg.problem.problem import Problem
 from thalweg.recipe.optimizers import SGD
 from thalweg.recipe.recipe import Recipe
@@ -110,7 +110,7 @@ def test_the_gradient_of_a_window_is_that_of_truncation_in_f64(problem):
         @jax.jit
         def ours(params, carry):
             batch = Batch(inputs, targets, None, jax.random.key(0))
-            found = backward(lane, batch, params, Carried(carry), None)
+            found = backward(lane, batch, params, RecurrentCarry(carry), None)
             ends = sum(jnp.sum(leaf) for leaf in jax.tree.leaves(found.model_state))
             return ends, (found.loss, found.grads)
 
@@ -154,7 +154,7 @@ def test_data_and_recipes_that_cannot_be_continued_are_refused(problem, tmp_path
     with pytest.raises(RecipeError, match="batch_size must be at most 40"):
         continued_feed(problem.data.train, Recipe.from_dict(RECIPE.to_dict() | {"batch_size": 50}), (0,))
     series = load(np.sin(np.arange(99.0)), window=4)
-    with pytest.raises(ModelError, match="carries a state"):
+    with pytest.raises(ModelError, match="a model with a carry"):
         check_recipe(Problem(MLP([None, 4, None]), series), RECIPE)
     check_recipe(Problem(LSTM(width=4), series), RECIPE)
     gap = np.sin(np.arange(99.0))

@@ -11,7 +11,7 @@ from thalweg.core.errors import ModelError
 from thalweg.problem.data.inputs.kinds import columns_from
 from thalweg.problem.data.load import load
 from thalweg.problem.data.predict_inputs import inputs_for
-from thalweg.problem.losses.cross_entropy import CrossEntropy
+from thalweg.problem.losses import CrossEntropy
 from thalweg.problem.losses.metrics import accuracy
 from thalweg.problem.models import LSTM
 from thalweg.problem.problem import Problem

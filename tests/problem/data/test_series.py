@@ -8,7 +8,7 @@ from tests.problem.data.given import REAL, needs_real, refused
 from thalweg.problem.data.inputs.kinds import columns_from
 from thalweg.problem.data.load import load
 from thalweg.problem.data.predict_inputs import inputs_for
-from thalweg.problem.models.spec import parse
+from thalweg.problem.models import parse
 from thalweg.problem.problem import Problem
 from thalweg.recipe.optimizers import AdamW
 from thalweg.recipe.recipe import Recipe

@@ -1,4 +1,4 @@
-"""Losses from names and functions, and what is refused."""
+"""Losses from names and functions, and the errors for impossible ones."""
 
 import jax
 import jax.numpy as jnp
@@ -6,7 +6,7 @@ import numpy as np
 import optax
 import pytest
 
-from thalweg.core.errors import DataError, ModelError, RecipeError
+from thalweg.core.errors import ModelError, RecipeError
 from thalweg.problem.losses import (
     LOSSES,
     BinaryCrossEntropy,
@@ -14,15 +14,12 @@ from thalweg.problem.losses import (
     Custom,
     Hinge,
     Huber,
+    MeanSquaredError,
     Weighted,
     as_loss,
-    balanced,
     default_loss,
     default_metric,
-    mse,
-    unweighted,
 )
-from thalweg.problem.losses.metrics import accuracy
 
 OUTPUTS, TARGETS = jnp.arange(12.0).reshape(4, 3), jnp.ones((4, 3))
 
@@ -38,33 +35,33 @@ def example_function(outputs, targets):
 @pytest.mark.parametrize("function", [batch_function, example_function])
 def test_a_function_of_a_batch_or_of_an_example_is_a_loss(function):
     loss = as_loss(function)
-    np.testing.assert_allclose(loss(OUTPUTS, TARGETS), mse(OUTPUTS, TARGETS), rtol=1e-6)
+    np.testing.assert_allclose(loss(OUTPUTS, TARGETS), MeanSquaredError()(OUTPUTS, TARGETS), rtol=1e-6)
     assert loss == Custom(function)
     assert hash(loss) == hash(Custom(function))
     assert isinstance(loss, Custom)
     assert loss.label == function.__name__
 
 
-def test_a_function_of_an_example_is_told_apart_when_batch_and_width_are_equal():
+def test_a_function_of_an_example_is_recognised_when_batch_and_width_are_equal():
     # Summed along the first axis, a square batch also gives `batch` numbers; they would be the wrong ones.
     loss = as_loss(lambda outputs, targets: jnp.sum(jnp.abs(outputs - targets), axis=0))
     outputs, targets = jnp.arange(9.0).reshape(3, 3), jnp.zeros((3, 3))
     np.testing.assert_allclose(loss(outputs, targets), [3.0, 12.0, 21.0])
 
 
-def test_a_loss_of_optax_is_taken_as_it_is():
+def test_an_optax_loss_can_be_used_directly():
     labels = jnp.asarray([0, 1, 2, 1])
     loss = as_loss(optax.softmax_cross_entropy_with_integer_labels)
     np.testing.assert_allclose(loss(OUTPUTS, labels), CrossEntropy()(OUTPUTS, labels), rtol=1e-6)
 
 
 @pytest.mark.parametrize("function", [lambda o, t: None, lambda o, t: (o, t), lambda o, t: o])
-def test_a_function_that_gives_no_number_an_example_is_refused(function):
+def test_a_function_without_one_number_per_example_is_refused(function):
     with pytest.raises(ModelError, match="one floating-point number per example"):
         as_loss(function)(OUTPUTS, TARGETS)
 
 
-def test_a_function_works_in_a_compiled_gradient():
+def test_a_function_can_be_differentiated_and_compiled():
     grads = jax.jit(jax.grad(lambda o: as_loss(example_function)(o, TARGETS).sum()))(OUTPUTS)
     np.testing.assert_allclose(grads, 2 * (OUTPUTS - TARGETS) / 3, rtol=1e-6)
 
@@ -91,7 +88,7 @@ def test_options_are_read_and_written():
         (3, "must be a name or a function"),
     ],
 )
-def test_unknown_names_and_options_are_refused_with_the_nearest(text, words):
+def test_unknown_names_and_options_are_refused_with_the_nearest_known(text, words):
     with pytest.raises(ModelError, match=words):
         as_loss(text)
 
@@ -107,7 +104,7 @@ def test_unknown_names_and_options_are_refused_with_the_nearest(text, words):
         lambda: Hinge(margin=float("inf")),
     ],
 )
-def test_impossible_options_are_refused_at_once(make):
+def test_impossible_options_are_refused_at_construction(make):
     with pytest.raises(RecipeError, match="must be"):
         make()
 
@@ -117,7 +114,7 @@ def test_class_weights_must_be_one_for_each_class():
         CrossEntropy(class_weights=(1.0, 2.0))(OUTPUTS, jnp.asarray([0, 1, 2, 0]))
 
 
-def test_tasks_have_their_loss_and_metric():
+def test_each_task_has_a_default_loss_and_metric():
     assert [default_loss(task).name for task in ("classification", "language", "regression")] == [
         "cross_entropy",
         "cross_entropy",
@@ -128,23 +125,8 @@ def test_tasks_have_their_loss_and_metric():
         default_loss("regresion")
 
 
-def test_balanced_weights_make_classes_count_the_same_and_keep_the_mean():
-    counts = (90, 9, 1)
-    weights = balanced(counts)
-    np.testing.assert_allclose(np.multiply(weights, counts), 100 / 3)
-    assert np.dot(weights, counts) / 100 == pytest.approx(1.0)
-    with pytest.raises(DataError, match="every class needs an example"):
-        balanced((3, 0))
-
-
 def test_weights_of_another_shape_are_refused():
     with pytest.raises(ModelError, match=r"one for each example"):
-        Weighted(mse)(OUTPUTS, (TARGETS, jnp.ones(3)))
+        Weighted(MeanSquaredError())(OUTPUTS, (TARGETS, jnp.ones(3)))
     with pytest.raises(ModelError, match=r"\(targets, weights\)"):
-        Weighted(mse)(OUTPUTS, TARGETS)
-
-
-def test_a_metric_reads_past_the_weights():
-    labels = jnp.asarray([2, 0, 2, 2])
-    found = unweighted(accuracy).per_example(OUTPUTS, (labels, jnp.zeros(4)))
-    np.testing.assert_array_equal(found, [1.0, 0.0, 1.0, 1.0])
+        Weighted(MeanSquaredError())(OUTPUTS, TARGETS)

@@ -13,26 +13,26 @@ LOGITS, LABELS = generator.normal(size=(40, 8)), generator.integers(0, 8, 40)
 VALUES, WANTED = generator.normal(size=(40, 1)), generator.normal(size=(40, 1))
 
 
-def taken(metric, outputs, targets):
-    """The metric as the engine takes it: sums over batches, one mean, `finish`."""
-    parts = [
+def computed(metric, outputs, targets):
+    """The metric as the engine computes it: per batch, then one mean, then `finish`."""
+    batches = [
         metric.per_example(jnp.asarray(outputs[i : i + 7]), jnp.asarray(targets[i : i + 7]))
         for i in range(0, 40, 7)
     ]
-    assert all(part.ndim == 1 for part in parts)
-    return float(metric.finish(float(jnp.concatenate(parts).mean())))
+    assert all(values.ndim == 1 for values in batches)
+    return float(metric.finish(float(jnp.concatenate(batches).mean())))
 
 
 def test_classification_metrics_equal_scikit_learn():
-    assert taken(accuracy, LOGITS, LABELS) == pytest.approx(accuracy_score(LABELS, LOGITS.argmax(1)))
-    assert taken(top5, LOGITS, LABELS) == pytest.approx(top_k_accuracy_score(LABELS, LOGITS, k=5))
+    assert computed(accuracy, LOGITS, LABELS) == pytest.approx(accuracy_score(LABELS, LOGITS.argmax(1)))
+    assert computed(top5, LOGITS, LABELS) == pytest.approx(top_k_accuracy_score(LABELS, LOGITS, k=5))
     shares = np.exp(LOGITS) / np.exp(LOGITS).sum(1, keepdims=True)
-    assert taken(perplexity, LOGITS, LABELS) == pytest.approx(np.exp(log_loss(LABELS, shares)), rel=1e-5)
+    assert computed(perplexity, LOGITS, LABELS) == pytest.approx(np.exp(log_loss(LABELS, shares)), rel=1e-5)
 
 
 def test_regression_metrics_equal_scikit_learn():
-    assert taken(rmse, VALUES, WANTED) == pytest.approx(root_mean_squared_error(WANTED, VALUES), rel=1e-5)
-    assert taken(mae, VALUES, WANTED) == pytest.approx(np.abs(VALUES - WANTED).mean(), rel=1e-5)
+    assert computed(rmse, VALUES, WANTED) == pytest.approx(root_mean_squared_error(WANTED, VALUES), rel=1e-5)
+    assert computed(mae, VALUES, WANTED) == pytest.approx(np.abs(VALUES - WANTED).mean(), rel=1e-5)
     assert rmse.in_target_unit
     assert not accuracy.in_target_unit
 
@@ -44,7 +44,7 @@ def test_accuracy_of_a_single_logit_and_of_a_sequence():
     np.testing.assert_array_equal(accuracy.per_example(logits, jnp.asarray([[0, 1]])), [0.5])
 
 
-def test_metrics_are_values_with_names():
+def test_metrics_are_hashable_and_named():
     assert all(name == metric.name for name, metric in METRICS.items())
     assert len({hash(metric) for metric in METRICS.values()}) == len(METRICS)
     assert as_metric("top5") is top5

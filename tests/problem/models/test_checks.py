@@ -1,4 +1,4 @@
-"""A model that does not fit the data is refused before anything is compiled, by layer and by shape."""
+"""A model that does not fit the data is refused before compilation, with the layer and both shapes named."""
 
 import equinox as eqx
 import jax
@@ -7,7 +7,7 @@ import pytest
 
 from thalweg.core.errors import ModelError
 from thalweg.problem.models import GPT, LSTM, MLP, check
-from thalweg.problem.models.ending import ending
+from thalweg.problem.models.checks import final_activation
 
 KEY = jax.random.key(0)
 
@@ -139,8 +139,8 @@ def ends_in(last):
         (lambda z: z, None),
     ],
 )
-def test_a_softmax_or_sigmoid_before_a_loss_of_logits_is_refused(last, name):
-    """The silent mismatch of loss and last activation."""
+def test_a_final_softmax_or_sigmoid_is_refused_if_the_loss_takes_logits(last, name):
+    """A mismatch of loss and final activation that would otherwise pass unnoticed."""
     if name is None:
         check(ends_in(last), jnp.ones(4), "classification", 3, logits=True)
         return
@@ -149,13 +149,13 @@ def test_a_softmax_or_sigmoid_before_a_loss_of_logits_is_refused(last, name):
     check(ends_in(last), jnp.ones(4), "classification", 3, logits=False)
 
 
-def test_an_ending_is_found_inside_calls():
-    assert ending(jax.make_jaxpr(jax.jit(jax.checkpoint(jax.nn.softmax)))(jnp.ones(3))) == "softmax"
-    assert ending(jax.make_jaxpr(lambda x: x)(jnp.ones(3))) is None
+def test_a_final_activation_is_found_inside_calls():
+    assert final_activation(jax.make_jaxpr(jax.jit(jax.checkpoint(jax.nn.softmax)))(jnp.ones(3))) == "softmax"
+    assert final_activation(jax.make_jaxpr(lambda x: x)(jnp.ones(3))) is None
 
 
 class Noisy(eqx.Module):
-    """What the key is used for: `outputs`, the next `state`, or what nobody reads (`nothing`)."""
+    """Uses its key for its `outputs`, for the next `state`, or for an unused value (`nothing`)."""
 
     inner: eqx.nn.Linear
     index: eqx.nn.StateIndex
@@ -163,8 +163,8 @@ class Noisy(eqx.Module):
 
     def __call__(self, x, state, key):
         noise = jax.random.normal(jax.random.split(key)[0], (3,))
-        told = jax.lax.pmean(noise, "batch") if self.use == "state" else jnp.zeros(3)
-        state = state.set(self.index, told)
+        value = jax.lax.pmean(noise, "batch") if self.use == "state" else jnp.zeros(3)
+        state = state.set(self.index, value)
         return self.inner(x) + (noise if self.use == "outputs" else 0.0), state
 
 
@@ -187,5 +187,5 @@ def noisy(use):
         (LSTM(width=8, dropout=0.1).fitted((6,), 3), jnp.zeros(6, int), True),
     ],
 )
-def test_the_check_tells_whether_the_key_matters(model, example, matters):
+def test_the_check_reports_whether_the_outputs_depend_on_the_key(model, example, matters):
     assert check(model, example, None, 3).noisy == matters

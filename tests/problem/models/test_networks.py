@@ -1,4 +1,4 @@
-"""Whole networks against the equations in NumPy, term by term."""
+"""Whole networks against their equations in NumPy."""
 
 import equinox as eqx
 import jax
@@ -8,13 +8,13 @@ import pytest
 
 from tests.contracts.layers import filled
 from thalweg.problem.models import CNN, MLP, Architecture, LinearModel, ResNet
-from thalweg.problem.models.layers.convolution import as_product, pooled
+from thalweg.problem.models.layers.convolution import im2col, max_pool
 
 X = np.random.default_rng(1).normal(size=(3, 2)).astype(np.float32)
 
 
-def made(architecture: Architecture):
-    """The module with numbers of its own everywhere."""
+def filled_module(architecture: Architecture):
+    """Return the module with random numbers in every array."""
     return filled(eqx.filter_eval_shape(architecture, jax.random.key(0)))
 
 
@@ -29,44 +29,44 @@ def normal(norm, x):
 @pytest.mark.parametrize("skip", [False, True])
 @pytest.mark.parametrize("norm", ["none", "layer"])
 def test_the_mlp_is_norm_then_activation_then_skip(skip, norm):
-    module = made(MLP([6, 5, 5, 4, 3], activation="tanh", normalisation=norm, skip=skip))
+    module = filled_module(MLP([6, 5, 5, 4, 3], activation="tanh", normalisation=norm, skip=skip))
     hidden = X.ravel()
-    for place, layer in enumerate(module.layers[:-1]):
+    for index, layer in enumerate(module.layers[:-1]):
         output = affine(layer, hidden)
-        output = np.tanh(output if norm == "none" else normal(module.norms[place], output))
-        # Only the second hidden layer is as wide as what comes in.
-        hidden = hidden + output if skip and place == 1 else output
+        output = np.tanh(output if norm == "none" else normal(module.norms[index], output))
+        # Only the second hidden layer is as wide as its input.
+        hidden = hidden + output if skip and index == 1 else output
     np.testing.assert_allclose(
         module(jnp.asarray(X)), affine(module.layers[-1], hidden), rtol=1e-5, atol=1e-5
     )
 
 
 def test_the_linear_model_is_one_affine_map_and_starts_at_zero():
-    module = made(LinearModel([6, 3]))
+    module = filled_module(LinearModel([6, 3]))
     np.testing.assert_allclose(module(jnp.asarray(X)), affine(module.layers[0], X.ravel()), rtol=1e-5)
     start = LinearModel([6, 3])(jax.random.key(0))
     assert not any(np.any(leaf) for leaf in jax.tree.leaves(eqx.filter(start, eqx.is_array)))
 
 
-def test_dropout_spares_the_last_layer():
+def test_dropout_is_not_applied_to_the_last_layer():
     module = MLP([6, 400, 50], dropout=0.5)(jax.random.key(0))
     noisy, quiet = (np.asarray(module(jnp.asarray(X), key=key)) for key in (jax.random.key(1), None))
     assert np.all(noisy != 0)
     assert not np.allclose(noisy, quiet)
 
 
-def test_whole_numbers_are_taken_as_numbers():
-    module = made(MLP([6, 5, 3]))
+def test_integers_are_converted_to_floating_point():
+    module = filled_module(MLP([6, 5, 3]))
     pixels = jnp.arange(6, dtype=jnp.uint8).reshape(3, 2)
     np.testing.assert_array_equal(module(pixels), module(pixels.astype(jnp.float32)))
 
 
-def test_the_small_convolutional_network_convolves_activates_and_pools_in_turn():
-    module = made(CNN([2, 3], hidden=7).fitted((8, 8), 4))
+def test_the_cnn_alternates_convolution_activation_and_pooling():
+    module = filled_module(CNN([2, 3], hidden=7).fitted((8, 8), 4))
     image = np.random.default_rng(0).normal(size=(8, 8)).astype(np.float32)
     hidden = jnp.asarray(image)[..., None]
     for layer in module.convolutions:
-        hidden = pooled(jnp.maximum(as_product(hidden, layer.weight, 1) + layer.bias, 0))
+        hidden = max_pool(jnp.maximum(im2col(hidden, layer.weight, 1) + layer.bias, 0))
     features = np.maximum(affine(module.hidden, np.asarray(hidden).ravel()), 0)
     np.testing.assert_allclose(
         module(jnp.asarray(image)), affine(module.head, features), rtol=1e-4, atol=1e-4
@@ -74,9 +74,9 @@ def test_the_small_convolutional_network_convolves_activates_and_pools_in_turn()
 
 
 def test_depth_counts_the_layers_with_weights():
-    for depth, plan in ((8, (3, 16)), (20, (9, 16)), (18, (8, 64)), (34, (16, 64))):
+    for depth, sizes in ((8, (3, 16)), (20, (9, 16)), (18, (8, 64)), (34, (16, 64))):
         module = eqx.filter_eval_shape(ResNet(depth).fitted((32, 32, 3), 10), jax.random.key(0))
-        assert (len(module.blocks), module.stem.weight.shape[0]) == plan
+        assert (len(module.blocks), module.stem.weight.shape[0]) == sizes
         assert 1 + 2 * len(module.blocks) + 1 == depth
 
 
@@ -86,14 +86,14 @@ def test_large_images_are_shrunk_first_and_small_ones_are_not():
     module = ResNet(18).fitted((224, 224, 3), 1000)
     shape = eqx.filter_eval_shape(module, jax.random.key(0))
     assert shape.stem.weight.shape == (64, 7, 7, 3)
-    # torchvision's resnet18 has 11.69 million; ours lacks the three projections (172,032) and torch's two
-    # numbers a channel stand in ours as well.
+    # torchvision's resnet18 has 11.69 million parameters; ours lacks the three projections (172,032) and
+    # their norms, of two numbers a channel.
     count = sum(leaf.size for leaf in jax.tree.leaves(shape) if isinstance(leaf, jax.ShapeDtypeStruct))
     running = sum(2 * norm.scale.size + 1 for block in shape.blocks for norm in block.norms) + 2 * 64 + 1
     assert count - running == 11_689_512 - 172_032 - 2 * (128 + 256 + 512)
 
 
-def test_a_stride_of_the_first_convolution_shrinks_what_all_blocks_see():
+def test_the_stride_of_the_first_convolution_shrinks_the_image():
     image = jax.random.normal(jax.random.key(0), (8, 8, 3))
     architecture = ResNet(8, channels=4, stride=2, normalisation="layer").fitted((8, 8, 3), 5)
     module = architecture(jax.random.key(1))

@@ -1,4 +1,4 @@
-"""Recurrent networks and the GPT: carrying on, truncation, causality, starts, sampled text."""
+"""Recurrent networks and the GPT: carry, truncation, causality, initial weights, sampled text."""
 
 import dataclasses
 import math
@@ -23,7 +23,7 @@ def network(kind, **settings):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_sequence_in_two_pieces_is_the_sequence_in_one(kind):
+def test_a_sequence_in_two_pieces_gives_the_same_as_in_one(kind):
     module = network(kind)
     whole = module(TOKENS)
     first, carry = module.run(TOKENS[:3], module.begin())
@@ -32,12 +32,12 @@ def test_a_sequence_in_two_pieces_is_the_sequence_in_one(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_truncation_cuts_the_gradient_and_not_the_values(kind):
+def test_truncation_changes_gradients_but_not_values(kind):
     full, cut = network(kind), network(kind, truncation=3)
     np.testing.assert_array_equal(full(TOKENS), cut(TOKENS))
 
     def reach(module, position):
-        """Gradient of the output at `position` with respect to the vector of each token."""
+        """Return the gradient of the output at `position` with respect to the vector of each token."""
 
         def output(vectors):
             hidden = eqx.tree_at(lambda m: m.embedding, module, None, is_leaf=lambda leaf: leaf is None)
@@ -51,8 +51,8 @@ def test_truncation_cuts_the_gradient_and_not_the_values(kind):
     assert (reach(cut, 6)[:7] > 0).tolist() == [False] * 6 + [True]
 
 
-def test_truncated_gradients_equal_those_of_pieces_carried_over():
-    """One pass with truncation 4 is what two passes of 4 with the carry cut would give."""
+def test_truncated_gradients_equal_those_of_pieces_with_the_carry_cut():
+    """One pass with truncation 4 equals two passes over 4 steps with the gradient of the carry stopped."""
     module = network(LSTM, truncation=4)
     params, rest = eqx.partition(module, eqx.is_inexact_array)
 
@@ -76,7 +76,7 @@ def test_the_forget_gate_starts_at_one():
     assert not np.any(bias.reshape(4, 6)[jnp.asarray([0, 2, 3])])
 
 
-def test_a_series_gives_one_output_from_its_end():
+def test_a_series_gives_one_output():
     module = LSTM(width=6).fitted((8, 3), 2)(KEY)
     assert module.embedding is None
     assert module(jnp.ones((8, 3))).shape == (2,)
@@ -86,14 +86,14 @@ SMALL = GPT(layers=2, heads=2, width=16).fitted((8,), 7)
 
 
 @pytest.mark.parametrize("module", [SMALL(KEY), network(LSTM)], ids=["gpt", "lstm"])
-def test_no_position_sees_what_comes_after_it(module):
+def test_no_position_sees_later_ones(module):
     changed = TOKENS.at[5].set(0)
     before, after = module(TOKENS), module(changed)
     np.testing.assert_array_equal(before[:5], after[:5])
     assert not np.allclose(before[5:], after[5:])
 
 
-def test_the_gpt_starts_as_nanogpt_does():
+def test_initial_weights_of_the_gpt_are_those_of_nanogpt():
     module = GPT(layers=2, heads=4, width=128, context=64, vocabulary=65)(KEY)
     block = module.blocks[0]
     for weight in (
@@ -105,13 +105,13 @@ def test_the_gpt_starts_as_nanogpt_does():
         assert float(weight.std()) == pytest.approx(0.02, rel=0.05)
     for weight in (block.attention.out.weight, block.shrink.weight):
         assert float(weight.std()) == pytest.approx(0.02 / math.sqrt(4), rel=0.05)
-    # A fresh model knows nothing: its loss is that of a uniform guess.
+    # The loss of an untrained model is that of a uniform guess.
     logits = module(jnp.arange(64) % 65)
     surprise = -jax.nn.log_softmax(logits)[:, 0].mean()
     assert surprise == pytest.approx(math.log(65), rel=0.05)
 
 
-def test_the_gpt_has_nanogpts_parameters():
+def test_the_gpt_has_as_many_parameters_as_nanogpt():
     # Tokens, positions, 4 blocks of 12 x 128^2 + 2 x 128, one last norm; nanoGPT prints 0.80M.
     module = GPT().fitted((64,), 65)(KEY)
     count = sum(leaf.size for leaf in jax.tree.leaves(eqx.filter(module, eqx.is_array)))
@@ -132,28 +132,28 @@ def test_a_sequence_beyond_the_context_is_refused():
 
 
 class Successor(eqx.Module):
-    """After token t comes t + 1, surely; after 6 comes 0."""
+    """Gives token t + 1 after token t with certainty, and 0 after 6."""
 
     def __call__(self, x):
         return 100.0 * jax.nn.one_hot((x + 1) % 7, 7)
 
 
 @pytest.mark.parametrize("context", [1, 3, 8, 40])
-def test_text_goes_on_from_the_prompt_through_and_beyond_the_context(context):
-    found = sample(Successor(), jnp.asarray([2, 3]), Sampling(12, context, temperature=1.0), key=KEY)
-    np.testing.assert_array_equal(found, (np.arange(12) + 4) % 7)
+def test_sampling_continues_a_prompt_beyond_the_context(context):
+    tokens = sample(Successor(), jnp.asarray([2, 3]), Sampling(12, context, temperature=1.0), key=KEY)
+    np.testing.assert_array_equal(tokens, (np.arange(12) + 4) % 7)
 
 
-def test_a_model_sees_the_same_window_while_sampling_as_when_read_at_once():
+def test_sampling_gives_the_model_all_tokens_before():
     module = SMALL(KEY)
-    found = sample(module, TOKENS[:3], Sampling(2, 8, temperature=0.0), key=KEY)
+    tokens = sample(module, TOKENS[:3], Sampling(2, 8, temperature=0.0), key=KEY)
     sequence = list(TOKENS[:3])
-    for token in found:
+    for token in tokens:
         assert token == jnp.argmax(module(jnp.asarray(sequence))[-1])
         sequence.append(token)
 
 
-def test_sampling_draws_by_probability_and_only_among_the_top():
+def test_sampling_follows_the_probabilities_of_the_top_tokens():
     class Fixed(eqx.Module):
         def __call__(self, x):
             return jnp.broadcast_to(jnp.log(jnp.asarray([0.6, 0.3, 0.1])), (*x.shape, 3))
@@ -169,10 +169,10 @@ def test_sampling_draws_by_probability_and_only_among_the_top():
 
 
 @pytest.mark.parametrize(
-    "how", [Sampling(length=0), Sampling(context=0), Sampling(temperature=-1.0), Sampling(top=-1)]
+    "sampling", [Sampling(length=0), Sampling(context=0), Sampling(temperature=-1.0), Sampling(top=-1)]
 )
-def test_impossible_sampling_is_refused(how):
+def test_impossible_settings_of_sampling_are_refused(sampling):
     with pytest.raises(BadInput, match="at least"):
-        sample(Successor(), jnp.asarray([0]), how, key=KEY)
+        sample(Successor(), jnp.asarray([0]), sampling, key=KEY)
     with pytest.raises(BadInput, match="prompt"):
         sample(Successor(), jnp.zeros(0, int), Sampling(), key=KEY)

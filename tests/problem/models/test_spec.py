@@ -1,4 +1,4 @@
-"""Models in one line: read, written, refused."""
+"""The short form of models is parsed, formatted and refused."""
 
 from typing import Any
 
@@ -30,7 +30,7 @@ from thalweg.problem.models import CNN, GPT, LSTM, MLP, LinearModel, ResNet, def
         (" gpt: layers=2 , heads=2,width=64 ", GPT(layers=2, heads=2, width=64)),
     ],
 )
-def test_reads_what_the_command_line_takes(text, model):
+def test_parses_the_short_form(text, model):
     assert parse(text) == model
     assert parse(parse(text).spec()) == model
 
@@ -56,7 +56,7 @@ def test_reads_what_the_command_line_takes(text, model):
         ("", "known architecture"),
     ],
 )
-def test_bad_lines_are_refused_with_what_would_be_right(text, words):
+def test_impossible_short_forms_are_refused_with_a_hint(text, words):
     if words is None:
         assert parse(text) == CNN()
         return
@@ -100,15 +100,15 @@ def test_sizes_that_do_not_fit_name_the_layer_and_both_shapes(model, shape, outp
 
 
 @pytest.mark.parametrize("text", ["mlp:8", "linear", "cnn", "resnet:8", "lstm", "gpt"])
-def test_a_model_with_open_sizes_is_not_made(text):
+def test_a_module_with_open_sizes_is_refused(text):
     with pytest.raises(ModelError, match="must be known before the model is made"):
         parse(text)(jax.random.key(0))
 
 
 def test_an_unknown_setting_in_python_is_refused():
-    given: Any = {"droput": 0.1}
+    settings: Any = {"droput": 0.1}
     with pytest.raises(BadInput, match="did you mean 'dropout'"):
-        MLP([4, 3], **given)
+        MLP([4, 3], **settings)
 
 
 @pytest.mark.parametrize(

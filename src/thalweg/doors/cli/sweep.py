@@ -20,8 +20,7 @@ from thalweg.engine.group import lane_bytes, length
 from thalweg.insight.fit import restarted
 from thalweg.insight.wording import plural
 from thalweg.problem.data.load import load
-from thalweg.problem.models.registry import ALIASES, ARCHITECTURES
-from thalweg.problem.models.spec import parse
+from thalweg.problem.models import ALIASES, ARCHITECTURES, parse
 from thalweg.problem.problem import Problem
 from thalweg.recipe import ranges, vary
 from thalweg.recipe.recipe import Recipe

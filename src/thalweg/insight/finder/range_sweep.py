@@ -24,7 +24,8 @@ import polars as pl
 from jaxtyping import Float
 
 from thalweg.core.errors import RecipeError
-from thalweg.engine.group import length
+from thalweg.engine.dispatch import ChunkLength, next_chunk
+from thalweg.engine.group import init_group, length
 from thalweg.engine.program import numbers
 from thalweg.engine.state import RUNNING
 from thalweg.insight.finder.finding import Cost

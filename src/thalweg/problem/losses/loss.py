@@ -1,9 +1,9 @@
-"""What every loss is: a frozen, named, hashable rule from (outputs, targets) to one number per example.
+"""The base of every loss: a frozen, named, hashable rule from (outputs, targets) to one number per example.
 
-A loss sees a batch. Sequence models give one value per position; an example's loss is then the mean over its
-positions. The mean over the batch is the engine's business, so that padding, weights and lanes are
-handled in one place. Shapes are checked whenever a loss is called (they are static, so it costs nothing
-at run time); `check` looks at the values of a first, concrete batch.
+A loss takes a batch. Sequence models give one value per position; the loss of an example is then the mean
+over its positions. The engine takes the mean over the batch, so that padding, weights and lanes are handled
+in one place. Shapes are checked on every call (they are static, so this costs nothing at run time); `check`
+validates the values of a first, concrete batch.
 """
 
 import abc
@@ -14,30 +14,42 @@ from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, Bool, Float, PyTree
 
 from thalweg.core.errors import ModelError
 
-# Two artificial batch sizes, both prime and unlike any width people choose: a result whose first axis follows
-# them is batched; one whose axis merely happens to equal the batch does not.
-_PROBES = (1009, 1013)
+# Two artificial batch sizes, both prime and unlike any width that people choose. A result whose first axis
+# follows both is batched; one whose first axis merely happens to equal the batch size is not.
+_PROBE_SIZES = (1009, 1013)
 
 
 class Elements(NamedTuple):
-    """A loss before averaging over positions.
+    """A loss before it is averaged over positions.
 
     Args:
         values: One loss per example, or per example and position.
-        counted: Of the same shape, True where a value counts; None: all do.
+        mask: Same shape as `values`, True where a value counts. None: all count.
     """
 
     values: Float[Array, "batch ..."]
-    counted: Array | None = None
+    mask: Bool[Array, "batch ..."] | None = None
+
+    def example_means(self) -> Float[Array, " batch"]:
+        """Average over all axes but the first; an example whose positions are all masked has loss 0."""
+        values, mask = self
+        if mask is not None:
+            values = jnp.where(mask, values, 0.0)
+        axes = tuple(range(1, values.ndim))
+        if not axes:
+            return values
+        if mask is None:
+            return jnp.mean(values, axis=axes)
+        return jnp.sum(values, axis=axes) / jnp.maximum(jnp.sum(mask, axis=axes), 1)
 
 
 @dataclass(frozen=True)
 class Loss(abc.ABC):
-    """A loss. Subclasses are final; their fields are its options, plain hashable values.
+    """Base class of losses. The fields of a subclass are its options: plain, hashable values.
 
     Class attributes:
         name: Standard name, as on the command line.
@@ -55,26 +67,30 @@ class Loss(abc.ABC):
 
     @abc.abstractmethod
     def elements(self, outputs: Float[Array, "batch ..."], targets: Array) -> Elements:
-        """Return the loss of every example and position; `ModelError` for shapes that do not fit. Pure."""
+        """Return the loss of every example and position. Pure.
+
+        Raises:
+            ModelError: The shapes do not fit.
+        """
 
     @abc.abstractmethod
     def check(self, outputs: Array, targets: Array) -> None:
-        """Look at the values of a first batch.
+        """Check the values of a first batch.
 
         Raises:
-            ModelError: The outputs are not what this loss takes.
-            DataError: The targets are not what this loss takes.
+            ModelError: This loss cannot take the outputs.
+            DataError: This loss cannot take the targets.
         """
 
-    def widths(self, task: str, count: int) -> tuple[int, ...]:
-        """Return how many outputs a model may have, the usual number first.
+    def output_counts(self, task: str, count: int) -> tuple[int, ...]:
+        """Return the numbers of outputs that a model may have, the usual number first.
 
         Args:
             task: As in `Data.task`.
-            count: Classes, target values, or the vocabulary.
+            count: Number of classes, of target values, or of tokens in the vocabulary.
 
         Raises:
-            ModelError: The loss is not for so many classes.
+            ModelError: The loss does not support this number of classes.
         """
         del task
         return (count,)
@@ -83,33 +99,32 @@ class Loss(abc.ABC):
         """Return one loss per example.
 
         Args:
-            outputs: What the model gave, with a leading batch axis.
-            targets: What it should have given.
+            outputs: Outputs of the model, with a leading batch axis.
+            targets: Targets of the same batch.
 
         Returns:
-            Losses, `batch`, in the outputs' type (half precision is computed and given in float32).
+            Losses, `batch`, in the dtype of the outputs; half precision is computed and returned in float32.
 
         Raises:
             ModelError: The shapes do not fit.
         """
-        found = self.elements(at_least_f32(outputs), targets)
-        return averaged(found)
+        return self.elements(at_least_f32(outputs), targets).example_means()
 
     def spec(self) -> str:
         """Return the short form: the name, and the options that differ from their defaults."""
         changed = [f for f in dataclasses.fields(self) if getattr(self, f.name) != f.default]
-        options = ",".join(f"{f.name}={_plain(getattr(self, f.name))}" for f in changed)
+        options = ",".join(f"{f.name}={_format_option(getattr(self, f.name))}" for f in changed)
         return f"{self.name}:{options}" if options else self.name
 
 
 @dataclass(frozen=True)
 class Custom(Loss):
-    """A function of the user's: `(outputs, targets)` of a batch -> `batch`, or of one example -> a number.
+    """A user's function `(outputs, targets)`: of a batch -> `batch`, or of one example -> a number.
 
-    Which of the two it is, is found from the shapes it gives for two artificial batch sizes.
+    Which of the two it is follows from the shapes that it returns for two artificial batch sizes.
 
     Args:
-        function: The function; two losses are equal when their functions are the same object.
+        function: The function. Two losses are equal when they hold the same function object.
     """
 
     name: ClassVar[str] = "custom"
@@ -120,35 +135,34 @@ class Custom(Loss):
     function: Callable[..., Any]
 
     def elements(self, outputs: Array, targets: Array) -> Elements:
-        """Call the function on the batch, or on each example; see the class."""
+        """Call the function on the batch, or on each example."""
         values = batched(self.function, outputs, targets)(outputs, targets)
         return Elements(jnp.asarray(values))
 
-    def widths(self, task: str, count: int) -> tuple[int, ...]:
-        """Return the usual number; for two classes also the one output of a logit for both."""
+    def output_counts(self, task: str, count: int) -> tuple[int, ...]:
+        """Return the usual number; for two classes also 1, a single logit for both."""
         return (2, 1) if task == "classification" and count == 2 else (count,)
 
     def check(self, outputs: Array, targets: Array) -> None:
-        """Look at nothing: what a function of the user's takes is the user's to say."""
+        """Accept everything: only the user knows what the function takes."""
         del outputs, targets
 
     @property
     def label(self) -> str:
-        """The function's own name."""
+        """Name of the function."""
         return getattr(self.function, "__name__", type(self.function).__name__)
 
 
 def batched(function: Callable[..., Any], outputs: PyTree, targets: PyTree) -> Callable[..., Any]:
-    """Return `function` as one over batches: itself if it is one, else mapped over the examples.
+    """Return `function` as a function of a batch: unchanged if it is one, else mapped over the examples.
 
     Raises:
-        ModelError: It fits neither, or does not give numbers.
+        ModelError: The function returns no floating-point number per example.
     """
-    if all(_follows(function, outputs, targets, size) for size in _PROBES):
+    if all(_is_batched(function, outputs, targets, size) for size in _PROBE_SIZES):
         return function
     mapped = jax.vmap(function)
-    one = jax.eval_shape(mapped, outputs, targets)
-    leaves = jax.tree.leaves(one)
+    leaves = jax.tree.leaves(jax.eval_shape(mapped, outputs, targets))
     if len(leaves) != 1 or not jnp.issubdtype(leaves[0].dtype, jnp.floating) or leaves[0].ndim != 1:
         raise ModelError(
             "loss",
@@ -159,35 +173,22 @@ def batched(function: Callable[..., Any], outputs: PyTree, targets: PyTree) -> C
     return mapped
 
 
-def _follows(function: Callable[..., Any], outputs: PyTree, targets: PyTree, size: int) -> bool:
+def _is_batched(function: Callable[..., Any], outputs: PyTree, targets: PyTree, size: int) -> bool:
     resized = jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct((size, *leaf.shape[1:]), leaf.dtype), (outputs, targets)
     )
     try:
-        found = jax.tree.leaves(jax.eval_shape(function, *resized))
-    except Exception:  # whatever a function for one example makes of a batch
+        leaves = jax.tree.leaves(jax.eval_shape(function, *resized))
+    except Exception:  # a function of one example may fail on a batch in any way
         return False
-    return len(found) == 1 and found[0].shape == (size,)
-
-
-def averaged(found: Elements) -> Float[Array, " batch"]:
-    """Average over everything but the batch axis; an example of which nothing counts has loss 0."""
-    values, counted = found
-    if counted is not None:
-        values = jnp.where(counted, values, 0.0)
-    axes = tuple(range(1, values.ndim))
-    if not axes:
-        return values
-    if counted is None:
-        return jnp.mean(values, axis=axes)
-    return jnp.sum(values, axis=axes) / jnp.maximum(jnp.sum(counted, axis=axes), 1)
+    return len(leaves) == 1 and leaves[0].shape == (size,)
 
 
 def at_least_f32(outputs: PyTree) -> PyTree:
-    """Return half-precision outputs in float32; wider ones as they are."""
+    """Return half-precision outputs as float32 and wider ones unchanged."""
     halves = (jnp.float16, jnp.bfloat16)
     return jax.tree.map(lambda leaf: leaf.astype(jnp.float32) if leaf.dtype in halves else leaf, outputs)
 
 
-def _plain(value: Any) -> str:
-    return "/".join(map(_plain, value)) if isinstance(value, tuple) else f"{value:g}"
+def _format_option(value: Any) -> str:
+    return "/".join(map(_format_option, value)) if isinstance(value, tuple) else f"{value:g}"

@@ -1,5 +1,6 @@
-"""Losses on values: squared, absolute, and Huber's, which is the one near zero and the other far out."""
+"""Losses of real-valued targets: squared error, absolute error, and Huber's, which joins the two."""
 
+import abc
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -7,56 +8,70 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from thalweg.core.errors import RecipeError
-from thalweg.problem.losses import shapes
 from thalweg.problem.losses.loss import Elements, Loss
+from thalweg.problem.losses.shapes import check_finite, match_shapes
 
 
 @dataclass(frozen=True)
-class MeanSquaredError(Loss):
-    """Squared error, averaged over an example's values: `mean_k (z_k - y_k)^2`."""
+class RegressionLoss(Loss):
+    """Base class of losses that depend on the error `e = z - y` of each value alone."""
+
+    @abc.abstractmethod
+    def of_error(self, error: Float[Array, "batch ..."]) -> Float[Array, "batch ..."]:
+        """Return the loss of every error."""
+
+    def elements(self, outputs: Float[Array, "batch ..."], targets: Array) -> Elements:
+        """Return the loss of every value."""
+        outputs, targets = match_shapes(self.name, outputs, targets)
+        return Elements(self.of_error(outputs - targets))
+
+    def check(self, outputs: Array, targets: Array) -> None:
+        """Refuse targets that are not finite or do not have the shape of the outputs."""
+        match_shapes(self.name, outputs, targets)
+        check_finite(self.name, targets)
+
+
+@dataclass(frozen=True)
+class MeanSquaredError(RegressionLoss):
+    """Squared error, averaged over the values of an example: `mean_k (z_k - y_k)^2`.
+
+    The unit is that of the (standardised) targets, squared.
+    """
 
     name: ClassVar[str] = "mse"
     formula: ClassVar[str] = "mean_k (z_k - y_k)^2"
     when: ClassVar[str] = "Values to predict, errors without heavy tails."
     reference: ClassVar[str] = "Gauss 1809; torch.nn.functional.mse_loss"
 
-    def elements(self, outputs: Float[Array, "batch ..."], targets: Array) -> Elements:
-        """Return the squared error of every value."""
-        found, wanted = shapes.matched(self.name, outputs, targets)
-        return Elements(jnp.square(found - wanted))
-
-    def check(self, outputs: Array, targets: Array) -> None:
-        """Refuse targets that are not finite, or of another shape."""
-        shapes.matched(self.name, outputs, targets)
-        shapes.finite(self.name, targets)
+    def of_error(self, error: Float[Array, "batch ..."]) -> Float[Array, "batch ..."]:
+        """Return e^2."""
+        return jnp.square(error)
 
 
 @dataclass(frozen=True)
-class MeanAbsoluteError(Loss):
-    """Absolute error, averaged over an example's values: `mean_k |z_k - y_k|`. The subgradient at 0 is 0."""
+class MeanAbsoluteError(RegressionLoss):
+    """Absolute error, averaged over the values of an example: `mean_k |z_k - y_k|`.
+
+    The unit is that of the (standardised) targets. The subgradient at 0 is 0.
+    """
 
     name: ClassVar[str] = "mae"
     formula: ClassVar[str] = "mean_k |z_k - y_k|"
     when: ClassVar[str] = "Values to predict, with outliers that should not pull; fits the median."
     reference: ClassVar[str] = "Laplace 1774; torch.nn.functional.l1_loss"
 
-    def elements(self, outputs: Float[Array, "batch ..."], targets: Array) -> Elements:
-        """Return the absolute error of every value."""
-        found, wanted = shapes.matched(self.name, outputs, targets)
-        return Elements(_size(found - wanted))
-
-    def check(self, outputs: Array, targets: Array) -> None:
-        """Refuse targets that are not finite, or of another shape."""
-        shapes.matched(self.name, outputs, targets)
-        shapes.finite(self.name, targets)
+    def of_error(self, error: Float[Array, "batch ..."]) -> Float[Array, "batch ..."]:
+        """Return |e|."""
+        return _absolute(error)
 
 
 @dataclass(frozen=True)
-class Huber(Loss):
+class Huber(RegressionLoss):
     """Squared near zero, linear beyond delta: `e^2/2` for `|e| <= delta`, else `delta (|e| - delta/2)`.
 
     Args:
-        delta: Where the two meet, in the targets' (standardised) unit, above 0. Default: PyTorch's.
+        delta: The error at which the two meet, in the unit of the (standardised) targets, above 0. Default:
+            PyTorch's.
 
     Reference: Huber, Robust Estimation of a Location Parameter, 1964.
     """
@@ -72,22 +87,13 @@ class Huber(Loss):
         if not 0.0 < self.delta < float("inf"):
             raise RecipeError(self.name, "delta must be above 0 and finite", got=self.delta)
 
-    def elements(self, outputs: Float[Array, "batch ..."], targets: Array) -> Elements:
-        """Return Huber's loss of every value.
-
-        With c = min(|e|, delta) it is `c (|e| - c/2)`: no branch whose unused side could overflow.
-        """
-        found, wanted = shapes.matched(self.name, outputs, targets)
-        size = _size(found - wanted)
+    def of_error(self, error: Float[Array, "batch ..."]) -> Float[Array, "batch ..."]:
+        """Return `c (|e| - c/2)` with c = min(|e|, delta): no branch whose unused side could overflow."""
+        size = _absolute(error)
         core = jnp.minimum(size, self.delta)
-        return Elements(core * (size - 0.5 * core))
-
-    def check(self, outputs: Array, targets: Array) -> None:
-        """Refuse targets that are not finite, or of another shape."""
-        shapes.matched(self.name, outputs, targets)
-        shapes.finite(self.name, targets)
+        return core * (size - 0.5 * core)
 
 
-def _size(error: Array) -> Array:
-    """Return |error|, with the subgradient 0 at 0 (that of `jnp.abs` is 1)."""
+def _absolute(error: Array) -> Array:
+    """Return |error| with subgradient 0 at 0 (that of `jnp.abs` is 1)."""
     return jnp.where(error == 0, 0.0, jnp.abs(error))

@@ -1,4 +1,6 @@
-"""Shape and value rules that losses share, each with an error that says which was broken."""
+"""Rules for the shapes and values of outputs and targets that several losses share."""
+
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -6,19 +8,19 @@ from jaxtyping import Array
 
 from thalweg.core.errors import DataError, ModelError
 
-# Softmax in float32 over 1e5 classes sums to 1 within 1e-4; logits do so for a whole batch only by design.
+# Softmax in float32 over 1e5 classes sums to 1 within 1e-4; logits of a whole batch do so only by design.
 _SUM_TOLERANCE = 1e-4
 
 
-def matched(who: str, outputs: Array, targets: Array) -> tuple[Array, Array]:
-    """Return outputs and targets of one shape; axes of length one at the end may differ.
+def match_shapes(who: str, outputs: Array, targets: Array) -> tuple[Array, Array]:
+    """Return outputs, and targets in their shape and dtype; trailing axes of length one may differ.
 
     Raises:
         ModelError: The shapes differ otherwise. Broadcasting is never silent: (batch,) against
             (batch, 1) would give batch x batch losses.
     """
     targets = jnp.asarray(targets)
-    if _squeezed(outputs.shape) != _squeezed(targets.shape):
+    if _without_trailing_ones(outputs.shape) != _without_trailing_ones(targets.shape):
         raise ModelError(
             who,
             "outputs and targets must have the same shape",
@@ -28,11 +30,11 @@ def matched(who: str, outputs: Array, targets: Array) -> tuple[Array, Array]:
     return outputs, targets.reshape(outputs.shape).astype(outputs.dtype)
 
 
-def classes_fit(who: str, outputs: Array, targets: Array) -> None:
-    """Check that targets are one whole number for each row of logits.
+def check_classes(who: str, outputs: Array, targets: Array) -> None:
+    """Check that targets hold one whole number for each row of logits.
 
     Raises:
-        ModelError: Outputs have no axis of classes, or another shape than the targets before it.
+        ModelError: Outputs have no axis of classes, or targets do not match the axes before it.
         DataError: Targets are not whole numbers.
     """
     if outputs.ndim < 2:
@@ -53,37 +55,31 @@ def classes_fit(who: str, outputs: Array, targets: Array) -> None:
         raise DataError(
             who,
             "classes must be whole numbers",
-            got=f"type {targets.dtype}",
-            hint="cast the targets to int32, or give soft labels of the outputs' shape",
+            got=f"dtype {targets.dtype}",
+            hint="cast the targets to int32, or give soft labels in the shape of the outputs",
         )
 
 
-def labels_in_range(who: str, targets: Array, classes: int, ignore: int | None = None) -> None:
-    """Check concrete labels.
+def check_label_range(who: str, targets: Array, classes: int, ignore: int | None = None) -> None:
+    """Check that concrete labels lie in `0..classes - 1`, apart from those equal to `ignore`.
 
     Raises:
-        DataError: One is negative or not below the number of classes.
+        DataError: One does not.
     """
     values = np.asarray(targets)
     wrong = (values < 0) | (values >= classes)
     if ignore is not None:
         wrong &= values != ignore
-    if wrong.any():
-        place = tuple(int(i) for i in np.argwhere(wrong)[0])
-        raise DataError(
-            who,
-            f"labels must lie in 0..{classes - 1}",
-            got=values[place].item(),
-            where=f"target {place}, and {int(wrong.sum()) - 1} more in this batch",
-            hint="give the model one output for each class",
-        )
+    rest = f", and {int(wrong.sum()) - 1} more in this batch"
+    hint = "give the model one output for each class"
+    refuse_first(who, f"labels must lie in 0..{classes - 1}", values, wrong, rest=rest, hint=hint)
 
 
-def logits_not_probabilities(who: str, outputs: Array) -> None:
-    """Check concrete outputs: rows of numbers in [0, 1] that all sum to one are no logits.
+def check_logits(who: str, outputs: Array) -> None:
+    """Check that concrete outputs are not probabilities: rows in [0, 1] that all sum to one.
 
     Raises:
-        ModelError: They are probabilities.
+        ModelError: They are.
     """
     values = np.asarray(outputs, np.float64)
     if values.shape[-1] < 2 or not values.size:
@@ -95,43 +91,63 @@ def logits_not_probabilities(who: str, outputs: Array) -> None:
             who,
             "takes logits, and these outputs are probabilities: every row sums to 1",
             got=np.array2string(first, precision=3, threshold=6),
-            hint="leave out the model's last softmax; the loss applies it",
+            hint="remove the last softmax of the model; the loss applies it",
         )
 
 
-def probabilities(who: str, targets: Array, *, rows: bool) -> None:
-    """Check concrete targets: numbers in [0, 1], and with `rows` summing to one along the last axis.
+def check_probabilities(who: str, targets: Array, *, rows: bool) -> None:
+    """Check that concrete targets lie in [0, 1] and, with `rows`, sum to one along the last axis.
 
     Raises:
-        DataError: They are not.
+        DataError: They do not.
     """
     values = np.asarray(targets, np.float64)
-    wrong = ~((values >= 0) & (values <= 1))
-    if wrong.any():
-        place = tuple(int(i) for i in np.argwhere(wrong)[0])
-        rule = "targets must be probabilities, in [0, 1]"
-        raise DataError(who, rule, got=values[place].item(), where=f"target {place}")
-    sums = values.sum(axis=-1) if rows else np.ones(1)
-    if not np.allclose(sums, 1.0, rtol=0, atol=1e-3):
-        place = tuple(int(i) for i in np.argwhere(np.abs(sums - 1) > 1e-3)[0])
-        rule = "soft labels must sum to 1 over the classes"
-        raise DataError(who, rule, got=float(sums[place]), where=f"target {place}")
+    refuse_first(who, "targets must be probabilities, in [0, 1]", values, ~((values >= 0) & (values <= 1)))
+    if rows:
+        sums = values.sum(axis=-1)
+        refuse_first(who, "soft labels must sum to 1 over the classes", sums, np.abs(sums - 1) > 1e-3)
 
 
-def finite(who: str, targets: Array) -> None:
-    """Check concrete targets.
+def check_finite(who: str, targets: Array) -> None:
+    """Check that concrete targets are finite.
 
     Raises:
         DataError: One is NaN or infinite.
     """
     values = np.asarray(targets)
-    wrong = ~np.isfinite(values.astype(np.float64))
-    if wrong.any():
-        place = tuple(int(i) for i in np.argwhere(wrong)[0])
-        raise DataError(who, "targets must be finite", got=str(values[place]), where=f"target {place}")
+    refuse_first(who, "targets must be finite", values, ~np.isfinite(values.astype(np.float64)))
 
 
-def _squeezed(shape: tuple[int, ...]) -> tuple[int, ...]:
+def refuse_first(
+    who: str,
+    rule: str,
+    values: np.ndarray,
+    wrong: Any,
+    *,
+    name: str = "target",
+    rest: str = "",
+    hint: str | None = None,
+) -> None:
+    """Raise an error that shows the first value that breaks a rule, if any does.
+
+    Args:
+        who, rule, hint: As in `ThalwegError`.
+        values: The values.
+        wrong: Same shape, True where a value breaks the rule.
+        name: What a value is called in the message.
+        rest: Appended to the position in the message.
+
+    Raises:
+        DataError: At least one value is wrong.
+    """
+    if not np.any(wrong):
+        return
+    position = tuple(int(index) for index in np.argwhere(wrong)[0])
+    value = values[position].item()
+    raise DataError(who, rule, got=value, where=f"{name} {position}{rest}", hint=hint)
+
+
+def _without_trailing_ones(shape: tuple[int, ...]) -> tuple[int, ...]:
     while len(shape) > 1 and shape[-1] == 1:
         shape = shape[:-1]
     return shape

@@ -1,8 +1,8 @@
-"""What every named model is: described choices, and a call that makes the module from a key."""
+"""The base of every named model: described settings, a short form, and a call that makes the module."""
 
 import abc
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import Field, fields
 from typing import Any, ClassVar
 
 import equinox as eqx
@@ -20,16 +20,16 @@ def widths(default: tuple[int, ...], *, doc: str, source: str = "") -> Any:
 
 
 def sizes(default: tuple[int | None, ...], *, doc: str, source: str = "") -> Any:
-    """Declare a field of all widths from input to output; the ends may be None (from the data)."""
+    """Declare a field of all widths from input to output; the ends may be None (taken from the data)."""
     described = {"kind": "sizes", "doc": doc, "source": source}
     return eqx.field(default=default, static=True, converter=_as_widths, metadata=described)
 
 
 class Architecture(Choice):
-    """A factory `key -> Module` that can be written down and read back.
+    """A factory `key -> Module` that can be written as text and read back.
 
-    Final subclasses are registered in `problem/models/registry.py`; a run folder rebuilds the model from
-    the name and the fields alone.
+    Final subclasses are registered in `ARCHITECTURES`; a run folder rebuilds the model from the name and the
+    fields alone.
 
     Class attributes:
         name: Standard name in lower case, as on the command line.
@@ -60,97 +60,137 @@ class Architecture(Choice):
 
     @abc.abstractmethod
     def fitted(self, input_shape: tuple[int, ...], outputs: int) -> "Architecture":
-        """Return this architecture with sizes that were left open filled in from the data.
+        """Return this architecture with open sizes filled in from the data.
 
         Args:
             input_shape: Shape of one example.
-            outputs: Classes, target values, or the vocabulary.
+            outputs: Number of classes, of target values, or of tokens in the vocabulary.
 
         Raises:
-            ModelError: Sizes were given and do not fit; the message names the layer and both shapes.
+            ModelError: A size is given and does not fit; the message names the layer and both shapes.
         """
 
     def spec(self) -> str:
         """Return the short form that the command line takes, for example `mlp:512,activation=gelu`.
 
-        `problem.models.spec.parse` is its inverse.
+        `models.parse` is its inverse.
         """
         words = []
         for field in fields(self):
             value = getattr(self, field.name)
             if value == field.default and field.name != self.bare:
                 continue
-            text = _written(field.metadata.get("kind"), value)
+            text = _format_value(field.metadata.get("kind"), value)
             words.append(text if field.name == self.bare else f"{field.name}={text}")
         words = [word for word in words if word]
         return f"{self.name}:{','.join(words)}" if words else self.name
 
+    def sizes_from_data(self, sizes: dict[str, int], input_shape: tuple[int, ...]) -> dict[str, int]:
+        """Return sizes of the data, by field, after checking them against the sizes that are given.
 
-def fill(who: str, given: Sequence[int | None], inputs: int, outputs: int, shape: tuple[int, ...]) -> tuple:
-    """Return `given` with open ends filled in, after checking that ends which are given fit.
+        Args:
+            sizes: Sizes of the data, by field.
+            input_shape: Shape of one example, for the message.
+
+        Raises:
+            ModelError: A size is given, and the data have another.
+        """
+        for name, size in sizes.items():
+            given = getattr(self, name)
+            if given not in (None, size):
+                got, hint = (
+                    f"{size} from the data, shape {input_shape}",
+                    f"leave {name} open to use the data's",
+                )
+                raise ModelError(self.name, f"{name} is {given}", got=got, hint=hint)
+        return sizes
+
+    def required(self, *names: str) -> list[Any]:
+        """Return the values of fields, none of which may be open.
+
+        Raises:
+            ModelError: One is still open: `fitted` was not called.
+        """
+        values = [getattr(self, name) for name in names]
+        for name, value in zip(names, values, strict=True):
+            if value is None or (isinstance(value, tuple) and None in value):
+                rule = f"{name} must be known before the model is made"
+                hint = "call fitted(input_shape, outputs) first"
+                raise ModelError(self.name, rule, got=self.spec(), hint=hint)
+        return values
+
+
+def fill_ends(
+    who: str, sizes: Sequence[int | None], inputs: int, outputs: int, input_shape: tuple[int, ...]
+) -> tuple[int | None, ...]:
+    """Return `sizes` with open ends filled in, after checking that the given ends fit.
 
     Args:
-        who: The architecture, for the message.
-        given: All sizes from input to output.
-        inputs, outputs: What the data have.
-        shape: Shape of one example, for the message.
+        who: Name of the architecture, for the message.
+        sizes: All sizes from input to output.
+        inputs, outputs: Sizes of the data.
+        input_shape: Shape of one example, for the message.
 
     Raises:
         ModelError: An end does not fit; the message names the layer and both shapes.
     """
-    first, *between, last = given
-    hint = f"leave the ends open, and the data decide: {who}:{','.join(map(str, between))}".rstrip(":")
+    first, *between, last = sizes
+    hint = f"leave the ends open to use the data's: {who}:{','.join(map(str, between))}".rstrip(":")
     if first not in (None, inputs):
-        rule, got = f"layers.0.weight takes {first} inputs", f"{inputs} from the data, shape {shape}"
+        rule, got = f"layers.0.weight takes {first} inputs", f"{inputs} from the data, shape {input_shape}"
         raise ModelError(who, rule, got=got, hint=hint)
     if last not in (None, outputs):
-        rule, got = f"layers.{len(between)}.weight gives {last} outputs", f"{outputs} wanted by the target"
+        rule, got = f"layers.{len(between)}.weight gives {last} outputs", f"{outputs} needed by the target"
         raise ModelError(who, rule, got=got, hint=hint)
     return (inputs, *between, outputs)
 
 
-def completed(given: Architecture, found: dict[str, int], input_shape: tuple[int, ...]) -> dict[str, int]:
-    """Return `found` after checking it against the sizes that an architecture was given.
-
-    Args:
-        given: The architecture; a field of None is open.
-        found: Sizes of the data, by field.
-        input_shape: Shape of one example, for the message.
-
-    Raises:
-        ModelError: A size was given, and the data have another.
-    """
-    for name, value in found.items():
-        if getattr(given, name) not in (None, value):
-            rule, got = f"{name} is {getattr(given, name)}", f"{value} from the data, shape {input_shape}"
-            raise ModelError(given.name, rule, got=got, hint=f"leave {name} open, and the data decide")
-    return found
-
-
-def known(given: Architecture, *names: str) -> list[int]:
-    """Return fields of an architecture, none of which may be open.
-
-    Raises:
-        ModelError: One is still open: nobody called `fitted`.
-    """
-    values = [getattr(given, name) for name in names]
-    if None in values:
-        rule = f"{names[values.index(None)]} must be known before the model is made"
-        raise ModelError(given.name, rule, got=given.spec(), hint="call fitted(input_shape, outputs) first")
-    return values
-
-
 def image_shape(who: str, input_shape: tuple[int, ...]) -> tuple[int, int, int]:
-    """Return height, width and channels of an image; a grey one has one channel.
+    """Return height, width and channels of an image; a greyscale image has one channel.
 
     Raises:
-        ModelError: The data are no images.
+        ModelError: The data are not images.
     """
     if len(input_shape) not in (2, 3):
-        rule, hint = "takes images, height x width (x channels)", "an mlp takes any shape"
+        rule, hint = "takes images, height x width (x channels)", "use an mlp, which takes any shape"
         raise ModelError(who, rule, got=f"shape {input_shape} from the data", hint=hint)
     height, width, *channels = input_shape
     return height, width, channels[0] if channels else 1
+
+
+def parse_value(field: Field[Any], text: str) -> Any:
+    """Parse the value of a field from the short form.
+
+    Raises:
+        ValueError: The text is not a value of that kind.
+    """
+    kind = field.metadata.get("kind")
+    if text == "none" and field.default is None:
+        return None
+    if kind == "sizes":
+        if "-" in text.lstrip("-"):
+            return tuple(None if word == "?" else int(word) for word in text.split("-"))
+        return (None, *(int(word) for word in text.split(",")), None)
+    if kind == "widths":
+        return tuple(int(word) for word in text.split(","))
+    if kind in ("integer", "number"):
+        return int(text) if kind == "integer" else float(text)
+    if any(isinstance(choice, bool) for choice in field.metadata.get("among", ())):
+        return {"true": True, "false": False}.get(text.lower(), text)
+    return text
+
+
+def _format_value(kind: str | None, value: Any) -> str:
+    """Format the value of a field for the short form; the inverse of `parse_value`."""
+    if kind == "sizes" and value[0] is None and value[-1] is None:
+        return ",".join(map(str, value[1:-1]))
+    if kind == "sizes":
+        return "-".join("?" if item is None else str(item) for item in value)
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    if isinstance(value, bool) or value is None:
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value)
 
 
 def _as_widths(value: Any) -> Any:
@@ -165,21 +205,8 @@ def _check_widths(who: str, name: str, value: Any, *, open_ends: bool) -> None:
     if not isinstance(value, tuple) or len(value) < (2 if open_ends else 1):
         rule = f"{name} must list {'all widths from input to output' if open_ends else 'at least one width'}"
         raise ModelError(who, rule, got=value, hint="for example [784, 512, 10]" if open_ends else None)
-    for place, item in enumerate(value):
-        if item is None and open_ends and place in (0, len(value) - 1):
+    for position, item in enumerate(value):
+        if item is None and open_ends and position in (0, len(value) - 1):
             continue
         if not isinstance(item, int) or isinstance(item, bool) or item < 1:
             raise ModelError(who, f"{name} must be whole numbers of at least 1", got=list(value))
-
-
-def _written(kind: str | None, value: Any) -> str:
-    """Write a field's value as the command line takes it."""
-    if kind == "sizes" and value[0] is None and value[-1] is None:
-        return ",".join(map(str, value[1:-1]))
-    if kind == "sizes":
-        return "-".join("?" if item is None else str(item) for item in value)
-    if isinstance(value, tuple):
-        return ",".join(map(str, value))
-    if isinstance(value, bool) or value is None:
-        return str(value).lower()
-    return f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value)

@@ -1,7 +1,9 @@
-"""Whether a model fits the data: asked of shapes alone, before anything is compiled.
+"""Checks that a model fits the data, on shapes alone, before anything is compiled.
 
-The model is traced once on an abstract batch. When that fails, the layer in which it failed is found from the
-traceback, so that the message can name it, with both shapes.
+The model is traced once on an abstract batch. If that fails, the layer in which it failed is read off the
+traceback, so that the message can name it and both shapes. A softmax or sigmoid at the end of a model, before
+a loss that takes logits, is read off the traced program rather than off values: logits may happen to lie
+between 0 and 1.
 """
 
 from collections.abc import Callable
@@ -18,21 +20,21 @@ from jaxtyping import Array, Key, PyTree
 from thalweg.core import keys
 from thalweg.core.errors import ModelError, ThalwegError
 from thalweg.problem.models.adapter import apply, build
-from thalweg.problem.models.ending import ending
 
 # Rows of the abstract batch: a prime, unlike any width that a model is likely to have.
 _ROWS = 1009
-# Where Equinox's own wrappers live, which are modules too.
+# Modules of Equinox whose classes wrap the user's modules.
 _WRAPPERS = ("equinox._module", "equinox._make_jaxpr")
+# Operations after the final activation that do not change its values.
+_RESHAPING = ("broadcast_in_dim", "convert_element_type", "copy", "reshape", "squeeze", "transpose")
 
 
-class Fit(NamedTuple):
-    """What the check found out.
+class ModelCheck(NamedTuple):
+    """Result of `check`.
 
     Args:
         output: Shape and dtype of the output for one example.
-        noisy: Whether what comes out while training depends on the key that the model is called with
-            (dropout).
+        noisy: Whether outputs or the next state depend on the key while training (dropout).
     """
 
     output: jax.ShapeDtypeStruct
@@ -41,42 +43,45 @@ class Fit(NamedTuple):
 
 def check(
     model: Callable[..., Any], example: PyTree, task: str | None, outputs: int, *, logits: bool = False
-) -> Fit:
-    """Check that a model takes these examples and gives outputs that this task needs.
+) -> ModelCheck:
+    """Check that a model takes these examples and returns the outputs that this task needs.
 
     Args:
-        model: An architecture, a factory `key -> Module`, or a ready module.
+        model: An architecture, a factory `key -> Module`, or a module.
         example: Inputs of one example: arrays, or anything with a shape and a dtype.
-        task: `classification`, `regression`, `language`; None leaves the outputs' shape to the loss.
-        outputs: Classes, target values, or the vocabulary; 1 for two classes that share a logit.
-        logits: Whether the loss takes logits (`loss.takes_logits`), so that a last softmax is refused.
+        task: `classification`, `regression`, `language`; None leaves the shape of the outputs to the loss.
+        outputs: Number of classes, of target values, or of tokens; 1 for two classes that share a logit.
+        logits: Whether the loss takes logits (`loss.takes_logits`), so that a final softmax is refused.
 
     Raises:
         ModelError: It does not; the message names the layer and both shapes.
     """
     batch = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((_ROWS, *leaf.shape), leaf.dtype), example)
     shapes = [tuple(leaf.shape) for leaf in jax.tree.leaves(example)]
-    (found, _), program = _traced(model, batch, shapes)
-    leaves = jax.tree.leaves(found)
+    (result, _), program = _trace(model, batch, shapes)
+    leaves = jax.tree.leaves(result)
     if len(leaves) != 1 or not _is_floating(leaves[0]):
-        kinds = ", ".join(_kind(leaf) for leaf in leaves) or "nothing"
-        raise ModelError("model", "must give one floating-point array per example", got=kinds)
-    if found is not leaves[0]:
-        got = f"{type(found).__name__} around {_kind(leaves[0])}"
+        got = ", ".join(_describe(leaf) for leaf in leaves) or "nothing"
+        raise ModelError("model", "must give one floating-point array per example", got=got)
+    if result is not leaves[0]:
+        got = f"{type(result).__name__} around {_describe(leaves[0])}"
         raise ModelError("model", "must give its one array as it is", got=got, hint="return the array alone")
-    if task is not None:
-        _check_outputs(leaves[0].shape[1:], task, outputs, shapes)
-    if logits:
-        _check_ending(program)
     output = jax.ShapeDtypeStruct(leaves[0].shape[1:], leaves[0].dtype)
-    return Fit(output, _depends(program, program.jaxpr.invars[1]))
+    if task is not None:
+        _check_output_shape(output.shape, task, outputs, shapes)
+    activation = final_activation(program) if logits else None
+    if activation is not None:
+        rule, hint = "must give logits: the loss applies the last function itself", f"remove the {activation}"
+        raise ModelError("model", rule, got=f"a model that ends in a {activation}", hint=hint)
+    return ModelCheck(output, _depends_on(program, program.jaxpr.invars[1]))
 
 
-def _traced(
+def _trace(
     model: Callable[..., Any], batch: PyTree, shapes: list[tuple[int, ...]]
 ) -> tuple[PyTree, ClosedJaxpr]:
-    """Return the shapes of outputs and next state, and their program, or raise what the model's own error
-    means. The program's first argument makes the model, its second is the model's key.
+    """Return the shapes of outputs and next state, and their program.
+
+    The first argument of the program is the key that initialises the model, the second the model's noise key.
     """
 
     def call(key: Key[Array, ""], noise: Key[Array, ""], inputs: PyTree) -> PyTree:
@@ -88,39 +93,87 @@ def _traced(
     except ThalwegError:
         raise
     except Exception as error:
-        raise _explained(error, shapes) from error
+        raise _explain(error, shapes) from error
 
 
-def _depends(program: ClosedJaxpr, var: Var) -> bool:
-    """Tell whether a program's results may depend on a variable; inside of an equation all does on all."""
-    reached = {var}
+def _depends_on(program: ClosedJaxpr, variable: Var) -> bool:
+    """Tell whether the results of a program may depend on a variable.
+
+    Within an equation all outputs are taken to depend on all inputs.
+    """
+    dependent = {variable}
+
+    def any_dependent(atoms: list[Any]) -> bool:
+        return any(not isinstance(atom, Literal) and atom in dependent for atom in atoms)
+
     for equation in program.jaxpr.eqns:
-        if any(not isinstance(one, Literal) and one in reached for one in equation.invars):
-            reached.update(equation.outvars)
-    return any(not isinstance(one, Literal) and one in reached for one in program.jaxpr.outvars)
+        if any_dependent(equation.invars):
+            dependent.update(equation.outvars)
+    return any_dependent(program.jaxpr.outvars)
+
+
+def final_activation(program: ClosedJaxpr) -> str | None:
+    """Return `softmax` or `sigmoid` if the first output of a traced function is one, else None."""
+    return _activation(program.jaxpr, program.jaxpr.outvars[0]) if program.jaxpr.outvars else None
+
+
+def _activation(jaxpr: Any, variable: Any) -> str | None:
+    """Return the activation that gives a variable of a program, looking through changes of shape."""
+    equation = _producer(jaxpr, variable)
+    if equation is None:
+        return None
+    name = equation.primitive.name
+    inner = _called_jaxpr(equation)
+    if inner is not None:
+        return _activation(inner, inner.outvars[equation.outvars.index(variable)])
+    if name in _RESHAPING:
+        return _activation(jaxpr, equation.invars[0])
+    if name == "logistic":
+        return "sigmoid"
+    return _quotient(jaxpr, *equation.invars) if name == "div" else None
+
+
+def _quotient(jaxpr: Any, numerator: Any, denominator: Any) -> str | None:
+    """Recognise exp(z) / sum, a softmax, and 1 / (1 + exp(-z)), a sigmoid written out."""
+    if _is_exponential(jaxpr, numerator):
+        return "softmax"
+    total = _producer(jaxpr, denominator)
+    if total is None or total.primitive.name != "add":
+        return None
+    return "sigmoid" if any(_is_exponential(jaxpr, term) for term in total.invars) else None
+
+
+def _is_exponential(jaxpr: Any, variable: Any) -> bool:
+    producer = _producer(jaxpr, variable)
+    return producer is not None and producer.primitive.name == "exp"
+
+
+def _producer(jaxpr: Any, variable: Any) -> Any:
+    """Return the equation that gives a variable; None for inputs and constants."""
+    return next((eqn for eqn in jaxpr.eqns if any(out is variable for out in eqn.outvars)), None)
+
+
+def _called_jaxpr(equation: Any) -> Any:
+    """Return the program that an equation calls and whose outputs it gives, if any."""
+    for key in ("jaxpr", "call_jaxpr", "fun_jaxpr"):
+        called = equation.params.get(key)
+        if called is not None and equation.primitive.name not in ("scan", "while", "cond"):
+            return getattr(called, "jaxpr", called)
+    return None
 
 
 def _is_floating(leaf: Any) -> bool:
     return hasattr(leaf, "dtype") and bool(jnp.issubdtype(leaf.dtype, jnp.floating))
 
 
-def _kind(leaf: Any) -> str:
+def _describe(leaf: Any) -> str:
     return f"{leaf.dtype} {leaf.shape[1:]}" if hasattr(leaf, "dtype") else type(leaf).__name__
 
 
-def _check_ending(program: ClosedJaxpr) -> None:
-    """Refuse a model whose last operation makes probabilities of its logits."""
-    name = ending(program)
-    if name is not None:
-        rule, hint = (
-            "must give logits: the loss applies the last function itself",
-            f"leave out the last {name}",
-        )
-        raise ModelError("model", rule, got=f"a model that ends in a {name}", hint=hint)
-
-
-def _check_outputs(shape: tuple[int, ...], task: str, outputs: int, inputs: list[tuple[int, ...]]) -> None:
-    allowed = {"classification": [(outputs,)], "language": [(*inputs[0], outputs)]}.get(task, [(outputs,)])
+def _check_output_shape(
+    shape: tuple[int, ...], task: str, outputs: int, inputs: list[tuple[int, ...]]
+) -> None:
+    allowed: list[tuple[int, ...]] = [(*inputs[0], outputs)] if task == "language" else [(outputs,)]
     if task in ("regression", "classification") and outputs == 1:
         allowed.append(())
     if shape in allowed:
@@ -138,55 +191,52 @@ def _check_outputs(shape: tuple[int, ...], task: str, outputs: int, inputs: list
     )
 
 
-def _explained(error: Exception, shapes: list[tuple[int, ...]]) -> ModelError:
+def _explain(error: Exception, shapes: list[tuple[int, ...]]) -> ModelError:
     data = f"the data gives shape {', '.join(map(str, shapes))}"
     reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
-    frame = _innermost(error.__traceback__)
-    if frame is None:
+    failure = _failing_layer(error.__traceback__)
+    if failure is None:
         return ModelError("model", "fails on inputs of this shape", got=data, where=reason)
-    root, layer, argument = frame
+    root, layer, argument = failure
     path, kind = _path(root, layer) or "", type(layer).__name__
     label = f"{path} ({kind})" if path else kind
     weight: Any = getattr(layer, "weight", None)
     if argument is None or not eqx.is_array(weight):
         return ModelError("model", f"{label} fails on inputs of this shape", got=data, where=reason)
+    # What a kernel takes, rather than a matrix, depends on the layer.
+    takes = f" takes {weight.shape[1]} inputs" if weight.ndim == 2 else ""
     return ModelError(
         "model",
-        f"{path or kind}.weight of shape {weight.shape} {_wanted(weight, argument)}".rstrip(),
+        f"{path or kind}.weight of shape {weight.shape}{takes}",
         got=f"an input of shape {argument}; {data}",
         where=reason if len(reason) < 160 else type(error).__name__,
-        hint="make the layer's input size fit what comes before it",
+        hint="change the input size of this layer to that of the input",
     )
 
 
-def _wanted(weight: Any, argument: tuple[int, ...]) -> str:
-    """Say how many inputs a matrix takes; what a kernel takes depends on the layer."""
-    return f"takes {weight.shape[1]} inputs" if weight.ndim == 2 else ""
-
-
-def _innermost(trace: TracebackType | None) -> tuple[Any, Any, tuple[int, ...] | None] | None:
-    """Return the outermost and the innermost module of a traceback, and the shape that reached the latter."""
-    root, found = None, None
+def _failing_layer(trace: TracebackType | None) -> tuple[Any, Any, tuple[int, ...] | None] | None:
+    """Return the outermost and the innermost module of a traceback, and the shape of the latter's input."""
+    root, innermost = None, None
     while trace is not None:
         frame = trace.tb_frame
         names = frame.f_code.co_varnames[: frame.f_code.co_argcount]
         module = frame.f_locals.get("self") if names[:1] == ("self",) else None
         if isinstance(module, eqx.Module) and not type(module).__module__.startswith(_WRAPPERS):
             root = module if root is None else root
-            given: Any = frame.f_locals.get(names[1]) if len(names) > 1 else None
-            found = module, tuple(given.shape) if hasattr(given, "shape") else None
+            argument: Any = frame.f_locals.get(names[1]) if len(names) > 1 else None
+            innermost = module, tuple(argument.shape) if hasattr(argument, "shape") else None
         trace = trace.tb_next
-    return None if found is None else (root, *found)
+    return None if innermost is None else (root, *innermost)
 
 
-def _path(node: Any, wanted: Any) -> str | None:
-    """Return where in `node` the very object `wanted` lies, dotted; empty at the root, None when nowhere."""
-    if node is wanted:
+def _path(node: Any, target: Any) -> str | None:
+    """Return the dotted path in `node` of the object `target`: empty at the root, None if it is not there."""
+    if node is target:
         return ""
     for name, child in _children(node):
-        found = _path(child, wanted)
-        if found is not None:
-            return f"{name}.{found}" if found else name
+        path = _path(child, target)
+        if path is not None:
+            return f"{name}.{path}" if path else name
     return None
 
 
@@ -194,5 +244,5 @@ def _children(node: Any) -> list[tuple[str, Any]]:
     if isinstance(node, eqx.Module):
         return [(field.name, getattr(node, field.name, None)) for field in fields(node)]  # type: ignore[arg-type]
     if isinstance(node, (list, tuple)):
-        return [(str(place), child) for place, child in enumerate(node)]
+        return [(str(index), child) for index, child in enumerate(node)]
     return [(str(key), child) for key, child in node.items()] if isinstance(node, dict) else []

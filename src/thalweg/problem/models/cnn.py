@@ -1,4 +1,4 @@
-"""The small convolutional network: convolution, ReLU and pooling a few times over; then one hidden layer."""
+"""The small convolutional network: convolution, ReLU and pooling a few times; then one hidden layer."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -12,15 +12,15 @@ from jaxtyping import Array, Float, Key, Shaped
 
 from thalweg.core.choice import integer, number, option
 from thalweg.core.errors import ModelError
-from thalweg.problem.models.architecture import Architecture, completed, image_shape, known, widths
+from thalweg.problem.models.architecture import Architecture, image_shape, widths
 from thalweg.problem.models.layers.activations import relu
-from thalweg.problem.models.layers.convolution import Convolution, as_image, pooled
+from thalweg.problem.models.layers.convolution import Convolution, as_image, max_pool
 from thalweg.problem.models.layers.dropout import Dropout
 from thalweg.problem.models.layers.linear import Linear
 from thalweg.problem.models.layers.normalisation import NORMALISATIONS, BatchNorm, Norm, normalisation
 
-# Of 64, 32 and 16 the largest that was as quick as the quickest, for the net of `benchmarks/convolutions.py`
-# at batch 128 (two cores of an AMD EPYC, 1 MiB of second-level cache each).
+# The largest of 64, 32 and 16 that was as fast as the fastest, for the network of
+# `benchmarks/convolutions.py` at batch 128 (two cores of an AMD EPYC, 1 MiB of second-level cache each).
 BLOCK = 32
 
 
@@ -35,7 +35,7 @@ class CNN(Architecture):
     formula: ClassVar[str] = "h = pool(relu(norm(conv 3x3 h))), then relu(W h + b), then W h + b"
     bare: ClassVar[str] = "channels"
     when: ClassVar[str] = "Small images; the first thing to try after an mlp."
-    reference: ClassVar[str] = "LeCun et al. 1998 (LeNet-5, in today's parts)"
+    reference: ClassVar[str] = "LeCun et al. 1998 (LeNet-5, with ReLU, max pooling and norms)"
 
     channels: Sequence[int] = widths((32, 64), doc="Channels of each convolution.")
     hidden: int = integer(128, low=1, doc="Units between the convolutions and the logits.")
@@ -51,17 +51,17 @@ class CNN(Architecture):
     def fitted(self, input_shape: tuple[int, ...], outputs: int) -> Self:
         """Return this with open sizes filled in; see `Architecture.fitted`."""
         height, width, inputs = image_shape(self.name, input_shape)
-        if min(height, width) < 2 ** len(self.channels):
-            rule = f"{len(self.channels)} poolings need images of at least {2 ** len(self.channels)} pixels"
-            raise ModelError(
-                self.name, rule, got=f"{height} x {width}", hint="take fewer channels, as in cnn:32"
-            )
-        found = {"height": height, "width": width, "inputs": inputs, "outputs": outputs}
-        return dataclasses.replace(self, **completed(self, found, input_shape))
+        least = 2 ** len(self.channels)
+        if min(height, width) < least:
+            rule = f"{len(self.channels)} pooling layers need images of at least {least} pixels"
+            hint = "use fewer channels, as in cnn:32"
+            raise ModelError(self.name, rule, got=f"{height} x {width}", hint=hint)
+        sizes = {"height": height, "width": width, "inputs": inputs, "outputs": outputs}
+        return dataclasses.replace(self, **self.sizes_from_data(sizes, input_shape))
 
     def __call__(self, key: Key[Array, ""]) -> "ConvolutionalNetwork":
         """Make the module."""
-        height, width, inputs, outputs = known(self, "height", "width", "inputs", "outputs")
+        height, width, inputs, outputs = self.required("height", "width", "inputs", "outputs")
         steps = list(pairwise((inputs, *self.channels)))
         *keys, hidden_key, last_key = jax.random.split(key, len(steps) + 2)
         shrink = 2 ** len(steps)
@@ -76,7 +76,7 @@ class CNN(Architecture):
 
 
 class ConvolutionalNetwork(eqx.Module):
-    """What `CNN` makes."""
+    """The module of `CNN`."""
 
     convolutions: tuple[Convolution, ...]
     norms: tuple[Norm | None, ...]
@@ -86,8 +86,9 @@ class ConvolutionalNetwork(eqx.Module):
 
     @property
     def block(self) -> int | None:
-        """Examples whose arrays stay in the cache from the forward pass to the backward pass; see
-        `models.adapter`. None with batch norm, whose figures are the whole batch's.
+        """Examples whose arrays stay in the cache between forward and backward pass; see `models.adapter`.
+
+        None with batch norm, whose statistics are those of the whole batch.
         """
         return None if any(isinstance(norm, BatchNorm) for norm in self.norms) else BLOCK
 
@@ -98,13 +99,13 @@ class ConvolutionalNetwork(eqx.Module):
         *,
         key: Key[Array, ""] | None = None,
     ) -> Float[Array, " out"] | tuple[Float[Array, " out"], eqx.nn.State]:
-        """Return logits or values of one image, with the state when one was given."""
-        image, now = as_image(x), state
+        """Return logits or values of one image, and the state if one was given."""
+        image, new_state = as_image(x), state
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
             image = convolution(image)
             if norm is not None:
-                image, now = norm(image, now)
-            image = relu(pooled(image))  # the same as pooling last, over a quarter of the pixels
+                image, new_state = norm(image, new_state)
+            image = relu(max_pool(image))  # the same as pooling last, over a quarter of the pixels
         features = self.dropout(relu(self.hidden(jnp.ravel(image))), key=key)
         output = self.head(features)
-        return output if now is None else (output, now)
+        return output if new_state is None else (output, new_state)

@@ -1,29 +1,31 @@
-"""The multilayer perceptron: layers of units, each taking everything from the layer before."""
+"""Multilayer perceptron and linear model: affine maps with norms, activations and skips between them."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from math import prod
 from typing import ClassVar, Self
 
+import equinox as eqx
 import jax
-from jaxtyping import Array, Key
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Key, Shaped
 
 from thalweg.core.choice import number, option
-from thalweg.problem.models.architecture import Architecture, fill, sizes
-from thalweg.problem.models.layers.activations import ACTIVATIONS, activation
+from thalweg.core.errors import ModelError
+from thalweg.problem.models.architecture import Architecture, fill_ends, sizes
+from thalweg.problem.models.layers.activations import ACTIVATIONS, activation, identity
 from thalweg.problem.models.layers.dropout import Dropout
 from thalweg.problem.models.layers.initialisations import initialisation
 from thalweg.problem.models.layers.linear import Linear
-from thalweg.problem.models.layers.normalisation import NORMALISATIONS, normalisation
-from thalweg.problem.models.perceptron import Perceptron, closed
+from thalweg.problem.models.layers.normalisation import NORMALISATIONS, Norm, normalisation
 
 
 class MLP(Architecture):
     """Hidden layers are `h = dropout(act(norm(W h + b)))`, the last layer `W h + b` alone.
 
-    Inputs of any shape are laid out as a vector. With `skip`, a hidden layer as wide as the one before adds
-    its input: `h = h + dropout(act(norm(W h + b)))`.
+    Inputs of any shape are flattened. With `skip`, a hidden layer as wide as the one before it adds its
+    input: `h = h + dropout(act(norm(W h + b)))`.
 
     Example:
         >>> MLP([784, 512, 10])  # all widths given
@@ -39,23 +41,24 @@ class MLP(Architecture):
     sizes: Sequence[int | None] = sizes(
         (None, 256, None), doc="Widths from input to output; None: from data."
     )
-    activation: str = option("relu", among=tuple(ACTIVATIONS), doc="What hidden units apply.")
-    initialisation: str = option("he", doc="First weights.", source="He et al. 2015")
+    activation: str = option("relu", among=tuple(ACTIVATIONS), doc="Activation of hidden units.")
+    initialisation: str = option("he", doc="Initial weights.", source="He et al. 2015")
     normalisation: str = option("none", among=tuple(NORMALISATIONS), doc="Norm before the activation.")
     dropout: float = number(0.0, low=0.0, high=1.0, open_high=True, doc="Share of hidden units zeroed.")
-    skip: bool = option(False, among=(False, True), doc="Whether equally wide neighbours are bridged.")
+    skip: bool = option(False, among=(False, True), doc="Whether layers of equal width have a skip.")
 
     def __check_init__(self) -> None:
         initialisation(self.initialisation)
 
     def fitted(self, input_shape: tuple[int, ...], outputs: int) -> Self:
         """Return this with open ends filled in; see `Architecture.fitted`."""
-        filled = fill(self.name, self.sizes, prod(input_shape), outputs, input_shape)
+        filled = fill_ends(self.name, self.sizes, prod(input_shape), outputs, input_shape)
         return dataclasses.replace(self, sizes=filled)
 
-    def __call__(self, key: Key[Array, ""]) -> Perceptron:
+    def __call__(self, key: Key[Array, ""]) -> "Perceptron":
         """Make the module."""
-        *hidden, last = pairwise(closed(self.name, self.sizes))
+        (widths,) = self.required("sizes")
+        *hidden, last = pairwise(widths)
         *keys, last_key = jax.random.split(key, len(hidden) + 1)
         start = self.initialisation
         layers = [Linear(*pair, key=k, start=start) for pair, k in zip(hidden, keys, strict=True)]
@@ -66,3 +69,80 @@ class MLP(Architecture):
             activation=activation(self.activation),
             skip=self.skip,
         )
+
+
+class LinearModel(Architecture):
+    """`W x + b`: linear regression, or logistic regression when the loss is cross-entropy.
+
+    Weights start at zero: the problem is convex, so that this start is as good as any other, and the same
+    for all seeds.
+    """
+
+    name: ClassVar[str] = "linear"
+    formula: ClassVar[str] = "W x + b"
+    bare: ClassVar[str] = "sizes"
+    when: ClassVar[str] = "The baseline; convex, so that the optimum is unique and training easy to judge."
+    reference: ClassVar[str] = "Legendre 1805; Cox 1958"
+
+    sizes: Sequence[int | None] = sizes((None, None), doc="Inputs and outputs; None: from the data.")
+    initialisation: str = option("zeros", doc="Initial weights.")
+
+    def __check_init__(self) -> None:
+        initialisation(self.initialisation)
+        if isinstance(self.sizes, tuple) and len(self.sizes) != 2:
+            rule = "sizes must be inputs and outputs"
+            raise ModelError(self.name, rule, got=list(self.sizes), hint="use an mlp for hidden layers")
+
+    def fitted(self, input_shape: tuple[int, ...], outputs: int) -> Self:
+        """Return this with open ends filled in; see `Architecture.fitted`."""
+        filled = fill_ends(self.name, self.sizes, prod(input_shape), outputs, input_shape)
+        return dataclasses.replace(self, sizes=filled)
+
+    def __call__(self, key: Key[Array, ""]) -> "Perceptron":
+        """Make the module."""
+        ((inputs, outputs),) = self.required("sizes")
+        layer = Linear(inputs, outputs, key=key, start=self.initialisation, role="head")
+        return Perceptron((layer,), (), Dropout(0.0), identity, skip=False)
+
+
+class Perceptron(eqx.Module):
+    """The module of `MLP` and `LinearModel`.
+
+    Args:
+        layers: Affine maps, one more than there are hidden layers.
+        norms: Norm of each hidden layer, or None.
+        dropout: Applied to each hidden layer.
+        activation: Applied to each hidden layer.
+        skip: Whether a hidden layer as wide as its input adds it.
+    """
+
+    layers: tuple[Linear, ...]
+    norms: tuple[Norm | None, ...]
+    dropout: Dropout
+    activation: Callable[[Array], Array] = eqx.field(static=True)
+    skip: bool = eqx.field(static=True)
+
+    def __call__(
+        self,
+        x: Shaped[Array, "..."],
+        state: eqx.nn.State | None = None,
+        *,
+        key: Key[Array, ""] | None = None,
+    ) -> Float[Array, " out"] | tuple[Float[Array, " out"], eqx.nn.State]:
+        """Return logits or values of one example, and the state if one was given."""
+        hidden, new_state = _as_vector(x), state
+        keys = self.dropout.keys(key, len(self.layers))
+        for layer, norm, dropout_key in zip(self.layers[:-1], self.norms, keys, strict=False):
+            output = layer(hidden)
+            if norm is not None:
+                output, new_state = norm(output, new_state)
+            output = self.dropout(self.activation(output), key=dropout_key)
+            hidden = hidden + output if self.skip and output.shape == hidden.shape else output
+        output = self.layers[-1](hidden)
+        return output if new_state is None else (output, new_state)
+
+
+def _as_vector(x: Shaped[Array, "..."]) -> Float[Array, " features"]:
+    """Flatten one example to a vector of floating-point numbers."""
+    flat = jnp.ravel(x)
+    return flat if jnp.issubdtype(flat.dtype, jnp.floating) else flat.astype(jnp.result_type(float))

@@ -3,38 +3,192 @@
 An input of one axis is a sequence of tokens: they are embedded, and every position gives logits for the next
 token. An input of two axes is a series of vectors, `time x features`: the last position gives the output.
 
-Windows start from zeros. Under a recipe's `shuffle = "continued"` each goes on from where the one before it
-ended: truncated backpropagation through time over the whole sequence, cut at the windows' borders.
-`truncation` cuts within a window as well.
+Windows start from zeros. Under a recipe's `shuffle = "continued"` each window starts from the state at the
+end of the one before it: truncated backpropagation through time over the whole sequence, cut at the borders
+of the windows. `truncation` cuts within a window as well.
 """
 
+import abc
 import dataclasses
 from typing import ClassVar, Self
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float, Key, PyTree, Shaped
 
 from thalweg.core.choice import integer, number
 from thalweg.core.errors import ModelError
-from thalweg.problem.models.architecture import Architecture, completed, known
+from thalweg.problem.models.architecture import Architecture
 from thalweg.problem.models.layers.dropout import Dropout
+from thalweg.problem.models.layers.initialisations import Fans, initialisation
 from thalweg.problem.models.layers.linear import Embedding, Linear
-from thalweg.problem.models.layers.recurrent import Cell, GRUCell, LSTMCell, RNNCell, unrolled
+
+Vector = Float[Array, " width"]
+
+
+class Cell(eqx.Module):
+    """One step of a recurrent layer.
+
+    Weights of the gates are stacked along the first axis, in PyTorch's order. They start gate by gate, as if
+    each gate were a layer of its own: Glorot uniform for the input, orthogonal for the recurrence.
+
+    Args:
+        weight: Weights of the input, for all gates.
+        recurrent: Weights of the previous output, for all gates.
+        bias: One for each gate and unit.
+    """
+
+    gates: ClassVar[int]
+
+    weight: Float[Array, "gates_width in"]
+    recurrent: Float[Array, "gates_width width"]
+    bias: Float[Array, " gates_width"]
+
+    def __init__(self, inputs: int, width: int, *, key: Key[Array, ""]):
+        input_key, recurrent_key = jax.random.split(key)
+        self.weight = _gate_weights("glorot_uniform", self.gates, (width, inputs), input_key)
+        self.recurrent = _gate_weights("orthogonal", self.gates, (width, width), recurrent_key)
+        self.bias = jnp.zeros(self.gates * width)
+
+    @abc.abstractmethod
+    def begin(self) -> PyTree:
+        """Return the carry before the first step: zeros."""
+
+    @abc.abstractmethod
+    def step(self, carry: PyTree, projected: Float[Array, " gates_width"]) -> tuple[PyTree, Vector]:
+        """Take one step.
+
+        Args:
+            carry: The carry after the previous step.
+            projected: `W x + b`, the share of the input in all gates.
+
+        Returns:
+            The next carry, and the output.
+        """
+
+
+class RNNCell(Cell):
+    """`h = tanh(W x + U h + b)`.
+
+    Reference: Elman, Finding Structure in Time, 1990.
+    """
+
+    gates: ClassVar[int] = 1
+
+    def begin(self) -> Vector:
+        """Return a zero output."""
+        return jnp.zeros_like(self.bias)
+
+    def step(self, carry: Vector, projected: Array) -> tuple[Vector, Vector]:
+        """Take one step; see `Cell.step`."""
+        output = jnp.tanh(projected + carry @ self.recurrent.T)
+        return output, output
+
+
+class LSTMCell(Cell):
+    """`c = f c + i g; h = o tanh(c)`, with i, f, o sigmoids and g a tanh of `W x + U h + b`.
+
+    The bias of the forget gate starts at 1, so that the cell remembers until it has learned to forget.
+
+    Reference: Hochreiter & Schmidhuber, Long Short-Term Memory, 1997; Gers et al., Learning to Forget, 2000;
+    Jozefowicz et al., An Empirical Exploration of Recurrent Network Architectures, 2015 (bias 1).
+    """
+
+    gates: ClassVar[int] = 4
+
+    def __init__(self, inputs: int, width: int, *, key: Key[Array, ""]):
+        super().__init__(inputs, width, key=key)
+        self.bias = jnp.zeros((4, width)).at[1].set(1.0).reshape(-1)
+
+    def begin(self) -> tuple[Vector, Vector]:
+        """Return zeros for output and memory."""
+        zeros = jnp.zeros_like(self.bias[: self.bias.shape[0] // 4])
+        return zeros, zeros
+
+    def step(self, carry: tuple[Vector, Vector], projected: Array) -> tuple[tuple[Vector, Vector], Vector]:
+        """Take one step; see `Cell.step`."""
+        output, memory = carry
+        enter, forget, new, leave = jnp.split(projected + output @ self.recurrent.T, 4, axis=-1)
+        memory = jax.nn.sigmoid(forget) * memory + jax.nn.sigmoid(enter) * jnp.tanh(new)
+        output = jax.nn.sigmoid(leave) * jnp.tanh(memory)
+        return (output, memory), output
+
+
+class GRUCell(Cell):
+    """`h = (1 - z) n + z h` with `n = tanh(W x + b + r (U h + c))`, and r, z sigmoids of `W x + U h + b`.
+
+    The reset gate r acts after the product, as in cuDNN and PyTorch; in the paper it acts before it.
+
+    Args:
+        inner: The bias c.
+
+    Reference: Cho et al., Learning Phrase Representations using RNN Encoder-Decoder, 2014.
+    """
+
+    gates: ClassVar[int] = 3
+
+    inner: Float[Array, " width"]
+
+    def __init__(self, inputs: int, width: int, *, key: Key[Array, ""]):
+        super().__init__(inputs, width, key=key)
+        self.inner = jnp.zeros(width)
+
+    def begin(self) -> Vector:
+        """Return a zero output."""
+        return jnp.zeros_like(self.inner)
+
+    def step(self, carry: Vector, projected: Array) -> tuple[Vector, Vector]:
+        """Take one step; see `Cell.step`."""
+        reset, keep, new = jnp.split(projected, 3, axis=-1)
+        past_reset, past_keep, past_new = jnp.split(carry @ self.recurrent.T, 3, axis=-1)
+        keep = jax.nn.sigmoid(keep + past_keep)
+        new = jnp.tanh(new + jax.nn.sigmoid(reset + past_reset) * (past_new + self.inner))
+        output = (1.0 - keep) * new + keep * carry
+        return output, output
+
+
+def unroll(
+    cell: Cell, inputs: Float[Array, "time in"], carry: PyTree, truncation: int | None = None
+) -> tuple[PyTree, Float[Array, "time width"]]:
+    """Run a cell over a sequence. The projection of all inputs is one product before the scan.
+
+    Args:
+        cell: The cell.
+        inputs: One sequence.
+        carry: The carry before its first step.
+        truncation: Number of steps that a gradient flows back. None: all of them.
+
+    Returns:
+        The carry after the last step, and all outputs.
+
+    Reference: Williams & Peng, An Efficient Gradient-Based Algorithm for On-Line Training of Recurrent
+    Network Trajectories, 1990 (truncation).
+    """
+    projected = inputs @ cell.weight.T + cell.bias
+
+    def step(carry: PyTree, xs: tuple[Array, Array]) -> tuple[PyTree, Array]:
+        projected, cut = xs
+        if truncation is not None:
+            carry = jax.tree.map(lambda leaf: jnp.where(cut, jax.lax.stop_gradient(leaf), leaf), carry)
+        return cell.step(carry, projected)
+
+    cuts = jnp.arange(projected.shape[0]) % (truncation or projected.shape[0]) == 0
+    return jax.lax.scan(step, carry, (projected, cuts))
 
 
 class RecurrentArchitecture(Architecture):
-    """What the three share: everything but the cell."""
+    """Settings of RNN, LSTM and GRU: all but the cell."""
 
     bare: ClassVar[str] = "width"
-    cell: ClassVar[type[Cell]]
+    cell: ClassVar[type["Cell"]]
 
     width: int = integer(128, low=1, doc="Units of a layer.")
-    layers: int = integer(1, low=1, doc="Layers, one upon the other.")
+    layers: int = integer(1, low=1, doc="Stacked layers.")
     embedding: int = integer(64, low=1, doc="Features of a token.")
     dropout: float = number(0.0, low=0.0, high=1.0, open_high=True, doc="Share of a layer's outputs zeroed.")
     truncation: int | None = integer(
-        None, low=1, optional=True, doc="Steps after which no gradient flows further back; none: all."
+        None, low=1, optional=True, doc="Steps that a gradient flows back; none: all."
     )
     vocabulary: int | None = integer(
         None, low=0, optional=True, doc="Tokens; 0: a series; none: from the data."
@@ -48,27 +202,23 @@ class RecurrentArchitecture(Architecture):
         """Return this with open sizes filled in; see `Architecture.fitted`."""
         if len(input_shape) not in (1, 2):
             rule = "takes tokens (one axis) or a series (time x features)"
-            raise ModelError(
-                self.name, rule, got=f"shape {input_shape} from the data", hint="an mlp takes any shape"
-            )
-        tokens = len(input_shape) == 1
-        found = {"vocabulary": outputs if tokens else 0, "features": 0 if tokens else input_shape[1]}
-        return dataclasses.replace(self, **completed(self, found | {"outputs": outputs}, input_shape))
+            hint = "use an mlp, which takes any shape"
+            raise ModelError(self.name, rule, got=f"shape {input_shape} from the data", hint=hint)
+        vocabulary, features = (outputs, 0) if len(input_shape) == 1 else (0, input_shape[1])
+        sizes = {"vocabulary": vocabulary, "features": features, "outputs": outputs}
+        return dataclasses.replace(self, **self.sizes_from_data(sizes, input_shape))
 
     def __call__(self, key: Key[Array, ""]) -> "RecurrentNetwork":
         """Make the module."""
-        vocabulary, features, outputs = known(self, "vocabulary", "features", "outputs")
+        vocabulary, features, outputs = self.required("vocabulary", "features", "outputs")
         embedding_key, head_key, *keys = jax.random.split(key, self.layers + 2)
-        # Unit variance, as a standardised series has it.
-        table = (
-            Embedding(vocabulary, self.embedding, key=embedding_key, start="normal(1)")
-            if vocabulary
-            else None
-        )
+        embedding = None
+        if vocabulary:  # unit variance, as a standardised series has
+            embedding = Embedding(vocabulary, self.embedding, key=embedding_key, start="normal(1)")
         inputs = [self.embedding if vocabulary else features] + [self.width] * (self.layers - 1)
         return RecurrentNetwork(
-            embedding=table,
-            cells=tuple(self.cell.create(n, self.width, key=k) for n, k in zip(inputs, keys, strict=True)),
+            embedding=embedding,
+            cells=tuple(self.cell(n, self.width, key=k) for n, k in zip(inputs, keys, strict=True)),
             dropout=Dropout(self.dropout),
             head=Linear(self.width, outputs, key=head_key, start="lecun", role="head"),
             truncation=self.truncation,
@@ -81,12 +231,14 @@ class RNN(RecurrentArchitecture):
     name: ClassVar[str] = "rnn"
     formula: ClassVar[str] = "h = tanh(W x + U h + b)"
     cell: ClassVar[type[Cell]] = RNNCell
-    when: ClassVar[str] = "To see why gates were invented: its gradient fades or bursts over long sequences."
+    when: ClassVar[str] = (
+        "To see why gates were invented: its gradient vanishes or explodes over long sequences."
+    )
     reference: ClassVar[str] = "Elman 1990"
 
 
 class LSTM(RecurrentArchitecture):
-    """Long short-term memory: a cell that adds to what it keeps."""
+    """Long short-term memory: a cell that adds to its memory."""
 
     name: ClassVar[str] = "lstm"
     formula: ClassVar[str] = "c = f c + i g; h = o tanh(c)"
@@ -106,7 +258,7 @@ class GRU(RecurrentArchitecture):
 
 
 class RecurrentNetwork(eqx.Module):
-    """What `RNN`, `LSTM` and `GRU` make."""
+    """The module of `RNN`, `LSTM` and `GRU`."""
 
     embedding: Embedding | None
     cells: tuple[Cell, ...]
@@ -115,28 +267,35 @@ class RecurrentNetwork(eqx.Module):
     truncation: int | None = eqx.field(static=True)
 
     def begin(self) -> PyTree:
-        """Return what all layers carry before the first step: zeros."""
+        """Return the carry of all layers before the first step: zeros."""
         return tuple(cell.begin() for cell in self.cells)
 
     def run(
         self, x: Shaped[Array, "time ..."], carry: PyTree, *, key: Key[Array, ""] | None = None
     ) -> tuple[Float[Array, "..."], PyTree]:
-        """Go through a sequence from what was carried out of the one before.
+        """Run over a sequence from the carry at the end of the one before it.
 
         Returns:
-            Logits at every position (tokens) or the output at the last (series); and what is carried on.
+            Logits at every position (tokens) or the output at the last (series), and the next carry.
         """
         hidden = x if self.embedding is None else self.embedding(x)
         keys = self.dropout.keys(key, len(self.cells))
-        carried = []
-        for cell, start, noise in zip(self.cells, carry, keys, strict=True):
-            end, hidden = unrolled(cell, hidden, start, self.truncation)
-            hidden = self.dropout(hidden, key=noise)
-            carried.append(end)
-        return self.head(hidden if self.embedding is not None else hidden[-1]), tuple(carried)
+        carries = []
+        for cell, start, dropout_key in zip(self.cells, carry, keys, strict=True):
+            end, hidden = unroll(cell, hidden, start, self.truncation)
+            hidden = self.dropout(hidden, key=dropout_key)
+            carries.append(end)
+        return self.head(hidden if self.embedding is not None else hidden[-1]), tuple(carries)
 
     def __call__(
         self, x: Shaped[Array, "time ..."], *, key: Key[Array, ""] | None = None
     ) -> Float[Array, "..."]:
         """Return the output of one sequence, started from zeros."""
         return self.run(x, self.begin(), key=key)[0]
+
+
+def _gate_weights(rule: str, gates: int, shape: tuple[int, int], key: Key[Array, ""]) -> Array:
+    """Draw initial weights gate by gate and stack them."""
+    width, inputs = shape
+    sample = initialisation(rule).sample
+    return jnp.concatenate([sample(k, shape, Fans(inputs, width)) for k in jax.random.split(key, gates)])

@@ -1,4 +1,4 @@
-"""Text from a trained model of tokens: one token after another, each drawn from what the model gives."""
+"""Text generation with a trained token model: each token is drawn from the logits after those before it."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -15,10 +15,10 @@ class Sampling(NamedTuple):
     """How tokens are drawn.
 
     Args:
-        length: Tokens to draw.
-        context: Tokens that the model sees at a time.
-        temperature: Logits are divided by it; 0 takes the likeliest token.
-        top: Only so many of the likeliest tokens are drawn from; 0: all.
+        length: Number of tokens to draw.
+        context: Number of tokens that the model sees at a time.
+        temperature: Logits are divided by it; 0 takes the most likely token.
+        top: Only this many of the most likely tokens are drawn from; 0: all.
     """
 
     length: int = 500
@@ -30,55 +30,58 @@ class Sampling(NamedTuple):
 def sample(
     module: Callable[[Int[Array, " time"]], Float[Array, "time vocabulary"]],
     prompt: Int[Array, " time"],
-    how: Sampling,
+    sampling: Sampling,
     *,
     key: Key[Array, ""],
 ) -> Int[Array, " length"]:
-    """Go on from a prompt.
+    """Continue a prompt.
 
-    The model must be causal: what lies to the right of a position must not change its logits.
+    The model must be causal: its logits at a position do not depend on later positions.
 
     Args:
         module: A trained model, in inference mode.
-        prompt: At least one token; only the last `context` count.
-        how: Length, context and temperature.
+        prompt: At least one token; only the last `context` are used.
+        sampling: Length, context and temperature.
         key: Randomness.
 
     Returns:
         The new tokens, without the prompt.
 
     Raises:
-        BadInput: The prompt is empty, or a number is impossible.
+        BadInput: The prompt is empty, or a setting is out of range.
     """
     if prompt.shape[0] < 1:
-        raise BadInput("sample", "the prompt must have a token", got="none")
-    if how.length < 1 or how.context < 1 or not 0 <= how.temperature < float("inf") or how.top < 0:
-        raise BadInput(
-            "sample", "length and context must be at least 1, temperature and top at least 0", got=how
-        )
-    window = jnp.zeros(how.context, jnp.int32)
-    seen = prompt[-how.context :].astype(jnp.int32)
-    return _drawn(module, window.at[: seen.shape[0]].set(seen), jnp.int32(seen.shape[0]), key, how)
+        raise BadInput("sample", "the prompt must have at least one token", got="none")
+    length, context, temperature, top = sampling
+    if length < 1 or context < 1 or not 0 <= temperature < float("inf") or top < 0:
+        rule = "length and context must be at least 1, temperature and top at least 0"
+        raise BadInput("sample", rule, got=sampling)
+    window = jnp.zeros(context, jnp.int32)
+    tokens = prompt[-context:].astype(jnp.int32)
+    count = tokens.shape[0]
+    return _generate(module, window.at[:count].set(tokens), jnp.int32(count), key, sampling)
 
 
 @eqx.filter_jit
-def _drawn(module: Callable, window: Array, seen: Array, key: Key[Array, ""], how: Sampling) -> Array:
-    def step(carry: tuple[Array, Array], noise: Key[Array, ""]) -> tuple[tuple[Array, Array], Array]:
-        window, length = carry
-        token = _chosen(module(window)[length - 1], noise, how)
-        # A full window moves on by one; one with room keeps its place.
-        full = length == how.context
+def _generate(
+    module: Callable, window: Array, count: Array, key: Key[Array, ""], sampling: Sampling
+) -> Array:
+    def step(carry: tuple[Array, Array], key: Key[Array, ""]) -> tuple[tuple[Array, Array], Array]:
+        window, count = carry
+        token = _draw(module(window)[count - 1], key, sampling)
+        # A full window moves on by one token; otherwise the token fills the next position.
+        full = count == sampling.context
         window = jnp.where(full, jnp.roll(window, -1), window)
-        place = jnp.where(full, length - 1, length)
-        return (window.at[place].set(token), place + 1), token
+        position = jnp.where(full, count - 1, count)
+        return (window.at[position].set(token), position + 1), token
 
-    return jax.lax.scan(step, (window, seen), jax.random.split(key, how.length))[1]
+    return jax.lax.scan(step, (window, count), jax.random.split(key, sampling.length))[1]
 
 
-def _chosen(logits: Float[Array, " vocabulary"], key: Key[Array, ""], how: Sampling) -> Int[Array, ""]:
-    if how.temperature == 0:
+def _draw(logits: Float[Array, " vocabulary"], key: Key[Array, ""], sampling: Sampling) -> Int[Array, ""]:
+    if sampling.temperature == 0:
         return jnp.argmax(logits).astype(jnp.int32)
-    if how.top:
-        least = jax.lax.top_k(logits, min(how.top, logits.shape[0]))[0][-1]
+    if sampling.top:
+        least = jax.lax.top_k(logits, min(sampling.top, logits.shape[0]))[0][-1]
         logits = jnp.where(logits < least, -jnp.inf, logits)
-    return jax.random.categorical(key, logits / how.temperature).astype(jnp.int32)
+    return jax.random.categorical(key, logits / sampling.temperature).astype(jnp.int32)

@@ -22,7 +22,7 @@ _CELL = (*_CELL, "symmetry", "fractal dimension")
 
 
 @dataclass(frozen=True)
-class Carried:
+class RecurrentCarry:
     """A table as scikit-learn carries it: rows of numbers, the target last or in a file of its own.
 
     Args:
@@ -41,13 +41,13 @@ class Carried:
 
 
 TABLES = {
-    "iris": Carried(
+    "iris": RecurrentCarry(
         "iris.csv",
         ("sepal length (cm)", "sepal width (cm)", "petal length (cm)", "petal width (cm)"),
         "species",
         ("setosa", "versicolor", "virginica"),
     ),
-    "wine": Carried(
+    "wine": RecurrentCarry(
         "wine_data.csv",
         (
             *(
@@ -65,7 +65,7 @@ TABLES = {
         "cultivar",
         ("class_0", "class_1", "class_2"),
     ),
-    "breast_cancer": Carried(
+    "breast_cancer": RecurrentCarry(
         "breast_cancer.csv",
         tuple(f"mean {name}" for name in _CELL)
         + tuple(f"{name} error" for name in _CELL)
@@ -73,7 +73,7 @@ TABLES = {
         "diagnosis",
         ("malignant", "benign"),
     ),
-    "diabetes": Carried(
+    "diabetes": RecurrentCarry(
         "diabetes_data_raw.csv.gz",
         ("age", "sex", "bmi", "bp", "s1", "s2", "s3", "s4", "s5", "s6"),
         "progression",

@@ -1,1 +1,1 @@
-"""The parts that models are made of. Every layer takes one example; features (channels) are the last axis."""
+"""Layers. Every layer takes one example; features (channels) are the last axis."""

@@ -1,4 +1,4 @@
-"""Activations by name: plain functions, so that a model that uses one hashes and compares by it."""
+"""Activations by name: plain functions, so that models can be hashed and compared by them."""
 
 import math
 from collections.abc import Callable
@@ -29,8 +29,8 @@ def elu(x: Float[Array, "..."]) -> Float[Array, "..."]:
 
 def gelu(x: Float[Array, "..."]) -> Float[Array, "..."]:
     """x Phi(x), with the exact normal distribution function. (Hendrycks & Gimpel 2016)"""
-    # Phi as (1 + erf)/2, as PyTorch has it: XLA's erfc took 6 of 80 ms of a small GPT's step more. What it
-    # loses is relative precision far below zero, where the value is below 1e-6 (absolute error 2e-7). Half
+    # Phi as (1 + erf)/2, as in PyTorch: with XLA's erfc a step of a small GPT took 6 of 80 ms more. It loses
+    # relative precision only far below zero, where values are below 1e-6 (absolute error 2e-7). Half
     # precision would lose more, and is widened.
     wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
     return (0.5 * wide * (1.0 + jax.lax.erf(wide * math.sqrt(0.5)))).astype(x.dtype)
@@ -67,7 +67,7 @@ def softmax(x: Float[Array, "..."]) -> Float[Array, "..."]:
 
 
 def identity(x: Float[Array, "..."]) -> Float[Array, "..."]:
-    """x itself: a network of straight lines."""
+    """x itself, which makes the network linear."""
     return x
 
 
@@ -76,13 +76,12 @@ ACTIVATIONS: dict[str, Activation] = {function.__name__: function for function i
 
 
 def activation(name: str) -> Activation:
-    """Return the activation of a name.
+    """Return an activation by name.
 
     Raises:
         ModelError: The name is unknown.
     """
     if name not in ACTIVATIONS:
-        raise ModelError(
-            "activation", "must be a known name", got=name, hint=did_you_mean(str(name), ACTIVATIONS)
-        )
+        hint = did_you_mean(str(name), ACTIVATIONS)
+        raise ModelError("activation", "must be a known name", got=name, hint=hint)
     return ACTIVATIONS[name]

@@ -1,4 +1,4 @@
-"""Dropout: features are set to zero at random while training."""
+"""Dropout: features are set to zero at random during training."""
 
 from collections.abc import Sequence
 
@@ -9,10 +9,10 @@ from jaxtyping import Array, Float, Key
 
 
 class Dropout(eqx.Module):
-    """Zero each feature with probability `rate`, scale the rest by 1/(1 - rate); nothing in inference.
+    """Set each feature to zero with probability `rate` and scale the rest by 1/(1 - rate).
 
-    The rate is rounded to the nearest 1/65536, so that 16 random bits decide over a feature; the scale uses
-    the rounded rate, and the mean is exact.
+    The rate is rounded to the nearest 1/65536, so that each feature needs 16 random bits; the scale uses the
+    rounded rate, so that the mean is exact.
 
     Args:
         rate: Probability of a zero, in [0, 1).
@@ -24,14 +24,14 @@ class Dropout(eqx.Module):
     inference: bool = False
 
     def __call__(self, x: Float[Array, "..."], *, key: Key[Array, ""] | None) -> Float[Array, "..."]:
-        """Apply it; without a key (or in inference) x is returned as it is."""
+        """Apply dropout; without a key, or in inference mode, return x unchanged."""
         if key is None or self._idle:
             return x
-        kept = jax.random.bits(key, x.shape, jnp.uint16) >= jnp.uint16(self._threshold)
-        return jnp.where(kept, x * (65536 / (65536 - self._threshold)), 0).astype(x.dtype)
+        keep = jax.random.bits(key, x.shape, jnp.uint16) >= jnp.uint16(self._threshold)
+        return jnp.where(keep, x * (65536 / (65536 - self._threshold)), 0).astype(x.dtype)
 
     def keys(self, key: Key[Array, ""] | None, count: int) -> Sequence[Key[Array, ""] | None]:
-        """Part a key for `count` uses; none for each where nothing is dropped."""
+        """Split a key for `count` uses; all None if nothing is dropped."""
         return [None] * count if key is None or self._idle else list(jax.random.split(key, count))
 
     @property

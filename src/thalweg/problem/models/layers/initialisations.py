@@ -1,6 +1,6 @@
-"""First weights by name: how wide the draw is, from the number of inputs and outputs of a unit.
+"""Initialisations by name: the distribution of initial weights, from the fans of a unit.
 
-Biases start at zero, but for `torch`, which draws them like the weights.
+Biases start at zero, except with `torch`, which draws them like the weights.
 """
 
 import math
@@ -16,7 +16,7 @@ from thalweg.core.errors import ModelError, did_you_mean
 
 
 class Fans(NamedTuple):
-    """Inputs and outputs of a unit; for a kernel, both times its area."""
+    """Fan in and fan out: inputs and outputs of a unit; for a kernel, both times its area."""
 
     inputs: int
     outputs: int
@@ -26,13 +26,13 @@ Sample = Callable[[Key[Array, ""], tuple[int, ...], Fans], Float[Array, "..."]]
 
 
 class Initialisation(NamedTuple):
-    """A way to draw first weights.
+    """A distribution of initial weights.
 
     Args:
-        name: Standard name; `normal` may carry its deviation: `normal(0.02)`.
+        name: Standard name; `normal` may have its standard deviation in brackets: `normal(0.02)`.
         formula: The distribution, in plain text.
         reference: Authors, title, year.
-        sample: (key, shape, fans) -> weights in the default floating-point type.
+        sample: (key, shape, fans) -> weights in the default floating-point dtype.
         draws_bias: Whether biases are uniform in +-1/sqrt(inputs) rather than zero.
     """
 
@@ -43,14 +43,14 @@ class Initialisation(NamedTuple):
     draws_bias: bool = False
 
     def bias(self, key: Key[Array, ""], size: int, fans: Fans) -> Float[Array, " size"]:
-        """Return first biases."""
+        """Return initial biases."""
         if not self.draws_bias:
             return jnp.zeros(size)
         bound = 1.0 / math.sqrt(fans.inputs)
         return jax.random.uniform(key, (size,), minval=-bound, maxval=bound)
 
 
-# Drawn as one vector and then shaped: the same draw in four axes takes XLA four times as long to compile.
+# Drawn as a vector and reshaped: a draw in four axes takes XLA four times as long to compile.
 def _normal(deviation: Callable[[Fans], float]) -> Sample:
     def sample(key: Key[Array, ""], shape: tuple[int, ...], fans: Fans) -> Array:
         return (deviation(fans) * jax.random.normal(key, (math.prod(shape),))).reshape(shape)
@@ -60,14 +60,14 @@ def _normal(deviation: Callable[[Fans], float]) -> Sample:
 
 def _uniform(bound: Callable[[Fans], float]) -> Sample:
     def sample(key: Key[Array, ""], shape: tuple[int, ...], fans: Fans) -> Array:
-        drawn = jax.random.uniform(key, (math.prod(shape),), minval=-bound(fans), maxval=bound(fans))
-        return drawn.reshape(shape)
+        vector = jax.random.uniform(key, (math.prod(shape),), minval=-bound(fans), maxval=bound(fans))
+        return vector.reshape(shape)
 
     return sample
 
 
 def _orthogonal(key: Key[Array, ""], shape: tuple[int, ...], fans: Fans) -> Array:
-    """Draw orthonormal rows or columns, whichever are fewer; a kernel counts as outputs x the rest."""
+    """Draw orthonormal rows or columns, whichever are fewer; a kernel is taken as outputs x the rest."""
     del fans
     rows, columns = shape[0], math.prod(shape[1:])
     square = jax.random.orthogonal(key, max(rows, columns))
@@ -108,7 +108,7 @@ _ALL = (
         _orthogonal,
     ),
     Initialisation("normal", "N(0, 0.02^2)", "Radford et al., GPT-2, 2019 (0.02)", _normal(lambda f: 0.02)),
-    Initialisation("zeros", "0", "for parts that start as nothing", _zeros),
+    Initialisation("zeros", "0", "for a convex problem, or a branch that starts without effect", _zeros),
     Initialisation(
         "torch",
         "U(-b, b), b = 1/sqrt(in), biases too",
@@ -119,7 +119,7 @@ _ALL = (
 )
 INITIALISATIONS: dict[str, Initialisation] = {rule.name: rule for rule in _ALL}
 
-# Short names, each the form that its paper gives (Glorot & Bengio's equation 16 is uniform).
+# Short names of the forms in the papers (Glorot & Bengio's equation 16 is uniform).
 ALIASES = {
     "he": "he_normal",
     "kaiming": "he_normal",
@@ -132,30 +132,30 @@ _WITH_DEVIATION = re.compile(r"normal\(([0-9.eE+-]+)\)")
 
 
 def initialisation(name: str) -> Initialisation:
-    """Return the initialisation of a name, an alias, or `normal(STD)`.
+    """Return an initialisation by name, by alias, or as `normal(STD)`.
 
     Raises:
-        ModelError: The name is unknown, or the deviation is no positive number.
+        ModelError: The name is unknown, or the standard deviation is not a positive number.
     """
-    found = _WITH_DEVIATION.fullmatch(str(name))
-    if found:
-        return _plain_normal(name, found[1])
+    match = _WITH_DEVIATION.fullmatch(str(name))
+    if match:
+        return _normal_of(name, match[1])
     known = ALIASES.get(name, name)
     if known not in INITIALISATIONS:
         names = [*INITIALISATIONS, *ALIASES]
-        raise ModelError(
-            "initialisation", "must be a known name", got=name, hint=did_you_mean(str(name), names)
-        )
+        hint = did_you_mean(str(name), names)
+        raise ModelError("initialisation", "must be a known name", got=name, hint=hint)
     return INITIALISATIONS[known]
 
 
-def _plain_normal(name: str, text: str) -> Initialisation:
+def _normal_of(name: str, text: str) -> Initialisation:
     try:
         deviation = float(text)
     except ValueError:
         deviation = math.nan
     if not 0 < deviation < math.inf:
-        raise ModelError(
-            "initialisation", "normal(STD) takes a positive number", got=name, hint="normal(0.02)"
-        )
-    return Initialisation(name, f"N(0, {text}^2)", "the given deviation", _normal(lambda f: deviation))
+        rule, hint = "normal(STD) takes a positive number", "for example normal(0.02)"
+        raise ModelError("initialisation", rule, got=name, hint=hint)
+    return Initialisation(
+        name, f"N(0, {text}^2)", "the given standard deviation", _normal(lambda f: deviation)
+    )

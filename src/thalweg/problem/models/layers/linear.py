@@ -1,4 +1,4 @@
-"""The affine map, and the table of vectors that is one without its product."""
+"""The affine map, and the embedding of tokens."""
 
 from typing import ClassVar
 
@@ -11,15 +11,15 @@ from thalweg.problem.models.layers.initialisations import Fans, initialisation
 
 
 class Linear(eqx.Module):
-    """`x W^T + b` along the last axis; weights lie as [out, in], as in Equinox and PyTorch.
+    """`x W^T + b` along the last axis; W is [out, in], as in Equinox and PyTorch.
 
     Args:
         inputs, outputs: Features in and out.
-        key: Randomness of the first weights.
+        key: Randomness of the initial weights.
         start: Name of the initialisation.
-        bias: Whether there is a b.
-        role: What the weight is for: `matrix`, or `head` for the last layer of a network, which
-            matrix-wise optimizers leave to their companion.
+        bias: Whether to add b.
+        role: Role of the weight: `matrix`, or `head` for the last layer of a network, which matrix-wise
+            optimizers leave to their companion.
     """
 
     weight: Float[Array, "out in"]
@@ -44,13 +44,13 @@ class Linear(eqx.Module):
 
     @property
     def roles(self) -> dict[str, str]:
-        """What each array is for; see `core.tree.roles`."""
+        """Role of each array; see `core.tree.roles`."""
         return {"weight": self.role}
 
     def __call__(self, x: Float[Array, "... in"]) -> Float[Array, "... out"]:
-        """Map the last axis."""
-        # Equal but for a batch of one example, where W x took half as long as x W^T on CPU (80 against 180
-        # microseconds a step of 784-512-10).
+        """Apply the map to the last axis."""
+        # For a single example, W x took half as long as x W^T on a CPU (80 instead of 180 microseconds a step
+        # of 784-512-10); otherwise they are the same.
         product = self.weight @ x if x.ndim == 1 else _product(x, self.weight)
         return product if self.bias is None else product + self.bias
 
@@ -61,7 +61,7 @@ class Embedding(eqx.Module):
     Args:
         count: Tokens in the vocabulary.
         width: Features of a vector.
-        key: Randomness of the first vectors.
+        key: Randomness of the initial vectors.
         start: Name of the initialisation; fans are (count, width).
     """
 
@@ -73,20 +73,20 @@ class Embedding(eqx.Module):
         self.weight = initialisation(start).sample(key, (count, width), Fans(count, width))
 
     def __call__(self, tokens: Int[Array, "..."]) -> Float[Array, "... width"]:
-        """Look tokens up; one out of range gives NaN rather than another token's vector."""
+        """Look up tokens; one out of range gives NaN rather than the vector of another token."""
         return jnp.take(self.weight, tokens, axis=0, mode="fill", fill_value=jnp.nan)
 
     def logits(self, x: Float[Array, "... width"]) -> Float[Array, "... count"]:
-        """Return how well x fits each token's vector: the head of a model whose weights are tied."""
+        """Return the product of x with each vector: the head of a model with tied weights."""
         return _product(x, self.weight)
 
 
 def _product(x: Float[Array, "... in"], weight: Float[Array, "out in"]) -> Float[Array, "... out"]:
-    """Return `x W^T`, several leading axes made one.
+    """Return `x W^T`, with the leading axes joined into one.
 
-    For the gradient of the weight XLA's CPU compiler copies the operands of a product over two leading axes
-    into transposed order, with whatever elementwise work feeds them; those of a matrix product it takes as
-    they are. For the small GPT that is a third of a step (`benchmarks/gpt.py`).
+    For the gradient of the weight, XLA's CPU compiler copies the operands of a product over two leading axes
+    into transposed order, together with the elementwise operations before them; those of a matrix product it
+    uses in place. For the small GPT that is a third of a step (`benchmarks/gpt.py`).
     """
     flat = x if x.ndim <= 2 else x.reshape(-1, x.shape[-1])
     return (flat @ weight.T).reshape(*x.shape[:-1], weight.shape[0])

@@ -1,4 +1,4 @@
-"""Normalisation: batch, layer, group and root mean square, all over features in the last axis.
+"""Normalisation: batch, layer, group and root mean square norm, with features in the last axis.
 
 Every norm is called as `norm(x, state) -> (x, state)`; only batch norm has a state.
 """
@@ -20,32 +20,32 @@ BATCH_AXIS = "batch"
 
 # PyTorch's default, also Ioffe & Szegedy's order of magnitude.
 EPSILON = 1e-5
-# Share of the old figures that is kept at each update; PyTorch's momentum of 0.1.
-KEPT = 0.9
-# Features of a group as near 16 as divides evenly (Wu & He found 16 channels a group best, table 3).
+# Share of the running statistics that is kept at each update; PyTorch's momentum of 0.1.
+DECAY = 0.9
+# Groups have the number of features nearest to 16 that divides evenly (best in Wu & He, table 3).
 GROUP_WIDTH = 16
 
-
-# Whether the example that is being traced counts: 1 or 0, traced. It cannot pass through a model's calls,
-# whose signatures are the user's; it holds while the model is called, in the calling thread only.
-_COUNT: ContextVar[Any] = ContextVar("count", default=None)
+# 1 if the example being traced is real, 0 if it is padding. It cannot be an argument, since users define the
+# signatures of models; it is set while the model is called, in the calling thread only.
+_MASK: ContextVar[Any] = ContextVar("mask", default=None)
 
 
 @contextmanager
-def counting(count: Float[Array, ""] | None) -> Iterator[None]:
-    """Say, around the call of a model on one example of a batch, whether the example counts (None: it does).
+def example_mask(mask: Float[Array, ""] | None) -> Iterator[None]:
+    """Set, around the call of a model on one example of a batch, whether the example is real or padding.
 
-    Examples that do not count are padding, which brings a short batch to the length of the others.
+    Args:
+        mask: 1 if real, 0 if it pads a short batch to the length of the others. None: real.
     """
-    token = _COUNT.set(count)
+    token = _MASK.set(mask)
     try:
         yield
     finally:
-        _COUNT.reset(token)
+        _MASK.reset(token)
 
 
 class Norm(eqx.Module):
-    """A normalisation with a learned scale, and a learned shift where there is one."""
+    """Base class: a normalisation with a learned scale and, except for RMS norm, a learned shift."""
 
     roles: ClassVar[dict[str, str]] = {"scale": "scale", "shift": "bias"}
 
@@ -53,7 +53,7 @@ class Norm(eqx.Module):
     def __call__(
         self, x: Float[Array, "... features"], state: eqx.nn.State | None
     ) -> tuple[Float[Array, "... features"], eqx.nn.State | None]:
-        """Normalise one example; a state of None is none."""
+        """Normalise one example, and return the next state."""
 
 
 class LayerNorm(Norm):
@@ -70,7 +70,7 @@ class LayerNorm(Norm):
         self.shift = jnp.zeros(features) if shift else None
 
     def __call__(self, x: Array, state: eqx.nn.State | None) -> tuple[Array, eqx.nn.State | None]:
-        """Normalise every position by itself."""
+        """Normalise every position independently."""
         centred = x - jnp.mean(x, axis=-1, keepdims=True)
         variance = jnp.mean(jnp.square(centred), axis=-1, keepdims=True)
         return _affine(centred * jax.lax.rsqrt(variance + EPSILON), self.scale, self.shift), state
@@ -88,7 +88,7 @@ class RMSNorm(Norm):
         self.scale = jnp.ones(features)
 
     def __call__(self, x: Array, state: eqx.nn.State | None) -> tuple[Array, eqx.nn.State | None]:
-        """Normalise every position by itself."""
+        """Normalise every position independently."""
         square = jnp.mean(jnp.square(x), axis=-1, keepdims=True)
         return _affine(x * jax.lax.rsqrt(square + EPSILON), self.scale, None), state
 
@@ -106,9 +106,8 @@ class GroupNorm(Norm):
     def __init__(self, features: int, groups: int | None = None):
         self.groups = groups if groups is not None else _groups(features)
         if features % self.groups:
-            raise ModelError(
-                "group norm", "groups must divide the features", got=f"{groups} groups, {features} features"
-            )
+            got = f"{groups} groups, {features} features"
+            raise ModelError("group norm", "groups must divide the features", got=got)
         self.scale, self.shift = jnp.ones(features), jnp.zeros(features)
 
     def __call__(self, x: Array, state: eqx.nn.State | None) -> tuple[Array, eqx.nn.State | None]:
@@ -121,13 +120,13 @@ class GroupNorm(Norm):
 
 
 class BatchNorm(Norm):
-    """Training: mean and variance over the batch (and all positions). Inference: their running averages.
+    """Training: mean and variance over the batch and all positions. Inference: their running averages.
 
-    The running figures are averages with weights 0.9^k, divided by the sum of the weights, so that they are
-    right from the first step on (PyTorch's start from 0 and 1 and need some twenty steps to forget them). As
-    in PyTorch, the running variance is the unbiased one. Must be called under `vmap`, its axis named `batch`.
-    Figures are computed in at least float32. Examples that do not count (`counting`) have no part in them; a
-    batch in which none counts leaves the running figures as they are.
+    The running statistics are averages with weights 0.9^k, divided by the sum of the weights, so that they
+    are unbiased from the first step on (PyTorch's start from 0 and 1, and take about twenty steps to forget
+    them). As in PyTorch, the running variance is the unbiased one. Must be called under `vmap` with an axis
+    named `batch`. Statistics are computed in at least float32. They exclude padding (`example_mask`); a batch
+    of padding alone leaves them unchanged.
 
     Reference: Ioffe & Szegedy, Batch Normalization, 2015.
     """
@@ -148,7 +147,7 @@ class BatchNorm(Norm):
             rule, hint = "must be called with its state", "model(x, state), under vmap with axis_name='batch'"
             raise ModelError("batch norm", rule, hint=hint)
         if self.inference:
-            mean, variance = _running(state.get(self.figures))
+            mean, variance = _running_statistics(state.get(self.figures))
             return _affine((x - mean) * jax.lax.rsqrt(variance + EPSILON), self.scale, self.shift), state
         wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
         axes = tuple(range(x.ndim - 1))
@@ -162,11 +161,11 @@ class BatchNorm(Norm):
         return _affine(normal, self.scale, self.shift).astype(x.dtype), state
 
     def _updated(self, state: eqx.nn.State, new: tuple[Array, ...], examples: Array) -> tuple[Array, ...]:
-        def one(old: Array, seen: Array) -> Array:
-            moved = KEPT * old + (1 - KEPT) * jax.lax.stop_gradient(seen).astype(old.dtype)
-            return jnp.where(examples > 0, moved, old)
+        def updated(old: Array, value: Array) -> Array:
+            average = DECAY * old + (1 - DECAY) * jax.lax.stop_gradient(value).astype(old.dtype)
+            return jnp.where(examples > 0, average, old)
 
-        return jax.tree.map(one, state.get(self.figures), new)
+        return jax.tree.map(updated, state.get(self.figures), new)
 
 
 NORMALISATIONS: dict[str, Callable[[int], Norm] | None] = {
@@ -179,7 +178,7 @@ NORMALISATIONS: dict[str, Callable[[int], Norm] | None] = {
 
 
 def normalisation(name: str, features: int) -> Norm | None:
-    """Return a new norm of a name, or None for `none`.
+    """Return a new norm by name, or None for `none`.
 
     Raises:
         ModelError: The name is unknown.
@@ -192,13 +191,13 @@ def normalisation(name: str, features: int) -> Norm | None:
 
 
 def _batch_mean(value: Array) -> tuple[Array, Array]:
-    """Return the mean over the examples that count, and how many they are."""
-    count = _COUNT.get()
-    if count is None:
+    """Return the mean over the real examples of the batch, and their number."""
+    mask = _MASK.get()
+    if mask is None:
         return jax.lax.pmean(value, BATCH_AXIS), jnp.asarray(jax.lax.psum(1, BATCH_AXIS), value.dtype)
-    examples = jax.lax.psum(count.astype(value.dtype), BATCH_AXIS)
-    # where, not a product: what stands in the padding must not turn into NaN here.
-    total = jax.lax.psum(jnp.where(count > 0, value, 0.0), BATCH_AXIS)
+    examples = jax.lax.psum(mask.astype(value.dtype), BATCH_AXIS)
+    # where, not a product: NaN in the padding must not reach the sum.
+    total = jax.lax.psum(jnp.where(mask > 0, value, 0.0), BATCH_AXIS)
     return total / jnp.maximum(examples, 1), examples
 
 
@@ -206,13 +205,14 @@ def _affine(x: Array, scale: Array, shift: Array | None) -> Array:
     return x * scale if shift is None else x * scale + shift
 
 
-def _running(figures: tuple[Array, Array, Array]) -> tuple[Array, Array]:
+def _running_statistics(figures: tuple[Array, Array, Array]) -> tuple[Array, Array]:
+    """Return running mean and variance: 0 and 1 before the first update."""
     mean, variance, weight = figures
-    seen = weight > 0
-    safe = jnp.where(seen, weight, 1.0)
-    return mean / safe, jnp.where(seen, variance / safe, 1.0)
+    updated = weight > 0
+    divisor = jnp.where(updated, weight, 1.0)
+    return mean / divisor, jnp.where(updated, variance / divisor, 1.0)
 
 
 def _groups(features: int) -> int:
-    wanted = max(1, features // GROUP_WIDTH)
-    return next(groups for groups in range(wanted, 0, -1) if features % groups == 0)
+    most = max(1, features // GROUP_WIDTH)
+    return next(groups for groups in range(most, 0, -1) if features % groups == 0)

@@ -1,12 +1,11 @@
-"""Convolution by tiles equals the plain product, with all its derivatives and in all its batches."""
+"""Winograd convolution equals im2col in values and derivatives, alone and under `vmap`."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from thalweg.problem.models.layers.convolution import as_product
-from thalweg.problem.models.layers.winograd import by_tiles, suits
+from thalweg.problem.models.layers.convolution import im2col, winograd, winograd_applies
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +26,7 @@ def batch(form):
 
 
 def total(form):
-    """A loss of a batch that is not linear in anything."""
+    """Return a loss of a batch that is nonlinear in all its arguments."""
     return lambda x, kernel: jnp.sum(jnp.sin(batch(form)(x, kernel)))
 
 
@@ -37,66 +36,66 @@ def close(ours, theirs):
 
 
 @pytest.mark.parametrize("extent", [(4, 4), (5, 4), (4, 7), (1, 1), (2, 3)])
-def test_values_equal_the_product_for_even_and_odd_images(extent):
+def test_values_equal_those_of_im2col_for_even_and_odd_images(extent):
     x, kernel = arrays(*extent)
-    close(batch(by_tiles)(x, kernel), batch(as_product)(x, kernel))
-    close(by_tiles(x[0], kernel), as_product(x[0], kernel, 1))
+    close(batch(winograd)(x, kernel), batch(im2col)(x, kernel))
+    close(winograd(x[0], kernel), im2col(x[0], kernel, 1))
 
 
 @pytest.mark.parametrize("extent", [(4, 4), (5, 3)])
-def test_gradients_equal_the_products(extent):
-    given = arrays(*extent)
-    close(*(jax.jit(jax.grad(total(form), (0, 1)))(*given) for form in (by_tiles, as_product)))
+def test_gradients_equal_those_of_im2col(extent):
+    arguments = arrays(*extent)
+    close(*(jax.jit(jax.grad(total(form), (0, 1)))(*arguments) for form in (winograd, im2col)))
 
 
-def test_derivatives_forward_and_second_ones_equal_the_products():
-    given = arrays()
-    direction = jax.tree.map(jnp.cos, given)
-    close(*(jax.jvp(total(form), given, direction) for form in (by_tiles, as_product)))
-    close(*(jax.jvp(jax.grad(total(form), (0, 1)), given, direction) for form in (by_tiles, as_product)))
+def test_forward_and_second_derivatives_equal_those_of_im2col():
+    arguments = arrays()
+    direction = jax.tree.map(jnp.cos, arguments)
+    close(*(jax.jvp(total(form), arguments, direction) for form in (winograd, im2col)))
+    close(*(jax.jvp(jax.grad(total(form), (0, 1)), arguments, direction) for form in (winograd, im2col)))
 
     def size(form):
         return lambda *pair: sum(jnp.vdot(g, g) for g in jax.grad(total(form), (0, 1))(*pair))
 
-    close(*(jax.grad(size(form), (0, 1))(*given) for form in (by_tiles, as_product)))
+    close(*(jax.grad(size(form), (0, 1))(*arguments) for form in (winograd, im2col)))
 
 
-def test_a_gradient_for_each_example_equals_the_products():
+def test_gradients_per_example_equal_those_of_im2col():
     x, kernel = arrays()
 
     def each(form):
         one = jax.grad(lambda kernel, x: jnp.sum(jnp.sin(form(x, kernel, 1))))
         return jax.vmap(one, in_axes=(None, 0))(kernel, x)
 
-    assert each(by_tiles).shape == (3, *kernel.shape)
-    close(each(by_tiles), each(as_product))
+    assert each(winograd).shape == (3, *kernel.shape)
+    close(each(winograd), each(im2col))
 
 
-def test_lanes_with_kernels_of_their_own_equal_the_products():
+def test_gradients_per_lane_equal_those_of_im2col():
     x, kernel = arrays()
     lanes = jnp.stack([kernel, 2 * kernel, kernel - 1])
 
-    def found(form):
+    def gradients(form):
         return jax.vmap(jax.grad(total(form), (0, 1)), in_axes=(None, 0))(x, lanes)
 
-    close(found(by_tiles), found(as_product))
+    close(gradients(winograd), gradients(im2col))
     shifted = jnp.moveaxis(x, 0, 1)
-    axis_of_its_own = jax.vmap(lambda x: by_tiles(x, kernel), in_axes=1)(shifted)
-    close(axis_of_its_own, batch(as_product)(x, kernel))
+    batched_last = jax.vmap(lambda x: winograd(x, kernel), in_axes=1)(shifted)
+    close(batched_last, batch(im2col)(x, kernel))
 
 
-def test_the_gradient_of_a_batch_is_one_product_over_it_and_not_one_for_each_example():
+def test_the_gradient_of_the_kernel_over_a_batch_is_one_product():
     x, kernel = arrays()
-    program = str(jax.make_jaxpr(jax.grad(total(by_tiles), 1))(x, kernel))
+    program = str(jax.make_jaxpr(jax.grad(total(winograd), 1))(x, kernel))
     assert "winograd_kernel" in program
     assert "f64[3,2,3,3,3]" not in program
 
 
-def test_float32_stays_float32_and_is_as_close_as_rounding_allows():
+def test_float32_is_kept_and_as_accurate_as_rounding_allows():
     x, kernel = arrays(8, 8, 16, 16)
-    narrow = batch(by_tiles)(x.astype(jnp.float32), kernel.astype(jnp.float32))
+    narrow = batch(winograd)(x.astype(jnp.float32), kernel.astype(jnp.float32))
     assert narrow.dtype == jnp.float32
-    exact = batch(as_product)(x, kernel)
+    exact = batch(im2col)(x, kernel)
     # 144 terms of size one, whose sums pass through numbers about four times as large.
     bound = 4 * np.sqrt(144) * np.finfo(np.float32).eps * np.abs(exact).max()
     assert np.abs(narrow - exact).max() < bound
@@ -114,6 +113,6 @@ def test_float32_stays_float32_and_is_as_close_as_rounding_allows():
         ((2, 8, 16), (16, 3, 3, 16), 1, False),
     ],
 )
-def test_it_suits_wide_kernels_of_three_and_stride_one(shape, kernel, stride, expected):
-    assert suits(jnp.zeros(shape), jnp.zeros(kernel), stride) is expected
-    assert not suits(jnp.zeros(shape, jnp.bfloat16), jnp.zeros(kernel, jnp.bfloat16), stride)
+def test_winograd_applies_to_3x3_kernels_of_stride_one_and_many_channels(shape, kernel, stride, expected):
+    assert winograd_applies(jnp.zeros(shape), jnp.zeros(kernel), stride) is expected
+    assert not winograd_applies(jnp.zeros(shape, jnp.bfloat16), jnp.zeros(kernel, jnp.bfloat16), stride)

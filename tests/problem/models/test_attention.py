@@ -1,4 +1,4 @@
-"""Attention in blocks of queries is attention: values and derivatives, beside the formula written out."""
+"""Attention in blocks of queries has the values and derivatives of the formula."""
 
 import equinox as eqx
 import jax
@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from tests.contracts.layers import filled
-from thalweg.problem.models.layers import attention
-from thalweg.problem.models.layers.attention import CausalAttention
+from thalweg.problem.models import gpt
+from thalweg.problem.models.gpt import CausalAttention
 from thalweg.problem.models.layers.dropout import Dropout
 from thalweg.problem.models.layers.linear import Linear
 
@@ -26,20 +26,20 @@ def layer(rate=0.0):
     return filled(eqx.filter_eval_shape(make, jax.random.key(0)))
 
 
-def written_out(module, x):
+def reference(module, x):
     """softmax(Q K^T / sqrt(d) + mask) V, head by head."""
     queries, keys, values = jnp.split(x @ module.mix.weight.T + module.mix.bias, 3, axis=-1)
     width = WIDTH // HEADS
-    found = []
+    heads = []
     for head in range(HEADS):
-        q, k, v = (part[..., head * width : (head + 1) * width] for part in (queries, keys, values))
+        q, k, v = (array[..., head * width : (head + 1) * width] for array in (queries, keys, values))
         scores = jnp.einsum("btd,bsd->bts", q, k) / np.sqrt(width)
         visible = np.tril(np.ones((x.shape[1], x.shape[1]), bool))
-        found.append(jax.nn.softmax(jnp.where(visible, scores, -jnp.inf), axis=-1) @ v)
-    return jnp.concatenate(found, axis=-1) @ module.out.weight.T + module.out.bias
+        heads.append(jax.nn.softmax(jnp.where(visible, scores, -jnp.inf), axis=-1) @ v)
+    return jnp.concatenate(heads, axis=-1) @ module.out.weight.T + module.out.bias
 
 
-@pytest.mark.parametrize("time", [1, attention.BLOCK, attention.BLOCK + 1, 4 * attention.BLOCK + 4])
+@pytest.mark.parametrize("time", [1, gpt.BLOCK_ROWS, gpt.BLOCK_ROWS + 1, 4 * gpt.BLOCK_ROWS + 4])
 def test_blocks_give_the_values_and_derivatives_of_the_formula(time):
     with jax.enable_x64(True):
         wide = jax.tree.map(lambda leaf: leaf.astype(float) if eqx.is_array(leaf) else leaf, layer())
@@ -47,23 +47,23 @@ def test_blocks_give_the_values_and_derivatives_of_the_formula(time):
         x = jnp.asarray(np.random.default_rng(1).normal(size=(2, time, WIDTH)))
         wave = np.random.default_rng(2).normal(size=x.shape)
 
-        def both(call):
+        def value_and_grad(call):
             total = lambda params, x: jnp.sum(wave * call(eqx.combine(params, fixed), x))  # noqa: E731
             return jax.jit(jax.value_and_grad(total, argnums=(0, 1)))(params, x)
 
-        ours, theirs = both(lambda module, x: module(x)), both(written_out)
+        ours, theirs = value_and_grad(lambda module, x: module(x)), value_and_grad(reference)
     for one, other in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
         np.testing.assert_allclose(one, other, rtol=TOLERANCE, atol=TOLERANCE * float(np.abs(other).max()))
 
 
-def test_scores_far_apart_do_not_overflow():
+def test_large_scores_do_not_overflow():
     module = eqx.tree_at(lambda m: m.mix.weight, layer(), replace_fn=lambda w: 1e3 * w)
     x = jnp.asarray(np.random.default_rng(1).normal(size=(1, 8, WIDTH)), jnp.float32)
     value, slope = jax.value_and_grad(lambda x: jnp.sum(module(x)))(x)
     assert jnp.isfinite(value) and jnp.isfinite(slope).all()
 
 
-def test_dropout_thins_the_weights_and_keeps_their_mean():
+def test_dropout_of_attention_weights_keeps_the_mean():
     x = jnp.asarray(np.random.default_rng(1).normal(size=(4, WIDTH)), jnp.float32)
     noisy, quiet = layer(0.5), layer()
     keys = jax.random.split(jax.random.key(3), 4000)
