@@ -30,7 +30,8 @@ from thalweg.recipe.optimizers import AdamW
 from thalweg.recipe.recipe import Recipe
 from thalweg.run.checkpoint.store import Store
 from thalweg.run.resume import is_begun, resume
-from thalweg.run.train import SaveOptions, train
+from thalweg.run.spec import SaveOptions
+from thalweg.run.train import train
 
 # What the poisoned row does; the numbers are its last column.
 KINDS = {"loss NaN": 2, "loss inf": 3, "gradient NaN": 4, "gradient inf": 5}

@@ -8,7 +8,8 @@ from thalweg.problem.problem import Problem
 from thalweg.recipe.optimizers import SGD
 from thalweg.recipe.recipe import Recipe
 from thalweg.run.resume import is_begun, resume
-from thalweg.run.train import SaveOptions, train
+from thalweg.run.spec import SaveOptions
+from thalweg.run.train import train
 
 
 def main(folder: str) -> None:

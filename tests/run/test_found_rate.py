@@ -10,7 +10,8 @@ from thalweg.core.errors import RunFolderError
 from thalweg.run.folder.folder import refuse_taken
 from thalweg.run.folder.record import read
 from thalweg.run.resume import resume
-from thalweg.run.train import SaveOptions, train
+from thalweg.run.spec import SaveOptions
+from thalweg.run.train import train
 from thalweg.run.verify import examine
 
 FOUND = {

@@ -16,7 +16,7 @@ from thalweg.recipe.optimizers import SGD, AdamW
 from thalweg.recipe.recipe import Recipe
 from thalweg.run.folder import sweep_record as sweeps
 from thalweg.run.folder.record import read
-from thalweg.run.session.halving import Halving
+from thalweg.run.spec import Halving
 from thalweg.run.train import train
 
 BASE = Recipe(SGD(lr=0.1), batch_size=16, epochs=3)

@@ -25,9 +25,9 @@ from thalweg.run.folder.record import read
 from thalweg.run.progress import Silent
 from thalweg.run.restore import restore
 from thalweg.run.resume import Change, resume
-from thalweg.run.session import merged_progress as gathering
-from thalweg.run.session.halving import Halving
-from thalweg.run.train import SaveOptions, train
+from thalweg.run.session import scheduler
+from thalweg.run.spec import Halving, SaveOptions
+from thalweg.run.train import train
 from thalweg.run.verify import examine
 
 FILES = ("final.safetensors", "best.safetensors", "steps.parquet", "layers.parquet", "test.parquet")
@@ -162,7 +162,7 @@ def with_rate(rate, seed):
 
 @pytest.mark.parametrize("halving", [None, Halving()])
 def test_a_broken_off_sweep_goes_on_bit_for_bit(tmp_path, halving, monkeypatch):
-    monkeypatch.setattr(gathering, "SECONDS_BETWEEN", 0.0)
+    monkeypatch.setattr(scheduler, "SECONDS_BETWEEN", 0.0)
     recipes = sweep_recipes()
     whole = train(problem(), recipes, keep=tmp_path / "whole", strict=True, halving=halving)
     broken_off(problem(), recipes, tmp_path / "broken", 20, strict=True, halving=halving)
@@ -177,7 +177,7 @@ def test_a_broken_off_sweep_goes_on_bit_for_bit(tmp_path, halving, monkeypatch):
 
 
 def test_what_a_halving_decided_holds_for_a_shard_that_had_not_come_so_far(tmp_path, monkeypatch):
-    monkeypatch.setattr(gathering, "SECONDS_BETWEEN", 0.0)
+    monkeypatch.setattr(scheduler, "SECONDS_BETWEEN", 0.0)
     recipes = sweep_recipes()
     whole = train(problem(), recipes, keep=tmp_path / "whole", strict=True, halving=Halving())
     rung = min(row["steps"] for row in whole.table.iter_rows(named=True) if row["stopped"] == "halved")
@@ -247,7 +247,7 @@ def test_changed_data_are_refused_with_what_changed(tmp_path):
     with pytest.raises(DataError, match="196 examples instead of 210"):
         resume(tmp_path / "run", Problem(net, blobs(count=280)))
     with pytest.raises(
-        DataError, match="other values or in another order in the train, validation, test parts"
+        DataError, match="other values or in another order in the train, validation, test splits"
     ):
         resume(tmp_path / "run", Problem(net, blobs(seed=1)))
     with pytest.raises(ModelError, match="must have the model"):

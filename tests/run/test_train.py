@@ -28,7 +28,8 @@ from thalweg.run.folder.record import read
 from thalweg.run.progress import Silent
 from thalweg.run.restore import restore
 from thalweg.run.resume import Change, resume
-from thalweg.run.train import SaveOptions, train
+from thalweg.run.spec import SaveOptions
+from thalweg.run.train import train
 
 RECIPE = Recipe(AdamW(lr=0.01), schedule=WarmupCosine(), batch_size=16, epochs=8, clip_norm=1.0)
 

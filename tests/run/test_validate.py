@@ -80,7 +80,7 @@ def test_targets_of_another_shape_are_refused():
     with pytest.raises(ModelError, match="mse: outputs and targets must have the same shape"):
         check_loss(Problem(net, blobs(), loss="mse"))
     with pytest.raises(
-        DataError, match=r"cross_entropy: targets must be probabilities.*\(in the training part\)"
+        DataError, match=r"cross_entropy: targets must be probabilities.*\(in the training split\)"
     ):
         check_loss(Problem(MLP([1, 4, 1]), line(), loss=CrossEntropy()))
 

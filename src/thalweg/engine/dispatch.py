@@ -2,12 +2,13 @@
 to keep progress, stopping and checkpoints lively."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import jax
 import numpy as np
 
+from thalweg.core.lazy import idle_work
 from thalweg.engine.chunk import Chunk
 from thalweg.engine.compiling import TRACES, with_one_compilation
 from thalweg.engine.group import LaneGroup
@@ -19,6 +20,8 @@ from thalweg.engine.state import State
 # move.
 CHUNK_SECONDS = 0.3
 FIRST_CHUNK = 32
+# Seconds of the previous chunk from which on the next one hides work that the host has postponed.
+LONG_CHUNK = 0.1
 
 
 class Progressed(NamedTuple):
@@ -46,9 +49,11 @@ class Pace:
     def __init__(self, capacity: int):
         self._capacity = capacity
         self.steps = min(FIRST_CHUNK, capacity)
+        self.seconds = 0.0  # of the latest chunk
 
     def observe(self, steps: int, seconds: float) -> None:
         """Take in how long a chunk took; grow at most fourfold, lest one fast reading mislead."""
+        self.seconds = seconds
         wanted = int(steps * CHUNK_SECONDS / max(seconds, 1e-6))
         self.steps = max(1, min(wanted, 4 * steps if steps >= self.steps else self.steps, self._capacity))
 
@@ -67,12 +72,8 @@ def chunk(
     start: int,
     stop: int,
     pace: Pace,
-    beside: Callable[[], object] | None = None,
 ) -> Progressed:
-    """Run one dispatch from step `start`, as long as `pace` says, and not beyond step `stop`.
-
-    `beside` is called while the device works.
-    """
+    """Run one dispatch from step `start`, as long as `pace` says, and not beyond step `stop`."""
     steps = min(pace.steps, stop - start)
     traced, begun = TRACES.mine("chunk"), time.perf_counter()
     part, batches = group.feed.dispatch(group.splits, start, steps, group.program.capacity)
@@ -84,8 +85,8 @@ def chunk(
     )
     dispatched = time.perf_counter()
     group.feed.prefetch(start + steps)  # while the device works
-    if beside is not None:
-        beside()
+    if pace.seconds >= LONG_CHUNK:
+        idle_work()
     found = jax.tree.map(lambda leaf: np.asarray(leaf), found)
     ended = time.perf_counter()
     if which is not None:

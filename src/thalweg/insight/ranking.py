@@ -16,7 +16,7 @@ from thalweg.insight.outcome import text
 from thalweg.insight.over_seeds import Estimate, over_seeds
 from thalweg.insight.wording import as_number, setting
 from thalweg.run.folder.sweep_record import Sweep
-from thalweg.run.runs import Runs
+from thalweg.run.run import Runs
 
 BEST, TIED, WORSE, UNTOLD, FROZEN, UNSTABLE, LOST = (
     "best",

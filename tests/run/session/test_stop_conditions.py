@@ -169,13 +169,13 @@ def test_impossible_conditions_are_refused(settings, message):
 def test_targets_that_cannot_be_reached_are_refused_before_any_work():
     data = blobs()
     alone = type(data)(**{**data.__dict__, "validation": None})
-    with pytest.raises(RecipeError, match="target needs a validation part"):
+    with pytest.raises(RecipeError, match="target needs a validation split"):
         train(Problem(net, alone), with_(OFF, target=0.9))
     with pytest.raises(
-        RecipeError, match=r"accuracy there is; got 97.0\nhint: accuracy is a share: try 0.97"
+        RecipeError, match=r"possible accuracy; got 97.0\nhint: accuracy is a fraction: try 0.97"
     ):
         train(problem(), with_(OFF, target=97))
-    with pytest.raises(RecipeError, match="target must be at least 0, the best rmse"):
+    with pytest.raises(RecipeError, match="target must be at least 0, the best possible rmse"):
         train(Problem(MLP([1, 8, 1]), line()), with_(OFF, target=-0.1))
 
 

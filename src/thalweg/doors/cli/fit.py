@@ -20,7 +20,8 @@ from thalweg.recipe.toml import named_or_file, settings
 from thalweg.run.folder.folder import refuse_taken
 from thalweg.run.resume import check_recipe, is_begun
 from thalweg.run.resume import resume as go_on
-from thalweg.run.train import SaveOptions, train
+from thalweg.run.spec import SaveOptions
+from thalweg.run.train import train
 from thalweg.view import progress as showing
 
 

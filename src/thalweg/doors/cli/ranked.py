@@ -5,7 +5,7 @@ from thalweg.doors.cli.codes import DONE, FAILED, INTERRUPTED
 from thalweg.doors.cli.output import print_json, print_text, write_sweep_report
 from thalweg.insight.ranking import Ranking, as_dict, ranking_of
 from thalweg.run.folder.sweep_record import Sweep, read
-from thalweg.run.runs import Runs
+from thalweg.run.run import Runs
 from thalweg.view.sweep import text
 
 

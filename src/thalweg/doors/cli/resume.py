@@ -9,8 +9,7 @@ from thalweg.doors.cli import ranked
 from thalweg.doors.cli.device import use
 from thalweg.doors.cli.output import print_json, print_text, write_report
 from thalweg.run.resume import Change, resume
-from thalweg.run.run import Run
-from thalweg.run.runs import Runs
+from thalweg.run.run import Run, Runs
 from thalweg.view import progress as showing
 from thalweg.view import text
 

@@ -20,10 +20,10 @@ from thalweg.problem.models.spec import parse
 from thalweg.problem.problem import Problem
 from thalweg.recipe import ranges, vary
 from thalweg.recipe.recipe import Recipe
-from thalweg.run.models import plan_models, train_models
 from thalweg.run.resume import check_recipe, resume
-from thalweg.run.session.halving import Halving
-from thalweg.run.train import SaveOptions
+from thalweg.run.spec import Halving, SaveOptions
+from thalweg.run.train import plan as plan_lanes
+from thalweg.run.train import train_models
 from thalweg.view import progress as showing
 
 MODEL, SEED = "model", "seed"
@@ -95,7 +95,7 @@ def _check_resumable(problems: list[Problem]) -> None:
 
 
 def _plan(request: Request, problems: list[Problem], recipes: list[Recipe]) -> int:
-    plans = plan_models(problems, recipes, strict=request.strict)
+    plans = [plan_lanes(problem, recipes, strict=request.strict) for problem in problems]
     if request.fit.json:
         print_json({"plans": [plan.to_dict() for plan in plans]})
         return DONE
