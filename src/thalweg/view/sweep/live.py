@@ -8,12 +8,13 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from thalweg.core.stop_reason import StopReason
 from thalweg.insight.wording import count, figure, measure
 from thalweg.run.progress import LaneStatus
 
 GOING = ("running", "waiting")
 FEWEST_ROWS = 3  # of the table; on a lower screen the line alone is shown
-_STYLES = {"running": "cyan", "waiting": "dim", "diverged": "red"}
+_STYLES = {"running": "cyan", "waiting": "dim", StopReason.DIVERGED: "red"}
 
 
 def table(lanes: Sequence[LaneStatus], rows: int, metric_name: str | None = None) -> RenderableType | None:
@@ -47,9 +48,9 @@ def line(lanes: Sequence[LaneStatus]) -> str:
 
     For example `48 lanes: 30 running, 2 diverged, 16 done; best validation 0.09310 (lr 0.001, seed 0)`.
     """
-    states = Counter(lane.state if lane.state in (*GOING, "diverged") else "done" for lane in lanes)
+    states = Counter(lane.state if lane.state in (*GOING, StopReason.DIVERGED) else "done" for lane in lanes)
     said = ", ".join(
-        f"{count(states[state])} {state}" for state in (*GOING, "done", "diverged") if states[state]
+        f"{count(states[state])} {state}" for state in (*GOING, "done", StopReason.DIVERGED) if states[state]
     )
     text = f"{count(len(lanes))} lanes: {said}"
     best = min(lanes, key=_standing)
@@ -64,7 +65,7 @@ def _standing(lane: LaneStatus) -> tuple[bool, bool, float, int]:
     """Order lanes: by validation loss, those without one by loss, the diverged ones last."""
     validated = math.isfinite(lane.validation_loss)
     score = lane.validation_loss if validated else lane.loss if math.isfinite(lane.loss) else math.inf
-    return (lane.state == "diverged", not validated, score, lane.lane)
+    return (lane.state == StopReason.DIVERGED, not validated, score, lane.lane)
 
 
 def _known(value: float, steps: int = 0) -> str:
