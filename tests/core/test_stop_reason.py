@@ -84,7 +84,7 @@ def with_row(row: str) -> ModuleType:
 def test_a_new_reason_is_one_row(monkeypatch, at_rest, expected):
     """Its setting ends runs, and its weights are selected as the row says."""
     module = with_row(f'MELTED = "melted", Facts("melted", "Melted", setting=True, at_rest={at_rest})')
-    assert module.ENDING_SETTINGS == (*ENDING_SETTINGS, "melted")
+    assert (*ENDING_SETTINGS, "melted") == module.ENDING_SETTINGS
     assert module.StopReason.facts_of("melted").label == "melted"
     monkeypatch.setattr(finalize, "StopReason", module.StopReason)
     monkeypatch.setattr(finalize, "losses_of", lambda *_: np.zeros((1, 9)))
