@@ -29,7 +29,7 @@ from thalweg.problem.problem import Problem
 from thalweg.recipe.optimizers import AdamW
 from thalweg.recipe.recipe import Recipe
 from thalweg.run.checkpoint.store import Store
-from thalweg.run.resume import is_begun, resume
+from thalweg.run.resume import is_resumable, resume
 from thalweg.run.spec import SaveOptions
 from thalweg.run.train import train
 
@@ -126,7 +126,7 @@ def carry_out(job: Job) -> None:
     problem = Problem(made, data(job.kind))
     if job.kill:
         _deadly(job.kill, job.number)
-    if is_begun(job.folder):
+    if is_resumable(job.folder):
         resume(job.folder, problem)
         return
     given = recipes(job)

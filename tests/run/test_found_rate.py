@@ -1,4 +1,4 @@
-"""How a run's rate was found is kept with the run: before its first step, to its end, and when it goes on."""
+"""How a run's learning rate was found is saved with it: before its first step, at its end, on resuming."""
 
 import json
 

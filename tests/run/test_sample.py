@@ -39,21 +39,21 @@ def run(text_file, tmp_path_factory):
 def test_a_trained_model_writes_what_it_has_learned(run):
     text = run.result["sample"]
     assert len(text) == SAMPLE_CHARACTERS
-    # It goes on from a line break; every line but the last, which is cut, should be whole.
+    # It starts at a line break; every line but the last, which is cut, should be whole.
     lines = text.split("\n")[:-1]
     assert lines.count("<abc>") > 0.9 * len(lines)
 
 
-def test_it_lies_in_the_folder_the_result_the_report_and_on_the_screen(run):
+def test_it_is_in_the_folder_the_result_the_report_and_on_the_screen(run):
     text = run.result["sample"]
     assert (run.folder / "sample.txt").read_bytes().decode() == text
     assert json.loads((run.folder / "result.json").read_text())["sample"] == text
     record = read(run.folder)
-    assert "&lt;abc&gt;\n&lt;abc&gt;" in render(record)  # shown, not obeyed
+    assert "&lt;abc&gt;\n&lt;abc&gt;" in render(record)  # shown, not interpreted
     assert "<abc>\n<abc>\n" in plain(show(record))
 
 
-def test_a_terminal_does_not_obey_a_sample(run):
+def test_a_terminal_does_not_interpret_a_sample(run):
     record = read(run.folder)
     record.result["sample"] = "red \x1b[31m text"
     assert "\x1b" not in plain(show(record))
@@ -68,7 +68,7 @@ def test_the_same_seed_writes_the_same_and_another_seed_another(run):
     assert first == again != other
 
 
-def test_lines_are_drawn_from_their_beginning_to_their_end(text_file):
+def test_lines_are_sampled_whole(text_file):
     lined = load(text_file, lines=True, validation=0.2)
     text = train(Problem(SMALL, lined), RECIPE).result["sample"]
     assert text.endswith("\n")
@@ -76,7 +76,7 @@ def test_lines_are_drawn_from_their_beginning_to_their_end(text_file):
     assert text.split("\n").count("<abc>") > 0.8 * SAMPLE_LINES
 
 
-def test_there_is_none_of_a_table_and_none_where_it_would_take_too_long(run, monkeypatch):
+def test_a_table_has_no_sample_and_neither_has_a_model_that_is_too_slow(run, monkeypatch):
     assert "sample" not in train(problem(), Recipe(batch_size=16, steps=2)).result
     built = run._built._replace(params=run.params, model_state=run.model_state)
     monkeypatch.setattr(finalize, "SAMPLE_BUDGET", 1e5)

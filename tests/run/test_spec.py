@@ -67,9 +67,7 @@ def test_a_folder_without_a_newer_option_gets_its_default():
 def test_a_folder_without_a_required_field_is_refused():
     written = spec().to_dict()
     del written["recipes"]
-    with pytest.raises(
-        RunFolderError, match=r"what the run was begun with; got no recipes"
-    ):
+    with pytest.raises(RunFolderError, match=r"what the run was started with; got no recipes"):
         RunSpec.from_dict(written, "run.json")
 
 

@@ -129,13 +129,13 @@ def resume(
     return Session(problem, spec, progress, resumed=run, at=change.at).run(path)
 
 
-def is_begun(folder: Path | str) -> bool:
+def is_resumable(folder: Path | str) -> bool:
     """Tell whether a folder holds a run that can be resumed."""
     return (Path(folder) / NAME).is_file() or (Path(folder) / FOLDER).is_dir()
 
 
 def check_recipe(folder: Path | str, *recipes: Recipe) -> None:
-    """Refuse to resume a run, or a sweep, with other recipes than it was begun with.
+    """Refuse to resume a run, or a sweep, with other recipes than it was started with.
 
     Raises:
         RecipeError: They differ; names the settings in which the first one does.
@@ -154,7 +154,7 @@ def check_recipe(folder: Path | str, *recipes: Recipe) -> None:
 def _differs(folder: Path | str, got: str) -> RecipeError:
     return RecipeError(
         "recipe",
-        "must be the one that the run in the folder was begun with",
+        "must be the one that the run in the folder was started with",
         got=got,
         where=folder,
         hint="choose another --out, or fork it: thalweg resume RUN --set ... --out NEW",

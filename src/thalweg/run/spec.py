@@ -175,7 +175,7 @@ class RunSpec:
         except KeyError as error:
             raise RunFolderError(
                 "run",
-                "run.json must say what the run was begun with",
+                "run.json must say what the run was started with",
                 got=f"no {error.args[0]}",
                 where=where,
                 hint="it was written by another version of Thalweg",
@@ -279,7 +279,7 @@ def _check_same(before: Mapping[str, Any], problem: Problem, split_fingerprints:
         changed = [name for name, value in split_fingerprints.items() if present.get(name) != value]
         raise DataError(
             "data",
-            "must be those that the run was begun with",
+            "must be those that the run was started with",
             got=_changes(before, now, changed),
             where=(before["source"] or {}).get("from"),
             hint="restore the original data, or train on the new ones: thalweg fit ... --init RUN",
@@ -288,7 +288,7 @@ def _check_same(before: Mapping[str, Any], problem: Problem, split_fingerprints:
         if before[name] != now[name]:
             raise ModelError(
                 "problem",
-                f"must have the {'model' if name == 'spec' else name} that the run was begun with",
+                f"must have the {'model' if name == 'spec' else name} that the run was started with",
                 got=now[name],
                 where=f"it was {before[name]}",
             )

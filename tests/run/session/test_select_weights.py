@@ -1,4 +1,4 @@
-"""Which weights count: the last ones, unless the best are better by more than chance."""
+"""Which weights count: the last ones, unless the best are better by more than chance explains."""
 
 from types import SimpleNamespace
 
@@ -38,5 +38,5 @@ def test_the_rule_of_one_standard_error(monkeypatch, stopped, shift, expected):
     assert select_weights(lane_states(stopped), "final") == [expected]
 
 
-def test_without_an_evaluation_there_is_only_the_last():
+def test_without_an_evaluation_the_last_weights_count():
     assert select_weights(lane_states("interrupted", step=-1), "final") == [FINAL]

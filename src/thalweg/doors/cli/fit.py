@@ -18,7 +18,7 @@ from thalweg.recipe.book import default_recipe
 from thalweg.recipe.recipe import Recipe
 from thalweg.recipe.toml import named_or_file, settings
 from thalweg.run.folder.folder import refuse_taken
-from thalweg.run.resume import check_recipe, is_begun
+from thalweg.run.resume import check_recipe, is_resumable
 from thalweg.run.resume import resume as go_on
 from thalweg.run.spec import SaveOptions
 from thalweg.run.train import train
@@ -94,7 +94,7 @@ def start_or_go_on(request: Request, keep: SaveOptions) -> SaveOptions | None:
         raise RecipeError("--resume", "must be auto", got=request.resume, hint="or: thalweg resume RUN")
     if request.out is None:
         raise RecipeError("--resume auto", "needs the folder of the run", hint="name it with --out")
-    if is_begun(request.out):
+    if is_resumable(request.out):
         return None
     # Left over from a run that was killed before it began: nothing that anyone could miss.
     finished = (request.out / "final.safetensors").exists()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -64,14 +65,14 @@ class Session:
         timings: Timings | None = None,
     ):
         self._problem, self._spec, self._progress = problem, spec, progress
-        self._resumed, self._at, self._timings = resumed, at, timings or Timings()
+        self._resumes, self._at, self._timings = resumed is not None, at, timings or Timings()
         Interval.parse(spec.save.every)  # refuses what is no interval
         if spec.halving is not None and "validation" not in problem.data.splits:
             raise RecipeError("halving", "needs a validation split to compare by", got="none")
         init, shapes = spec.init, problem.shapes.params
         self._initial_weights = None if init is None else InitialWeights(Path(init), shapes)
         self._runs: dict[int, Run] = {}
-        self._run_file = RunFile()
+        self._run_file = RunFile() if resumed is None else RunFile(resumed.run)
         cache.enable()
 
     def run(self, folder: Path | None) -> Run | Runs:
@@ -98,10 +99,7 @@ class Session:
         self, folder: Path, lanes: list[Lane], descriptions: Descriptions, result: dict[str, Any]
     ) -> None:
         """Write what is known before the first step; run.json last."""
-        origin = self._spec.to_dict()
-        self._run_file = (
-            RunFile(origin=origin) if self._resumed is None else RunFile(self._resumed.run, origin)
-        )
+        self._run_file = replace(self._run_file, origin=self._spec.to_dict())
         if self._spec.many:
             whole = RunFolder(folder)
             whole.write_json("problem.json", descriptions.problem)
@@ -115,33 +113,28 @@ class Session:
         self, lanes: list[Lane], descriptions: Descriptions, folder: Path | None, progress: Progress
     ) -> None:
         """Run all shards, wave after wave."""
-        spec, plan = self._spec, self._spec.plan
+        spec, problem = self._spec, self._problem
         logs = folder / sweeps.SHARDS if folder is not None and spec.many else folder
-        splits, halver = resident(self._problem.data), Halver(spec.halving, spec.recipes, logs)
+        splits, halver = resident(problem.data), Halver(spec.halving, spec.recipes, logs)
         with Interrupt() as interrupt:
-            context = Context(
-                self._problem,
-                spec,
-                splits,
-                descriptions,
-                self._initial_weights,
-                progress,
-                interrupt,
-                halver,
-            )
-            for wave in plan.waves:
-                trainers = [self._trainer(context, index, lanes, logs) for index in wave]
-                try:
-                    run_shards(
-                        [trainer.run() for trainer in trainers], plan.workers, _compare(halver, trainers)
-                    )
-                finally:
-                    for trainer in trainers:
-                        trainer.close()
-                for trainer in trainers:
-                    numbers = [lane.number for lane in trainer.lanes]
-                    self._runs |= dict(zip(numbers, trainer.runs, strict=True))
-                    self._timings.add(trainer.timings)
+            start = self._initial_weights
+            context = Context(problem, spec, splits, descriptions, start, progress, interrupt, halver)
+            for wave in spec.plan.waves:
+                self._train_wave([self._trainer(context, index, lanes, logs) for index in wave], halver)
+
+    def _train_wave(self, trainers: list[ShardTrainer], halver: Halver) -> None:
+        def compare() -> None:
+            halver.compare([trainer.lane_states for trainer in trainers if trainer.lane_states is not None])
+
+        try:
+            run_shards([trainer.run() for trainer in trainers], self._spec.plan.workers, compare)
+        finally:
+            for trainer in trainers:
+                trainer.close()
+        for trainer in trainers:
+            numbers = [lane.number for lane in trainer.lanes]
+            self._runs |= dict(zip(numbers, trainer.runs, strict=True))
+            self._timings.add(trainer.timings)
 
     def _trainer(self, context: Context, index: int, lanes: list[Lane], logs: Path | None) -> ShardTrainer:
         shard, alone = self._spec.plan.shards[index], len(lanes) == 1
@@ -164,7 +157,7 @@ class Session:
             self._spec.save,
             note=self._progress.note,
             about=about,
-            resumes=self._resumed is not None,
+            resumes=self._resumes,
             at=self._at,
         )
 
@@ -264,13 +257,6 @@ class InitialWeights:
     def __call__(self, params: PyTree) -> PyTree:
         """Return a lane's parameters, with those of the other run that fit."""
         return transferred(params, self._arrays)[0]
-
-
-def _compare(halver: Halver, trainers: list[ShardTrainer]) -> Callable[[], None]:
-    def compare() -> None:
-        halver.compare([trainer.lane_states for trainer in trainers if trainer.lane_states is not None])
-
-    return compare
 
 
 @contextlib.contextmanager
