@@ -265,6 +265,15 @@ def test_progress_receives_the_end_of_a_run_that_raises(monkeypatch):
     assert results == [{}]
 
 
+@pytest.mark.parametrize(("long", "expected"), [(0.0, True), (float("inf"), False)])
+def test_postponed_work_is_done_during_long_chunks_only(monkeypatch, long, expected):
+    calls = []
+    monkeypatch.setattr("thalweg.engine.dispatch.LONG_CHUNK", long)
+    monkeypatch.setattr("thalweg.engine.dispatch.idle_work", lambda: calls.append(None))
+    train(problem(), Recipe(batch_size=16, steps=2))
+    assert bool(calls) == expected
+
+
 def test_an_interrupted_run_is_readable(tmp_path):
     class Impatient(Silent):
         def update(self, status):

@@ -18,7 +18,7 @@ from thalweg.problem.problem import Problem
 from thalweg.recipe import toml
 from thalweg.recipe.optimizers import SGD
 from thalweg.recipe.recipe import Recipe
-from thalweg.run.session.stop_conditions import Conditions
+from thalweg.run.session.stop_conditions import Best, Conditions
 from thalweg.run.train import train
 
 OFF = Recipe(SGD(lr=0.05), batch_size=16, epochs=20)
@@ -117,6 +117,34 @@ def test_nan_meets_no_condition():
     nothing = (np.array([np.nan, np.inf]), np.array([np.nan, np.nan]))
     for validation in (nothing, nothing, None, None):
         assert not any(which.any() for _, which in lanes.evaluated(validation))
+
+
+def copied(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {name: np.array(array) for name, array in arrays.items()}
+
+
+def test_what_is_saved_and_loaded_continues_where_it_was():
+    recipes, done = [with_(OFF, seconds=9.0, loss_change_below=0.1)] * 2, np.array([2, 1])
+    first, second = Conditions(recipes, rmse), Conditions(recipes, rmse)
+    losses = np.array([[1.0, 2.0], [3.0, 4.0]])
+    list(first.trained(6.0, done, losses))
+    list(first.evaluated(None))
+    list(first.trained(6.0, done, losses))
+    second.load_state_arrays(copied(first.state_arrays()))
+    for conditions in (first, second):
+        (_, over), *_ = conditions.trained(3.0, done, losses)
+        (_, settled), *_ = conditions.evaluated(None)
+        assert over.tolist() == [True, False] and settled.tolist() == [True, True]
+
+    best, again = Best([2, None]), Best([2, None])
+    alive, weights = np.array([True, True]), {"w": np.zeros((2, 1), np.float32)}
+    for loss in (1.0, 2.0):
+        best.observe(np.array([loss, -loss]), np.array([5, 5]), weights, alive)
+    again.load_state_arrays(copied(best.state_arrays()))
+    again.weights = best.weights
+    for each in (best, again):
+        each.observe(np.array([1.5, np.nan]), np.array([6, 6]), weights, alive)
+        assert each.exhausted.tolist() == [True, False] and each.loss.tolist() == [1.0, -2.0]
 
 
 def test_each_lane_has_its_own_conditions():
