@@ -11,8 +11,7 @@ import numpy as np
 from jaxtyping import PyTree
 
 from thalweg.core.stop_reason import StopReason
-from thalweg.engine import dispatch as drive
-from thalweg.engine import group
+from thalweg.engine import dispatch, group
 from thalweg.engine.compiling import TRACES
 from thalweg.engine.evaluate import Answer, Means, evaluate
 from thalweg.engine.state import DIVERGED, REASONS, RUNNING, STOPPED, State
@@ -159,7 +158,7 @@ class LaneStates:
         """Return the passes over the training split that `step` updates make."""
         return step / self.group.feed.epoch_steps
 
-    def take(self, moved: drive.Progressed) -> None:
+    def take(self, moved: dispatch.Progressed) -> None:
         """Take in one chunk."""
         self.states, self.step = moved.states, moved.start + moved.steps
         self.timings.compile += moved.compile_seconds
@@ -173,7 +172,7 @@ class LaneStates:
         self._see(moved, done)
         self.progress.update(self.status())
 
-    def _see(self, moved: drive.Progressed, done: np.ndarray) -> None:
+    def _see(self, moved: dispatch.Progressed, done: np.ndarray) -> None:
         """Remember what progress shows: the median lane's loss, the first lane's learning rate."""
         for lane in np.flatnonzero(done):
             self.losses[lane] = moved.chunk.info.loss[lane, : done[lane]].mean()

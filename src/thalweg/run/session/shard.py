@@ -11,7 +11,7 @@ from jaxtyping import PyTree
 
 from thalweg.core.stop_reason import StopReason
 from thalweg.core.tree import paths
-from thalweg.engine import dispatch as drive
+from thalweg.engine import dispatch
 from thalweg.engine.compiling import TRACES
 from thalweg.engine.group import LaneGroup, prepare
 from thalweg.engine.plan import Shard
@@ -147,7 +147,7 @@ class ShardTrainer:
         A rung is the first evaluation at or after its fraction of the run: an additional evaluation would
         make a lane differ from the same lane alone.
         """
-        pace, total = drive.Pace(lane_states.group.program.capacity), lane_states.group.total
+        pace, total = dispatch.Pace(lane_states.group.program.capacity), lane_states.group.total
         checkpointer = self._checkpointer
         while not lane_states.over:
             stop = lane_states.next_stop
@@ -156,7 +156,7 @@ class ShardTrainer:
                     return
                 step = lane_states.step
                 end = stop if checkpointer is None else int(min(stop, checkpointer.next_stop(step)))
-                lane_states.take(drive.chunk(lane_states.group, lane_states.states, step, end, pace))
+                lane_states.take(dispatch.chunk(lane_states.group, lane_states.states, step, end, pace))
                 if lane_states.over:
                     return
                 if checkpointer is not None and lane_states.step < stop:
