@@ -190,11 +190,11 @@ def capture(lane_states: LaneStates) -> tuple[dict[str, np.ndarray], dict[str, A
     arrays |= {name: np.array(value) for name, value in lane_states.state_arrays().items()}
     facts = {
         "step": lane_states.step,
-        "judged": lane_states.judged,
+        "judged": lane_states.last_evaluation,
         "rests": lane_states.rungs,
         "stopped": list(lane_states.stopped),
         "seconds": lane_states.timings.seconds(),
-        "seen": {name: value for name, value in lane_states.seen.items() if _is_plain(value)},
+        "seen": {name: value for name, value in lane_states.shown.items() if _is_plain(value)},
         "log": lane_states.log.mark(),
     }
     return arrays, facts
@@ -217,10 +217,10 @@ def restore(lane_states: LaneStates, checkpoint: Checkpoint) -> None:
         }
     )
     facts = checkpoint.manifest.facts
-    lane_states.step, lane_states.judged = int(facts["step"]), int(facts["judged"])
+    lane_states.step, lane_states.last_evaluation = int(facts["step"]), int(facts["judged"])
     lane_states.rungs = int(facts["rests"])
     lane_states.stopped = [None if reason is None else str(reason) for reason in facts["stopped"]]
-    lane_states.seen = dict(facts["seen"])
+    lane_states.shown = dict(facts["seen"])
     lane_states.timings.add_earlier(facts["seconds"])
     _revive(lane_states)
 

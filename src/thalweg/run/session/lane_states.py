@@ -74,12 +74,12 @@ class LaneStates:
         log, progress: Receive what happens.
         timings: Seconds spent.
         step: Updates dispatched so far; lanes that stopped have made fewer.
-        judged: Step of the last evaluation on the validation split, or where one would have been.
+        last_evaluation: Step of the last evaluation on the validation split, or where one would have been.
         rungs: Number of rungs of a halving that the lanes have reached.
         stopped: Why each lane stopped; None while it runs.
         validated: Latest validation loss and metric of every lane; NaN before the first.
         losses: Mean training loss of every lane's last chunk.
-        seen: What progress shows.
+        shown: What progress shows.
         best: Best validation losses and their weights.
         conditions: When lanes stop before the end.
     """
@@ -91,12 +91,12 @@ class LaneStates:
     progress: Progress
     timings: Timings = field(default_factory=Timings)
     step: int = 0
-    judged: int = 0
+    last_evaluation: int = 0
     rungs: int = 0
     stopped: list[str | None] = field(init=False)
     validated: tuple[np.ndarray, ...] = field(init=False)
     losses: np.ndarray = field(init=False)
-    seen: dict[str, Any] = field(default_factory=dict)
+    shown: dict[str, Any] = field(default_factory=dict)
     best: Best = field(init=False)
     conditions: Conditions = field(init=False)
     _speed: float = 0.0
@@ -147,7 +147,7 @@ class LaneStates:
         """Step of the next evaluation, or the end; the current step where one is due now."""
         epoch_steps = self.group.feed.epoch_steps
         interval = epoch_steps * -(-STEPS_BETWEEN_EVALUATIONS // epoch_steps)
-        return min(self.group.total, (self.judged // interval + 1) * interval)
+        return min(self.group.total, (self.last_evaluation // interval + 1) * interval)
 
     @property
     def steps(self) -> np.ndarray:
@@ -169,17 +169,17 @@ class LaneStates:
             self.stopped[lane] = self.stopped[lane] or REASONS.get(int(code))
         self._stop_all(self.conditions.trained(moved.seconds, done, np.asarray(moved.chunk.info.loss)))
         self._speed = float(done.sum()) * self.group.program.batch_size / max(moved.seconds, 1e-9)
-        self._see(moved, done)
+        self._show(moved, done)
         self.progress.update(self.status())
 
-    def _see(self, moved: dispatch.Progressed, done: np.ndarray) -> None:
-        """Remember what progress shows: the median lane's loss, the first lane's learning rate."""
+    def _show(self, moved: dispatch.Progressed, done: np.ndarray) -> None:
+        """Note what progress shows: the median lane's loss, the first lane's learning rate."""
         for lane in np.flatnonzero(done):
             self.losses[lane] = moved.chunk.info.loss[lane, : done[lane]].mean()
         if done.any():
             first = int(np.flatnonzero(done)[0])
-            self.seen["loss"] = float(np.median(self.losses[done > 0]))
-            self.seen["learning_rate"] = float(moved.chunk.info.learning_rate[first, done[first] - 1])
+            self.shown["loss"] = float(np.median(self.losses[done > 0]))
+            self.shown["learning_rate"] = float(moved.chunk.info.learning_rate[first, done[first] - 1])
 
     def weights(self) -> tuple[PyTree, PyTree]:
         """Return the weights to evaluate of all lanes as they are now, and their model state."""
@@ -217,7 +217,7 @@ class LaneStates:
 
     def validate(self) -> None:
         """Evaluate on the validation split, keep the best weights, and stop lanes whose conditions hold."""
-        alive, self.judged = self.alive, self.step
+        alive, self.last_evaluation = self.alive, self.step
         if not alive.any():
             return
         if "validation" not in self.group.splits:
@@ -233,7 +233,7 @@ class LaneStates:
             np.where(alive, new, old) for new, old in zip(latest, self.validated, strict=True)
         )
         median = np.flatnonzero(alive)[np.argsort(means.loss[alive])[alive.sum() // 2]]
-        self.seen |= {
+        self.shown |= {
             "validation_loss": float(means.loss[median]),
             "metric": float(means.metric[median]),
             "metric_name": self.group.program.metric.name,
@@ -267,7 +267,7 @@ class LaneStates:
             examples_per_second=self._speed or None,
             seconds_left=left / self._speed if self._speed else None,
             lanes=self._lane_statuses(),
-            **self.seen,
+            **self.shown,
         )
 
     def _lane_statuses(self) -> tuple[LaneStatus, ...]:

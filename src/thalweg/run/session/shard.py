@@ -171,7 +171,7 @@ class ShardTrainer:
     def _evaluate(self, lane_states: LaneStates) -> Iterator[Event]:
         """Evaluate, and stop the lanes at the end of the run; at a rung, wait for the other shards."""
         total = lane_states.group.total
-        ahead = [rung for rung in self._context.halver.rungs if rung * total > lane_states.judged]
+        ahead = [rung for rung in self._context.halver.rungs if rung * total > lane_states.last_evaluation]
         lane_states.validate()
         if lane_states.step >= total:
             counts_steps = lane_states.group.recipes[0].steps is not None
