@@ -94,15 +94,15 @@ def _measure(model: str, batch: int, place: str, saving: bool, seconds: float) -
     import thalweg as tw
     from thalweg.problem.models import parse
     from thalweg.run.checkpoint.store import Store
-    from thalweg.run.session import checkpointer as keeping
-    from thalweg.run.train import SaveOptions
+    from thalweg.run.session.checkpointer import Checkpointer
+    from thalweg.run.spec import SaveOptions
 
     held, durable, sizes = [], [], []
-    save, commit = keeping.Checkpointer.save, Store.commit
+    save, commit = Checkpointer.save, Store.commit
 
-    def timed_save(keeper: Any, course: Any) -> None:
+    def timed_save(checkpointer: Any, lane_states: Any) -> None:
         begun = time.perf_counter()
-        save(keeper, course)
+        save(checkpointer, lane_states)
         held.append(time.perf_counter() - begun)
 
     def timed_commit(store: Any, step: int, arrays: Any, *rest: Any, **more: Any) -> Path:
@@ -112,7 +112,7 @@ def _measure(model: str, batch: int, place: str, saving: bool, seconds: float) -
         sizes.append(sum(np.asarray(one).nbytes for one in arrays.values()))
         return path
 
-    keeping.Checkpointer.save, Store.commit = timed_save, timed_commit  # type: ignore[method-assign]
+    Checkpointer.save, Store.commit = timed_save, timed_commit  # type: ignore[method-assign]
     rng = np.random.default_rng(0)
     data = tw.load((rng.random((20_000, 784), np.float32), rng.integers(0, 10, 20_000)))
     recipe = tw.Recipe(tw.AdamW(lr=1e-4), batch_size=batch, epochs=10_000).to_dict() | {"seconds": seconds}

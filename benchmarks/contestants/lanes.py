@@ -13,7 +13,7 @@ from thalweg.engine import compilation, dispatch
 from thalweg.engine.group import init_group, resident
 from thalweg.engine.plan import LanePlan
 from thalweg.engine.plan import plan as plan_lanes
-from thalweg.run.session.scheduler import together
+from thalweg.run.session.scheduler import Advanced, run_shards
 
 
 def prepare(setting: dict[str, Any]) -> Callable[[], dict[str, Any]]:
@@ -72,15 +72,18 @@ class Lanes:
         """Make `steps` more updates of every lane; return the seconds they took."""
         stop = self._step + steps
         begun = time.perf_counter()
-        journeys = [self._journey(shard, stop) for shard in range(len(self.groups))]
-        together(journeys, self.plan.workers, lambda: None)
+        run_shards(
+            [self._shard(shard, stop) for shard in range(len(self.groups))],
+            self.plan.workers,
+            lambda: None,
+        )
         jax.block_until_ready(self._states)
         self._step = stop
         return time.perf_counter() - begun
 
-    def _journey(self, shard: int, stop: int) -> Iterator[float]:
+    def _shard(self, shard: int, stop: int) -> Iterator[Advanced]:
         at = self._step
         while at < stop:
             moved = dispatch.next_chunk(self.groups[shard], self._states[shard], at, stop, self._paces[shard])
             self._states[shard], at = moved.states, at + moved.steps
-            yield at / stop
+            yield Advanced(at / stop)

@@ -121,9 +121,9 @@ if TYPE_CHECKING:
     from thalweg.run.resume import Change as Change
     from thalweg.run.resume import resume as resume
     from thalweg.run.run import Run as Run
-    from thalweg.run.runs import Runs as Runs
-    from thalweg.run.session.halving import Halving as Halving
-    from thalweg.run.train import SaveOptions as SaveOptions
+    from thalweg.run.run import Runs as Runs
+    from thalweg.run.spec import Halving as Halving
+    from thalweg.run.spec import SaveOptions as SaveOptions
     from thalweg.run.train import train as train
     from thalweg.view.report import render as render
 
@@ -166,10 +166,9 @@ _ROOMS = {
     "run.folder.record": "Record read",
     "run.restore": "Trained restore",
     "run.resume": "Change resume",
-    "run.session.halving": "Halving",
-    "run.run": "Run",
-    "run.runs": "Runs",
-    "run.train": "SaveOptions train",
+    "run.run": "Run Runs",
+    "run.spec": "Halving SaveOptions",
+    "run.train": "train",
     "view.report": "render",
 }
 _PUBLIC = {name: room for room, names in _ROOMS.items() for name in names.split()}

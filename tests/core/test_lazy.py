@@ -7,7 +7,8 @@ import threading
 
 import pytest
 
-from thalweg.core.lazy import import_large, in_background
+from thalweg.core import lazy
+from thalweg.core.lazy import idle_work, import_large, in_background
 
 MODULE = """
 import gc
@@ -77,3 +78,21 @@ def test_the_future_raises_the_error():
 def test_the_process_does_not_wait_for_the_thread():
     code = "from thalweg.core.lazy import in_background; import time; in_background(lambda: time.sleep(600))"
     subprocess.run([sys.executable, "-c", code], timeout=60, check=True)
+
+
+def test_idle_work_is_done_by_one_thread_at_a_time(monkeypatch):
+    started, released, imported = threading.Event(), threading.Event(), []
+
+    def import_slowly(name):
+        imported.append(name)
+        started.set()
+        released.wait(30)
+
+    monkeypatch.setattr(lazy, "import_large", import_slowly)
+    thread = threading.Thread(target=idle_work)
+    thread.start()
+    started.wait(30)
+    idle_work()  # another thread does it: nothing to wait for
+    released.set()
+    thread.join(30)
+    assert imported == ["polars"]

@@ -16,7 +16,7 @@ from tests.faults.victim import scratch
 BAD_INPUT = 2
 ATTEMPTS = 5  # a run of half a second may be over before it is killed
 HARMS = ("a bit flipped", "cut to a half", "a page zeroed", "emptied", "removed", "swapped with another file")
-SAID = ("damaged and left out", "does not fit", "no log is sound", "not usable")
+SAID = ("damaged and is skipped", "does not match", "no log is sound", "not usable")
 EQUAL = "it equals the undisturbed run byte for byte"
 
 

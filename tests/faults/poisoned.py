@@ -29,8 +29,9 @@ from thalweg.problem.problem import Problem
 from thalweg.recipe.optimizers import AdamW
 from thalweg.recipe.recipe import Recipe
 from thalweg.run.checkpoint.store import Store
-from thalweg.run.resume import is_begun, resume
-from thalweg.run.train import SaveOptions, train
+from thalweg.run.resume import is_resumable, resume
+from thalweg.run.spec import SaveOptions
+from thalweg.run.train import train
 
 # What the poisoned row does; the numbers are its last column.
 KINDS = {"loss NaN": 2, "loss inf": 3, "gradient NaN": 4, "gradient inf": 5}
@@ -125,7 +126,7 @@ def carry_out(job: Job) -> None:
     problem = Problem(made, data(job.kind))
     if job.kill:
         _deadly(job.kill, job.number)
-    if is_begun(job.folder):
+    if is_resumable(job.folder):
         resume(job.folder, problem)
         return
     given = recipes(job)

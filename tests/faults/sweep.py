@@ -7,15 +7,16 @@ from thalweg.problem.models import MLP
 from thalweg.problem.problem import Problem
 from thalweg.recipe.optimizers import SGD
 from thalweg.recipe.recipe import Recipe
-from thalweg.run.resume import is_begun, resume
-from thalweg.run.train import SaveOptions, train
+from thalweg.run.resume import is_resumable, resume
+from thalweg.run.spec import SaveOptions
+from thalweg.run.train import train
 
 
 def main(folder: str) -> None:
     """Start the sweep in a folder, or go on with it."""
     problem = Problem(MLP([6, 16, 3]), blobs(count=1500))
     rates = [10 ** (-4 + lane / 4) for lane in range(15)] + [1e6]
-    if is_begun(folder):
+    if is_resumable(folder):
         resume(folder, problem)
         return
     recipes = [Recipe(SGD(lr=rate, momentum=0.9), batch_size=8, epochs=30) for rate in rates]

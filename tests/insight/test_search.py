@@ -15,7 +15,7 @@ from thalweg.problem.problem import Problem
 from thalweg.recipe.optimizers import SGD
 from thalweg.recipe.ranges import Range
 from thalweg.recipe.recipe import Recipe
-from thalweg.run.runs import Runs
+from thalweg.run.run import Runs
 
 SPACE = {"lr": (1e-3, 1e8), "momentum": [0.5, 0.9]}
 RECIPE = Recipe(SGD(momentum=0.5), batch_size=32, steps=12)

@@ -1,10 +1,10 @@
-"""What a fresh process compiles for its first run: the programs that are wanted, and no small ones."""
+"""A new process compiles the necessary programs for its first run, and no small ones."""
 
 import subprocess
 import sys
 
 # First weights, first states, the loop. Every array that JAX makes outside of these would be one more.
-WANTED = 3
+NECESSARY = 3
 TRAINS = """
 import jax
 import thalweg as tw
@@ -31,5 +31,5 @@ print(at[max(at)])
 
 
 def test_a_first_run_compiles_no_small_programs():
-    told = subprocess.run([sys.executable, "-c", TRAINS], capture_output=True, text=True, check=True)
-    assert int(told.stdout) == WANTED
+    done = subprocess.run([sys.executable, "-c", TRAINS], capture_output=True, text=True, check=True)
+    assert int(done.stdout) == NECESSARY

@@ -1,4 +1,4 @@
-"""How a run's rate was found is kept with the run: before its first step, to its end, and when it goes on."""
+"""How a run's learning rate was found is saved with it: before its first step, at its end, on resuming."""
 
 import json
 
@@ -10,7 +10,8 @@ from thalweg.core.errors import RunFolderError
 from thalweg.run.folder.folder import refuse_taken
 from thalweg.run.folder.record import read
 from thalweg.run.resume import resume
-from thalweg.run.train import SaveOptions, train
+from thalweg.run.spec import SaveOptions
+from thalweg.run.train import train
 from thalweg.run.verify import examine
 
 FOUND = {

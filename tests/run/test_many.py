@@ -1,4 +1,4 @@
-"""Many recipes in one call: groups, pairs, frozen lanes, waves, halving, and what lies on disk."""
+"""Many recipes in one call: groups, pairs, frozen lanes, waves, halving, and what is on disk."""
 
 import numpy as np
 import polars as pl
@@ -16,7 +16,7 @@ from thalweg.recipe.optimizers import SGD, AdamW
 from thalweg.recipe.recipe import Recipe
 from thalweg.run.folder import sweep_record as sweeps
 from thalweg.run.folder.record import read
-from thalweg.run.session.halving import Halving
+from thalweg.run.spec import Halving
 from thalweg.run.train import train
 
 BASE = Recipe(SGD(lr=0.1), batch_size=16, epochs=3)
@@ -43,7 +43,7 @@ def test_groups_differ_in_structure_and_the_table_says_which():
     assert runs.table["steps"].to_list() == [run.result["steps"] for run in runs]
 
 
-def test_lanes_of_one_seed_start_alike_and_others_do_not():
+def test_lanes_with_the_same_seed_start_alike_and_others_do_not():
     runs = train(problem(), BASE.vary(lr=[1e-6, 2e-6], seed=[0, 1]))
     first = [float(run.record.steps["loss"][0]) for run in runs]
     assert first[0] == first[2] and first[1] == first[3] and first[0] != first[1]
@@ -59,14 +59,12 @@ def test_a_lane_that_diverges_is_frozen_and_costs_no_more_steps(strict):
     assert runs[0].result["steps"] == 3 * 14 and len(runs[1].record.steps) == runs[1].result["steps"] + 1
 
 
-def test_dead_lanes_are_taken_out_of_the_product():
-    """Half of all and more: the dispatch is narrower, and the others' results stay within rounding."""
+def test_dead_lanes_are_removed_from_the_product():
+    """With half of the lanes dead or more, the dispatch is narrower and the others agree within rounding."""
     recipes = BASE.vary(lr=[0.1, 1e8, 1e9, 1e10, 0.2, 1e8 + 1, 1e9 + 1, 1e10 + 1])
-    found, alone = train(problem(), recipes), train(problem(), recipes[4])
-    assert found[4].record.steps["step"].equals(alone.record.steps["step"])
-    np.testing.assert_allclose(
-        found[4].record.steps["loss"], alone.record.steps["loss"], rtol=1e-3, atol=1e-5
-    )
+    many, alone = train(problem(), recipes), train(problem(), recipes[4])
+    assert many[4].record.steps["step"].equals(alone.record.steps["step"])
+    np.testing.assert_allclose(many[4].record.steps["loss"], alone.record.steps["loss"], rtol=1e-3, atol=1e-5)
 
 
 def test_waves_keep_within_memory_and_change_nothing(monkeypatch):
@@ -88,14 +86,14 @@ def test_halving_freezes_the_worse_settings_over_all_their_seeds():
     assert steps[0] == 12 * 14 and 0.3 * steps[0] <= steps[2] < 0.7 * steps[0]
 
 
-def test_halving_needs_something_to_compare_by():
+def test_halving_needs_a_validation_split():
     data = blobs()
     data = type(data)(data.name, data.task, data.train, None, data.test, preparation=data.preparation)
     with pytest.raises(RecipeError, match="validation"):
         train(Problem(MLP([6, 8, 3]), data), [BASE], halving=Halving())
 
 
-def test_no_lanes_and_too_many_are_refused_before_anything():
+def test_no_lanes_and_too_many_are_refused_before_any_work():
     with pytest.raises(RecipeError, match="at least one"):
         train(problem(), [])
     with pytest.raises(RecipeError, match="at most"):
@@ -105,15 +103,15 @@ def test_no_lanes_and_too_many_are_refused_before_anything():
 def test_a_sweep_on_disk_is_a_table_and_ordinary_runs(tmp_path):
     recipes = BASE.vary(lr=[0.1, 1e9], seed=[0, 1])
     runs = train(problem(), recipes, keep=tmp_path / "sweep")
-    found = sweeps.read(tmp_path / "sweep")
-    assert found.table.drop("test_loss").equals(runs.table.drop("test_loss"))
-    assert found.result["varied"] == ["optimizer.lr", "seed"] and found.result["stopped"] == {
+    sweep = sweeps.read(tmp_path / "sweep")
+    assert sweep.table.drop("test_loss").equals(runs.table.drop("test_loss"))
+    assert sweep.result["varied"] == ["optimizer.lr", "seed"] and sweep.result["stopped"] == {
         "epochs": 2,
         "diverged": 2,
     }
     assert not (tmp_path / "sweep" / sweeps.SHARDS).exists()
     for lane, run in enumerate(runs):
-        record = found.lane(lane)
+        record = sweep.lane(lane)
         assert record.result["test_loss"] == run.result["test_loss"]
         assert record.steps.equals(run.record.steps) and set(record.steps["lane"]) == {0}
-    assert read(found.lanes[0]).recipe["optimizer"]["lr"] == 0.1
+    assert read(sweep.lanes[0]).recipe["optimizer"]["lr"] == 0.1

@@ -1,4 +1,4 @@
-"""A run that is broken off and goes on is the run in one piece, bit for bit; what does not fit is refused."""
+"""A run that is broken off and resumed equals the uninterrupted run, bit for bit; misfits are refused."""
 
 import contextlib
 import json
@@ -25,9 +25,9 @@ from thalweg.run.folder.record import read
 from thalweg.run.progress import Silent
 from thalweg.run.restore import restore
 from thalweg.run.resume import Change, resume
-from thalweg.run.session import merged_progress as gathering
-from thalweg.run.session.halving import Halving
-from thalweg.run.train import SaveOptions, train
+from thalweg.run.session import scheduler
+from thalweg.run.spec import Halving, SaveOptions
+from thalweg.run.train import train
 from thalweg.run.verify import examine
 
 FILES = ("final.safetensors", "best.safetensors", "steps.parquet", "layers.parquet", "test.parquet")
@@ -35,11 +35,11 @@ BASE = Recipe(AdamW(lr=0.01), schedule=WarmupCosine(), batch_size=16, epochs=12,
 
 
 class BrokenOff(BaseException):
-    """What a kill is to a run, within one process: nothing after it is done."""
+    """Stands for a kill, within one process: nothing is done after it."""
 
 
 class BreakOff(Silent):
-    """Breaks the run off at an update from a step on; keeps what it is told."""
+    """Breaks the run off at the first update from a step on; records the notes."""
 
     def __init__(self, step):
         self.step, self.notes = step, []
@@ -83,7 +83,7 @@ RECIPES = {
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_a_broken_off_run_goes_on_bit_for_bit(name, tmp_path):
+def test_a_broken_off_run_resumes_bit_for_bit(name, tmp_path):
     recipe = RECIPES[name]
     train(problem(), recipe, keep=tmp_path / "whole")
     steps = read(tmp_path / "whole").result["steps"]
@@ -96,16 +96,16 @@ def test_a_broken_off_run_goes_on_bit_for_bit(name, tmp_path):
     assert read(broken).steps["step"].to_list() == list(range(read(broken).steps.height))  # none twice
 
 
-def test_a_model_with_running_statistics_and_dropout_goes_on_bit_for_bit(tmp_path):
-    made = Problem(MLP([6, 16, 3], dropout=0.2, normalisation="batch"), blobs())
+def test_a_model_with_running_statistics_and_dropout_resumes_bit_for_bit(tmp_path):
+    dropout = Problem(MLP([6, 16, 3], dropout=0.2, normalisation="batch"), blobs())
     recipe = Recipe(AdamW(lr=0.01), batch_size=16, epochs=6)
-    train(made, recipe, keep=tmp_path / "whole")
-    broken_off(made, recipe, tmp_path / "broken", 40)
-    resume(tmp_path / "broken", made)
+    train(dropout, recipe, keep=tmp_path / "whole")
+    broken_off(dropout, recipe, tmp_path / "broken", 40)
+    resume(tmp_path / "broken", dropout)
     assert_same(tmp_path / "whole", tmp_path / "broken")
 
 
-def test_broken_off_many_times_also_before_the_first_checkpoint(tmp_path):
+def test_a_run_broken_off_many_times_resumes_bit_for_bit(tmp_path):
     train(problem(), BASE, keep=tmp_path / "whole")
     broken_off(problem(), BASE, tmp_path / "broken", 1)
     assert not Store(tmp_path / "broken").names()
@@ -116,7 +116,7 @@ def test_broken_off_many_times_also_before_the_first_checkpoint(tmp_path):
     assert_same(tmp_path / "whole", tmp_path / "broken")
 
 
-def test_an_interrupted_run_goes_on_bit_for_bit(tmp_path):
+def test_an_interrupted_run_resumes_bit_for_bit(tmp_path):
     class Interrupting(Silent):
         def update(self, status):
             if status.step >= 50:
@@ -125,7 +125,7 @@ def test_an_interrupted_run_goes_on_bit_for_bit(tmp_path):
     train(problem(), BASE, keep=tmp_path / "whole")
     run = train(problem(), BASE, keep=tmp_path / "broken", progress=Interrupting())
     assert run.result["stopped"] == "interrupted" and examine(tmp_path / "broken").ended is False
-    # What it had reached is readable, and its state was saved although no checkpoint was due.
+    # What it had done is readable, and its state was saved although no checkpoint was due.
     assert read(tmp_path / "broken").steps.height == run.result["steps"]
     assert (
         Store(tmp_path / "broken").manifest(Store(tmp_path / "broken").names()[0]).step == run.result["steps"]
@@ -134,8 +134,8 @@ def test_an_interrupted_run_goes_on_bit_for_bit(tmp_path):
     assert_same(tmp_path / "whole", tmp_path / "broken")
 
 
-def test_interrupted_where_an_evaluation_was_due(tmp_path):
-    """The step is made and not yet judged; the judgement is made first when it goes on."""
+def test_an_evaluation_that_was_due_at_the_interrupt_is_made_first(tmp_path):
+    """The update was made and not yet evaluated."""
     train(problem(), BASE, keep=tmp_path / "whole")
     due = read(tmp_path / "whole").evaluations["step"][0]
 
@@ -161,8 +161,8 @@ def with_rate(rate, seed):
 
 
 @pytest.mark.parametrize("halving", [None, Halving()])
-def test_a_broken_off_sweep_goes_on_bit_for_bit(tmp_path, halving, monkeypatch):
-    monkeypatch.setattr(gathering, "SECONDS_BETWEEN", 0.0)
+def test_a_broken_off_sweep_resumes_bit_for_bit(tmp_path, halving, monkeypatch):
+    monkeypatch.setattr(scheduler, "SECONDS_BETWEEN", 0.0)
     recipes = sweep_recipes()
     whole = train(problem(), recipes, keep=tmp_path / "whole", strict=True, halving=halving)
     broken_off(problem(), recipes, tmp_path / "broken", 20, strict=True, halving=halving)
@@ -176,8 +176,8 @@ def test_a_broken_off_sweep_goes_on_bit_for_bit(tmp_path, halving, monkeypatch):
     assert not (tmp_path / "broken" / "shards").exists() and not examine(tmp_path / "broken").damaged
 
 
-def test_what_a_halving_decided_holds_for_a_shard_that_had_not_come_so_far(tmp_path, monkeypatch):
-    monkeypatch.setattr(gathering, "SECONDS_BETWEEN", 0.0)
+def test_a_decision_at_a_rung_holds_for_a_shard_that_had_not_reached_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(scheduler, "SECONDS_BETWEEN", 0.0)
     recipes = sweep_recipes()
     whole = train(problem(), recipes, keep=tmp_path / "whole", strict=True, halving=Halving())
     rung = min(row["steps"] for row in whole.table.iter_rows(named=True) if row["stopped"] == "halved")
@@ -199,7 +199,7 @@ def test_what_a_halving_decided_holds_for_a_shard_that_had_not_come_so_far(tmp_p
     assert resume(tmp_path / "broken", problem()).table.equals(whole.table, null_equal=True)
 
 
-def test_a_damaged_checkpoint_is_left_out_and_named(tmp_path):
+def test_a_damaged_checkpoint_is_skipped_and_named(tmp_path):
     train(problem(), BASE, keep=tmp_path / "whole")
     broken_off(problem(), BASE, tmp_path / "broken", 60)
     newest = Store(tmp_path / "broken").folder / Store(tmp_path / "broken").names()[0]
@@ -207,9 +207,9 @@ def test_a_damaged_checkpoint_is_left_out_and_named(tmp_path):
     assert [finding.name for finding in examine(tmp_path / "broken").damaged] == [
         f"checkpoints/{newest.name}"
     ]
-    heard = BreakOff(10**9)
-    resume(tmp_path / "broken", problem(), progress=heard)
-    assert any(newest.name in note and "damaged" in note for note in heard.notes)
+    listener = BreakOff(10**9)
+    resume(tmp_path / "broken", problem(), progress=listener)
+    assert any(newest.name in note and "damaged" in note for note in listener.notes)
     assert_same(tmp_path / "whole", tmp_path / "broken")
 
 
@@ -219,10 +219,10 @@ def test_a_damaged_log_is_noticed(tmp_path):
     stream = tmp_path / "broken" / "steps.arrows"
     content = stream.read_bytes()
     stream.write_bytes(content[: len(content) // 3])
-    heard = BreakOff(10**9)
-    resume(tmp_path / "broken", problem(), progress=heard)
-    assert any("log" in note for note in heard.notes)
-    # The weights are those of the whole run; rows that are gone stay gone, and none is there twice.
+    listener = BreakOff(10**9)
+    resume(tmp_path / "broken", problem(), progress=listener)
+    assert any("log" in note for note in listener.notes)
+    # The weights equal those of the whole run; lost rows stay lost, and none is there twice.
     assert_same_weights(tmp_path / "whole", tmp_path / "broken")
     steps = read(tmp_path / "broken").steps["step"].to_list()
     assert len(set(steps)) == len(steps) and steps[-1] == read(tmp_path / "whole").steps["step"][-1]
@@ -236,18 +236,18 @@ def test_run_json_is_not_needed_where_a_checkpoint_is_sound(tmp_path):
     train(problem(), BASE, keep=tmp_path / "whole")
     broken_off(problem(), BASE, tmp_path / "broken", 60)
     flip(tmp_path / "broken" / "run.json")
-    heard = BreakOff(10**9)
-    resume(tmp_path / "broken", problem(), progress=heard)
-    assert any("run.json" in note for note in heard.notes)
+    listener = BreakOff(10**9)
+    resume(tmp_path / "broken", problem(), progress=listener)
+    assert any("run.json" in note for note in listener.notes)
     assert_same(tmp_path / "whole", tmp_path / "broken")
 
 
-def test_changed_data_are_refused_with_what_changed(tmp_path):
+def test_changed_data_are_refused_and_the_change_is_named(tmp_path):
     broken_off(problem(), BASE, tmp_path / "run", 60)
     with pytest.raises(DataError, match="196 examples instead of 210"):
         resume(tmp_path / "run", Problem(net, blobs(count=280)))
     with pytest.raises(
-        DataError, match="other values or in another order in the train, validation, test parts"
+        DataError, match="other values or in another order in the train, validation, test splits"
     ):
         resume(tmp_path / "run", Problem(net, blobs(seed=1)))
     with pytest.raises(ModelError, match="must have the model"):
@@ -276,7 +276,7 @@ def test_a_finished_run_is_extended(tmp_path):
     assert read(tmp_path / "run").recipe["epochs"] == 8
 
 
-def test_a_schedule_that_had_ended_is_replanned_only_when_told_how(tmp_path):
+def test_a_schedule_that_had_ended_needs_stretch_or_hold(tmp_path):
     train(problem(), BASE, keep=tmp_path / "run")
     total = read(tmp_path / "run").result["steps"]
     with pytest.raises(RecipeError, match="say what becomes of it"):
@@ -294,13 +294,13 @@ def test_a_schedule_that_had_ended_is_replanned_only_when_told_how(tmp_path):
     assert read(tmp_path / "run").result["steps"] == total  # as it was
 
 
-def test_a_fork_begins_where_it_was_told_with_another_number(tmp_path):
+def test_a_fork_begins_at_its_checkpoint_with_the_changed_setting(tmp_path):
     broken_off(problem(), BASE, tmp_path / "run", 60)
     before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
-    heard = BreakOff(10**9)
+    listener = BreakOff(10**9)
     change = Change(at=50, settings=("optimizer.lr=1e-4",), out=tmp_path / "fork")
-    fork = resume(tmp_path / "run", problem(), change=change, progress=heard)
-    step = next(int(note.split()[3].strip(",")) for note in heard.notes if note.startswith("forking at"))
+    fork = resume(tmp_path / "run", problem(), change=change, progress=listener)
+    step = next(int(note.split()[3].strip(",")) for note in listener.notes if note.startswith("forking at"))
     assert 0 < step <= 50
     whole = train(problem(), BASE).record.steps
     assert fork.record.steps["loss"][:step].equals(whole["loss"][:step])
@@ -316,7 +316,7 @@ def test_a_fork_begins_where_it_was_told_with_another_number(tmp_path):
         )
 
 
-def test_going_back_takes_the_nearest_checkpoint_before(tmp_path):
+def test_resuming_at_a_step_takes_the_nearest_checkpoint_before(tmp_path):
     train(problem(), BASE, keep=SaveOptions(tmp_path / "whole", every="7"))
     train(problem(), BASE, keep=SaveOptions(tmp_path / "run", every="7", last=50))
     steps = [int(name[5:15]) for name in Store(tmp_path / "run").names()]
@@ -329,8 +329,8 @@ def test_going_back_takes_the_nearest_checkpoint_before(tmp_path):
     assert_same(tmp_path / "whole", tmp_path / "run")
 
 
-def test_rows_of_the_log_do_not_pile_up_in_memory(tmp_path):
-    """A run of weeks: what grows goes to the disk."""
+def test_rows_of_the_log_do_not_accumulate_in_memory(tmp_path):
+    """So that a run may last for weeks."""
     kept = []
 
     class Counting(Silent):
@@ -349,7 +349,7 @@ def flip(file: Path):
     file.write_bytes(content)
 
 
-def test_files_at_rest_are_as_they_were_written(tmp_path):
+def test_a_changed_file_of_a_finished_run_is_refused(tmp_path):
     train(Problem(MLP([6, 8, 3]), blobs()), BASE, keep=tmp_path / "run")
     assert isinstance(read(tmp_path / "run").steps, pl.DataFrame)
     flip(tmp_path / "run" / "steps.parquet")

@@ -1,6 +1,4 @@
-"""`train`: why runs stop, which weights count, what lies in the folder, and that the same seed is the same
-run.
-"""
+"""`train`: why runs stop, which weights count, what is in the folder, and that a seed determines a run."""
 
 import json
 import signal
@@ -28,7 +26,8 @@ from thalweg.run.folder.record import read
 from thalweg.run.progress import Silent
 from thalweg.run.restore import restore
 from thalweg.run.resume import Change, resume
-from thalweg.run.train import SaveOptions, train
+from thalweg.run.spec import SaveOptions
+from thalweg.run.train import train
 
 RECIPE = Recipe(AdamW(lr=0.01), schedule=WarmupCosine(), batch_size=16, epochs=8, clip_norm=1.0)
 
@@ -71,7 +70,7 @@ def test_patience_keeps_the_best_weights():
     assert run.result["validation_loss"] == pytest.approx(best["loss"], rel=1e-6)
 
 
-def test_without_a_validation_part_the_last_weights_count():
+def test_without_a_validation_split_the_last_weights_count():
     data = blobs()
     alone = type(data)(**{**data.__dict__, "validation": None})
     result = train(Problem(net, alone), RECIPE).result
@@ -150,7 +149,7 @@ def test_a_batch_larger_than_the_data_is_refused():
         train(problem(), Recipe(batch_size=1000))
 
 
-def test_a_run_can_be_read_back_and_answers_the_same(tmp_path):
+def test_a_run_that_is_read_back_predicts_the_same(tmp_path):
     data = blobs()
     run = train(Problem(MLP([6, 8, 3]), data), RECIPE, keep=tmp_path / "run")
     again = restore(tmp_path / "run")
@@ -204,7 +203,7 @@ def has_key(run):
 
 
 def test_a_key_in_a_models_state_is_kept(tmp_path):
-    """In memory, in a folder, and where a run goes on from a checkpoint."""
+    """In memory, in a folder, and in a run that resumes from a checkpoint."""
     data = blobs()
     run = train(Problem(Drawing, data), RECIPE, keep=SaveOptions(tmp_path / "run"))
     assert has_key(run)
@@ -219,7 +218,7 @@ def test_a_key_in_a_models_state_is_kept(tmp_path):
     assert has_key(longer) and longer.result["test_loss"] == whole.result["test_loss"]
 
 
-def test_a_model_of_the_callers_own_needs_the_caller_to_be_read_back(tmp_path):
+def test_a_model_of_the_callers_own_is_passed_to_be_read_back(tmp_path):
     run = train(problem(), RECIPE, keep=tmp_path / "run")
     with pytest.raises(ModelError, match="class of your own"):
         restore(tmp_path / "run")
@@ -253,20 +252,29 @@ def test_a_custom_loss_and_metric():
     assert run.record.problem["loss"] == "absolute" and np.isfinite(run.result["test_metric"]["value"])
 
 
-def test_progress_hears_the_end_also_of_a_run_that_breaks(monkeypatch):
-    heard = []
+def test_progress_receives_the_end_of_a_run_that_raises(monkeypatch):
+    results = []
 
     class Listener(Silent):
         def finish(self, result):
-            heard.append(dict(result))
+            results.append(dict(result))
 
     monkeypatch.setattr("thalweg.run.session.shard.finalize", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         train(problem(), RECIPE, progress=Listener())
-    assert heard == [{}]
+    assert results == [{}]
 
 
-def test_an_interrupt_keeps_what_there_is(tmp_path):
+@pytest.mark.parametrize(("long", "expected"), [(0.0, True), (float("inf"), False)])
+def test_postponed_work_is_done_during_long_chunks_only(monkeypatch, long, expected):
+    calls = []
+    monkeypatch.setattr("thalweg.engine.dispatch.LONG_CHUNK", long)
+    monkeypatch.setattr("thalweg.engine.dispatch.idle_work", lambda: calls.append(None))
+    train(problem(), Recipe(batch_size=16, steps=2))
+    assert bool(calls) == expected
+
+
+def test_an_interrupted_run_is_readable(tmp_path):
     class Impatient(Silent):
         def update(self, status):
             if status.step >= 30:

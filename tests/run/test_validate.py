@@ -1,4 +1,4 @@
-"""What does not fit is refused before any work: the losses' own checks, asked of a sample of the data."""
+"""Misfits are refused before any work: the losses' own checks, on a sample of the data."""
 
 from dataclasses import replace
 
@@ -27,7 +27,7 @@ def with_targets(data: Data, targets: np.ndarray, **changed: object) -> Data:
 
 
 class Shares(eqx.Module):
-    """A model that gives probabilities in a way that its program does not show."""
+    """A model that returns probabilities in a way that its program does not show."""
 
     layer: eqx.nn.Linear
 
@@ -50,7 +50,7 @@ def test_probabilities_where_logits_belong_are_refused_and_nothing_is_written(tm
 
 @pytest.mark.parametrize("model", [net, MLP([6, 8, 3])])
 @pytest.mark.parametrize("label", [3, -1])
-def test_a_single_label_out_of_range_is_found_wherever_it_stands(model, label):
+def test_a_single_label_out_of_range_is_found_anywhere(model, label):
     data = blobs(count=3000)
     targets = np.asarray(data.train.targets).copy()
     targets[1234] = label
@@ -58,7 +58,7 @@ def test_a_single_label_out_of_range_is_found_wherever_it_stands(model, label):
         train(Problem(model, with_targets(data, targets)), RECIPE)
 
 
-def test_targets_that_are_no_numbers_are_refused():
+def test_targets_that_are_not_finite_are_refused():
     data = line(2000)
     for value in (np.nan, np.inf, -np.inf):
         targets = np.asarray(data.train.targets).copy()
@@ -67,7 +67,7 @@ def test_targets_that_are_no_numbers_are_refused():
             check_loss(Problem(MLP([1, 4, 1]), with_targets(data, targets)))
 
 
-def test_sorted_labels_are_seen_from_end_to_end():
+def test_sorted_labels_are_checked_from_end_to_end():
     data = blobs(classes=2)
     targets = np.sort(np.asarray(data.train.targets)).astype(np.int32) * 2  # 0 and 2: no yes or no
     with pytest.raises(DataError, match=r"probabilities, in \[0, 1\]; got 2"):
@@ -80,20 +80,22 @@ def test_targets_of_another_shape_are_refused():
     with pytest.raises(ModelError, match="mse: outputs and targets must have the same shape"):
         check_loss(Problem(net, blobs(), loss="mse"))
     with pytest.raises(
-        DataError, match=r"cross_entropy: targets must be probabilities.*\(in the training part\)"
+        DataError, match=r"cross_entropy: targets must be probabilities.*\(in the training split\)"
     ):
         check_loss(Problem(MLP([1, 4, 1]), line(), loss=CrossEntropy()))
 
 
-def test_what_fits_passes_and_a_function_is_asked_for_its_shape_alone():
+def test_what_fits_passes_and_of_a_function_only_the_shape_is_checked():
     check_loss(problem())
     check_loss(Problem(MLP([6, 8, 3]), blobs()))
-    check_loss(Problem(MLP([1, 4, 1]), line(), loss=lambda found, wanted: jnp.square(found - wanted).sum()))
+    check_loss(
+        Problem(MLP([1, 4, 1]), line(), loss=lambda outputs, targets: jnp.square(outputs - targets).sum())
+    )
     with pytest.raises(ModelError, match="one floating-point number per example"):
-        check_loss(Problem(MLP([1, 4, 1]), line(), loss=lambda found, wanted: found > wanted))
+        check_loss(Problem(MLP([1, 4, 1]), line(), loss=lambda outputs, targets: outputs > targets))
 
 
-def test_our_own_architectures_are_asked_without_a_computation(monkeypatch):
+def test_our_own_architectures_are_checked_without_a_computation(monkeypatch):
     monkeypatch.setattr("thalweg.run.validate.outputs", lambda *_: 1 / 0)
     check_loss(Problem(MLP([6, 8, 3]), blobs()))
     with pytest.raises(ZeroDivisionError):

@@ -12,11 +12,12 @@ import sys
 from collections.abc import Callable
 from concurrent.futures import Future
 from importlib import import_module
-from threading import Thread
+from threading import Lock, Thread
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 T = TypeVar("T")
+_idle = Lock()
 
 
 def import_large(name: str) -> ModuleType:
@@ -60,13 +61,17 @@ else:
     pq, psutil = LazyModule("pyarrow.parquet"), LazyModule("psutil")
 
 
-def import_polars() -> None:
-    """Import Polars now, while a device works.
+def idle_work() -> None:
+    """Do work that a run needs at its end, while the device computes a long chunk: import Polars.
 
-    Call it in the main thread: if two threads import submodules of Polars at once, both can end up with a
-    partially imported module.
+    Only one thread does it at a time. Two threads that import parts of Polars at once can both be left with a
+    half-imported module.
     """
-    import_large("polars")
+    if _idle.acquire(blocking=False):
+        try:
+            import_large("polars")
+        finally:
+            _idle.release()
 
 
 def in_background(work: Callable[[], T]) -> Future[T]:

@@ -5,7 +5,7 @@ checkpoints lively. The loop's length is an input of the program, so one program
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from typing import NamedTuple
 
@@ -13,6 +13,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, Int
 
+from thalweg.core.lazy import idle_work
 from thalweg.engine.compilation import TRACES, compile_once
 from thalweg.engine.group import LaneGroup
 from thalweg.engine.layout.batched import run_batched
@@ -31,6 +32,8 @@ from thalweg.problem.data.split import Split
 # A dispatch costs about a millisecond; at a third of a second that is 0.3 %, and progress looks smooth.
 CHUNK_SECONDS = 0.3
 FIRST_CHUNK = 32
+# Seconds of the previous chunk from which on the next one hides deferred work of the host.
+LONG_CHUNK = 0.1
 
 
 class ChunkResult(NamedTuple):
@@ -58,9 +61,11 @@ class ChunkLength:
     def __init__(self, capacity: int):
         self._capacity = capacity
         self.steps = min(FIRST_CHUNK, capacity)
+        self.seconds = 0.0  # of the latest chunk
 
     def observe(self, steps: int, seconds: float) -> None:
         """Adapt to a chunk's duration; grow at most fourfold, so that one fast reading does not mislead."""
+        self.seconds = seconds
         ideal = int(steps * CHUNK_SECONDS / max(seconds, 1e-6))
         self.steps = max(1, min(ideal, 4 * steps if steps >= self.steps else self.steps, self._capacity))
 
@@ -81,12 +86,8 @@ def next_chunk(
     start: int,
     stop: int,
     length: ChunkLength,
-    meanwhile: Callable[[], object] | None = None,
 ) -> ChunkResult:
-    """Run one chunk from step `start`, of the given length but not beyond step `stop`.
-
-    `meanwhile` is called while the device works.
-    """
+    """Run one chunk from step `start`, of the given length but not beyond step `stop`."""
     steps = min(length.steps, stop - start)
     traced, started = TRACES.mine("chunk"), time.perf_counter()
     split, batches = group.feed.dispatch(group.splits, start, steps, group.program.capacity)
@@ -96,8 +97,8 @@ def next_chunk(
     after, chunk = compile_once(run_chunk, group.program, inputs, split, batches, np.int32(steps), before)
     dispatched = time.perf_counter()
     group.feed.prefetch(start + steps)  # while the device works
-    if meanwhile is not None:
-        meanwhile()
+    if length.seconds >= LONG_CHUNK:
+        idle_work()
     chunk = jax.tree.map(lambda leaf: np.asarray(leaf), chunk)
     ended = time.perf_counter()
     if lanes is not None:

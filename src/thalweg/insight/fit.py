@@ -26,11 +26,11 @@ from thalweg.recipe.settings import with_setting
 from thalweg.run.folder.folder import refuse_taken
 from thalweg.run.folder.record import finding_of
 from thalweg.run.progress import Progress, Silent
-from thalweg.run.resume import check_recipe, is_begun
+from thalweg.run.resume import check_recipe, is_resumable
 from thalweg.run.resume import resume as resume_run
-from thalweg.run.run import Run
-from thalweg.run.runs import Runs
-from thalweg.run.train import SaveOptions, train
+from thalweg.run.run import Run, Runs
+from thalweg.run.spec import SaveOptions
+from thalweg.run.train import train
 
 AUTO = "auto"
 # Updates that the search for a learning rate may cost, as a share of the run's own: an hour of training can
@@ -187,7 +187,7 @@ def fit(
     save = keep if isinstance(keep, SaveOptions) or keep is None else SaveOptions(keep)
     if resume:
         folder = _resumable(save)
-        if is_begun(folder):
+        if is_resumable(folder):
             check_recipe(folder, _recipe_of_begun(folder, base) if request.finds_rate else base)
             return resume_run(folder, problem, progress=progress)
         save = restarted(save)

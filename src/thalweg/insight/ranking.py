@@ -15,7 +15,7 @@ from thalweg.insight.intervals import Estimate, estimate_mean, paired_difference
 from thalweg.insight.outcome import text
 from thalweg.insight.wording import as_number, setting
 from thalweg.run.folder.sweep_record import Sweep
-from thalweg.run.runs import Runs
+from thalweg.run.run import Runs
 
 # Values of `RankedSetting.status`.
 BEST, TIED, WORSE, SINGLE_SEED, FROZEN, UNSTABLE, LOST = (

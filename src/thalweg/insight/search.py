@@ -21,8 +21,7 @@ from thalweg.recipe.book import default_recipe
 from thalweg.recipe.ranges import Range
 from thalweg.recipe.recipe import Recipe
 from thalweg.run.progress import Progress
-from thalweg.run.run import Run
-from thalweg.run.runs import Runs
+from thalweg.run.run import Run, Runs
 
 
 @dataclass(frozen=True)

@@ -25,8 +25,7 @@ from thalweg.problem.data.split import Split
 from thalweg.problem.problem import Problem
 from thalweg.recipe.recipe import Recipe
 from thalweg.run.progress import Progress
-from thalweg.run.run import Run
-from thalweg.run.runs import Runs
+from thalweg.run.run import Run, Runs
 from thalweg.run.train import train
 
 # Validation examples (windows, for text) that short trials are compared on. All lanes see the same ones, so

@@ -1,1 +1,1 @@
-"""Floor 3: a training run as a lasting thing. Train, stop, log, keep, read again."""
+"""Floor 3: a training run from its specification to its folder. Train, stop, log, save, resume, read back."""

@@ -1,7 +1,7 @@
-"""What a training run tells while it goes on: the plan, a status now and then, the end.
+"""What a training run reports while it runs: the plan, a status now and then, the end.
 
-This is the listener's side of `run.train`, and no callback registry: one object, four calls, nothing handed
-back. Drawing for people's eyes (a terminal, a log) lies in `thalweg.view.progress`.
+A listener is one object with four methods that return nothing; there is no registry of callbacks. Listeners
+for people (a terminal, a log) are in `thalweg.view.progress`.
 """
 
 import math
@@ -12,11 +12,11 @@ from typing import Any, Protocol
 
 @dataclass(frozen=True)
 class LaneStatus:
-    """Where one of many lanes stands.
+    """Status of one of many lanes.
 
     Args:
         lane: Its number among the recipes.
-        label: What tells it apart: the settings that vary, for people.
+        label: The settings that vary, for people.
         step: Updates made.
         loss: Training loss, mean over its last chunk; NaN before the first.
         validation_loss, metric: Of its latest evaluation; NaN before the first.
@@ -39,8 +39,8 @@ class TrainingPlan:
     Args:
         name: The run's name, for people.
         total_steps: Updates in the whole run; None when open-ended.
-        epoch_steps: Updates in one pass over the training part; None or 0 when there are no epochs.
-        batch_size: Examples in an update; None when not known.
+        epoch_steps: Updates in one pass over the training split; None or 0 when there are no epochs.
+        batch_size: Examples in an update; None when unknown.
         lanes: How many runs are trained together.
     """
 
@@ -53,19 +53,19 @@ class TrainingPlan:
 
 @dataclass(frozen=True)
 class Status:
-    """Where a run stands, after a chunk or an evaluation.
+    """Status of a run, after a chunk or an evaluation.
 
     Args:
         step: Updates done.
-        epoch: Passes over the training part, with its fraction; None when there are no epochs.
-        loss: Training loss, mean since the last status. NaN or inf once the run has diverged.
+        epoch: Passes over the training split, with the fraction; None when there are no epochs.
+        loss: Training loss, mean since the previous status. NaN or inf once the run has diverged.
         learning_rate: Of the last update.
-        validation_loss: The latest one; None before the first evaluation and without a validation part.
+        validation_loss: The latest one; None before the first evaluation and without a validation split.
         metric_name: For example `accuracy`; None without an evaluation.
-        metric: The latest figure on the validation part.
-        examples_per_second: Speed of late, without compilation.
-        seconds_left: Until the planned end, at that speed; None when it cannot be told.
-        lanes: Where each lane stands. With more than one, the other figures are those of the median lane.
+        metric: Its latest value on the validation split.
+        examples_per_second: Recent speed, without compilation.
+        seconds_left: Until the planned end, at that speed; None when unknown.
+        lanes: Status of each lane. With more than one, the other figures are those of the median lane.
     """
 
     step: int
@@ -81,36 +81,36 @@ class Status:
 
 
 class Progress(Protocol):
-    """Whatever listens to a run. Called from the training thread; must be quick and must not raise."""
+    """A listener to a run. Called from the training thread; must be quick and must not raise."""
 
     def start(self, plan: TrainingPlan) -> None:
-        """Hear what is about to be trained. Called once, before anything is compiled."""
+        """Receive what is about to be trained. Called once, before anything is compiled."""
         ...
 
     def update(self, status: Status) -> None:
-        """Hear where the run stands. Called once for each chunk and evaluation."""
+        """Receive the status. Called once for each chunk and evaluation."""
         ...
 
     def note(self, text: str) -> None:
-        """Hear something worth a line: a file written, a fallback taken."""
+        """Receive a message of one line: a file written, a fallback taken."""
         ...
 
     def finish(self, result: Mapping[str, Any]) -> None:
-        """Hear the end; `result` is the object of result.json, empty when training was broken off."""
+        """Receive the end; `result` is the object of result.json, empty when training was broken off."""
         ...
 
 
 class Silent:
-    """Listens and says nothing: the default in a library, and `--quiet`."""
+    """A listener that ignores everything: the default in a library, and `--quiet`."""
 
     def start(self, plan: TrainingPlan) -> None:
-        """Say nothing."""
+        """Ignore the plan."""
 
     def update(self, status: Status) -> None:
-        """Say nothing."""
+        """Ignore the status."""
 
     def note(self, text: str) -> None:
-        """Say nothing."""
+        """Ignore the message."""
 
     def finish(self, result: Mapping[str, Any]) -> None:
-        """Say nothing."""
+        """Ignore the end."""

@@ -1,5 +1,5 @@
-"""A run folder becomes a model again: rebuilt from names the library knows, or from the model the caller
-brings.
+"""`restore`: a run folder becomes a model again, rebuilt from names that the library knows or from the model
+that the caller passes.
 """
 
 from dataclasses import dataclass, field
@@ -24,12 +24,12 @@ from thalweg.run.run import outputs
 
 @dataclass(frozen=True)
 class Trained:
-    """A model read back from a run folder, ready to answer.
+    """A model read back from a run folder, ready to predict.
 
     Args:
         record: The run as plain data.
         built: The module with its weights.
-        preparation: How raw data becomes input, and outputs become answers.
+        preparation: Turns raw data into inputs, and outputs into predictions.
         weights: Which weights these are, `best` or `final`.
     """
 
@@ -39,17 +39,17 @@ class Trained:
     weights: str
 
     def answers(self, source: Any, folder: Path | None = None) -> dict[str, np.ndarray]:
-        """Return answers for new data: `prediction`, and `probability_<class>` for classes.
+        """Return predictions for new data: `prediction`, and `probability_<class>` for classes.
 
         Raises:
-            DataError: The data cannot be read, or the model is one of text, which has no answer for a row.
+            DataError: The data cannot be read, or the model is one of text, which predicts no row.
         """
-        if self.record.problem["data"]["task"] == LANGUAGE:
-            got, hint = self.record.name, "what it writes stands in the run's sample.txt"
+        task = self.record.problem["data"]["task"]
+        if task == LANGUAGE:
+            got, hint = self.record.name, "the run's sample.txt shows what it writes"
             raise DataError("predict", "a model of text has no answer for a row", got=got, hint=hint)
         inputs = inputs_for(source, self.preparation, folder=folder).inputs
-        found = outputs(self.built, self.preparation.scale(inputs))
-        return self.preparation.answers(found, self.record.problem["data"]["task"])
+        return self.preparation.answers(outputs(self.built, self.preparation.scale(inputs)), task)
 
 
 def restore(folder: Path | str, *, weights: str | None = None, model: Any = None) -> Trained:
@@ -57,31 +57,30 @@ def restore(folder: Path | str, *, weights: str | None = None, model: Any = None
 
     Args:
         folder: The run folder.
-        weights: `best` or `final`; None for those that the run was judged by.
-        model: The module or factory, when the run was made with a class of the caller's own.
+        weights: `best` or `final`; None for those that the run's result is about.
+        model: The module or factory, where the run trained a class of the caller's own.
 
     Raises:
-        RunFolderError: No run, or a damaged one.
-        ModelError: The run's model is not one of the library's and none was given, or the weights do not fit.
+        RunFolderError: There is no run, or it is damaged.
+        ModelError: The run's model is not one of the library's and none was passed, or its weights do not
+            fit.
     """
-    record = read(folder)
-    which = weights or record.result.get("weights") or _there(Path(folder))
+    record, path = read(folder), Path(folder)
+    which = weights or record.result.get("weights")
+    if which is None:
+        which = "best" if (path / "best.safetensors").exists() else "final"
     built = build(model if model is not None else _model(record), keys.lane_key(0))
-    sealing.check(Path(folder), (f"{which}.safetensors",))
-    arrays = files.load(Path(folder) / f"{which}.safetensors")
+    sealing.check(path, (f"{which}.safetensors",))
+    arrays = files.load(path / f"{which}.safetensors")
     params = files.restored(built.params, arrays)
     model_state = files.restored(built.model_state, arrays, prefix=files.STATE)
     preparation = Preparation.from_dict(record.problem["data"]["preparation"])
     return Trained(record, PartitionedModel(params, model_state, built.fixed), preparation, which)
 
 
-def _there(folder: Path) -> str:
-    return "best" if (folder / "best.safetensors").exists() else "final"
-
-
 def _model(record: Record) -> Any:
-    told = record.problem.get("model", {}).get("architecture")
-    if told is None:
+    architecture = record.problem.get("model", {}).get("architecture")
+    if architecture is None:
         raise ModelError(
             "model",
             "a run of a class of your own needs that class to be read back",
@@ -90,12 +89,12 @@ def _model(record: Record) -> Any:
             hint="pass it from Python: restore(folder, model=...)",
         )
     try:
-        return choose(ARCHITECTURES, told, "model", record.folder)
+        return choose(ARCHITECTURES, architecture, "model", record.folder)
     except ValueError as error:
         raise RunFolderError(
             "run",
             "problem.json must name a model that this version knows",
-            got=told.get("name"),
+            got=architecture.get("name"),
             where=record.folder,
             hint=str(error).splitlines()[-1],
         ) from error

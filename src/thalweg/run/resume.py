@@ -1,6 +1,5 @@
-"""`resume`: a run that was broken off goes on bit for bit; a finished one is extended, or forked."""
+"""`resume`: continue a run that was broken off, bit for bit; extend a finished one, or fork it."""
 
-import contextlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,19 +14,18 @@ from thalweg.problem.problem import Problem
 from thalweg.recipe.recipe import Recipe
 from thalweg.recipe.schedules import Clock
 from thalweg.recipe.toml import settings
-from thalweg.run.checkpoint.store import FOLDER, Checkpoint, Store
+from thalweg.run.checkpoint.store import FOLDER
 from thalweg.run.folder import folder as folders
 from thalweg.run.folder.environment import environment
 from thalweg.run.folder.lock import Lock
-from thalweg.run.folder.log import Log, read_back
-from thalweg.run.folder.log_stream import first_rows
 from thalweg.run.folder.record import finding_of
 from thalweg.run.folder.run_json import NAME, RunFile
 from thalweg.run.progress import Progress, Silent
-from thalweg.run.run import Run
-from thalweg.run.runs import Runs
-from thalweg.run.session.session import BITS, Job, Session
-from thalweg.run.spec import Origin, halving_of, recipes_as_text
+from thalweg.run.run import Run, Runs
+from thalweg.run.session.checkpointer import fork, newest_checkpoint, newest_facts
+from thalweg.run.session.session import BITS, Session
+from thalweg.run.spec import RunSpec, describe_problem, recipes_as_text
+from thalweg.run.validate import check_loss
 from thalweg.run.validate import check_recipe as check_fits
 
 STRETCH, HOLD = "stretch", "hold"
@@ -35,15 +33,15 @@ STRETCH, HOLD = "stretch", "hold"
 
 @dataclass(frozen=True)
 class Change:
-    """What is to be other than it was when the run goes on.
+    """What a resumed run does differently.
 
     Args:
         epochs, steps: Length of the whole run, from its first step on; None leaves it.
-        schedule: What a schedule does that was planned over the old length: `stretch` plans it over the new
-            one as if it had been so from the start; `hold` leaves its plan, and its end lasts.
-        at: Go on from the newest checkpoint up to this step.
-        settings: Changes of the recipe's numbers, as `optimizer.lr=1e-4`. Only together with `out`.
-        out: Folder of a new run that begins where this one was; the old one stays as it is.
+        schedule: What becomes of a schedule that was planned over the old length: `stretch` plans it over the
+            new one as if from the start; `hold` keeps the plan, and its last value lasts.
+        at: Resume from the newest checkpoint up to this step.
+        settings: Changes to the recipe's numbers, as `optimizer.lr=1e-4`. Only together with `out`.
+        out: Folder of a new run that begins where this one was (a fork); the old one stays as it is.
     """
 
     epochs: int | None = None
@@ -53,6 +51,29 @@ class Change:
     settings: Sequence[str] = ()
     out: Path | str | None = None
 
+    def check(self) -> None:
+        """Refuse changes that do not go together.
+
+        Raises:
+            RecipeError: They do not.
+        """
+        if self.epochs is not None and self.steps is not None:
+            got = f"{self.epochs}, {self.steps}"
+            raise RecipeError("resume", "takes epochs or steps, not both", got=got)
+        if self.schedule not in (None, STRETCH, HOLD):
+            raise RecipeError("resume", f"schedule must be {STRETCH} or {HOLD}", got=self.schedule)
+        if self.settings and self.out is None:
+            raise RecipeError(
+                "resume",
+                "a changed recipe makes another run, which needs a folder of its own",
+                got=" ".join(self.settings),
+                hint="name one with --out NEW; this run stays as it is",
+            )
+        for text in self.settings:
+            if re.match(r"\s*(epochs|steps|seed)\s*=", text):
+                rule = "the length is changed with --epochs or --steps, and the seed cannot be changed"
+                raise RecipeError("resume", rule, got=text)
+
 
 def resume(
     folder: Path | str,
@@ -61,152 +82,121 @@ def resume(
     change: Change | None = None,
     progress: Progress | None = None,
 ) -> Run | Runs:
-    """Let a run go on from its last sound checkpoint, as if it had never stopped.
+    """Resume a run from its last sound checkpoint, as if it had never stopped.
 
-    Weights, optimizer, order of the data, random numbers and log are those of a run in one piece, bit for
-    bit, on the same machine, device and versions; where these differ it says so. Lost are the steps since
-    the checkpoint; they are made again.
+    Weights, optimizer, order of the data, random numbers and log are those of an uninterrupted run, bit for
+    bit, on the same machine, device and versions; where these differ, the run says so. The steps since the
+    checkpoint are lost, and are made again.
 
     Args:
         folder: The run's folder.
-        problem: Data and model, where they cannot be made again from names: arrays in memory, a class or
-            a loss of the caller's own.
-        change: What is to be other than it was.
-        progress: Who is told how it goes.
+        problem: Data and model, where they cannot be rebuilt from names: arrays in memory, a class or a loss
+            of the caller's own.
+        change: What the run does differently from here on.
+        progress: Listens to the run.
 
     Returns:
-        The run; of a sweep the runs.
+        The run; the runs of a sweep.
 
     Raises:
-        RunFolderError: There is no run, or it is damaged beyond its checkpoints, or another process writes
-            it.
-        DataError: The data changed since; says what.
+        RunFolderError: There is no run, it is damaged beyond its checkpoints, or another process writes it.
+        DataError: The data have changed since; says how.
         RecipeError: A change is not possible.
     """
-    change, path, told = change or Change(), Path(folder), progress or Silent()
-    _check_change(change)
-    run = _run_file(path, told)
-    origin = Origin.from_dict(run.origin, path / NAME)
+    change, path, progress = change or Change(), Path(folder), progress or Silent()
+    change.check()
+    run, spec = _read(path, progress)
     if change.out is not None:
         with Lock(path):
-            path, run = _forked(path, run, origin, change, told)
-        origin = Origin.from_dict(run.origin, path / NAME)
+            path, run, spec = _forked(path, run, spec, change, progress)
         change = replace(change, at=None)
-    ready = origin.made_problem(problem, _parts(path, run))
-    recipes, total = _recipes(ready, origin, change)
+    facts = newest_facts(path, run.run)
+    problem = spec.problem_again(problem, facts.get("parts", {}))
+    recipes, schedule_total = _extended(problem, spec, change)
     for recipe in recipes:
-        check_fits(ready, recipe)
-    if origin.many and change != Change():
-        raise RecipeError("resume", "a sweep goes on as it was planned", got=str(change))
-    _say_where(path, run, told)
-    job = Job(
-        ready,
-        recipes,
-        origin.lane_plan(),
-        told,
-        strict=origin.strict,
-        halving=halving_of(origin.halving),
-        init=origin.init,
-        every=origin.every,
-        last=origin.last,
-        run=run,
-        at=change.at,
-        schedule_total=total,
-        forked=origin.forked,
-        finding=finding_of(path) or None,
+        check_fits(problem, recipe)
+    if spec.many and change != Change():
+        raise RecipeError("resume", "a sweep is resumed as it was planned", got=str(change))
+    check_loss(problem)
+    _note_environment(facts.get("environment", {}), progress)
+    spec = replace(
+        spec,
+        problem=describe_problem(problem),
+        recipes=recipes,
+        schedule_total=schedule_total,
+        save=replace(spec.save, finding=finding_of(path) or None),
     )
-    work = Session(job)
-    return work.many(path) if origin.many else work.one(path)
+    return Session(problem, spec, progress, resumed=run, at=change.at).run(path)
 
 
-def is_begun(folder: Path | str) -> bool:
-    """Tell whether there is a run in a folder that can go on."""
+def is_resumable(folder: Path | str) -> bool:
+    """Tell whether a folder holds a run that can be resumed."""
     return (Path(folder) / NAME).is_file() or (Path(folder) / FOLDER).is_dir()
 
 
 def check_recipe(folder: Path | str, *recipes: Recipe) -> None:
-    """Refuse to go on under other recipes than those that a run, or a sweep, was begun with.
+    """Refuse to resume a run, or a sweep, with other recipes than it was started with.
 
     Raises:
-        RecipeError: They are others; says where the first of these differs.
+        RecipeError: They differ; names the settings in which the first one does.
     """
-    begun = Origin.from_dict(_run_file(Path(folder), Silent()).origin, folder).lane_recipes()
-    if len(begun) != len(recipes):
-        raise _another(folder, f"{len(recipes)} lanes, it had {len(begun)}")
-    for before, given in zip(begun, recipes, strict=True):
-        asked = Recipe.from_dict(given.to_dict())
-        if recipes_as_text([asked]) != recipes_as_text([before]):
-            old, new = before.to_dict(), asked.to_dict()
-            other = [name for name in {**old, **new} if str(old.get(name)) != str(new.get(name))]
-            raise _another(folder, "; ".join(f"{n} = {new.get(n)}, it was {old.get(n)}" for n in other))
+    _, spec = _read(Path(folder), Silent())
+    if len(spec.recipes) != len(recipes):
+        raise _differs(folder, f"{len(recipes)} lanes, it had {len(spec.recipes)}")
+    for before, recipe in zip(spec.recipes, recipes, strict=True):
+        now = Recipe.from_dict(recipe.to_dict())
+        if recipes_as_text([now]) != recipes_as_text([before]):
+            old, new = before.to_dict(), now.to_dict()
+            names = [name for name in {**old, **new} if str(old.get(name)) != str(new.get(name))]
+            raise _differs(folder, "; ".join(f"{n} = {new.get(n)}, it was {old.get(n)}" for n in names))
 
 
-def _another(folder: Path | str, got: str) -> RecipeError:
+def _differs(folder: Path | str, got: str) -> RecipeError:
     return RecipeError(
         "recipe",
-        "must be the one that the run in the folder was begun with",
+        "must be the one that the run in the folder was started with",
         got=got,
         where=folder,
         hint="choose another --out, or fork it: thalweg resume RUN --set ... --out NEW",
     )
 
 
-def _check_change(change: Change) -> None:
-    if change.epochs is not None and change.steps is not None:
-        raise RecipeError("resume", "takes epochs or steps, not both", got=f"{change.epochs}, {change.steps}")
-    if change.schedule not in (None, STRETCH, HOLD):
-        raise RecipeError("resume", f"schedule must be {STRETCH} or {HOLD}", got=change.schedule)
-    if change.settings and change.out is None:
-        raise RecipeError(
-            "resume",
-            "a changed recipe makes another run, which needs a folder of its own",
-            got=" ".join(change.settings),
-            hint="name one with --out NEW; this run stays as it is",
-        )
-    for text in change.settings:
-        if re.match(r"\s*(epochs|steps|seed)\s*=", text):
-            raise RecipeError(
-                "resume", "the length is changed with --epochs or --steps, and the seed not", got=text
-            )
-
-
-def _run_file(folder: Path, progress: Progress) -> RunFile:
-    """Return what the run was begun with: of run.json, or, where that is damaged, of its checkpoints."""
+def _read(folder: Path, progress: Progress) -> tuple[RunFile, RunSpec]:
+    """Return run.json and its specification; from a checkpoint where run.json is damaged."""
     try:
-        return RunFile.read(folder)
+        run = RunFile.read(folder)
     except RunFolderError as error:
-        for one in Store(folder).sound():
-            if isinstance(one, Checkpoint) and "origin" in one.manifest.facts:
-                progress.note(
-                    f"run.json is not usable ({error.rule}); what it said is taken from {one.path.name}"
-                )
-                return RunFile(one.manifest.run, one.manifest.facts["origin"])
-        raise
+        checkpoint = newest_checkpoint(folder, fact="origin")
+        if checkpoint is None:
+            raise
+        name = checkpoint.path.name
+        progress.note(f"run.json is not usable ({error.rule}); its content is taken from {name}")
+        run = RunFile(checkpoint.manifest.run, checkpoint.manifest.facts["origin"])
+    return run, RunSpec.from_dict(run.origin, folder / NAME)
 
 
-def _recipes(problem: Problem, origin: Origin, change: Change) -> tuple[list[Recipe], int | None]:
+def _extended(problem: Problem, spec: RunSpec, change: Change) -> tuple[tuple[Recipe, ...], int | None]:
     """Return the recipes with their new length, and the updates that schedules are planned over."""
-    before = origin.lane_recipes()
     if change.epochs is None and change.steps is None:
-        return before, origin.schedule_total
-    given = {"epochs": change.epochs, "steps": change.steps}
-    after = [Recipe.from_dict(recipe.to_dict() | given) for recipe in before]
-    old, new = length(problem, before[0]), length(problem, after[0])
-    planned = origin.schedule_total or old
-    if not _follows_length(problem, before[0], planned, new):
-        return after, origin.schedule_total
+        return spec.recipes, spec.schedule_total
+    lengths = {"epochs": change.epochs, "steps": change.steps}
+    recipes = tuple(Recipe.from_dict(recipe.to_dict() | lengths) for recipe in spec.recipes)
+    old, new = length(problem, spec.recipes[0]), length(problem, recipes[0])
+    planned = spec.schedule_total or old
+    if not _depends_on_length(problem, spec.recipes[0], planned, new):
+        return recipes, spec.schedule_total
     if change.schedule is None:
         raise RecipeError(
             "resume",
             "the schedule was planned over the old length; say what becomes of it",
-            got=f"{type(before[0].schedule).__name__} over {planned} updates, {new} wanted",
+            got=f"{type(spec.recipes[0].schedule).__name__} over {planned} updates, for a run of {new}",
             hint="--schedule stretch plans it over the new length; --schedule hold lets its end last",
         )
-    return after, planned if change.schedule == HOLD else None
+    return recipes, planned if change.schedule == HOLD else None
 
 
-def _follows_length(problem: Problem, recipe: Recipe, old: int, new: int) -> bool:
-    """Tell whether the learning rate at any step depends on how long the run is: asked of the schedule."""
+def _depends_on_length(problem: Problem, recipe: Recipe, old: int, new: int) -> bool:
+    """Tell whether the schedule gives another learning rate at any step when the run is `new` steps long."""
     epoch_steps = feed_of(problem, [recipe]).epoch_steps
     state = recipe.schedule.init()
 
@@ -214,66 +204,41 @@ def _follows_length(problem: Problem, recipe: Recipe, old: int, new: int) -> boo
         clock = Clock(*(jnp.float32(value) for value in (step, total, epoch_steps)))
         return float(recipe.schedule.factor(clock, state))
 
-    asked = np.unique(np.linspace(0, max(old, new) - 1, 64).astype(int))
-    return any(factor(step, old) != factor(step, new) for step in asked)
+    steps = np.unique(np.linspace(0, max(old, new) - 1, 64).astype(int))
+    return any(factor(step, old) != factor(step, new) for step in steps)
 
 
-def _parts(folder: Path, run: RunFile) -> dict[str, str]:
-    """Return the fingerprints of the data's parts that the newest checkpoint noted."""
-    store = Store(folder, run.run)
-    for name in store.names():
-        with contextlib.suppress(RunFolderError):
-            return store.manifest(name).facts.get("parts", {})
-    return {}
-
-
-def _say_where(folder: Path, run: RunFile, progress: Progress) -> None:
-    """Say what differs from where the run was before, where that may change bits."""
-    for one in Store(folder, run.run).names():
-        try:
-            before = Store(folder, run.run).manifest(one).facts.get("environment", {})
-        except RunFolderError:
-            continue
-        now = environment()
-        changed = [
-            f"{name} {before[name]} is now {now.get(name)}"
-            for name in BITS
-            if name in before and before[name] != now.get(name)
-        ]
-        if changed:
-            progress.note("the bits may differ from a run in one piece: " + "; ".join(changed))
-        return
+def _note_environment(before: dict[str, str], progress: Progress) -> None:
+    """Say how the environment differs from that of the checkpoint, where that may change bits."""
+    now = environment() if before else {}
+    changed = [
+        f"{name} {before[name]} is now {now.get(name)}"
+        for name in BITS
+        if name in before and before[name] != now.get(name)
+    ]
+    if changed:
+        progress.note("the bits may differ from those of an uninterrupted run: " + "; ".join(changed))
 
 
 def _forked(
-    folder: Path, run: RunFile, origin: Origin, change: Change, progress: Progress
-) -> tuple[Path, RunFile]:
-    """Begin a new run where an old one was: its folder gets the checkpoint and the log up to it."""
-    if origin.many:
+    folder: Path, run: RunFile, spec: RunSpec, change: Change, progress: Progress
+) -> tuple[Path, RunFile, RunSpec]:
+    """Begin a new run from a checkpoint of an old one: with the checkpoint, and the log up to it."""
+    if spec.many:
         raise RecipeError("resume", "a sweep cannot be forked", got=str(folder), hint="fork a single run")
-    chosen = next(
-        (one for one in Store(folder, run.run).sound(change.at) if isinstance(one, Checkpoint)), None
-    )
-    if chosen is None:
+    checkpoint = newest_checkpoint(folder, run.run, change.at)
+    if checkpoint is None:
         raise RunFolderError(
             "run",
             "must have a sound checkpoint to be forked at",
             got=f"none up to step {change.at}" if change.at is not None else "none",
             where=folder,
         )
-    step = chosen.manifest.step
-    progress.note(f"forking at step {step}, from {chosen.path.name}")
-    recipe = origin.lane_recipes()[0]
-    changed = Recipe.from_dict(settings(recipe.to_dict(), change.settings), where="--set")
-    new = replace(
-        origin,
-        recipes=recipes_as_text([changed]),
-        forked={"run": str(folder.absolute()), "step": step},
-    )
+    step = checkpoint.manifest.step
+    progress.note(f"forking at step {step}, from {checkpoint.path.name}")
+    changed = Recipe.from_dict(settings(spec.recipes[0].to_dict(), change.settings), where="--set")
+    spec = replace(spec, recipes=(changed,), forked={"run": str(folder.absolute()), "step": step})
     target = folders.make(change.out, "run", False)
-    made = RunFile(origin=new.to_dict())
-    facts = chosen.manifest.facts | {"origin": made.origin}
-    rows = {name: first_rows(table, facts["log"][name]["rows"]) for name, table in read_back(folder).items()}
-    Log(target, [], len(facts["stopped"]), before=rows).close(keep=True)
-    Store(target, made.run).commit(step, chosen.arrays, facts, chosen.manifest.score)
-    return target, made.write(target, [])
+    new_run = RunFile(origin=spec.to_dict())
+    fork(checkpoint, folder, target, new_run)
+    return target, new_run.write(target, []), spec

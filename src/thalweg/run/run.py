@@ -1,8 +1,11 @@
-"""`Run`: what came of a training. Its model, its history, why it stopped, its folder."""
+"""`Run` and `Runs`: the results of training, with models, histories, reasons for stopping, and folders."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import equinox as eqx
 import jax
@@ -10,6 +13,7 @@ import numpy as np
 from jaxtyping import PyTree
 
 from thalweg.core import keys
+from thalweg.core.lazy import pl
 from thalweg.problem.models.adapter import PartitionedModel, apply, build
 from thalweg.problem.problem import Problem
 from thalweg.recipe.recipe import Recipe
@@ -24,7 +28,7 @@ class Run:
         problem, recipe: What was learned, and how.
         params, model_state: The weights that count (`result["weights"]`: best or final), and running
             statistics.
-        record: The run as plain data: result, history as polars frames, environment.
+        record: The run as plain data: result, history as Polars frames, environment.
     """
 
     problem: Problem
@@ -35,18 +39,18 @@ class Run:
 
     @property
     def result(self) -> dict[str, Any]:
-        """What came of it; the object of result.json."""
+        """The result as plain values; the object of result.json."""
         return self.record.result
 
     @property
     def folder(self) -> Path | None:
-        """Where it lies on disk."""
+        """The run folder; None for memory only."""
         return self.record.folder
 
     @property
     def model(self) -> eqx.Module:
-        """The trained Equinox module, in inference mode. Models with running statistics need `model_state`
-        too.
+        """The trained Equinox module, in inference mode. A model with running statistics also needs
+        `model_state`.
         """
         return eqx.nn.inference_mode(eqx.combine(self.params, self._built.fixed))
 
@@ -58,17 +62,64 @@ class Run:
         """Return the model's raw outputs (logits or standardised values) for input arrays, `example ...`.
 
         Args:
-            inputs: As the model takes them, before the device side of the preparation.
+            inputs: As the model takes them, before the part of the preparation that runs on the device.
         """
         built = PartitionedModel(self.params, self.model_state, self._built.fixed)
         return outputs(built, self.problem.data.preparation.scale(inputs))
 
     def predict(self, raw: Any) -> dict[str, np.ndarray]:
-        """Return answers for raw data (a frame, an array): `prediction`, and `probability_<class>` for
+        """Return predictions for raw data (a frame, an array): `prediction`, and `probability_<class>` for
         classes.
         """
         preparation = self.problem.data.preparation
         return preparation.answers(self.outputs(preparation.columns.inputs(raw)), self.problem.data.task)
+
+
+@dataclass(frozen=True, repr=False)
+class Runs(Sequence[Run]):
+    """The runs of a sweep, in the order of their recipes.
+
+    Args:
+        runs: One for each recipe.
+        table: One row for each: lane, group, the settings that vary, why it stopped, its losses and metrics.
+        result: The sweep as plain values; the object of sweep.json.
+        folder: The sweep's folder; None for memory only.
+    """
+
+    runs: tuple[Run, ...]
+    table: pl.DataFrame
+    result: dict[str, Any] = field(default_factory=dict)
+    folder: Path | None = None
+
+    @overload
+    def __getitem__(self, index: int) -> Run: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Run]: ...
+    def __getitem__(self, index: int | slice) -> Run | Sequence[Run]:
+        """Return the run of a lane."""
+        return self.runs[index]
+
+    def __len__(self) -> int:
+        """Return the number of runs."""
+        return len(self.runs)
+
+    def __iter__(self) -> Iterator[Run]:
+        """Iterate over the runs in the order of their recipes."""
+        return iter(self.runs)
+
+    def __repr__(self) -> str:
+        """Return the table as text."""
+        return f"Runs({len(self)} lanes)\n{self.table}"
+
+    @property
+    def best(self) -> Run:
+        """The run with the lowest validation loss (test loss where there is no validation split).
+
+        The best of many is partly luck; `insight.ranking` compares settings over seeds, with intervals.
+        """
+        column = "validation_loss" if self.table["validation_loss"].is_not_null().any() else "test_loss"
+        order = self.table.with_row_index("row").sort(column, nulls_last=True)
+        return self.runs[int(order["row"][0])]
 
 
 def outputs(built: PartitionedModel, inputs: PyTree) -> np.ndarray:

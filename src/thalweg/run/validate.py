@@ -1,4 +1,4 @@
-"""What of a problem and a recipe does not fit together: refused before any work starts."""
+"""What does not fit together in a problem and a recipe is refused before any work starts."""
 
 import jax
 import jax.numpy as jnp
@@ -17,15 +17,15 @@ from thalweg.recipe.precision import check_available
 from thalweg.recipe.recipe import CONTINUED, Recipe
 from thalweg.run.run import outputs
 
-# Examples that a loss is asked about: enough to tell probabilities from logits, few enough to cost nothing.
+# Examples that a loss is checked on: enough to tell probabilities from logits, few enough to cost nothing.
 SAMPLE = 64
 
 
 def check_recipe(problem: Problem, recipe: Recipe) -> None:
-    """Refuse what of a recipe does not fit the data, the metric or the machine.
+    """Refuse a recipe that does not fit the data, the metric or the machine.
 
     Raises:
-        RecipeError: A batch larger than the training part, a target that cannot be reached, or a precision
+        RecipeError: A batch larger than the training split, a target that cannot be reached, or a precision
             that is switched off.
     """
     augment.check(recipe.augment, problem.data.preparation.columns)
@@ -33,7 +33,7 @@ def check_recipe(problem: Problem, recipe: Recipe) -> None:
     if recipe.batch(count) > count:
         raise RecipeError(
             "recipe",
-            f"batch_size must be at most the training part's {count} examples",
+            f"batch_size must be at most the training split's {count} examples",
             got=recipe.batch_size,
             hint=f"try {max(1, count // 10)}, or more data",
         )
@@ -45,28 +45,29 @@ def check_recipe(problem: Problem, recipe: Recipe) -> None:
 
 
 def check_loss(problem: Problem) -> None:
-    """Ask the loss whether it takes these outputs and targets: `Loss.check` on a sample of the training part.
+    """Refuse outputs and targets that the loss does not take: `Loss.check` on a sample of the training split.
 
-    The sample is spread evenly over the part, so that sorted labels are seen, and holds the examples with the
-    smallest and the largest target. Outputs are those of the first weights of seed 0. Our own architectures
-    give logits or values by construction: there the outputs' shape is enough, and nothing is compiled.
+    The sample is spread evenly over the split, so that sorted labels are seen, and holds the examples with
+    the smallest and the largest target. Outputs are those of the initial weights of seed 0. The library's own
+    architectures give logits or values by construction: there the shape of the outputs is enough, and nothing
+    is compiled.
 
     Raises:
-        ModelError: Outputs that the loss does not take: probabilities for logits, another shape.
-        DataError: Targets that it does not take: labels out of range, no numbers.
+        ModelError: The loss does not take the outputs: probabilities for logits, another shape.
+        DataError: The loss does not take the targets: labels out of range, values that are not finite.
     """
     sample = _sample(problem.data.train)
     if isinstance(problem.model, Architecture):
-        found = np.zeros((sample.count(), *problem.output.shape), problem.output.dtype)
+        predicted = np.zeros((sample.count(), *problem.output.shape), problem.output.dtype)
     else:
         params, model_state, fixed = initial(problem, [0])
         inputs = problem.data.preparation.scale(sample.inputs)
-        found = outputs(PartitionedModel(lane(params, 0), lane(model_state, 0), fixed), inputs)
-    jax.eval_shape(problem.loss, found, sample.targets)
+        predicted = outputs(PartitionedModel(lane(params, 0), lane(model_state, 0), fixed), inputs)
+    jax.eval_shape(problem.loss, predicted, sample.targets)
     try:
-        problem.loss.check(found, sample.targets)
-    except DataError as error:  # it names a place in the sample, which says nothing to whoever reads it
-        where = "in the training part"
+        problem.loss.check(predicted, sample.targets)
+    except DataError as error:  # it names a position in the sample, which means nothing to the reader
+        where = "in the training split"
         raise DataError(error.who, error.rule, got=error.got, where=where, hint=error.hint) from error
 
 
@@ -75,9 +76,9 @@ def _check_target(problem: Problem, target: float) -> None:
     if problem.data.validation is None:
         raise RecipeError(
             "recipe",
-            "target needs a validation part to be reached on",
+            "target needs a validation split to be reached on",
             got=target,
-            hint="give the data a validation part, or leave target out",
+            hint="give the data a validation split, or leave target out",
         )
     if metric.best is None:
         return
@@ -86,24 +87,24 @@ def _check_target(problem: Problem, target: float) -> None:
         raise RecipeError(
             "recipe",
             f"target must be at {'most' if metric.higher_is_better else 'least'} {metric.best:g}, the best "
-            f"{metric.name} there is",
+            f"possible {metric.name}",
             got=target,
-            hint=f"{metric.name} is a share: try {target / 100:g}" if percent else None,
+            hint=f"{metric.name} is a fraction: try {target / 100:g}" if percent else None,
         )
 
 
-def _sample(part: Split) -> Rows:
-    count = part.count()
-    at = np.linspace(0, count - 1, min(SAMPLE, count)).astype(np.int32)
-    if isinstance(part, Rows):  # on the host: a gather on the device would be compiled first
-        at = np.concatenate([at, *map(_extremes, jax.tree.leaves(part.targets))])
-        return jax.tree.map(lambda leaf: np.asarray(leaf)[at], part)
-    inputs, targets = part.batch(jnp.asarray(at))
+def _sample(split: Split) -> Rows:
+    count = split.count()
+    index = np.linspace(0, count - 1, min(SAMPLE, count)).astype(np.int32)
+    if isinstance(split, Rows):  # on the host: a gather on the device would be compiled first
+        index = np.concatenate([index, *map(_extremes, jax.tree.leaves(split.targets))])
+        return jax.tree.map(lambda leaf: np.asarray(leaf)[index], split)
+    inputs, targets = split.batch(jnp.asarray(index))
     return Rows(inputs, targets)
 
 
 def _extremes(targets: Array | np.ndarray) -> Int[np.ndarray, " 2"]:
-    """Return the examples with the smallest and the largest target; a NaN counts as both."""
+    """Return the indices of the smallest and the largest target; a NaN counts as both."""
     values = np.asarray(targets)
     ends = values.argmin(), values.argmax()
     return np.array([np.unravel_index(end, values.shape)[0] for end in ends], np.int32)

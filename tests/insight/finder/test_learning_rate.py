@@ -189,7 +189,7 @@ def test_all_lanes_diverging():
 
 
 def test_data_smaller_than_one_batch_is_refused():
-    with pytest.raises(RecipeError, match="at most the training part's 210 examples; got 512"):
+    with pytest.raises(RecipeError, match="at most the training split's 210 examples; got 512"):
         find_lr(planted.blobs(), Recipe(Adam(), batch_size=512))
 
 

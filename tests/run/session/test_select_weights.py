@@ -1,20 +1,20 @@
-"""Which weights count: the last ones, unless the best are better by more than chance."""
+"""Which weights count: the last ones, unless the best are better by more than chance explains."""
 
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from thalweg.run.session import select_weights as counting
-from thalweg.run.session.select_weights import BEST, FINAL, select_weights
+from thalweg.run.session import finalize
+from thalweg.run.session.finalize import BEST, FINAL, select_weights
 
 RNG = np.random.default_rng(0)
 NOISE = RNG.normal(0, 1, 200)
 BASE = RNG.normal(3, 1, 200)
 
 
-def course(stopped: str, step: int = 5) -> SimpleNamespace:
-    best = SimpleNamespace(kept="best", step=np.array([step]))
+def lane_states(stopped: str, step: int = 5) -> SimpleNamespace:
+    best = SimpleNamespace(weights="best", step=np.array([step]))
     group = SimpleNamespace(program=None, inputs=None, splits={"validation": None})
     return SimpleNamespace(best=best, stopped=[stopped], used=np.array([True]), group=group)
 
@@ -25,18 +25,18 @@ def course(stopped: str, step: int = 5) -> SimpleNamespace:
         ("epochs", -0.5, FINAL),  # the last weights are better
         ("epochs", 0.05, FINAL),  # worse, by less than the standard error of 1/sqrt(200) = 0.07
         ("steps", 0.5, BEST),  # worse by seven standard errors
-        ("patience", 0.05, BEST),  # stopped on the way: the schedule had not come to rest
+        ("patience", 0.05, BEST),  # stopped before its end: the schedule had not settled
         ("interrupted", -0.5, BEST),
         ("diverged", 0.0, BEST),
-        ("epochs", float("nan"), BEST),  # last weights that give no number never count
+        ("epochs", float("nan"), BEST),  # last weights whose loss is NaN never count
     ],
 )
 def test_the_rule_of_one_standard_error(monkeypatch, stopped, shift, expected):
     centred = NOISE - NOISE.mean()
-    found = {"final": BASE + centred + shift, "best": BASE}
-    monkeypatch.setattr(counting, "losses_of", lambda _, __, ___, weights, ____: found[weights][None])
-    assert select_weights(course(stopped), "final") == [expected]
+    losses = {"final": BASE + centred + shift, "best": BASE}
+    monkeypatch.setattr(finalize, "losses_of", lambda _, __, ___, weights, ____: losses[weights][None])
+    assert select_weights(lane_states(stopped), "final") == [expected]
 
 
-def test_without_an_evaluation_there_is_only_the_last():
-    assert select_weights(course("interrupted", step=-1), "final") == [FINAL]
+def test_without_an_evaluation_the_last_weights_count():
+    assert select_weights(lane_states("interrupted", step=-1), "final") == [FINAL]

@@ -1,4 +1,4 @@
-"""Stop conditions: each stops where it says and names itself, lane by lane; off, it is not compiled."""
+"""Stop conditions: each stops its lane where it should and is named; one that is off is not compiled."""
 
 import itertools
 
@@ -18,7 +18,7 @@ from thalweg.problem.problem import Problem
 from thalweg.recipe import toml
 from thalweg.recipe.optimizers import SGD
 from thalweg.recipe.recipe import Recipe
-from thalweg.run.session.stop_conditions import Conditions
+from thalweg.run.session.stop_conditions import Best, Conditions
 from thalweg.run.train import train
 
 OFF = Recipe(SGD(lr=0.05), batch_size=16, epochs=20)
@@ -46,15 +46,15 @@ def test_a_target_stops_at_the_first_evaluation_that_reaches_it():
 
 
 def test_a_target_of_an_error_is_reached_from_above():
-    given = Problem(MLP([1, 8, 1]), line())
-    run = train(given, Recipe(SGD(lr=0.1), batch_size=20, epochs=200, target=1.0))
+    regression = Problem(MLP([1, 8, 1]), line())
+    run = train(regression, Recipe(SGD(lr=0.1), batch_size=20, epochs=200, target=1.0))
     values = validations(run)["metric"].to_numpy()
     assert run.result["stopped"] == "target"
     assert (values[:-2] > 1.0).all()  # the last row is the evaluation of the weights that count
     assert run.result["validation_metric"]["value"] <= 1.0
 
 
-def test_the_gradient_is_that_of_the_weights_that_are_kept():
+def test_the_gradient_is_that_of_the_final_weights():
     plain = train(problem(), with_(FULL, clip_norm=1e9))
     norms = plain.record.steps["gradient_norm"].to_numpy()
     limit = float(np.sqrt(norms[100] * norms[101]))
@@ -67,12 +67,12 @@ def test_the_gradient_is_that_of_the_weights_that_are_kept():
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-7)
 
 
-def test_a_clipped_gradient_is_judged_as_it_was():
+def test_the_gradient_is_compared_before_clipping():
     run = train(problem(), with_(FULL, clip_norm=1e-3, gradient_below=0.01, steps=60))
     assert run.result["stopped"] == "steps"
 
 
-def test_the_loss_change_is_that_between_two_evaluations():
+def test_the_loss_change_is_taken_between_two_evaluations():
     plain = train(problem(), OFF)
     changes = np.abs(np.diff(validations(plain)["loss"].to_numpy()))
     limit = float(np.sort(changes)[1]) * 1.0001
@@ -81,17 +81,17 @@ def test_the_loss_change_is_that_between_two_evaluations():
     assert run.result["steps"] == validations(plain)["step"][1 + int(np.argmax(changes < limit))]
 
 
-def test_without_a_validation_part_the_training_loss_is_compared():
+def test_without_a_validation_split_the_training_loss_is_compared():
     data = blobs()
     alone = Problem(net, type(data)(**{**data.__dict__, "validation": None}))
     plain = train(alone, OFF)
-    apart = 4 * 14  # the first end of an epoch of 14 steps that is at least 50 steps away
-    losses = plain.record.steps["loss"].to_numpy()[: 5 * apart].astype(np.float64)
-    changes = np.abs(np.diff(losses.reshape(-1, apart).mean(axis=1)))
+    interval = 4 * 14  # the first end of an epoch of 14 steps that is at least 50 steps away
+    losses = plain.record.steps["loss"].to_numpy()[: 5 * interval].astype(np.float64)
+    changes = np.abs(np.diff(losses.reshape(-1, interval).mean(axis=1)))
     limit = float(changes[2]) * 1.0001
     run = train(alone, with_(OFF, loss_change_below=limit))
     assert run.result["stopped"] == "loss_change_below"
-    assert run.result["steps"] == apart * (2 + int(np.argmax(changes < limit)))
+    assert run.result["steps"] == interval * (2 + int(np.argmax(changes < limit)))
 
 
 def test_seconds_are_those_of_training(monkeypatch):
@@ -112,11 +112,39 @@ def test_lanes_of_a_dispatch_share_its_seconds_by_their_steps():
     assert over.tolist() == [True, True, False, False]
 
 
-def test_what_is_no_number_meets_no_condition():
+def test_nan_meets_no_condition():
     lanes = Conditions([with_(OFF, target=0.0, loss_change_below=9.0)] * 2, rmse)
     nothing = (np.array([np.nan, np.inf]), np.array([np.nan, np.nan]))
-    for found in (nothing, nothing, None, None):
-        assert not any(which.any() for _, which in lanes.evaluated(found))
+    for validation in (nothing, nothing, None, None):
+        assert not any(which.any() for _, which in lanes.evaluated(validation))
+
+
+def copied(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {name: np.array(array) for name, array in arrays.items()}
+
+
+def test_what_is_saved_and_loaded_continues_where_it_was():
+    recipes, done = [with_(OFF, seconds=9.0, loss_change_below=0.1)] * 2, np.array([2, 1])
+    first, second = Conditions(recipes, rmse), Conditions(recipes, rmse)
+    losses = np.array([[1.0, 2.0], [3.0, 4.0]])
+    list(first.trained(6.0, done, losses))
+    list(first.evaluated(None))
+    list(first.trained(6.0, done, losses))
+    second.load_state_arrays(copied(first.state_arrays()))
+    for conditions in (first, second):
+        (_, over), *_ = conditions.trained(3.0, done, losses)
+        (_, settled), *_ = conditions.evaluated(None)
+        assert over.tolist() == [True, False] and settled.tolist() == [True, True]
+
+    best, again = Best([2, None]), Best([2, None])
+    alive, weights = np.array([True, True]), {"w": np.zeros((2, 1), np.float32)}
+    for loss in (1.0, 2.0):
+        best.observe(np.array([loss, -loss]), np.array([5, 5]), weights, alive)
+    again.load_state_arrays(copied(best.state_arrays()))
+    again.weights = best.weights
+    for each in (best, again):
+        each.observe(np.array([1.5, np.nan]), np.array([6, 6]), weights, alive)
+        assert each.exhausted.tolist() == [True, False] and each.loss.tolist() == [1.0, -2.0]
 
 
 def test_each_lane_has_its_own_conditions():
@@ -128,8 +156,8 @@ def test_each_lane_has_its_own_conditions():
         with_(OFF, gradient_below=100.0),
     ]
     runs = train(problem(), recipes, strict=True)
-    wanted = ["epochs", "target", "loss_change_below", "epochs", "gradient_below"]
-    assert [run.result["stopped"] for run in runs] == wanted
+    expected = ["epochs", "target", "loss_change_below", "epochs", "gradient_below"]
+    assert [run.result["stopped"] for run in runs] == expected
     assert runs[4].result["steps"] == 0
     for recipe, run in zip(recipes, runs, strict=True):
         alone = train(problem(), recipe)
@@ -138,7 +166,7 @@ def test_each_lane_has_its_own_conditions():
             assert np.array_equal(one, other)
 
 
-def test_conditions_of_the_host_are_no_part_of_the_program():
+def test_conditions_of_the_host_do_not_change_the_program():
     host = with_(OFF, target=0.9, seconds=5.0, loss_change_below=1e-3, patience=3)
     assert structure(host) == structure(OFF)
     assert structure(with_(OFF, gradient_below=1e-3)) != structure(OFF)
@@ -169,13 +197,13 @@ def test_impossible_conditions_are_refused(settings, message):
 def test_targets_that_cannot_be_reached_are_refused_before_any_work():
     data = blobs()
     alone = type(data)(**{**data.__dict__, "validation": None})
-    with pytest.raises(RecipeError, match="target needs a validation part"):
+    with pytest.raises(RecipeError, match="target needs a validation split"):
         train(Problem(net, alone), with_(OFF, target=0.9))
     with pytest.raises(
-        RecipeError, match=r"accuracy there is; got 97.0\nhint: accuracy is a share: try 0.97"
+        RecipeError, match=r"possible accuracy; got 97.0\nhint: accuracy is a fraction: try 0.97"
     ):
         train(problem(), with_(OFF, target=97))
-    with pytest.raises(RecipeError, match="target must be at least 0, the best rmse"):
+    with pytest.raises(RecipeError, match="target must be at least 0, the best possible rmse"):
         train(Problem(MLP([1, 8, 1]), line()), with_(OFF, target=-0.1))
 
 

@@ -14,7 +14,7 @@ import jax
 from thalweg.core.errors import BadInput, DataError, RecipeError
 from thalweg.insight.fit import AUTO, RecipeRequest
 from thalweg.problem.data.options import LoadOptions
-from thalweg.run.train import SaveOptions
+from thalweg.run.spec import SaveOptions
 
 Options = Mapping[str, Any]
 

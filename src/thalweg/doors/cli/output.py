@@ -16,8 +16,7 @@ from thalweg.insight.ranking import Ranking, as_dict, ranking_of
 from thalweg.run.folder.folder import plain, write_atomically
 from thalweg.run.folder.record import Record
 from thalweg.run.folder.sweep_record import Sweep, read
-from thalweg.run.run import Run
-from thalweg.run.runs import Runs
+from thalweg.run.run import Run, Runs
 from thalweg.view import text
 from thalweg.view.figure import lr_figure
 from thalweg.view.finding import batch_page

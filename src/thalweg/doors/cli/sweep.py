@@ -24,9 +24,10 @@ from thalweg.problem.models import ALIASES, ARCHITECTURES, parse
 from thalweg.problem.problem import Problem
 from thalweg.recipe import ranges, vary
 from thalweg.recipe.recipe import Recipe
-from thalweg.run.models import plan_models, train_models
-from thalweg.run.resume import check_recipe, is_begun, resume
-from thalweg.run.session.halving import Halving
+from thalweg.run.resume import check_recipe, is_resumable, resume
+from thalweg.run.spec import Halving
+from thalweg.run.train import plan as plan_lanes
+from thalweg.run.train import train_models
 from thalweg.view import progress as showing
 
 MODEL, SEED = "model", "seed"
@@ -49,7 +50,7 @@ def sweep(options: Options) -> int:
     if resumes(options):
         _check_resumable(problems)
         save = restarted(save)
-        if is_begun(folder):
+        if is_resumable(folder):
             check_recipe(folder, *recipes)
             runs = resume(folder, problems[0], progress=progress)
             return finish(runs, options["json"], options["quiet"])
@@ -76,7 +77,7 @@ def _check_resumable(problems: list[Problem]) -> None:
 
 
 def _plan(options: Options, problems: list[Problem], recipes: list[Recipe]) -> int:
-    plans = plan_models(problems, recipes, strict=options["strict"])
+    plans = [plan_lanes(problem, recipes, strict=options["strict"]) for problem in problems]
     if options["json"]:
         print_json({"plans": [plan.to_dict() for plan in plans]})
         return EXIT_DONE

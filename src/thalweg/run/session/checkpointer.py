@@ -1,167 +1,314 @@
-"""Keeping a run's state: when a checkpoint is due, saving it beside training, and finding where to go on."""
+"""Checkpoints of a shard: what they hold, when one is due, saving while training continues, restoring.
 
+Arrays: parameters, model state, optimizer, schedule, averages, loss scale, key, step, result code and limit
+of every lane; the best weights with their losses; the memory of the stop conditions. Facts: the steps done
+and judged, why lanes stopped, the seconds spent, the length of the log. The position in the data follows from
+the step: the order is a pure function of (seed, epoch).
+"""
+
+import contextlib
+import math
 import re
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
 import pyarrow as pa
+from jaxtyping import PyTree
 
+from thalweg.core import keys
 from thalweg.core.errors import RecipeError, RunFolderError
+from thalweg.core.stop_reason import StopReason
+from thalweg.core.tree import dotted
+from thalweg.engine.state import RUNNING, STOPPED
 from thalweg.run.checkpoint.store import Checkpoint, Damaged, Retention, Store
 from thalweg.run.checkpoint.writer_thread import Order, Saver
-from thalweg.run.folder.log import read_back
+from thalweg.run.folder.log import Log, read_back
 from thalweg.run.folder.log_stream import cut, first_rows
-from thalweg.run.session import snapshot
+from thalweg.run.folder.run_json import RunFile
 from thalweg.run.session.lane_states import LaneStates
+from thalweg.run.spec import SaveOptions
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 
-class Every(NamedTuple):
-    """When checkpoints are due: every so many updates, or every so many seconds; never, where both are None.
-
-    A run that ends or is interrupted saves its state in any case.
-    """
+class Interval(NamedTuple):
+    """When checkpoints are due: every `steps` updates, or every `seconds`; never where both are None."""
 
     steps: int | None = None
     seconds: float | None = None
 
     @classmethod
-    def read(cls, text: str) -> "Every":
+    def parse(cls, text: str) -> "Interval":
         """Read `500` (updates), `60s`, `10m`, `1h`, or `off`.
 
         Raises:
             RecipeError: It is none of these, or not above zero.
         """
-        found = re.fullmatch(r"(\d{1,12}(?:\.\d{1,6})?)([smh]?)", text.strip())
+        match = re.fullmatch(r"(\d{1,12}(?:\.\d{1,6})?)([smh]?)", text.strip())
         if text.strip() == "off":
             return cls()
-        if found is None or float(found[1]) <= 0 or (not found[2] and "." in found[1]):
+        if match is None or float(match[1]) <= 0 or (not match[2] and "." in match[1]):
             raise RecipeError(
                 "checkpoint-every",
                 "must be a number of updates, or a time with s, m or h",
                 got=text,
                 hint="for example 500, 60s, 10m or off",
             )
-        return cls(seconds=float(found[1]) * _UNITS[found[2]]) if found[2] else cls(steps=int(found[1]))
+        if match[2]:
+            return cls(seconds=float(match[1]) * _UNITS[match[2]])
+        return cls(steps=int(match[1]))
 
 
-class Found(NamedTuple):
-    """Where a run goes on: a checkpoint, and the log's rows up to it."""
+class ResumePoint(NamedTuple):
+    """Where a run resumes: a checkpoint, and the rows of the log up to it."""
 
     checkpoint: Checkpoint
     rows: dict[str, pa.Table]
 
 
-@dataclass
 class Checkpointer:
-    """Keeps the state of one shard of lanes in a folder beside its log.
+    """Saves the state of one shard into a folder, beside its log.
 
     Args:
-        folder: Where the log and the checkpoints lie.
+        folder: The folder of the log and the checkpoints.
         run: Identity of the run.
-        every: When checkpoints are due.
-        last: How many of the last are kept, beside the best.
-        note: Told what a person should know.
-        about: What checkpoints say of the run, beside the state; called at the first.
-        at_end: Whether the state is saved also when the run has come to its end, so that it can be extended.
-        at: Go on from the newest checkpoint up to this step; None for the newest.
-        again: Whether the run goes on, so that checkpoints are looked for.
+        save: When checkpoints are due, and how many are kept.
+        note: Receives what a person should know.
+        about: Returns what checkpoints say about the run, besides the state; called at the first.
+        resumes: Whether the run is resumed, so that checkpoints are looked for.
+        at: Resume from the newest checkpoint up to this step; None for the newest of all.
     """
 
-    folder: Path
-    run: str
-    every: Every
-    last: int
-    note: Callable[[str], None]
-    about: Callable[[], dict[str, Any]] = dict
-    at_end: bool = True
-    at: int | None = None
-    again: bool = False
-    _saver: Saver | None = None
-    _about: dict[str, Any] | None = None
-    _saved: int = 0
-    _closed: bool = False
-    _time: float = field(default_factory=time.monotonic)
+    def __init__(
+        self,
+        folder: Path,
+        run: str,
+        save: SaveOptions,
+        note: Callable[[str], None],
+        about: Callable[[], dict[str, Any]],
+        resumes: bool = False,
+        at: int | None = None,
+    ):
+        self._folder, self._store = folder, Store(folder, run)
+        self._interval, self._retention = Interval.parse(save.every), Retention(save.last)
+        self._note, self._make_about = note, about
+        self._resumes, self._at = resumes, at
+        self._about: dict[str, Any] | None = None
+        self._saver: Saver | None = None
+        self._closed = False
+        self._saved_step, self._saved_time = 0, time.monotonic()
 
-    def found(self) -> Found | None:
-        """Return where to go on, and say so where it is not the newest; None where there is no checkpoint.
+    def resume_point(self) -> ResumePoint | None:
+        """Return where to resume; None for the start. Checkpoints of later steps are removed.
 
-        A checkpoint whose log is damaged counts less than an older one with a sound log; where no log is
-        sound the newest checkpoint counts, and what is left of the log.
+        A checkpoint whose log is damaged counts less than an older one with a sound log. Where no log is
+        sound, it is the newest checkpoint, with what is left of the log.
         """
-        if not self.again:
-            return None
-        rows, without_log = read_back(self.folder), None
-        for one in self._store().sound(self.at):
-            if isinstance(one, Damaged):
-                self.note(f"the checkpoint {one.path.name} is damaged and left out: {one.why}")
+        point = self._find() if self._resumes else None
+        if point is not None:
+            # Later ones belong to updates that are about to be made again; the disk must not hold both.
+            self._saved_step = point.checkpoint.manifest.step
+            self._store.forget_after(self._saved_step)
+        return point
+
+    def _find(self) -> ResumePoint | None:
+        rows, without_log = read_back(self._folder), None
+        for checkpoint in self._store.sound(self._at):
+            name = checkpoint.path.name
+            if isinstance(checkpoint, Damaged):
+                self._note(f"checkpoint {name} is damaged and is skipped: {checkpoint.why}")
                 continue
+            marks = checkpoint.manifest.facts["log"]
             try:
-                marks = one.manifest.facts["log"]
-                return self._chosen(Found(one, {name: cut(rows[name], marks[name], name) for name in rows}))
+                return ResumePoint(
+                    checkpoint, {table: cut(rows[table], marks[table], table) for table in rows}
+                )
             except RunFolderError as error:
-                self.note(f"the log does not fit the checkpoint {one.path.name}: {error.where}: {error.got}")
-                without_log = without_log or one
+                self._note(f"the log does not match checkpoint {name}: {error.where}: {error.got}")
+                without_log = without_log or checkpoint
         if without_log is None:
             return None
-        self.note("no log is sound: going on from the newest sound checkpoint with what is left of it")
-        marks = without_log.manifest.facts["log"]
-        left = {name: first_rows(table, marks[name]["rows"]) for name, table in rows.items()}
-        return self._chosen(Found(without_log, left))
+        self._note("no log is sound: resuming from the newest sound checkpoint with the rows that are left")
+        return ResumePoint(without_log, _rows_up_to(without_log, rows))
 
     def next_stop(self, step: int) -> float:
         """Return the step at which the next checkpoint is due; infinite where the clock decides."""
-        if self.every.steps is None:
-            return float("inf")
-        return (step // self.every.steps + 1) * self.every.steps
+        steps = self._interval.steps
+        return float("inf") if steps is None else (step // steps + 1) * steps
 
-    def look(self, course: LaneStates) -> None:
-        """Save the state if it is due."""
-        steps, seconds = self.every
-        by_steps = steps is not None and course.step // steps > self._saved // steps
-        by_clock = seconds is not None and time.monotonic() - self._time >= seconds
+    def save_if_due(self, lane_states: LaneStates) -> None:
+        """Save the state if a checkpoint is due."""
+        steps, seconds = self._interval
+        by_steps = steps is not None and lane_states.step // steps > self._saved_step // steps
+        by_clock = seconds is not None and time.monotonic() - self._saved_time >= seconds
         if by_steps or by_clock:
-            self.save(course)
+            self.save(lane_states)
 
-    def save(self, course: LaneStates) -> None:
-        """Have the state saved, beside what goes on here."""
+    def save(self, lane_states: LaneStates) -> None:
+        """Hand the state to a thread that saves it, and return."""
         if self._closed:
             return
         if self._saver is None:
-            self._saver = Saver(self._store(), Retention(self.last), self.note)
-        arrays, facts = snapshot.taken(course)
+            self._saver = Saver(self._store, self._retention, self._note)
+        arrays, facts = capture(lane_states)
 
-        def ready() -> dict[str, Any]:  # in the saving thread: fingerprints of the data take long
-            course.log.sync()
-            self._about = self._about if self._about is not None else self.about()
+        def about() -> dict[str, Any]:  # in the saving thread: fingerprints of the data take long
+            lane_states.log.sync()
+            self._about = self._about if self._about is not None else self._make_about()
             return self._about
 
-        order = Order(course.step, arrays, facts, snapshot.score(course), ready)
-        self._saver.submit(order)
-        self._saved, self._time = course.step, time.monotonic()
+        self._saver.submit(Order(lane_states.step, arrays, facts, _score(lane_states), about))
+        self._saved_step, self._saved_time = lane_states.step, time.monotonic()
 
     def settle(self) -> None:
-        """Return when what was to be saved is on the disk, or was given up."""
+        """Wait until the state that was handed over is on the disk, or its saving has failed."""
         if self._saver is not None:
             self._saver.settle()
 
     def close(self) -> None:
-        """Finish what was to be saved; nothing is saved any more after this."""
+        """Finish saving; nothing is saved after this."""
         self._closed = True
         if self._saver is not None:
             self._saver.close()
             self._saver = None
 
-    def _store(self) -> Store:
-        return Store(self.folder, self.run)
 
-    def _chosen(self, found: Found) -> Found:
-        # Later ones are of a course that is about to be taken again; the disk must not hold two.
-        step = found.checkpoint.manifest.step
-        self._store().forget_after(step)
-        self._saved = step
-        return found
+def capture(lane_states: LaneStates) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Return the arrays of a shard by name, on the host, and its facts.
+
+    JAX arrays never change, so none is copied where the device shares the host's memory.
+    """
+    arrays = dict(_named("state", lane_states.states))
+    if lane_states.best.weights is not None:
+        arrays |= dict(_named("best.kept", lane_states.best.weights))
+    arrays |= {name: np.array(value) for name, value in lane_states.state_arrays().items()}
+    facts = {
+        "step": lane_states.step,
+        "judged": lane_states.last_evaluation,
+        "rests": lane_states.rungs,
+        "stopped": list(lane_states.stopped),
+        "seconds": lane_states.timings.seconds(),
+        "seen": {name: value for name, value in lane_states.shown.items() if _is_plain(value)},
+        "log": lane_states.log.mark(),
+    }
+    return arrays, facts
+
+
+def restore(lane_states: LaneStates, checkpoint: Checkpoint) -> None:
+    """Bring a shard, prepared for the same problem and recipes, to the state that a checkpoint captured.
+
+    Raises:
+        RunFolderError: The checkpoint's arrays are not those of this problem and these recipes.
+    """
+    lane_states.states = _filled("state", lane_states.states, checkpoint)
+    if any(name.startswith("best.kept.") for name in checkpoint.arrays):
+        like = (lane_states.states.params, lane_states.states.model_state)
+        lane_states.best.weights = _filled("best.kept", like, checkpoint)
+    lane_states.load_state_arrays(
+        {
+            name: np.array(_checked(name, value, checkpoint))
+            for name, value in lane_states.state_arrays().items()
+        }
+    )
+    facts = checkpoint.manifest.facts
+    lane_states.step, lane_states.last_evaluation = int(facts["step"]), int(facts["judged"])
+    lane_states.rungs = int(facts["rests"])
+    lane_states.stopped = [None if reason is None else str(reason) for reason in facts["stopped"]]
+    lane_states.shown = dict(facts["seen"])
+    lane_states.timings.add_earlier(facts["seconds"])
+    _revive(lane_states)
+
+
+def newest_checkpoint(
+    folder: Path, run: str | None = None, at: int | None = None, fact: str = "log"
+) -> Checkpoint | None:
+    """Return a folder's newest sound checkpoint, up to step `at`, that has this fact; None without one."""
+    for checkpoint in Store(folder, run).sound(at):
+        if isinstance(checkpoint, Checkpoint) and fact in checkpoint.manifest.facts:
+            return checkpoint
+    return None
+
+
+def newest_facts(folder: Path, run: str) -> dict[str, Any]:
+    """Return the facts of the newest checkpoint whose manifest is readable, without a look at its arrays."""
+    store = Store(folder, run)
+    for name in store.names():
+        with contextlib.suppress(RunFolderError):
+            return store.manifest(name).facts
+    return {}
+
+
+def fork(checkpoint: Checkpoint, source: Path, target: Path, run: RunFile) -> None:
+    """Make a checkpoint and the log up to it, of the run in `source`, the beginning of a new run."""
+    facts = checkpoint.manifest.facts | {"origin": run.origin}
+    rows = _rows_up_to(checkpoint, read_back(source))
+    Log(target, [], len(facts["stopped"]), before=rows).close(keep=True)
+    manifest = checkpoint.manifest
+    Store(target, run.run).commit(manifest.step, checkpoint.arrays, facts, manifest.score)
+
+
+def _rows_up_to(checkpoint: Checkpoint, rows: dict[str, pa.Table]) -> dict[str, pa.Table]:
+    marks = checkpoint.manifest.facts["log"]
+    return {name: first_rows(table, marks[name]["rows"]) for name, table in rows.items()}
+
+
+def _score(lane_states: LaneStates) -> float | None:
+    """Return the lowest of the lanes' latest validation losses; None before the first."""
+    losses = lane_states.validated[0][lane_states.used]
+    finite = losses[np.isfinite(losses)]
+    return float(finite.min()) if len(finite) else None
+
+
+def _revive(lane_states: LaneStates) -> None:
+    """Let lanes that had reached their planned end continue where the plan is longer now."""
+    if lane_states.step >= lane_states.group.total:
+        return
+    which = np.array([StopReason.facts_of(reason).planned for reason in lane_states.stopped])
+    lane_states.stopped = [
+        None if revived else reason for revived, reason in zip(which, lane_states.stopped, strict=True)
+    ]
+    states = lane_states.states
+    codes = jnp.where(jnp.asarray(which) & (states.code == STOPPED), RUNNING, states.code)
+    lane_states.states = eqx.tree_at(lambda states: states.code, states, codes)
+
+
+def _named(prefix: str, tree: PyTree) -> Iterator[tuple[str, np.ndarray]]:
+    flat, _ = jax.tree_util.tree_flatten_with_path(tree)
+    for path, leaf in flat:
+        if eqx.is_array(leaf):
+            yield f"{prefix}.{dotted(path)}", np.asarray(keys.plain(leaf))
+
+
+def _filled(prefix: str, tree: PyTree, checkpoint: Checkpoint) -> PyTree:
+    """Return the tree with every array taken from the checkpoint by its path."""
+
+    def fill(path: Any, leaf: Any) -> Any:
+        if not eqx.is_array(leaf):
+            return leaf
+        stored = _checked(f"{prefix}.{dotted(path)}", keys.plain(leaf), checkpoint)
+        return keys.as_before(jnp.array(stored), leaf)
+
+    return jax.tree_util.tree_map_with_path(fill, tree)
+
+
+def _checked(name: str, like: Any, checkpoint: Checkpoint) -> np.ndarray:
+    stored = checkpoint.arrays.get(name)
+    if stored is None or stored.shape != like.shape or stored.dtype != like.dtype:
+        raise RunFolderError(
+            "checkpoint",
+            "must fit the problem and the recipe that resume from it",
+            got="no such array" if stored is None else f"{stored.dtype}{list(stored.shape)}",
+            where=f"{name}, expected {like.dtype}{list(like.shape)}, in {checkpoint.path}",
+            hint="numbers of a recipe may change on resuming; its choices, the model and the data may not",
+        )
+    return stored
+
+
+def _is_plain(value: Any) -> bool:
+    return isinstance(value, str) or (isinstance(value, (int, float)) and math.isfinite(value))

@@ -1,80 +1,100 @@
-"""Successive halving: at each rung the worse settings are frozen, so that the better ones get the machine.
+"""Successive halving at work: which lanes are frozen at a rung, and what was decided, on disk.
 
-Reference: Jamieson & Talwalkar, Non-stochastic Best Arm Identification and Hyperparameter Optimization, 2016.
+Every decision is on disk before any shard continues. A sweep that is killed between two shards must not
+decide again, from other losses.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
-from thalweg.core.errors import RecipeError
 from thalweg.core.stop_reason import StopReason
 from thalweg.recipe.recipe import Recipe
+from thalweg.run.folder import sealed_json as sealed
+from thalweg.run.folder.filesystem import DISK, replace
 from thalweg.run.session.lane_states import LaneStates
+from thalweg.run.spec import Halving
+
+FILE = "rungs.json"
 
 
-@dataclass(frozen=True)
-class Halving:
-    """How losers are frozen.
+class Halver:
+    """Freezes the losers at each rung of a sweep.
 
     Args:
-        factor: One in so many settings goes on beyond a rung. 3 is the usual choice (Li et al., Hyperband,
-            2018).
-        first: Fraction of the way at which the first rung lies; the next are `factor` times as far.
-        at_least: Settings that always go on.
+        halving: The settings; None for a session without rungs.
+        recipes: Of all lanes.
+        folder: Where decisions are written; None for memory only.
 
-    A rung is at the first evaluation from there on. What is compared is the latest validation loss, the mean
-    over the seeds of a setting. Schedules are not shortened, so a setting that is slow at first and ahead in
-    the end can be lost: that is the price.
+    Attributes:
+        rungs: Fractions of the run at which lanes are compared, ascending.
+
+    Raises:
+        RunFolderError: The file of decisions is damaged.
     """
 
-    factor: float = 3.0
-    first: float = 1 / 9
-    at_least: int = 1
+    def __init__(self, halving: Halving | None, recipes: Sequence[Recipe], folder: Path | None):
+        self._halving = halving
+        self.rungs = [] if halving is None else halving.rungs
+        self._setting = [] if halving is None else settings(recipes)
+        self._path = None if halving is None or folder is None else folder / FILE
+        self._frozen: list[list[int]] = []  # lane numbers, after each rung
+        if self._path is not None and self._path.exists():
+            self._frozen = sealed.opened(DISK.read(self._path, sealed.LIMIT), self._path)["halved"]
 
-    def __post_init__(self) -> None:
-        if not self.factor > 1:
-            raise RecipeError("halving", "factor must be above 1", got=self.factor)
-        if not 0 < self.first < 1:
-            raise RecipeError("halving", "first must be a fraction between 0 and 1", got=self.first)
-        if self.at_least < 1:
-            raise RecipeError("halving", "at_least must be 1 or more", got=self.at_least)
+    def compare(self, shards: Sequence[LaneStates]) -> None:
+        """Freeze the losers among all lanes at one rung, and write down which lanes are frozen now."""
+        if self._halving is None:
+            return
+        freeze_losers(shards, self._setting, self._halving)
+        before = set(self._frozen[-1]) if self._frozen else set()
+        now = {
+            lane.number
+            for shard in shards
+            for lane, reason in zip(shard.lanes, shard.stopped, strict=False)
+            if reason == StopReason.HALVED
+        }
+        self._frozen.append(sorted(before | now))
+        if self._path is not None:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            replace(self._path, sealed.text({"halved": self._frozen}))
 
-    @property
-    def rungs(self) -> list[float]:
-        """Fractions of the way, ascending."""
-        found, rung = [], self.first
-        while rung < 1:
-            found.append(rung)
-            rung *= self.factor
-        return found
+    def decided(self, rung: int) -> bool:
+        """Whether this rung (0 is the first) has been decided."""
+        return rung < len(self._frozen)
+
+    def freeze(self, rung: int, shard: LaneStates) -> None:
+        """Freeze the lanes of a shard that were frozen at a rung."""
+        frozen = [lane.number in self._frozen[rung] for lane in shard.lanes]
+        unused = [False] * (len(shard.stopped) - len(frozen))
+        shard.stop(np.array(frozen + unused), StopReason.HALVED)
 
 
 def settings(recipes: Sequence[Recipe]) -> list[int]:
-    """Return the setting that each lane belongs to: lanes that differ in their seed alone share one."""
+    """Return the setting that each lane belongs to: lanes that differ only in their seed share one."""
     known: dict[str, int] = {}
     return [known.setdefault(repr({**recipe.to_dict(), "seed": 0}), len(known)) for recipe in recipes]
 
 
-def freeze_losers(courses: Sequence[LaneStates], setting: Sequence[int], halving: Halving) -> None:
+def freeze_losers(shards: Sequence[LaneStates], setting: Sequence[int], halving: Halving) -> None:
     """Freeze the lanes of all but the best settings.
 
     Args:
-        courses: All that are still on their way, at one rung.
-        setting: Of each lane, by its number.
-        halving: How many go on.
+        shards: All that still run, at one rung.
+        setting: Setting of each lane, by its number.
+        halving: How many settings continue.
     """
     losses: dict[int, list[float]] = {}
-    for course in courses:
-        for lane in np.flatnonzero(course.alive):
-            loss = float(course.validated[0][lane])
-            losses.setdefault(setting[course.labels[lane][0]], []).append(loss)
-    means = {which: float(np.mean(found)) for which, found in losses.items()}
-    order = sorted(means, key=lambda which: means[which] if np.isfinite(means[which]) else np.inf)
-    stay = set(order[: max(halving.at_least, -int(-len(order) // halving.factor))])
-    for course in courses:
-        which = np.zeros(len(course.stopped), bool)
-        for lane in np.flatnonzero(course.alive):
-            which[lane] = setting[course.labels[lane][0]] not in stay
-        course.stop(which, StopReason.HALVED)
+    for shard in shards:
+        for lane in np.flatnonzero(shard.alive):
+            loss = float(shard.validated[0][lane])
+            losses.setdefault(setting[shard.lanes[lane].number], []).append(loss)
+    means = {number: float(np.mean(values)) for number, values in losses.items()}
+    order = sorted(means, key=lambda number: means[number] if np.isfinite(means[number]) else np.inf)
+    continuing = set(order[: max(halving.at_least, -int(-len(order) // halving.factor))])
+    for shard in shards:
+        which = np.zeros(len(shard.stopped), bool)
+        for lane in np.flatnonzero(shard.alive):
+            which[lane] = setting[shard.lanes[lane].number] not in continuing
+        shard.stop(which, StopReason.HALVED)

@@ -1,7 +1,7 @@
-"""Where lanes stand on the host while they run: states, the best weights, the clock, why each stopped."""
+"""The lanes of one shard while they train, on the host: states, best weights, timings, stop reasons."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,18 +18,16 @@ from thalweg.engine.state import DIVERGED, REASONS, RUNNING, STOPPED, State
 from thalweg.problem.data.split import Split
 from thalweg.run.folder.log import Log
 from thalweg.run.progress import LaneStatus, Progress, Status
-from thalweg.run.session.best import Best
-from thalweg.run.session.stop_conditions import Conditions, Reason
+from thalweg.run.session.stop_conditions import Best, Conditions, Reason
+from thalweg.run.spec import Lane
 
-# Evaluations are at ends of epochs, at least this many steps apart: on tiny data sets one at every epoch
+# Evaluations are at ends of epochs, at least this many steps apart: on tiny data sets, one at every epoch
 # would cost more than the training.
 STEPS_BETWEEN_EVALUATIONS = 50
-
-
-# The training part's last evaluation only describes; a large part is looked at in so many examples. Windows
-# of text start at every position and overlap: over all of them it took longer than the run (seen: 7 minutes).
+# The last evaluation on the training split only describes the run, so a large split is sampled. Windows of
+# text start at every position and overlap: all of them took longer than the run (measured: 7 minutes).
 MOST_ROWS, MOST_WINDOWS = 10_000, 2_000
-# Why a lane beyond the recipes, which is only there to make the program's width even, does not run.
+# Marks a lane beyond the recipes, which only fills the width of the program and never runs.
 UNUSED = "unused"
 
 
@@ -37,7 +35,7 @@ UNUSED = "unused"
 class Timings:
     """Seconds by what they were spent on."""
 
-    begun: float = field(default_factory=time.perf_counter)
+    start: float = field(default_factory=time.perf_counter)
     compile: float = 0.0
     train: float = 0.0
     evaluate: float = 0.0
@@ -45,10 +43,10 @@ class Timings:
     @property
     def total(self) -> float:
         """Seconds since the run began."""
-        return time.perf_counter() - self.begun
+        return time.perf_counter() - self.start
 
     def add(self, other: "Timings") -> None:
-        """Add what another watch spent; lanes that ran side by side add up to more than the total."""
+        """Add another shard's seconds; shards that ran side by side add up to more than the total."""
         if other is not self:
             self.compile += other.compile
             self.train += other.train
@@ -58,175 +56,198 @@ class Timings:
         """Return the seconds, for a run's records."""
         return {name: round(getattr(self, name), 4) for name in ("total", "compile", "train", "evaluate")}
 
+    def add_earlier(self, seconds: Mapping[str, float]) -> None:
+        """Add what a run had spent (as `seconds` returns it) before it was broken off."""
+        self.start -= seconds["total"]
+        for name in ("compile", "train", "evaluate"):
+            setattr(self, name, getattr(self, name) + seconds[name])
+
 
 @dataclass
 class LaneStates:
-    """A shard of lanes on its way. Arrays over lanes are as wide as the program; lanes that make the width
-    even never run.
+    """A shard of lanes while they train. Arrays over lanes are as wide as the program.
 
     Args:
-        group: What is compiled, and its inputs.
-        labels: The lanes' numbers among all that are trained together, and what tells them apart.
-        states: Where the lanes stand.
-        log, progress: Who is told.
-        best: Best validation losses and their weights.
-        watch: Seconds.
-        step: Updates planned so far; lanes that stopped have made fewer.
-        judged: Step of the last evaluation on the validation part, or where one would have been.
-        rests: How often the lanes have waited for others at a rung.
+        group: The compiled program and its inputs.
+        lanes: The lanes; a program may be wider.
+        states: State of every lane, stacked.
+        log, progress: Receive what happens.
+        timings: Seconds spent.
+        step: Updates dispatched so far; lanes that stopped have made fewer.
+        last_evaluation: Step of the last evaluation on the validation split, or where one would have been.
+        rungs: Number of rungs of a halving that the lanes have reached.
         stopped: Why each lane stopped; None while it runs.
-        validated: Every lane's latest validation loss and metric; NaN before the first.
+        validated: Latest validation loss and metric of every lane; NaN before the first.
         losses: Mean training loss of every lane's last chunk.
-        seen: What progress shows.
+        shown: What progress shows.
+        best: Best validation losses and their weights.
         conditions: When lanes stop before the end.
     """
 
     group: group.LaneGroup
-    labels: tuple[tuple[int, str], ...]
+    lanes: tuple[Lane, ...]
     states: State
     log: Log
     progress: Progress
-    best: Best
-    watch: Timings = field(default_factory=Timings)
+    timings: Timings = field(default_factory=Timings)
     step: int = 0
-    judged: int = 0
-    rests: int = 0
-    stopped: list[str | None] = field(default_factory=list)
-    validated: tuple[np.ndarray, ...] = ()
+    last_evaluation: int = 0
+    rungs: int = 0
+    stopped: list[str | None] = field(init=False)
+    validated: tuple[np.ndarray, ...] = field(init=False)
+    losses: np.ndarray = field(init=False)
+    shown: dict[str, Any] = field(default_factory=dict)
+    best: Best = field(init=False)
     conditions: Conditions = field(init=False)
-    losses: np.ndarray = field(default_factory=lambda: np.zeros(0))
     _speed: float = 0.0
-    seen: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        lanes = len(self.group.recipes)
-        self.stopped = [None] * lanes + [UNUSED] * (self.group.width - lanes)
-        self.conditions = Conditions(self.group.recipes, self.group.program.metric, self.group.width)
-        self.validated = (np.full(self.group.width, np.nan), np.full(self.group.width, np.nan))
-        self.losses = np.full(self.group.width, np.nan)
+        recipes, width = self.group.recipes, self.group.width
+        self.stopped = [None] * len(recipes) + [UNUSED] * (width - len(recipes))
+        self.validated = (np.full(width, np.nan), np.full(width, np.nan))
+        self.losses = np.full(width, np.nan)
+        self.best = Best([recipe.patience for recipe in recipes], width)
+        self.conditions = Conditions(recipes, self.group.program.metric, width)
+
+    def state_arrays(self) -> dict[str, np.ndarray]:
+        """Return the arrays on the host that must survive a checkpoint, by name."""
+        loss, metric = self.validated
+        return {
+            **{f"best.{name}": value for name, value in self.best.state_arrays().items()},
+            "validated.loss": loss,
+            "validated.metric": metric,
+            "losses": self.losses,
+            **{f"conditions.{name}": value for name, value in self.conditions.state_arrays().items()},
+        }
+
+    def load_state_arrays(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Take over the arrays that `state_arrays` returned."""
+        self.best.load_state_arrays(_under("best.", arrays))
+        self.validated = (arrays["validated.loss"], arrays["validated.metric"])
+        self.losses = arrays["losses"]
+        self.conditions.load_state_arrays(_under("conditions.", arrays))
 
     @property
     def over(self) -> bool:
-        """Whether no lane runs any more."""
+        """Whether every lane has stopped."""
         return not self.alive.any()
 
     @property
     def alive(self) -> np.ndarray:
-        """Lanes that run, `lane` of bool."""
+        """Lanes that still run, `lane` of bool."""
         return np.array([reason is None for reason in self.stopped])
 
     @property
     def used(self) -> np.ndarray:
-        """Lanes that are a run, `lane` of bool; the others make the width even."""
+        """Lanes that have a recipe, `lane` of bool; the others fill the width of the program."""
         return np.array([reason != UNUSED for reason in self.stopped])
 
     @property
     def next_stop(self) -> int:
-        """The step of the next evaluation, or the end; the step itself where one is due now."""
+        """Step of the next evaluation, or the end; the current step where one is due now."""
         epoch_steps = self.group.feed.epoch_steps
-        apart = epoch_steps * -(-STEPS_BETWEEN_EVALUATIONS // epoch_steps)
-        return min(self.group.total, (self.judged // apart + 1) * apart)
+        interval = epoch_steps * -(-STEPS_BETWEEN_EVALUATIONS // epoch_steps)
+        return min(self.group.total, (self.last_evaluation // interval + 1) * interval)
 
     @property
     def steps(self) -> np.ndarray:
-        """Updates that each lane has made; the failing update of a diverged lane was not made."""
+        """Updates that each lane has made; a diverged lane did not make the failing one."""
         return np.asarray(self.states.step) - (np.asarray(self.states.code) == DIVERGED)
 
     def epochs(self, step: float) -> float:
-        """Passes over the training part that `step` updates make."""
+        """Return the passes over the training split that `step` updates make."""
         return step / self.group.feed.epoch_steps
 
     def take(self, moved: dispatch.ChunkResult) -> None:
         """Take in one chunk."""
         self.states, self.step = moved.states, moved.start + moved.steps
-        self.watch.compile += moved.compile_seconds
-        self.watch.train += moved.seconds
+        self.timings.compile += moved.compile_seconds
+        self.timings.train += moved.seconds
         self.log.chunk(moved)
         done = np.asarray(moved.chunk.done)
         for lane, code in enumerate(np.asarray(moved.states.code)):
             self.stopped[lane] = self.stopped[lane] or REASONS.get(int(code))
-        self._stop(self.conditions.trained(moved.seconds, done, np.asarray(moved.chunk.info.loss)))
+        self._stop_all(self.conditions.trained(moved.seconds, done, np.asarray(moved.chunk.info.loss)))
         self._speed = float(done.sum()) * self.group.program.batch_size / max(moved.seconds, 1e-9)
-        self._look(moved, done)
+        self._show(moved, done)
         self.progress.update(self.status())
 
-    def _look(self, moved: dispatch.ChunkResult, done: np.ndarray) -> None:
-        """Remember what progress shows: the median lane's loss, the first lane's learning rate."""
+    def _show(self, moved: dispatch.ChunkResult, done: np.ndarray) -> None:
+        """Note what progress shows: the median lane's loss, the first lane's learning rate."""
         for lane in np.flatnonzero(done):
             self.losses[lane] = moved.chunk.info.loss[lane, : done[lane]].mean()
         if done.any():
             first = int(np.flatnonzero(done)[0])
-            self.seen["loss"] = float(np.median(self.losses[done > 0]))
-            self.seen["learning_rate"] = float(moved.chunk.info.learning_rate[first, done[first] - 1])
+            self.shown["loss"] = float(np.median(self.losses[done > 0]))
+            self.shown["learning_rate"] = float(moved.chunk.info.learning_rate[first, done[first] - 1])
+
+    def weights(self) -> tuple[PyTree, PyTree]:
+        """Return the weights to evaluate of all lanes as they are now, and their model state."""
+        return group.weights(self.group, self.states), self.states.model_state
 
     def evaluate(
-        self,
-        part: str,
-        weights: PyTree,
-        model_state: PyTree,
-        which: np.ndarray,
-        answer: Predict | None = None,
+        self, split: str, weights: tuple[PyTree, PyTree], which: np.ndarray, answer: Predict | None = None
     ) -> Means:
-        """Return the loss and metric of `which` lanes over a part (NaN for the others); over a large training
-        part at evenly spaced examples. With `answer` also what it keeps of the outputs.
+        """Return the loss and metric of the lanes in `which` on a split (NaN for the others).
+
+        A large training split is sampled at evenly spaced examples. With `answer`, also what it keeps of the
+        outputs.
         """
-        traced, begun = TRACES.mine("evaluate"), time.perf_counter()
-        resident = self.group.splits[part]
-        apart = -(-resident.count() // _most(resident)) if part == "train" else 1
-        means = evaluate(
-            self.group.program, self.group.inputs, resident, (weights, model_state), apart, which, answer
-        )
+        traced, start = TRACES.mine("evaluate"), time.perf_counter()
+        data = self.group.splits[split]
+        every = -(-data.count() // _most_examples(data)) if split == "train" else 1
+        means = evaluate(self.group.program, self.group.inputs, data, weights, every, which, answer)
         compiling = means.dispatch_seconds if TRACES.mine("evaluate") > traced else 0.0
-        self.watch.compile += compiling
-        self.watch.evaluate += time.perf_counter() - begun - compiling
+        self.timings.compile += compiling
+        self.timings.evaluate += time.perf_counter() - start - compiling
         return means._replace(metric=self.group.program.metric.finish(means.metric))
 
-    def note_evaluation(self, part: str, found: Means, steps: np.ndarray, which: np.ndarray) -> None:
-        """Log an evaluation of `which` lanes with weights of these steps."""
+    def log_evaluation(self, split: str, means: Means, steps: np.ndarray, which: np.ndarray) -> None:
+        """Log an evaluation of the lanes in `which`, with weights of these steps."""
         for lane in np.flatnonzero(which):
             self.log.evaluation(
                 lane=int(lane),
                 step=int(steps[lane]),
                 epoch=self.epochs(int(steps[lane])),
-                part=part,
-                loss=float(found.loss[lane]),
-                metric=float(found.metric[lane]),
-                seconds=self.watch.total,
+                part=split,
+                loss=float(means.loss[lane]),
+                metric=float(means.metric[lane]),
+                seconds=self.timings.total,
             )
 
     def validate(self) -> None:
-        """Evaluate on the validation part, keep the best weights, and stop lanes whose patience is over."""
-        alive, self.judged = self.alive, self.step
+        """Evaluate on the validation split, keep the best weights, and stop lanes whose conditions hold."""
+        alive, self.last_evaluation = self.alive, self.step
         if not alive.any():
             return
         if "validation" not in self.group.splits:
-            self._stop(self.conditions.evaluated(None))
+            self._stop_all(self.conditions.evaluated(None))
             return
-        weights = group.weights(self.group, self.states)
-        found = self.evaluate("validation", weights, self.states.model_state, alive)
-        self.note_evaluation("validation", found, self.steps, alive)
-        self.states = group.observe(self.group, self.states, found.loss)
-        self.best.observe(found.loss, self.steps, (weights, self.states.model_state), alive)
-        both = (found.loss, found.metric)
+        weights = self.weights()
+        means = self.evaluate("validation", weights, alive)
+        self.log_evaluation("validation", means, self.steps, alive)
+        self.states = group.observe(self.group, self.states, means.loss)
+        self.best.observe(means.loss, self.steps, weights, alive)
+        latest = (means.loss, means.metric)
         self.validated = tuple(
-            np.where(alive, new, old) for new, old in zip(both, self.validated, strict=True)
+            np.where(alive, new, old) for new, old in zip(latest, self.validated, strict=True)
         )
-        middle = np.flatnonzero(alive)[np.argsort(found.loss[alive])[alive.sum() // 2]]
-        self.seen |= {
-            "validation_loss": float(found.loss[middle]),
-            "metric": float(found.metric[middle]),
+        median = np.flatnonzero(alive)[np.argsort(means.loss[alive])[alive.sum() // 2]]
+        self.shown |= {
+            "validation_loss": float(means.loss[median]),
+            "metric": float(means.metric[median]),
             "metric_name": self.group.program.metric.name,
         }
         self.progress.update(self.status())
-        self._stop(self.conditions.evaluated(both))
+        self._stop_all(self.conditions.evaluated(latest))
         self.stop(self.best.exhausted, StopReason.PATIENCE)
 
-    def _stop(self, reasons: Iterable[Reason]) -> None:
+    def _stop_all(self, reasons: Iterable[Reason]) -> None:
         for reason, which in reasons:
             self.stop(which, reason)
 
     def stop(self, which: np.ndarray, reason: StopReason) -> None:
-        """Freeze lanes where they stand; those that stopped before keep their reason."""
+        """Freeze lanes where they are; those that stopped before keep their reason."""
         which = which & self.alive
         if not which.any():
             return
@@ -237,7 +258,7 @@ class LaneStates:
         self.states = eqx.tree_at(lambda states: states.code, self.states, codes)
 
     def status(self) -> Status:
-        """Return where the lanes stand, for progress."""
+        """Return the status of the lanes, for progress."""
         running = int(self.alive.sum())
         left = (self.group.total - self.step) * self.group.program.batch_size * running
         return Status(
@@ -245,30 +266,30 @@ class LaneStates:
             epoch=self.epochs(self.step),
             examples_per_second=self._speed or None,
             seconds_left=left / self._speed if self._speed else None,
-            lanes=self._lanes(),
-            **self.seen,
+            lanes=self._lane_statuses(),
+            **self.shown,
         )
 
-    def _lanes(self) -> tuple[LaneStatus, ...]:
-        """Return where each lane stands."""
+    def _lane_statuses(self) -> tuple[LaneStatus, ...]:
         steps, (losses, metrics) = self.steps, self.validated
         return tuple(
             LaneStatus(
-                number,
-                label,
-                int(steps[lane]),
-                float(self.losses[lane]),
-                float(losses[lane]),
-                float(metrics[lane]),
-                self.stopped[lane] or "running",
+                lane.number,
+                lane.label,
+                int(steps[index]),
+                float(self.losses[index]),
+                float(losses[index]),
+                float(metrics[index]),
+                self.stopped[index] or "running",
             )
-            for lane, (number, label) in enumerate(self.labels)
+            for index, lane in enumerate(self.lanes)
         )
 
-    def weights(self) -> tuple[PyTree, PyTree]:
-        """Return the weights to evaluate of all lanes as they stand now, and their model state."""
-        return group.weights(self.group, self.states), self.states.model_state
+
+def _under(prefix: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return the arrays whose name begins with the prefix, without it."""
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
 
 
-def _most(part: Split) -> int:
-    return MOST_WINDOWS if part.is_text else MOST_ROWS
+def _most_examples(split: Split) -> int:
+    return MOST_WINDOWS if split.is_text else MOST_ROWS

@@ -1,311 +1,185 @@
-"""One call of `train` or `resume`: its lanes trained shard by shard, its folder locked, kept and sealed."""
+"""One call of `train` or `resume`: its shards trained wave by wave, its folder locked, written and sealed."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from jaxtyping import PyTree
 
 from thalweg.core.errors import RecipeError, RunFolderError
-from thalweg.core.lazy import pl
 from thalweg.core.stop_reason import StopReason
 from thalweg.core.tree import count as count_parameters
 from thalweg.engine import compilation
 from thalweg.engine.group import feed_of, length, resident
-from thalweg.engine.plan import LanePlan
 from thalweg.problem.problem import Problem
-from thalweg.recipe.recipe import Recipe
-from thalweg.recipe.settings import flat_settings, label, varied
+from thalweg.recipe.settings import flat_settings, varied
 from thalweg.run.folder import checksums as sealing
 from thalweg.run.folder import folder as folders
 from thalweg.run.folder import sweep_record as sweeps
 from thalweg.run.folder.describe import Descriptions, describe, write_descriptions
-from thalweg.run.folder.folder import RunFolder
+from thalweg.run.folder.folder import RunFolder, plain
 from thalweg.run.folder.lock import Lock
 from thalweg.run.folder.run_json import RunFile
 from thalweg.run.folder.weights import load as load_weights
 from thalweg.run.folder.weights import transferred
 from thalweg.run.progress import Progress, TrainingPlan
-from thalweg.run.run import Run
-from thalweg.run.runs import Runs
-from thalweg.run.session.checkpointer import Checkpointer, Every
-from thalweg.run.session.halving import Halving, freeze_losers, settings
-from thalweg.run.session.halving_log import Decisions
-from thalweg.run.session.interrupt import Interrupt
+from thalweg.run.run import Run, Runs
+from thalweg.run.session.checkpointer import Checkpointer, Interval
+from thalweg.run.session.halving import Halver
 from thalweg.run.session.lane_states import Timings
-from thalweg.run.session.merged_progress import MergedProgress
-from thalweg.run.session.scheduler import together
-from thalweg.run.session.shard import ShardTrainer
-from thalweg.run.spec import Origin, described, part_fingerprints, plan_as_dict, recipes_as_text
-from thalweg.run.validate import check_loss
+from thalweg.run.session.scheduler import Interrupt, MergedProgress, run_shards
+from thalweg.run.session.shard import Context, ShardTrainer
+from thalweg.run.spec import Lane, RunSpec, fingerprint_splits
 
-# Of environment.json: where these differ, a run that goes on may not have the bits of one in one piece.
+# Entries of environment.json: where these differ, a resumed run may differ in the last bit.
 BITS = ("jax", "jaxlib", "device", "devices", "processor", "thalweg")
 
 
-@dataclass(frozen=True)
-class Job:
-    """What is to be done.
+class Session:
+    """Trains what a specification asks for, once.
 
     Args:
-        problem, recipes: What is learned, and how; a recipe for each lane.
-        plan: Where the lanes run.
-        progress: Who listens.
-        strict, halving, init: As `train` was given them.
-        every, last: When checkpoints are due, how many of the last are kept.
-        run: The run that goes on; None for a new one.
-        at: Go on from the newest checkpoint up to this step; None for the newest.
-        schedule_total: Updates that schedules are planned over; None for the length of the run.
-        forked: Where it was forked from.
-        finding: How the learning rate was found; None where nobody looked for it.
-        watch: Seconds, from when it was asked for.
+        problem: What is learned.
+        spec: What was asked for.
+        progress: The listener.
+        resumed: run.json of the run that is resumed; None for a new one.
+        at: Resume from the newest checkpoint up to this step; None for the newest of all.
+        timings: Seconds, since the caller asked for the run.
+
+    Raises:
+        RecipeError: The specification does not fit the data.
     """
 
-    problem: Problem
-    recipes: Sequence[Recipe]
-    plan: LanePlan
-    progress: Progress
-    strict: bool = False
-    halving: Halving | None = None
-    init: Path | str | None = None
-    every: str = "60s"
-    last: int = 2
-    run: RunFile | None = None
-    at: int | None = None
-    schedule_total: int | None = None
-    forked: dict[str, Any] | None = None
-    finding: dict[str, Any] | None = None
-    watch: Timings = field(default_factory=Timings)
-
-    def run_file(self, many: bool) -> RunFile:
-        """Return the run's own file: identity and what it was begun with."""
-        origin = Origin(
-            described(self.problem),
-            recipes_as_text(self.recipes),
-            many,
-            plan_as_dict(self.plan),
-            self.strict,
-            None if self.halving is None else asdict(self.halving),
-            None if self.init is None else str(Path(self.init).absolute()),
-            self.every,
-            self.last,
-            self.schedule_total,
-            self.forked,
-        )
-        made = RunFile(origin=origin.to_dict())
-        return made if self.run is None else RunFile(self.run.run, made.origin)
-
-
-class Session:
-    """A job on its way."""
-
-    def __init__(self, job: Job):
-        self._watch = job.watch
-        self._job, self._problem, self._recipes = job, job.problem, list(job.recipes)
-        self._every = Every.read(job.every)
-        self._plan, self._progress = job.plan, job.progress
-        check_loss(job.problem)
-        self._settings = flat_settings(self._recipes)
-        self._paths = varied(self._settings)
-        if job.halving is not None and "validation" not in job.problem.data.splits:
-            raise RecipeError("halving", "needs a validation part to compare by", got="none")
-        shape = job.problem.shapes.params
-        self._start = None if job.init is None else Start(_weights_file(Path(job.init)), shape)
+    def __init__(
+        self,
+        problem: Problem,
+        spec: RunSpec,
+        progress: Progress,
+        *,
+        resumed: RunFile | None = None,
+        at: int | None = None,
+        timings: Timings | None = None,
+    ):
+        self._problem, self._spec, self._progress = problem, spec, progress
+        self._resumes, self._at, self._timings = resumed is not None, at, timings or Timings()
+        Interval.parse(spec.save.every)  # refuses what is no interval
+        if spec.halving is not None and "validation" not in problem.data.splits:
+            raise RecipeError("halving", "needs a validation split to compare by", got="none")
+        init, shapes = spec.init, problem.shapes.params
+        self._initial_weights = None if init is None else InitialWeights(Path(init), shapes)
         self._runs: dict[int, Run] = {}
-        self._interrupted = False
-        self._run_file = RunFile()
+        self._run_file = RunFile() if resumed is None else RunFile(resumed.run)
         compilation.enable_cache()
 
-    def one(self, folder: Path | None) -> Run:
-        """Train the one recipe."""
-        told = self._described()
-        home = RunFolder(folder)
-        result: dict[str, Any] = {}
+    def run(self, folder: Path | None) -> Run | Runs:
+        """Train, and write the run to a folder; None keeps it in memory only."""
+        spec, descriptions = self._spec, self._describe()
+        result = self._sweep_result(folder) if spec.many else {}
+        lanes = spec.lanes(folder)
+        listener = self._merged_progress(lanes) if spec.many else self._progress
         self._announce(folder)
         try:
-            with _kept(folder):
-                self._begin(
-                    folder, many=False, write=lambda: write_descriptions(home, told, self._recipes[0])
-                )
-                self._go([home], told, folder, self._progress)
+            with _locked(folder):
                 if folder is not None:
-                    if not (folder / "problem.json").exists():  # the folder was removed under the run
-                        write_descriptions(home, told, self._recipes[0])
-                        home.write_json("result.json", self._runs[0].result)
-                    sealing.end(self._run_file, folder, not self._interrupted)
-            result = self._runs[0].result
-            return self._runs[0]
+                    self._begin(folder, lanes, descriptions, result)
+                self._train(lanes, descriptions, folder, listener)
+                if spec.many:
+                    return self._finish_sweep(folder, result)
+                run = self._finish_run(folder, lanes[0], descriptions)
+                result |= run.result
+                return run
         finally:
-            self._progress.finish(result)  # also when training breaks, so that the terminal is given back
+            self._progress.finish(result)  # also after an error, so that the terminal is restored
 
-    def many(self, folder: Path | None) -> Runs:
-        """Train all recipes as lanes."""
-        told = self._described()
-        result = self._result(folder)
-        lanes = range(len(self._recipes))
-        homes = [RunFolder(folder and sweeps.lane_folder(folder, lane), False) for lane in lanes]
-        gathered = MergedProgress(
-            self._progress,
-            [(lane, self._label(lane)) for lane in lanes],
-            [length(self._problem, recipe) for recipe in self._recipes],
-            [recipe.batch(self._problem.data.train.count()) for recipe in self._recipes],
-        )
-        self._announce(folder)
-        try:
-            with _kept(folder):
-                self._begin(
-                    folder,
-                    many=True,
-                    write=lambda: _begin_sweep(RunFolder(folder), told, result, homes, self._recipes),
-                )
-                self._go(homes, told, folder and folder / sweeps.SHARDS, gathered)
-                return self._ended(folder, result)
-        finally:
-            self._progress.finish(result)
-
-    def _begin(self, folder: Path | None, many: bool, write: Callable[[], None]) -> None:
+    def _begin(
+        self, folder: Path, lanes: list[Lane], descriptions: Descriptions, result: dict[str, Any]
+    ) -> None:
         """Write what is known before the first step; run.json last."""
-        if folder is None:
-            return
-        self._run_file = self._job.run_file(many)
-        write()
+        self._run_file = replace(self._run_file, origin=self._spec.to_dict())
+        if self._spec.many:
+            whole = RunFolder(folder)
+            whole.write_json("problem.json", descriptions.problem)
+            whole.write_json("environment.json", descriptions.environment)
+            whole.write_json(sweeps.FILE, result)
+        for lane in lanes:
+            write_descriptions(lane.folder, descriptions, lane.recipe)
         sealing.begin(self._run_file, folder)
 
-    def _go(self, homes: list[RunFolder], told: Descriptions, logs: Path | None, progress: Progress) -> None:
+    def _train(
+        self, lanes: list[Lane], descriptions: Descriptions, folder: Path | None, progress: Progress
+    ) -> None:
         """Run all shards, wave after wave."""
-        splits = resident(self._problem.data)
-        decisions = Decisions(None if self._job.halving is None else logs)
+        spec, problem = self._spec, self._problem
+        logs = folder / sweeps.SHARDS if folder is not None and spec.many else folder
+        splits, halver = resident(problem.data), Halver(spec.halving, spec.recipes, logs)
         with Interrupt() as interrupt:
-            for wave in self._plan.waves:
-                journeys = [
-                    self._journey(index, homes, told, logs, progress, interrupt, splits, decisions)
-                    for index in wave
-                ]
-                at_rung = self._at_rung(journeys, decisions)
-                try:
-                    together([iter(one) for one in journeys], self._plan.workers, at_rung)
-                finally:
-                    for one in journeys:
-                        one.close()
-                for one in journeys:
-                    self._runs |= dict(zip(one.shard.lanes, one.runs, strict=True))
-                    self._watch.add(one.watch)
-        self._interrupted = any(
-            run.result["stopped"] == StopReason.INTERRUPTED for run in self._runs.values()
-        )
+            start = self._initial_weights
+            context = Context(problem, spec, splits, descriptions, start, progress, interrupt, halver)
+            for wave in spec.plan.waves:
+                self._train_wave([self._trainer(context, index, lanes, logs) for index in wave], halver)
 
-    def _journey(
-        self,
-        index: int,
-        homes: list[RunFolder],
-        told: Descriptions,
-        logs: Path | None,
-        progress: Progress,
-        interrupt: Interrupt,
-        splits: dict[str, Any],
-        decisions: Decisions,
-    ) -> ShardTrainer:
-        shard, alone = self._plan.shards[index], len(self._recipes) == 1
-        place = logs if alone or logs is None else logs / f"{index:03d}"
-        return ShardTrainer(
-            problem=self._problem,
-            splits=splits,
-            recipes=[self._recipes[lane] for lane in shard.lanes],
-            labels=[(lane, self._label(lane)) for lane in shard.lanes],
-            homes=[homes[lane] for lane in shard.lanes],
-            shard=shard,
-            logs=place,
-            told=told,
-            start=self._start,
-            progress=progress,
-            interrupt=interrupt,
-            rungs=[] if self._job.halving is None else self._job.halving.rungs,
-            decisions=decisions,
-            keeper=None if place is None else self._keeper(place, homes, told),
-            schedule_total=self._job.schedule_total,
-            watch=self._watch if alone else Timings(),
-        )
+    def _train_wave(self, trainers: list[ShardTrainer], halver: Halver) -> None:
+        def compare() -> None:
+            halver.compare([trainer.lane_states for trainer in trainers if trainer.lane_states is not None])
 
-    def _keeper(self, place: Path, homes: list[RunFolder], told: Descriptions) -> Checkpointer:
+        try:
+            run_shards([trainer.run() for trainer in trainers], self._spec.plan.workers, compare)
+        finally:
+            for trainer in trainers:
+                trainer.close()
+        for trainer in trainers:
+            numbers = [lane.number for lane in trainer.lanes]
+            self._runs |= dict(zip(numbers, trainer.runs, strict=True))
+            self._timings.add(trainer.timings)
+
+    def _trainer(self, context: Context, index: int, lanes: list[Lane], logs: Path | None) -> ShardTrainer:
+        shard, alone = self._spec.plan.shards[index], len(lanes) == 1
+        folder = logs if alone or logs is None else logs / f"{index:03d}"
+        own = [lanes[number] for number in shard.lanes]
+        checkpointer = None if folder is None else self._checkpointer(folder, context.descriptions)
+        return ShardTrainer(context, shard, own, folder, checkpointer, self._timings if alone else Timings())
+
+    def _checkpointer(self, folder: Path, descriptions: Descriptions) -> Checkpointer:
         def about() -> dict[str, Any]:
             return {
                 "origin": self._run_file.origin,
-                "parts": part_fingerprints(self._problem),
-                "environment": {name: told.environment.get(name) for name in BITS},
+                "parts": fingerprint_splits(self._problem),
+                "environment": {name: descriptions.environment.get(name) for name in BITS},
             }
 
         return Checkpointer(
-            folder=place,
-            run=self._run_file.run,
-            every=self._every,
-            last=self._job.last,
+            folder,
+            self._run_file.run,
+            self._spec.save,
             note=self._progress.note,
             about=about,
-            at_end=place == homes[0].folder,  # a sweep that has ended is not gone on with
-            at=self._job.at,
-            again=self._job.run is not None,
+            resumes=self._resumes,
+            at=self._at,
         )
 
-    def _at_rung(self, journeys: list[ShardTrainer], decisions: Decisions) -> Callable[[], None]:
-        halving = self._job.halving
-        setting = settings(self._recipes) if halving is not None else []
+    def _finish_run(self, folder: Path | None, lane: Lane, descriptions: Descriptions) -> Run:
+        """Seal the folder of a single run."""
+        run = self._runs[0]
+        if folder is not None:
+            if not (folder / "problem.json").exists():  # the folder was removed while the run trained
+                write_descriptions(lane.folder, descriptions, lane.recipe)
+                lane.folder.write_json("result.json", run.result)
+            sealing.end(self._run_file, folder, not self._interrupted)
+        return run
 
-        def compare() -> None:
-            courses = [one.course for one in journeys if one.course is not None]
-            if halving is not None:
-                freeze_losers(courses, setting, halving)
-                decisions.note(courses)
-
-        return compare
-
-    def _described(self) -> Descriptions:
-        layouts = "+".join(dict.fromkeys(self._plan.layouts))
-        told = describe(self._problem, self._problem.shapes.params, layouts, len(self._recipes))
-        return told._replace(finding=self._job.finding)
-
-    def _announce(self, folder: Path | None) -> None:
-        data, first = self._problem.data, self._recipes[0]
-        name = folder.name if folder is not None else data.name
-        epoch_steps = feed_of(self._problem, [first]).epoch_steps
-        totals = [length(self._problem, recipe) for recipe in self._recipes]
-        batch = first.batch(data.train.count())
-        self._progress.start(TrainingPlan(name, max(totals), epoch_steps, batch, len(self._recipes)))
-        if self._start is not None and self._start.fresh:
-            fresh = ", ".join(self._start.fresh)
-            self._progress.note(f"starting fresh (not in the run this one starts from): {fresh}")
-
-    def _label(self, lane: int) -> str:
-        return label(self._settings[lane], self._paths)
-
-    def _result(self, folder: Path | None) -> dict[str, Any]:
-        """Return what is known of a sweep before it begins."""
-        problem = self._problem
-        return {
-            "run": None if folder is None else str(folder),
-            "stopped": None,
-            "data": problem.data.name,
-            "task": problem.data.task,
-            "model": problem.model_spec,
-            "parameters": count_parameters(problem.shapes.params),
-            "metric": {"name": problem.metric.name, "higher_is_better": problem.metric.higher_is_better},
-            "lanes": len(self._recipes),
-            "varied": self._paths,
-            "groups": [list(group) for group in self._plan.groups],
-            "plan": self._plan.to_dict(),
-            "recipe": self._recipes[0].to_dict(),
-        }
-
-    def _ended(self, folder: Path | None, result: dict[str, Any]) -> Runs:
-        """Put the runs together, and bring the folder to rest."""
-        runs = tuple(self._runs[lane] for lane in range(len(self._recipes)))
-        group_of = {lane: number for number, group in enumerate(self._plan.groups) for lane in group}
+    def _finish_sweep(self, folder: Path | None, result: dict[str, Any]) -> Runs:
+        """Put the runs of a sweep together, and seal its folders."""
+        runs = tuple(self._runs[lane] for lane in range(len(self._runs)))
+        group_of = {lane: number for number, group in enumerate(self._spec.plan.groups) for lane in group}
+        settings = flat_settings(self._spec.recipes)
         groups = [group_of[lane] for lane in range(len(runs))]
-        table = sweeps.table(self._settings, groups, [run.result for run in runs])
-        result |= {"stopped": _why(table), "seconds": self._watch.seconds()}
+        table = sweeps.table(settings, groups, [run.result for run in runs])
+        reasons = sorted(table["stopped"].value_counts().iter_rows(), key=lambda pair: -pair[1])
+        result |= {"stopped": dict(reasons), "seconds": self._timings.seconds()}
         if folder is not None:
             RunFolder(folder).write_json(sweeps.FILE, result | {"rows": table.to_dicts()})
             for run in runs:
@@ -316,10 +190,78 @@ class Session:
                 folders.remove(folder / sweeps.SHARDS)
         return Runs(runs, table, result, folder)
 
+    @property
+    def _interrupted(self) -> bool:
+        return any(run.result["stopped"] == StopReason.INTERRUPTED for run in self._runs.values())
+
+    def _describe(self) -> Descriptions:
+        spec, shapes = self._spec, self._problem.shapes.params
+        layouts = "+".join(dict.fromkeys(spec.plan.layouts))
+        descriptions = describe(self._problem, shapes, layouts, len(spec.recipes))
+        finding = None if spec.many or spec.save.finding is None else plain(dict(spec.save.finding))
+        return descriptions._replace(finding=finding)
+
+    def _sweep_result(self, folder: Path | None) -> dict[str, Any]:
+        """Return what is known of a sweep before it begins."""
+        problem, spec = self._problem, self._spec
+        return {
+            "run": None if folder is None else str(folder),
+            "stopped": None,
+            "data": problem.data.name,
+            "task": problem.data.task,
+            "model": problem.model_spec,
+            "parameters": count_parameters(problem.shapes.params),
+            "metric": {"name": problem.metric.name, "higher_is_better": problem.metric.higher_is_better},
+            "lanes": len(spec.recipes),
+            "varied": varied(flat_settings(spec.recipes)),
+            "groups": [list(group) for group in spec.plan.groups],
+            "plan": spec.plan.to_dict(),
+            "recipe": spec.recipes[0].to_dict(),
+        }
+
+    def _merged_progress(self, lanes: list[Lane]) -> MergedProgress:
+        examples = self._problem.data.train.count()
+        totals = [length(self._problem, lane.recipe) for lane in lanes]
+        return MergedProgress(self._progress, lanes, totals, [lane.recipe.batch(examples) for lane in lanes])
+
+    def _announce(self, folder: Path | None) -> None:
+        data, recipes = self._problem.data, self._spec.recipes
+        name = folder.name if folder is not None else data.name
+        epoch_steps = feed_of(self._problem, recipes[:1]).epoch_steps
+        total = max(length(self._problem, recipe) for recipe in recipes)
+        batch = recipes[0].batch(data.train.count())
+        self._progress.start(TrainingPlan(name, total, epoch_steps, batch, len(recipes)))
+        if self._initial_weights is not None and self._initial_weights.fresh:
+            fresh = ", ".join(self._initial_weights.fresh)
+            self._progress.note(f"initialised afresh (not in the run this one starts from): {fresh}")
+
+
+class InitialWeights:
+    """Weights of another run, to start from.
+
+    Args:
+        path: A safetensors file, or a run folder: then its best weights, or the final ones.
+        shapes: The parameters of this run, or their shapes.
+
+    Attributes:
+        fresh: Parameters that are not in the other run.
+    """
+
+    def __init__(self, path: Path, shapes: PyTree):
+        if path.is_dir():
+            best = path / "best.safetensors"
+            path = best if best.exists() else path / "final.safetensors"
+        self._arrays = load_weights(path)
+        self.fresh = transferred(shapes, self._arrays)[1]
+
+    def __call__(self, params: PyTree) -> PyTree:
+        """Return a lane's parameters, with those of the other run that fit."""
+        return transferred(params, self._arrays)[0]
+
 
 @contextlib.contextmanager
-def _kept(folder: Path | None) -> Iterator[None]:
-    """Hold the folder's lock, and say what can be done where the disk fails for good."""
+def _locked(folder: Path | None) -> Iterator[None]:
+    """Hold the folder's lock; when writing to it fails, say what to do."""
     if folder is None:
         yield
         return
@@ -332,41 +274,5 @@ def _kept(folder: Path | None) -> Iterator[None]:
             "its folder must be writable to the end",
             got=error.strerror or str(error),
             where=error.filename or folder,
-            hint=f"make room there, then go on from the last checkpoint: thalweg resume {folder}",
+            hint=f"make room there, then resume from the last checkpoint: thalweg resume {folder}",
         ) from error
-
-
-def _why(table: pl.DataFrame) -> dict[str, int]:
-    """Return how many lanes stopped for each reason."""
-    return dict(sorted(table["stopped"].value_counts().iter_rows(), key=lambda pair: -pair[1]))
-
-
-def _begin_sweep(
-    home: RunFolder, told: Descriptions, result: dict[str, Any], lanes: list[RunFolder], recipes: list[Recipe]
-) -> None:
-    home.write_json("problem.json", told.problem)
-    home.write_json("environment.json", told.environment)
-    home.write_json(sweeps.FILE, result)
-    for lane, recipe in zip(lanes, recipes, strict=True):
-        if lane.folder is not None:
-            lane.folder.mkdir(parents=True, exist_ok=True)
-        write_descriptions(lane, told, recipe)
-
-
-class Start:
-    """Takes weights over from another run; `fresh` are the parameters that are not in it."""
-
-    def __init__(self, file: Path, shapes: PyTree):
-        self._arrays = load_weights(file)
-        self.fresh = transferred(shapes, self._arrays)[1]
-
-    def __call__(self, params: PyTree) -> PyTree:
-        """Return a lane's parameters with those taken over that fit."""
-        return transferred(params, self._arrays)[0]
-
-
-def _weights_file(given: Path) -> Path:
-    if given.is_dir():
-        best = given / "best.safetensors"
-        return best if best.exists() else given / "final.safetensors"
-    return given

@@ -1,15 +1,14 @@
-"""A shard's way from its first parameters to its runs at rest, in short pieces of work."""
+"""The training loop of one shard of lanes: from its first parameters to its finished runs."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import PyTree
 
-from thalweg.core.lazy import import_polars
 from thalweg.core.stop_reason import StopReason
 from thalweg.core.tree import paths
 from thalweg.engine import dispatch
@@ -19,165 +18,181 @@ from thalweg.engine.plan import Shard
 from thalweg.engine.state import State
 from thalweg.problem.data.split import Split
 from thalweg.problem.problem import Problem
-from thalweg.recipe.recipe import Recipe
 from thalweg.run.folder.describe import Descriptions
-from thalweg.run.folder.folder import RunFolder
 from thalweg.run.folder.log import Log
 from thalweg.run.progress import Progress
 from thalweg.run.run import Run
-from thalweg.run.session.best import Best
-from thalweg.run.session.checkpointer import Checkpointer
+from thalweg.run.session.checkpointer import Checkpointer, restore
 from thalweg.run.session.finalize import finalize
-from thalweg.run.session.halving_log import Decisions
-from thalweg.run.session.interrupt import Interrupt
+from thalweg.run.session.halving import Halver
 from thalweg.run.session.lane_states import LaneStates, Timings
-from thalweg.run.session.scheduler import REST
-from thalweg.run.session.snapshot import put_back
-
-# Seconds of a chunk beside which what the end of a run needs can be imported unnoticed.
-LONG = 0.1
+from thalweg.run.session.scheduler import Advanced, AtBarrier, Event, Interrupt
+from thalweg.run.spec import Lane, RunSpec
 
 
-@dataclass
-class ShardTrainer:
-    """What a shard needs on its way, and the runs that it ends with.
+@dataclass(frozen=True)
+class Context:
+    """What the shards of a session share.
 
     Args:
         problem: What is learned.
-        splits: Its data, on the device.
-        recipes, labels, homes: Of the shard's lanes.
-        shard: Which lanes they are, and how wide the program is.
-        logs: Folder of the log while it grows; None for memory only.
-        told: What was written before the first step.
-        start: Changes first parameters, for fine-tuning.
-        progress, interrupt: Who listens, and who may ask to stop.
-        rungs: Fractions of the way at which to rest, ascending.
-        decisions: What was decided at rests.
-        keeper: Keeps the state, and finds where to go on; None where nothing is kept.
-        schedule_total: Updates that schedules are planned over; None for the length of the run.
-        runs: One for each lane, once it is over.
-        course: Where the lanes stand; None before the first step and after the last.
+        spec: What the run was asked for.
+        splits: The problem's data, on the device.
+        descriptions: What was written before the first step.
+        initial_weights: Changes the first parameters, for fine-tuning; None leaves them.
+        progress, interrupt: The listener, and the request to stop.
+        halver: Decides which lanes are frozen at rungs.
     """
 
     problem: Problem
+    spec: RunSpec
     splits: dict[str, Split]
-    recipes: Sequence[Recipe]
-    labels: Sequence[tuple[int, str]]
-    homes: Sequence[RunFolder]
-    shard: Shard
-    logs: Path | None
-    told: Descriptions
-    start: Callable[[PyTree], PyTree] | None
+    descriptions: Descriptions
+    initial_weights: Callable[[PyTree], PyTree] | None
     progress: Progress
     interrupt: Interrupt
-    rungs: Sequence[float] = ()
-    decisions: Decisions = field(default_factory=lambda: Decisions(None))
-    keeper: Checkpointer | None = None
-    schedule_total: int | None = None
-    watch: Timings = field(default_factory=Timings)
-    runs: list[Run] = field(default_factory=list)
-    course: LaneStates | None = None
+    halver: Halver
 
-    def __iter__(self) -> Iterator[float]:
-        """Go the way; yield how far it is, or `REST` at a rung."""
-        traced, begun = TRACES.mine("start"), time.perf_counter()
-        group, states = init_group(
-            self.problem,
-            list(self.recipes),
-            self.start,
-            splits=self.splits,
-            width=self.shard.width,
-            layout=self.shard.layout,
-        )
-        if TRACES.mine("start") > traced:
-            self.watch.compile += time.perf_counter() - begun
-        if self.schedule_total is not None:
-            inputs = eqx.tree_at(lambda found: found.total, group.inputs, jnp.float32(self.schedule_total))
-            group = replace(group, inputs=inputs)
-        course = self._course(group, states)
-        yield from self._descend(course)
-        interrupted = StopReason.INTERRUPTED in course.stopped
-        if self.keeper is not None and self.keeper.at_end and not interrupted:
-            self.keeper.save(course)
-        self.runs = finalize(self.problem, course, self.told, self.homes)
-        if self.keeper is not None:
-            self.keeper.close()
-        # What a run has to go on from stays until it has come to its end.
-        course.log.close(keep=interrupted or (self.keeper is not None and not self.keeper.at_end))
-        self.course = None
+
+class ShardTrainer:
+    """Trains one shard of lanes.
+
+    Args:
+        context: What all shards share.
+        shard: Layout and width of the program.
+        lanes: The shard's lanes.
+        folder: Folder of the log and the checkpoints while the shard trains; None for memory only.
+        checkpointer: Saves the state; None where nothing is saved.
+        timings: Seconds spent.
+
+    Attributes:
+        runs: One for each lane, once the shard has ended.
+        lane_states: The lanes as they are now; None before the first step and after the end.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        shard: Shard,
+        lanes: Sequence[Lane],
+        folder: Path | None,
+        checkpointer: Checkpointer | None,
+        timings: Timings,
+    ):
+        self._context, self._shard, self.lanes, self._folder = context, shard, tuple(lanes), folder
+        self._checkpointer, self.timings = checkpointer, timings
+        self.runs: list[Run] = []
+        self.lane_states: LaneStates | None = None
+
+    def run(self) -> Iterator[Event]:
+        """Train until every lane has stopped, then finish the runs; yield after every short piece of work."""
+        group, states = self._prepared()
+        lane_states = self._first_or_resumed(group, states)
+        yield from self._train(lane_states)
+        interrupted = StopReason.INTERRUPTED in lane_states.stopped
+        checkpointer, many = self._checkpointer, self._context.spec.many
+        if checkpointer is not None and not many and not interrupted:
+            checkpointer.save(lane_states)  # so that the run can be extended; a finished sweep cannot
+        self.runs = finalize(self._context.problem, lane_states, self._context.descriptions)
+        if checkpointer is not None:
+            checkpointer.close()
+        # Files that resuming needs stay until the whole sweep has ended.
+        lane_states.log.close(keep=interrupted or (checkpointer is not None and many))
+        self.lane_states = None
 
     def close(self) -> None:
-        """Finish what is being saved, also when the way was broken off."""
-        if self.keeper is not None:
-            self.keeper.close()
-        if self.course is not None:
-            self.course.log.close(keep=True)
+        """Finish saving, also when training was broken off."""
+        if self._checkpointer is not None:
+            self._checkpointer.close()
+        if self.lane_states is not None:
+            self.lane_states.log.close(keep=True)
 
-    def _course(self, group: LaneGroup, states: State) -> LaneStates:
-        """Return the lanes where they stand: at the start, or where a checkpoint was taken."""
-        patience = [recipe.patience for recipe in group.recipes]
-        best = Best(patience + [None] * (group.width - len(patience)))
-        if self.logs is not None:
-            self.logs.mkdir(parents=True, exist_ok=True)
-        found = self.keeper.found() if self.keeper is not None else None
-        rows = None if found is None else found.rows
-        log = Log(self.logs, paths(states.params), group.width, before=rows, warn=self.progress.note)
-        course = LaneStates(group, tuple(self.labels), states, log, self.progress, best, self.watch)
-        self.course = course
-        if found is not None:
-            put_back(course, found.checkpoint)
-            self.progress.update(course.status())
-        return course
+    def _prepared(self) -> tuple[LaneGroup, State]:
+        """Return the compiled group and the first states of its lanes."""
+        traced, start = TRACES.mine("start"), time.perf_counter()
+        group, states = init_group(
+            self._context.problem,
+            [lane.recipe for lane in self.lanes],
+            self._context.initial_weights,
+            splits=self._context.splits,
+            width=self._shard.width,
+            layout=self._shard.layout,
+        )
+        if TRACES.mine("start") > traced:
+            self.timings.compile += time.perf_counter() - start
+        total = self._context.spec.schedule_total
+        if total is not None:
+            inputs = eqx.tree_at(lambda inputs: inputs.total, group.inputs, jnp.float32(total))
+            group = replace(group, inputs=inputs)
+        return group, states
 
-    def _descend(self, course: LaneStates) -> Iterator[float]:
-        """Train until every lane has stopped: chunks up to the next evaluation, evaluate, decide, go on.
+    def _first_or_resumed(self, group: LaneGroup, states: State) -> LaneStates:
+        """Return the lanes at their first step, or as a checkpoint captured them."""
+        progress = self._context.progress
+        if self._folder is not None:
+            self._folder.mkdir(parents=True, exist_ok=True)
+        point = None if self._checkpointer is None else self._checkpointer.resume_point()
+        rows = None if point is None else point.rows
+        log = Log(self._folder, paths(states.params), group.width, before=rows, warn=progress.note)
+        lane_states = LaneStates(group, self.lanes, states, log, progress, self.timings)
+        self.lane_states = lane_states
+        if point is not None:
+            restore(lane_states, point.checkpoint)
+            progress.update(lane_states.status())
+        return lane_states
 
-        A rung is the first evaluation from its fraction of the way on: an evaluation more would be one that
-        the lane alone has not.
+    def _train(self, lane_states: LaneStates) -> Iterator[Event]:
+        """Train until every lane has stopped: chunks up to the next evaluation, evaluate, decide, continue.
+
+        A rung is the first evaluation at or after its fraction of the run: an additional evaluation would
+        make a lane differ from the same lane alone.
         """
-        pace, keeper = dispatch.ChunkLength(course.group.program.capacity), self.keeper
-        total, lasted = course.group.total, 0.0
-        while not course.over:
-            stop = course.next_stop
-            while course.step < stop:
-                if self._interrupted(course):
+        pace, total = dispatch.ChunkLength(lane_states.group.program.capacity), lane_states.group.total
+        checkpointer = self._checkpointer
+        while not lane_states.over:
+            stop = lane_states.next_stop
+            while lane_states.step < stop:
+                if self._interrupted(lane_states):
                     return
-                end = stop if keeper is None else int(min(stop, keeper.next_stop(course.step)))
-                beside = import_polars if lasted >= LONG else None
-                moved = dispatch.next_chunk(course.group, course.states, course.step, end, pace, beside)
-                course.take(moved)
-                lasted = moved.seconds
-                if course.over:
+                step = lane_states.step
+                end = stop if checkpointer is None else int(min(stop, checkpointer.next_stop(step)))
+                lane_states.take(dispatch.next_chunk(lane_states.group, lane_states.states, step, end, pace))
+                if lane_states.over:
                     return
-                if keeper is not None and course.step < stop:
-                    keeper.look(course)
-                yield course.step / total
-            if self._interrupted(course):
+                if checkpointer is not None and lane_states.step < stop:
+                    checkpointer.save_if_due(lane_states)
+                yield Advanced(lane_states.step / total)
+            if self._interrupted(lane_states):
                 return
-            ahead = [rung for rung in self.rungs if rung * total > course.judged]
-            course.validate()
-            if course.step >= total:
-                counted_in_epochs = course.group.recipes[0].steps is None
-                course.stop(course.alive, StopReason.EPOCHS if counted_in_epochs else StopReason.STEPS)
-            elif ahead and course.step >= ahead[0] * total:
-                yield from self._rest(course)
-            if keeper is not None and not course.over:
-                keeper.look(course)
+            yield from self._evaluate(lane_states)
+            if checkpointer is not None and not lane_states.over:
+                checkpointer.save_if_due(lane_states)
 
-    def _interrupted(self, course: LaneStates) -> bool:
-        """Stop the lanes if somebody asked for it, with their state saved first."""
-        if not self.interrupt.asked:
+    def _evaluate(self, lane_states: LaneStates) -> Iterator[Event]:
+        """Evaluate, and stop the lanes at the end of the run; at a rung, wait for the other shards."""
+        total = lane_states.group.total
+        ahead = [rung for rung in self._context.halver.rungs if rung * total > lane_states.last_evaluation]
+        lane_states.validate()
+        if lane_states.step >= total:
+            counts_steps = lane_states.group.recipes[0].steps is not None
+            lane_states.stop(lane_states.alive, StopReason.STEPS if counts_steps else StopReason.EPOCHS)
+        elif ahead and lane_states.step >= ahead[0] * total:
+            yield from self._wait_at_rung(lane_states)
+
+    def _interrupted(self, lane_states: LaneStates) -> bool:
+        """Save the state and stop the lanes if an interrupt was requested."""
+        if not self._context.interrupt.requested:
             return False
-        if self.keeper is not None:
-            self.keeper.save(course)
-            self.keeper.settle()
-        course.stop(course.alive, StopReason.INTERRUPTED)
+        if self._checkpointer is not None:
+            self._checkpointer.save(lane_states)
+            self._checkpointer.settle()
+        lane_states.stop(lane_states.alive, StopReason.INTERRUPTED)
         return True
 
-    def _rest(self, course: LaneStates) -> Iterator[float]:
-        """Wait for the others and the decision who goes on; it may have been made before a kill."""
-        number, course.rests = course.rests, course.rests + 1
-        if self.decisions.known(number):
-            self.decisions.carry_out(number, course)
+    def _wait_at_rung(self, lane_states: LaneStates) -> Iterator[Event]:
+        """Wait for the other shards and the decision, which may have been made before the run was killed."""
+        rung, lane_states.rungs = lane_states.rungs, lane_states.rungs + 1
+        if self._context.halver.decided(rung):
+            self._context.halver.freeze(rung, lane_states)
         else:
-            yield REST
+            yield AtBarrier()

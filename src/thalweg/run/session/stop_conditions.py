@@ -1,33 +1,37 @@
-"""When lanes stop before their planned end: readings of the clock, of the losses and of the metric.
+"""When lanes stop before their planned end: conditions on the clock, the losses and the metric, and patience.
 
-Divergence and small gradients are seen by the program itself (`engine.step`), patience by `stopping.best`.
+Divergence and small gradients are detected by the compiled program itself (`engine.step`).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from thalweg.core.stop_reason import StopReason
 from thalweg.problem.losses.metrics import Metric
 from thalweg.recipe.recipe import Recipe
 
-# A reason, as it stands in a result, and the lanes that it holds for.
+# A reason, and the lanes that it holds for.
 Reason = tuple[StopReason, Bool[np.ndarray, " lane"]]
 
 
 class Conditions:
-    """The conditions of a recipe that the host looks at, lane by lane; what a recipe leaves off never holds.
+    """The stop conditions that the host checks, lane by lane. One that a recipe leaves off never holds.
 
-    - `seconds`: the lane was trained that long. Lanes of one dispatch share its time by the steps they made
-      in it. Looked at after every dispatch (about a third of a second), so a run goes over by less than one.
-    - `target`: at an evaluation the metric on the validation part is at least (at most, where lower is
+    - `seconds`: the lane has trained for that long. Lanes of one dispatch share its time by the steps they
+      made in it. Checked after every dispatch (about a third of a second), so a run exceeds its limit by less
+      than one dispatch.
+    - `target`: at an evaluation, the metric on the validation split is at least (at most, where lower is
       better) the target.
     - `loss_change_below`: `|L_k - L_(k-1)| < delta`, where `L_k` is the validation loss of the k-th
-      evaluation; without a validation part the mean of the training losses of the steps since evaluation
-      k-1 (where an evaluation would be). Not before the second.
+      evaluation; without a validation split, the mean training loss of the steps since evaluation k-1 (where
+      an evaluation would be). Never before the second.
 
-    A value that is not a number meets no condition.
+    NaN meets no condition.
 
     Args:
         recipes: One for each lane.
@@ -41,22 +45,22 @@ class Conditions:
 
     def __init__(self, recipes: Sequence[Recipe], metric: Metric, width: int | None = None):
         self._lanes = len(recipes) if width is None else width
-        self._allowed = self._column([recipe.seconds for recipe in recipes], np.inf)
-        self._target = self._column([recipe.target for recipe in recipes], np.nan)
-        self._change = self._column([recipe.loss_change_below for recipe in recipes], np.nan)
+        self._allowed = _column([recipe.seconds for recipe in recipes], np.inf, self._lanes)
+        self._target = _column([recipe.target for recipe in recipes], np.nan, self._lanes)
+        self._change = _column([recipe.loss_change_below for recipe in recipes], np.nan, self._lanes)
         self._sign = 1.0 if metric.higher_is_better else -1.0
         self.seconds = np.zeros(self._lanes)
         self.loss = np.full(self._lanes, np.nan)
         self._sum, self._steps = np.zeros(self._lanes), np.zeros(self._lanes)
 
-    def memory(self) -> dict[str, np.ndarray]:
-        """Return what is remembered from one look to the next, by name, to be saved or written into."""
+    def state_arrays(self) -> dict[str, np.ndarray]:
+        """Return what must survive a checkpoint, by name."""
         return {"seconds": self.seconds, "loss": self.loss, "sum": self._sum, "steps": self._steps}
 
-    def _column(self, values: list[float | None], off: float) -> np.ndarray:
-        column = np.full(self._lanes, off)
-        column[: len(values)] = [off if value is None else value for value in values]
-        return column
+    def load_state_arrays(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Take over the arrays that `state_arrays` returned."""
+        self.seconds, self.loss = arrays["seconds"], arrays["loss"]
+        self._sum, self._steps = arrays["sum"], arrays["steps"]
 
     def trained(
         self, seconds: float, done: Int[np.ndarray, " lane"], losses: Float[np.ndarray, "lane step"]
@@ -64,31 +68,99 @@ class Conditions:
         """Take in a dispatch; yield reasons and the lanes that they hold for.
 
         Args:
-            seconds: How long it took, in all.
+            seconds: Duration of the dispatch.
             done: Steps that each lane made in it.
-            losses: Of these steps; what lies beyond `done` is not looked at.
+            losses: Loss of these steps; steps beyond `done` are ignored.
         """
         self.seconds += seconds * done / max(1, int(done.sum()))
         self._steps += done
         for lane in np.flatnonzero(done):
-            # One after another: where chunks end is the clock's choice, and must not change a bit.
+            # Summed one after another: the clock chooses where chunks end, which must not change a bit.
             terms = np.append(self._sum[lane], losses[lane, : done[lane]])
             self._sum[lane] = np.cumsum(terms, dtype=np.float64)[-1]
         yield StopReason.SECONDS, self.seconds >= self._allowed
 
-    def evaluated(self, found: tuple[np.ndarray, np.ndarray] | None) -> Iterator[Reason]:
-        """Take in an evaluation of all lanes that run; yield reasons and the lanes that they hold for.
+    def evaluated(self, validation: tuple[np.ndarray, np.ndarray] | None) -> Iterator[Reason]:
+        """Take in an evaluation of all running lanes; yield reasons and the lanes that they hold for.
 
         Args:
-            found: Loss and metric on the validation part, `lane`; None where there is none.
+            validation: Loss and metric on the validation split, `lane`; None without a validation split.
         """
-        if found is None:
+        if validation is None:
             with np.errstate(invalid="ignore"):
                 losses = self._sum / np.where(self._steps > 0, self._steps, np.nan)
         else:
-            losses = found[0]
-            yield StopReason.TARGET, self._sign * found[1] >= self._sign * self._target
+            losses = validation[0]
+            yield StopReason.TARGET, self._sign * validation[1] >= self._sign * self._target
         before, self.loss = self.loss, np.asarray(losses, np.float64)
         self._sum, self._steps = np.zeros(self._lanes), np.zeros(self._lanes)
         with np.errstate(invalid="ignore"):
             yield StopReason.LOSS_CHANGE_BELOW, np.abs(self.loss - before) < self._change
+
+
+class Best:
+    """The best validation loss of every lane so far, the weights behind it, and the lanes' patience.
+
+    Args:
+        patience: For each lane, the number of evaluations without a better loss after which it stops; None
+            for never.
+        width: Lanes in the program; those beyond `patience` never stop here.
+
+    Attributes:
+        loss, step: Of the best evaluation, `lane`; infinite and -1 before the first.
+        waited: Evaluations since then, `lane`.
+        weights: Parameters and model state of the best evaluations, stacked along the lane axis; None before
+            the first.
+    """
+
+    def __init__(self, patience: Sequence[int | None], width: int | None = None):
+        lanes = len(patience) if width is None else width
+        self._patience = _column(patience, np.inf, lanes)
+        self.loss, self.step = np.full(lanes, np.inf), np.full(lanes, -1)
+        self.waited = np.zeros(lanes, int)
+        self.weights: Any = None
+
+    def state_arrays(self) -> dict[str, np.ndarray]:
+        """Return what must survive a checkpoint besides the weights, by name."""
+        return {"loss": self.loss, "step": self.step, "waited": self.waited}
+
+    def load_state_arrays(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Take over the arrays that `state_arrays` returned."""
+        self.loss, self.step, self.waited = arrays["loss"], arrays["step"], arrays["waited"]
+
+    def observe(self, losses: np.ndarray, steps: np.ndarray, weights: PyTree, alive: np.ndarray) -> None:
+        """Take in one evaluation of all lanes. A loss that is not finite is never the best.
+
+        Args:
+            losses: Validation loss, `lane`.
+            steps: Updates made, `lane`.
+            weights: Parameters and model state, stacked.
+            alive: Lanes that still run; the others stay as they are.
+        """
+        better = alive & np.isfinite(losses) & (losses < self.loss)
+        replaced = self.weights is None or better.all()
+        self.weights = weights if replaced else choose_lanes(jnp.asarray(better), weights, self.weights)
+        self.loss, self.step = np.where(better, losses, self.loss), np.where(better, steps, self.step)
+        self.waited = np.where(better, 0, self.waited + alive)
+
+    @property
+    def exhausted(self) -> np.ndarray:
+        """Lanes whose patience has run out."""
+        return self.waited >= self._patience
+
+
+@jax.jit
+def choose_lanes(which: Bool[Array, " lane"], new: PyTree, old: PyTree) -> PyTree:
+    """Return the stacked tree that has `new` in the lanes of `which`, and `old` in the others."""
+
+    def choose(a: Array, b: Array) -> Array:
+        return jnp.where(which.reshape(-1, *[1] * (a.ndim - 1)), a, b)
+
+    return jax.tree.map(choose, new, old)
+
+
+def _column(values: Sequence[float | None], off: float, lanes: int) -> np.ndarray:
+    """Return one number for each lane, `off` where there is None."""
+    column = np.full(lanes, off)
+    column[: len(values)] = [off if value is None else value for value in values]
+    return column
