@@ -130,3 +130,57 @@ def test_functions_stay_small():
     assert {name: n for name, n in lengths.items() if n > 50} == {}
     assert sum(n <= 30 for n in lengths.values()) >= 0.9 * len(lengths)
     assert sorted(lengths.values())[len(lengths) // 2] <= 10
+
+
+# Rooms with an order of their own: their levels, lowest first. Within a level, only modules of one folder may
+# import each other. A room may come with several top folders of its own.
+ROOMS: dict[str, tuple[str, ...]] = {}
+
+ROOMS["problem/data"] = (
+    "note split",
+    "files",
+    "inputs",
+    "preparation",
+    "data",
+    "options labels",
+    "splitting",
+    "arrays text stream",
+    "tables",
+    "sets",
+    "reading",
+    "predict_inputs",
+    "load",
+)
+
+
+def room_violations(room: str, path: Path, text: str) -> list[str]:
+    """Return every import of `path`, a module of `room`, that does not run to a lower level of the room."""
+    level = {name: number for number, names in enumerate(ROOMS[room]) for name in names.split()}
+    prefix = f"thalweg.{room.replace('/', '.')}."
+    own = path.relative_to(SOURCE / room).with_suffix("").parts[0]
+    wrong = []
+    for name, line in imported(ast.parse(text)):
+        other = name.removeprefix(prefix).split(".")[0] if name.startswith(prefix) else own
+        if other != own and level[other] >= level[own]:
+            wrong.append(f"{path.relative_to(SOURCE)}:{line} {own} imports {other}")
+    return wrong
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_imports_in_a_room_run_down_its_levels(room):
+    paths = [path for path in modules(SOURCE / room) if path != SOURCE / room / "__init__.py"]
+    named = {name for names in ROOMS[room] for name in names.split()}
+    assert {path.relative_to(SOURCE / room).with_suffix("").parts[0] for path in paths} == named
+    assert [line for path in paths for line in room_violations(room, path, path.read_text())] == []
+
+
+@pytest.mark.parametrize(
+    ("file", "line"),
+    [
+        ("inputs/table.py", "from thalweg.problem.data.preparation import Preparation"),
+        ("files/idx.py", "from thalweg.problem.data import inputs"),
+        ("options.py", "from thalweg.problem.data.labels import Target"),
+    ],
+)
+def test_a_planted_import_up_a_room_is_caught(file, line):
+    assert room_violations("problem/data", SOURCE / "problem/data" / file, line)

@@ -6,14 +6,13 @@ of zeros has the colour of the training images' mean.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Key, Shaped
 
 from thalweg.core.errors import BadInput, DataError, RecipeError
-from thalweg.problem.data.inputs.image import ImageInputs
+from thalweg.problem.data.inputs import Columns
 
 # Border of a crop and side of a blank square as shares of an image's shorter side: 4 and 8 of CIFAR-10's 32
 # pixels (He et al. 2016, section 4.2; half of the 16 of DeVries & Taylor 2017, whose square may lie partly
@@ -77,7 +76,7 @@ AUGMENTATIONS: dict[str, Augmentation] = {
 }
 
 
-def check(name: str, columns: Any) -> None:
+def check(name: str, columns: Columns) -> None:
     """Refuse augmentation of anything but images.
 
     Args:
@@ -87,11 +86,10 @@ def check(name: str, columns: Any) -> None:
     Raises:
         RecipeError: There is something to change, and the inputs are no images.
     """
-    if name != "none" and not isinstance(columns, ImageInputs):
-        kind = getattr(columns, "kind", type(columns).__name__)
+    if name != "none" and not columns.is_image:
         rule = "augment changes images, and these inputs are none"
         raise RecipeError(
-            "recipe", rule, got=f"augment={name}, inputs of kind {kind}", hint='augment = "none"'
+            "recipe", rule, got=f"augment={name}, inputs of kind {columns.kind}", hint='augment = "none"'
         )
 
 

@@ -47,7 +47,7 @@ class Trained:
         if self.record.problem["data"]["task"] == LANGUAGE:
             got, hint = self.record.name, "what it writes stands in the run's sample.txt"
             raise DataError("predict", "a model of text has no answer for a row", got=got, hint=hint)
-        inputs = inputs_for(source, self.preparation, folder=folder).inputs
+        inputs = inputs_for(source, self.preparation, folder=folder)
         found = outputs(self.built, self.preparation.scale(inputs))
         return self.preparation.answers(found, self.record.problem["data"]["task"])
 

@@ -1,5 +1,7 @@
 """A sample of what a character model writes, at the end of a run: a person sees what the loss means."""
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -8,8 +10,7 @@ from jaxtyping import Array, Float, Int, Key
 
 from thalweg.core import keys
 from thalweg.core.tree import count
-from thalweg.problem.data.inputs.lines import LineInputs
-from thalweg.problem.data.inputs.text import TextInputs
+from thalweg.problem.data.inputs.text import LineInputs, TextInputs
 from thalweg.problem.data.preparation import Preparation
 from thalweg.problem.models.adapter import Built, apply
 from thalweg.problem.models.sampling import Sampling, sample
@@ -50,15 +51,15 @@ def sampled(preparation: Preparation, built: Built, seed: int) -> str | None:
         The text; None where the data is no text, the model does not give a token for each position, or is so
         large that sampling would take more than `BUDGET`.
     """
-    columns = preparation.columns
-    if not isinstance(columns, (TextInputs, LineInputs)):
+    columns: Any = preparation.columns
+    if not columns.writes_text:
         return None
     affordable = int(BUDGET / (2 * count(built.params) * columns.length))
     length = min(CHARACTERS, affordable)
     if length < FEWEST:
         return None
     reader, key = _Reader(built), keys.purpose_key(keys.lane_key(seed), keys.SAMPLE)
-    if isinstance(columns, TextInputs):
+    if columns.boundary is None:
         return _running(reader, columns, length, key)
     return _lines(reader, columns, max(1, min(LINES, affordable // columns.length)), key)
 

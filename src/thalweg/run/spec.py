@@ -13,9 +13,8 @@ from typing import Any, Self
 from thalweg.core.choice import choose
 from thalweg.core.errors import DataError, ModelError, RunFolderError
 from thalweg.engine.plan import LanePlan, Shard
-from thalweg.problem.data.fingerprint import fingerprint
+from thalweg.problem.data.data import IN_MEMORY, fingerprint
 from thalweg.problem.data.load import load
-from thalweg.problem.data.reading import IN_MEMORY
 from thalweg.problem.data.sets.named import names
 from thalweg.problem.models import ARCHITECTURES
 from thalweg.problem.models.architecture import Architecture

@@ -123,13 +123,13 @@ def broken(row, column, value):
         ((X, np.ones(200)), {"task": "regression"}, ("must vary", "1.0 in every row")),
         ((X, np.ones(200, int)), {}, ("at least two classes",)),
         ((X, (np.arange(200) == 5).astype(int)), {}, ("at least 2 rows", "1 row of 1")),
-        ((X, CLASS), {"test": (X, CLASS + 1)}, ("must occur in the training part", "[2]")),
+        ((X, CLASS), {"test": (X, CLASS + 1)}, ("must occur in the train split", "[2]")),
         ((X, CLASS), {"test": (X[:, :2], CLASS)}, ("must have the shape (3,)", "(2,)")),
         ((X, CLASS), {"test": "more.csv"}, ("test must be a share, or (inputs, targets)",)),
         ((X, CLASS), {"split": "group=a"}, ("needs columns with names",)),
         (X, {}, ("a pair (inputs, targets)", "ndarray")),
         ((X[:2], np.array(["a", "b"])), {"test": 0}, ("at least 2 rows", "1 row of 'a'")),
-        ((X[:2], Y[:2]), {}, ("validation part must have at least 1 row",)),
+        ((X[:2], Y[:2]), {}, ("validation split must have at least 1 row",)),
     ],
 )
 def test_bad_arrays_are_refused(source, settings, words):

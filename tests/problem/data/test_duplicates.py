@@ -1,6 +1,6 @@
 import numpy as np
 
-from thalweg.problem.data.duplicates import first_copies, row_hashes, shared_rows, units_of
+from thalweg.problem.data.splitting import first_copies, row_hashes, shared_rows, units_of
 
 
 def test_copies_point_to_the_first_of_them():
@@ -18,19 +18,19 @@ def test_a_hash_is_of_the_whole_row_wherever_it_lies():
 
 def test_copies_stay_together_where_rows_are_drawn():
     first = np.array([0, 1, 0, 3, 4, 5])
-    units, notes = units_of(first, drawn=True)
+    units, notes = units_of(first, random=True)
     assert units is first and "1 of 6 rows repeat" in notes[0].text
-    units, notes = units_of(first, drawn=False)
+    units, notes = units_of(first, random=False)
     assert units is None and len(notes) == 1
 
 
 def test_rows_that_repeat_all_the_time_are_drawn_freely():
-    units, notes = units_of(np.array([0, 0, 0, 0, 4]), drawn=True)
+    units, notes = units_of(np.array([0, 0, 0, 0, 4]), random=True)
     assert units is None and "too many" in notes[0].text
 
 
 def test_no_copies_no_word():
-    assert units_of(np.arange(5), drawn=True) == (None, ())
+    assert units_of(np.arange(5), random=True) == (None, ())
 
 
 def test_test_rows_seen_in_training_are_counted():

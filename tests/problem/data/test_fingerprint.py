@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 from tests.made import blobs
-from thalweg.problem.data.data import Data
-from thalweg.problem.data.fingerprint import fingerprint
+from thalweg.problem.data.data import Data, fingerprint
 from thalweg.problem.data.load import load
 
 ROWS = (np.arange(80.0).reshape(40, 2), np.arange(40) % 2)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from tests.problem.data.given import refused
-from thalweg.problem.data.labels import Target, check_lone, decide, encode, encode_known
+from thalweg.problem.data.labels import Target, check_class_sizes, decide, encode, encode_known
 
 CLASSES, VALUES = "classification", "regression"
 
@@ -64,11 +64,11 @@ def test_targets_that_cannot_be_are_refused(raw, task, classes, words):
 def test_other_parts_use_the_classes_of_training():
     known = Target(CLASSES, np.array([0, 1]), ("a", "b"), "y")
     assert encode_known(np.array(["b", "b"]), known, "y").tolist() == [1, 1]
-    with refused("every label must occur in the training part", "'c'", "known are a, b"):
+    with refused("every label must occur in the train split", "'c'", "known are a, b"):
         encode_known(np.array(["b", "c"]), known, "y")
 
 
 def test_a_class_with_a_single_row_is_refused():
     target = encode(np.array(["a", "a", "b"]), CLASSES, "y")
     with refused("at least 2 rows", "1 row of 'b'", "(y)"):
-        check_lone(target)
+        check_class_sizes(target)

@@ -8,7 +8,7 @@ import pytest
 
 from tests.problem.data.given import refused
 from thalweg.core.errors import ModelError
-from thalweg.problem.data.inputs.kinds import columns_from
+from thalweg.problem.data.inputs import columns_from
 from thalweg.problem.data.load import load
 from thalweg.problem.data.predict_inputs import inputs_for
 from thalweg.problem.losses.cross_entropy import CrossEntropy
@@ -99,7 +99,7 @@ def test_new_lines_become_padded_tokens(file):
     assert columns == data.preparation.columns
     rows = columns.inputs(["ab", "c"])
     assert rows.shape == (2, 5) and text(data, rows[0]) == "\nab\n\n"
-    assert inputs_for(file, data.preparation).inputs.shape == (len(NAMES), 5)
+    assert inputs_for(file, data.preparation).shape == (len(NAMES), 5)
 
 
 def test_bad_lines_are_refused(tmp_path):

@@ -5,8 +5,9 @@ import polars as pl
 import pytest
 
 from tests.problem.data.given import refused
+from thalweg.problem.data.inputs import Columns
 from thalweg.problem.data.load import load
-from thalweg.problem.data.preparation import Columns, Preparation
+from thalweg.problem.data.preparation import Preparation
 
 RANDOM = np.random.default_rng(0)
 
@@ -46,7 +47,7 @@ def test_another_key_or_kind_is_refused():
         Preparation.from_dict(told | {"shade": 1})
     with refused("known kind", "did you mean 'array'?", who="preparation"):
         Preparation.from_dict(told | {"columns": told["columns"] | {"kind": "arrays"}})
-    with refused("must be whole", "mean", who="preparation"):
+    with refused("must be complete", "mean", who="preparation"):
         Preparation.from_dict(told | {"columns": {"kind": "array", "shape": [2]}})
 
 

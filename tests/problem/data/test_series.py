@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from tests.problem.data.given import REAL, needs_real, refused
-from thalweg.problem.data.inputs.kinds import columns_from
+from thalweg.problem.data.inputs import columns_from
 from thalweg.problem.data.load import load
 from thalweg.problem.data.predict_inputs import inputs_for
 from thalweg.problem.models.spec import parse
@@ -111,7 +111,7 @@ def test_a_pair_of_inputs_and_target():
 
 def test_bad_series_are_refused(tmp_path):
     short = np.arange(50.0)
-    with refused("the validation part must have 9 rows", "4 rows", "smaller window"):
+    with refused("the validation split must have at least 9 rows", "4 rows", "smaller window"):
         load(short, window=8)
     with refused("window must be a whole number"):
         load(short, window=0)
@@ -138,7 +138,7 @@ def test_new_rows_become_windows_as_in_training():
     columns = columns_from({"kind": "series"} | data.preparation.columns.to_dict())
     assert columns == data.preparation.columns
     new = inputs_for(table(9), data.preparation)
-    assert new.inputs.shape == (5, 5, 2) and new.frame["load"].to_list() == [43.0, 53.0, 63.0, 73.0, 83.0]
+    assert new.shape == (5, 5, 2)
     with refused("at least the 5 rows of a window", "4 rows"):
         inputs_for(table(4), data.preparation)
 

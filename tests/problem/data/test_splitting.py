@@ -89,11 +89,11 @@ def test_two_large_groups_still_make_two_parts():
 
 
 def test_too_few_rows_are_refused():
-    with refused("the validation part must have at least 1 row", "2 rows", who="split"):
+    with refused("the validation split must have at least 1 row", "2 rows", who="split"):
         split_rows(2, LoadOptions())
-    with refused("the test part must have at least 1 row", who="split"):
+    with refused("the test split must have at least 1 row", who="split"):
         split_rows(1, LoadOptions(validation=0))
 
 
 def test_a_set_with_its_own_test_part_gives_none_away():
-    assert split_rows(10, LoadOptions(), test_share=0.0).test.size == 0
+    assert split_rows(10, LoadOptions(), separate_test=True).test.size == 0

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from tests.problem.data.given import refused
-from thalweg.problem.data.files.idx import read_idx
+from thalweg.problem.data.files.binary_images import read_idx
 from thalweg.problem.data.load import load
 
 RANDOM = np.random.default_rng(0)
@@ -65,7 +65,7 @@ def test_every_type_of_number_is_read(tmp_path, code, kind):
         ({"train_labels_idx1_ubyte": None}, ("must hold train-images", "fetch the missing file")),
         ({"t10k_labels_idx1_ubyte": None}, ("both t10k files or neither",)),
         ({"train_labels_idx1_ubyte": idx(LABELS[:-1])}, ("same number of rows", "40 and 39")),
-        ({"t10k_labels_idx1_ubyte": idx(LABELS[:10] + 1)}, ("must occur in the training part", "[4]")),
+        ({"t10k_labels_idx1_ubyte": idx(LABELS[:10] + 1)}, ("must occur in the train split", "[4]")),
     ],
 )
 def test_broken_folders_are_refused(tmp_path, changed, words):

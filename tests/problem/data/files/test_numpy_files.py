@@ -21,7 +21,7 @@ def test_npz_with_a_test_part(tmp_path):
     np.savez_compressed(path, x_train=X, y_train=Y, x_test=X[:9] + 1, y_test=Y[:9])
     assert load(path).test.count() == 9
     aside = load(path, test=0.5)
-    assert aside.test.count() == 30 and "left aside" in aside.notes[0].text
+    assert aside.test.count() == 30 and "not used" in aside.notes[0].text
 
 
 @pytest.mark.parametrize("target", [3, "3", -1, "column_3"])
@@ -46,7 +46,7 @@ def test_npy_is_a_table_with_its_target_among_the_columns(tmp_path, target):
             ("npy: the file must be whole",),
         ),
         (lambda p: np.save(p, X[:, 0]), {"target": 0}, ("at least two columns", "(60,)")),
-        (lambda p: np.save(p, X), {}, ("needs the column to predict", "target=2")),
+        (lambda p: np.save(p, X), {}, ("needs a target, the column to predict", "target=2")),
         (lambda p: np.save(p, X), {"target": 3}, ("must be a column, 0..2", "got 3")),
         (lambda p: np.save(p, X), {"target": "colum_1"}, ("did you mean 'column_1'?",)),
     ],

@@ -98,5 +98,5 @@ def test_a_class_that_training_lacks_is_refused(tmp_path):
     classes(tmp_path / "train")
     classes(tmp_path / "test", count=1)
     picture(tmp_path / "test" / "horse" / "00")
-    with refused("every class must occur in training", "horse"):
+    with refused("every class of the test split must occur in training", "horse"):
         load(tmp_path)

@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from tests.problem.data.given import refused
-from thalweg.problem.data.inputs.column_types import dates_read, numbers_from, read_column
+from thalweg.problem.data.inputs.column_types import read_column, read_dates, read_numbers
 
 
 @pytest.mark.parametrize(
@@ -80,10 +80,10 @@ def test_infinite_numbers_are_refused():
 
 def test_new_cells_must_be_of_the_kind_of_training():
     with refused("column 'c' must hold numbers", "got x", "row 2", "missing='x'"):
-        numbers_from(pl.Series("c", ["1", "x"]))
+        read_numbers(pl.Series("c", ["1", "x"]))
     with refused("column 'c' must hold numbers", "Date"):
-        numbers_from(pl.Series("c", [date(2020, 1, 1)]))
+        read_numbers(pl.Series("c", [date(2020, 1, 1)]))
     with refused("column 'c' must hold dates written as %Y-%m-%d", "got 1/2/2020"):
-        dates_read(pl.Series("c", ["2020-01-01", "1/2/2020"]), "%Y-%m-%d")
+        read_dates(pl.Series("c", ["2020-01-01", "1/2/2020"]), "%Y-%m-%d")
     with refused("column 'c' must hold dates"):
-        dates_read(pl.Series("c", [5, 6]), "%Y-%m-%d")
+        read_dates(pl.Series("c", [5, 6]), "%Y-%m-%d")

@@ -5,9 +5,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from thalweg.problem.data.inputs.dates import DateRule
-from thalweg.problem.data.inputs.fitting import rule_from_dict, rule_to_dict
-from thalweg.problem.data.inputs.rules import CategoryRule, NumberRule
+from thalweg.problem.data.inputs.rules import CategoryRule, DateRule, NumberRule, rules_from
 
 RANDOM = np.random.default_rng(0)
 
@@ -121,4 +119,4 @@ def test_a_missing_date_enters_as_the_mean_with_a_flag():
     ],
 )
 def test_rules_are_written_and_read_back_exactly(rule):
-    assert rule_from_dict(json.loads(json.dumps(rule_to_dict(rule)))) == rule
+    assert rules_from([json.loads(json.dumps(rule.to_dict()))]) == (rule,)

@@ -3,7 +3,7 @@
 import numpy as np
 import polars as pl
 
-from thalweg.problem.data.inputs.words import WordRule, has_words
+from thalweg.problem.data.inputs.rules import WordRule
 from thalweg.problem.data.load import load
 from thalweg.problem.data.preparation import Preparation
 
@@ -25,7 +25,7 @@ def test_a_cell_says_which_words_it_holds():
 
 
 def test_identifiers_have_no_words():
-    assert not has_words(pl.Series("id", [f"a{i}-{i * 7}" for i in range(100)]))
+    assert not WordRule.fit(pl.Series("id", [f"a{i}-{i * 7}" for i in range(100)])).words
 
 
 def test_a_table_learns_from_a_name_and_says_so():

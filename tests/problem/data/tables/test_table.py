@@ -125,7 +125,7 @@ def test_rows_without_a_target_are_left_out():
 def test_a_mark_among_numbers_is_pointed_out():
     made = columns()
     made["size"] = ["?" if i < 5 else x for i, x in enumerate(map(str, made["size"]))]
-    assert "holds '?' in 5 rows" in note(load(pl.DataFrame(made), target="y"), "missing").text
+    assert "size is '?' in 5 rows" in note(load(pl.DataFrame(made), target="y"), "missing").text
     cured = load(pl.DataFrame(made), target="y", missing="?")
     assert "size missing" in cured.preparation.columns.features
 
@@ -186,7 +186,7 @@ def test_labels_with_a_full_stop_in_the_test_part_are_reconciled():
 def test_test_rows_seen_in_training_are_pointed_out():
     made = columns()
     data = load(pl.DataFrame(made), target="y", test=pl.DataFrame(made)[:20])
-    assert "20 of 20 test rows also lie in the training part" in note(data, "duplicates").text
+    assert "20 of 20 test rows also occur in training" in note(data, "duplicates").text
 
 
 TOO_FEW = {"a": [1.5, 2.5], "y": [0.1, 0.2]}
@@ -195,7 +195,7 @@ TOO_FEW = {"a": [1.5, 2.5], "y": [0.1, 0.2]}
 @pytest.mark.parametrize(
     ("made", "settings", "words"),
     [
-        (columns(), {}, ("needs the column to predict", "target='y', the last column")),
+        (columns(), {}, ("needs a target, the column to predict", "target='y', the last column")),
         (columns(), {"target": "Y2"}, ("must be a column", "did you mean 'y'?")),
         (columns(), {"target": 7}, ("must lie in 0..2", "got 7")),
         (columns(), {"target": "y", "drop": ("sizes",)}, ("drop:", "did you mean 'size'?")),
@@ -227,7 +227,7 @@ def test_bad_test_tables_are_refused():
         (frame.rename({"kind": "kinds"}), ("no column kind (is it 'kinds'?)",)),
         (frame.drop("size"), ("no column size", "add the columns")),
         (frame.drop("y"), ("must be a column of the table",)),
-        (frame.with_columns(pl.lit(7).alias("y")), ("must occur in the training part", "[7]")),
+        (frame.with_columns(pl.lit(7).alias("y")), ("must occur in the train split", "[7]")),
         (frame.with_columns(pl.lit("?").alias("size")), ("must hold numbers", "missing='?'")),
     ]:
         with refused(*words):

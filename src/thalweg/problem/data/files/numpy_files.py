@@ -12,10 +12,10 @@ import numpy as np
 
 from thalweg.core.errors import DataError
 from thalweg.core.names import did_you_mean
-from thalweg.problem.data.files.compressed import read_bytes
-from thalweg.problem.data.raw import RawArrays
+from thalweg.problem.data.files import RawArrays
+from thalweg.problem.data.files.content import read_bytes
 
-# Names that people give to inputs and targets, as pairs; the first pair that is there counts.
+# Usual names of inputs and targets, as pairs; the first pair in the file is used.
 TRAIN_NAMES = (
     ("x_train", "y_train"),
     ("x", "y"),
@@ -25,8 +25,8 @@ TRAIN_NAMES = (
 )
 TEST_NAMES = (("x_test", "y_test"),)
 
-# All that zipfile and NumPy raise on damaged bytes: seen by changing bytes of whole files at random.
-_BROKEN = (
+# All that zipfile and NumPy raise on damaged bytes: found by changing bytes of valid files at random.
+_READ_ERRORS = (
     *(zipfile.BadZipFile, zlib.error, tokenize.TokenError, struct.error, OSError, EOFError, KeyError),
     *(ValueError, TypeError, SyntaxError, RuntimeError, OverflowError, MemoryError),
 )
@@ -52,14 +52,14 @@ def read_npz(path: Path, name: str) -> RawArrays:
 
 
 def read_npz_inputs(path: Path) -> np.ndarray:
-    """Return the inputs of an npz file for prediction: `x`, or whatever its only array is called."""
+    """Return the inputs of an npz file for prediction: its only array, else `x_test`, `x_train` or `x`."""
     arrays = _npz_arrays(path)
     if len(arrays) == 1:
         return next(iter(arrays.values()))
     lower = {key.lower(): value for key, value in arrays.items()}
-    for key in ("x_test", *(pair[0] for pair in TRAIN_NAMES)):
-        if key in lower:
-            return lower[key]
+    for x, _ in (*TEST_NAMES, *TRAIN_NAMES):
+        if x in lower:
+            return lower[x]
     raise DataError(
         "npz",
         "must hold an array x",
@@ -73,7 +73,7 @@ def read_npy(path: Path, name: str, target: str | int | None) -> RawArrays:
     """Read a table of numbers, `row column`, from an npy file; one column is the target.
 
     Raises:
-        DataError: The file is damaged or holds objects, no table, or no such column.
+        DataError: The file is damaged, holds objects, is not a table, or has no such column.
     """
     array = read_array(path)
     if array.ndim != 2 or array.shape[1] < 2:
@@ -94,31 +94,30 @@ def read_array(path: Path) -> np.ndarray:
     Raises:
         DataError: The file is damaged or holds objects.
     """
-    return _loaded(io.BytesIO(read_bytes(path)), path)
+    return _array(io.BytesIO(read_bytes(path)), path)
 
 
 def _npz_arrays(path: Path) -> dict[str, np.ndarray]:
     try:
         with zipfile.ZipFile(io.BytesIO(read_bytes(path))) as archive:
-            files = {
-                n.removesuffix(".npy"): archive.read(n) for n in archive.namelist() if n.endswith(".npy")
-            }
-    except _BROKEN as error:
+            names = [name for name in archive.namelist() if name.endswith(".npy")]
+            files = {name.removesuffix(".npy"): archive.read(name) for name in names}
+    except _READ_ERRORS as error:
         raise _damaged("npz", path, error) from error
-    return {key: _loaded(io.BytesIO(content), path) for key, content in files.items()}
+    return {key: _array(io.BytesIO(content), path) for key, content in files.items()}
 
 
-def _loaded(file: io.BytesIO, path: Path) -> np.ndarray:
+def _array(file: io.BytesIO, path: Path) -> np.ndarray:
     try:
         return np.lib.format.read_array(file, allow_pickle=False)
-    except _BROKEN as error:
+    except _READ_ERRORS as error:
         if "Object arrays" in str(error):
             raise DataError(
                 "npy",
                 "must hold numbers; objects are never unpickled",
                 got="an array of objects",
                 where=path,
-                hint="save numbers, or text as a CSV file",
+                hint="save numbers here, and text in a CSV file",
             ) from error
         raise _damaged("npy", path, error) from error
 
@@ -132,7 +131,7 @@ def _column(target: str | int | None, width: int, path: Path) -> int:
     names = [f"column_{i}" for i in range(width)]
     if target is None:
         hint = f"for example target={width - 1}, the last column"
-        raise DataError("target", "a table needs the column to predict", where=path, hint=hint)
+        raise DataError("target", "a table needs a target, the column to predict", where=path, hint=hint)
     if target in names:
         return names.index(str(target))
     try:
@@ -152,5 +151,5 @@ def _damaged(who: str, path: Path, error: Exception) -> DataError:
         "the file must be whole",
         got=str(error).splitlines()[0] if str(error) else type(error).__name__,
         where=path,
-        hint="the file is damaged, cut short, or in another form than its name says",
+        hint="the file is damaged, truncated, or not in the format that its name says",
     )

@@ -14,8 +14,8 @@ import numpy as np
 
 from thalweg.core.errors import DataError
 from thalweg.core.lazy import pl
-from thalweg.problem.data.files.compressed import read_bytes
-from thalweg.problem.data.raw import RawArrays
+from thalweg.problem.data.files import RawArrays
+from thalweg.problem.data.files.content import read_bytes
 
 _CELL = ("radius", "texture", "perimeter", "area", "smoothness", "compactness", "concavity", "concave points")
 _CELL = (*_CELL, "symmetry", "fractal dimension")

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from thalweg.problem.data.raw import RawArrays
+from thalweg.problem.data.files import RawArrays
 
 # A purpose of its own, counted down from 255 beside those of `thalweg.core.keys`.
 MADE = 255

@@ -1,4 +1,4 @@
-"""CSV, TSV and Parquet files to frames. Cells of text files stay text here; types are read off later."""
+"""CSV, TSV and Parquet files as frames. Cells of text files stay text; `column_types` reads them later."""
 
 from __future__ import annotations
 
@@ -10,24 +10,23 @@ import pyarrow as pa
 
 from thalweg.core.errors import DataError
 from thalweg.core.lazy import pl, pq
-from thalweg.problem.data.files.compressed import plain_suffix, read_bytes
+from thalweg.problem.data.files.content import plain_suffix, read_bytes
 
 SEPARATORS = ",;\t|"
-TEXT_SUFFIXES = (".csv", ".tsv", ".data")
-SUFFIXES = (*TEXT_SUFFIXES, ".parquet")
+TABLE_SUFFIXES = (".csv", ".tsv", ".data", ".parquet")
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 def read_table(path: Path, header: bool = True) -> pl.DataFrame:
-    """Read a table; .gz or not.
+    """Read a table, .gz or not.
 
     Args:
-        path: A CSV, TSV or Parquet file. The separator of a CSV file is the one of , ; tab | that its first
-            line holds most often.
-        header: Whether the first line holds the names. Without, columns are `column_0`, `column_1`, ...
+        path: A CSV, TSV or Parquet file. The separator of a CSV file is whichever of , ; tab | occurs most
+            often in its first line.
+        header: Whether the first line holds the names. If not, columns are `column_0`, `column_1`, ...
 
     Raises:
-        DataError: The file is empty, damaged, ragged, or its first line holds numbers instead of names.
+        DataError: The file is empty, damaged or ragged, or its first line holds numbers instead of names.
     """
     content = read_bytes(path)
     if not content.removeprefix(BYTE_ORDER_MARK).strip():
@@ -47,7 +46,7 @@ def read_table(path: Path, header: bool = True) -> pl.DataFrame:
 
 
 def _parquet(content: bytes, path: Path) -> pl.DataFrame:
-    # Arrow's reader, not polars': of damaged files polars' was seen to end the process (it asked for 2 EB).
+    # Arrow's reader, not Polars': on a damaged file Polars' once ended the process (it asked for 2 EB).
     try:
         return pl.DataFrame(pl.from_arrow(pq.read_table(pa.BufferReader(content))))
     except (pl.exceptions.PolarsError, pa.ArrowException, OSError, ValueError) as error:
@@ -57,7 +56,7 @@ def _parquet(content: bytes, path: Path) -> pl.DataFrame:
 def _csv(content: bytes, path: Path, header: bool) -> pl.DataFrame:
     content = _utf8(content).replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     separator = "\t" if plain_suffix(path) == ".tsv" else _separator(content)
-    _check_shape(content, separator, path)
+    _check_fields(content, separator, path)
     try:
         frame = pl.read_csv(
             io.BytesIO(content),
@@ -68,10 +67,14 @@ def _csv(content: bytes, path: Path, header: bool) -> pl.DataFrame:
         )
     except (pl.exceptions.PolarsError, OSError) as error:
         raise _unreadable(error, path) from error
-    if not header:
-        return _without_blank(frame.rename({old: f"column_{i}" for i, old in enumerate(frame.columns)}))
-    names = [name.strip().strip('"').strip() for name in frame.columns]
-    names = [name or f"column_{i}" for i, name in enumerate(names)]
+    names = _checked_names(frame.columns, path) if header else [f"column_{i}" for i in range(frame.width)]
+    frame.columns = names
+    # A blank line is a row of nulls; in a file of one column it is a missing value.
+    return frame if frame.width == 1 else frame.filter(~pl.all_horizontal(pl.all().is_null()))
+
+
+def _checked_names(header: list[str], path: Path) -> list[str]:
+    names = [name.strip().strip('"').strip() or f"column_{i}" for i, name in enumerate(header)]
     if all(_is_number(name.removesuffix("_duplicated_0")) for name in names):
         raise DataError(
             "table",
@@ -81,20 +84,15 @@ def _csv(content: bytes, path: Path, header: bool) -> pl.DataFrame:
             hint="use header=False (--no-header) for a file without names",
         )
     if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
+        repeated = next(name for name in names if names.count(name) > 1)
         raise DataError(
-            "table", "column names must differ", got=twice, where=path, hint="rename one of the two"
+            "table", "column names must differ", got=repeated, where=path, hint="rename one of the two"
         )
-    return _without_blank(frame.rename(dict(zip(frame.columns, names, strict=True))))
-
-
-def _without_blank(frame: pl.DataFrame) -> pl.DataFrame:
-    """Blank lines come as rows of nulls; in a file of one column a blank line is a missing value."""
-    return frame if frame.width == 1 else frame.filter(~pl.all_horizontal(pl.all().is_null()))
+    return names
 
 
 def _utf8(content: bytes) -> bytes:
-    """Files that are no UTF-8 are read as Windows-1252, the most common other encoding of CSV files."""
+    """A file that is not UTF-8 is read as Windows-1252, the most common other encoding of CSV files."""
     content = content.removeprefix(BYTE_ORDER_MARK)
     try:
         content.decode("utf-8")
@@ -108,8 +106,8 @@ def _separator(content: bytes) -> str:
     return max(SEPARATORS, key=first.count)
 
 
-def _check_shape(content: bytes, separator: str, path: Path) -> None:
-    """Refuse lines with another number of fields, which readers fill or cut without a word."""
+def _check_fields(content: bytes, separator: str, path: Path) -> None:
+    """Refuse lines with another number of fields, which CSV readers fill or cut silently."""
     data = np.frombuffer(content if content.endswith(b"\n") else content + b"\n", np.uint8)
     quoted = np.zeros(data.size, bool)
     if b'"' in content:
@@ -120,18 +118,18 @@ def _check_shape(content: bytes, separator: str, path: Path) -> None:
             )
     ends = np.flatnonzero((data == ord("\n")) & ~quoted)
     starts = np.concatenate([[0], ends[:-1] + 1])
-    marks = ((data == ord(separator)) & ~quoted).astype(np.uint8)
-    fields = np.add.reduceat(marks, starts, dtype=np.int32) + 1
-    filled = ends > starts  # blank lines are no rows
-    wanted = fields[filled][0]
-    ragged = np.flatnonzero(filled & (fields != wanted))
+    separators = ((data == ord(separator)) & ~quoted).astype(np.uint8)
+    fields = np.add.reduceat(separators, starts, dtype=np.int32) + 1
+    filled = ends > starts  # blank lines are not rows
+    width = fields[filled][0]
+    ragged = np.flatnonzero(filled & (fields != width))
     if ragged.size:
         raise DataError(
             "table",
-            f"every line must have {wanted} fields, as the first",
+            f"every line must have {width} fields, as the first",
             got=f"{fields[ragged[0]]} in line {ragged[0] + 1}",
             where=f"{path}: {ragged.size} such lines" if ragged.size > 1 else path,
-            hint="quote fields that hold the separator, and complete or remove the line",
+            hint="quote fields that contain the separator, and complete or remove the line",
         )
 
 
@@ -149,5 +147,5 @@ def _unreadable(error: Exception, path: Path) -> DataError:
         "the file must be readable",
         got=str(error).splitlines()[0],
         where=path,
-        hint="the file is damaged or in another form than its name says",
+        hint="the file is damaged, or not in the format that its name says",
     )

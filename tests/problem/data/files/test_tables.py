@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from tests.problem.data.given import refused
-from thalweg.problem.data.tables.read import read_table
+from thalweg.problem.data.files.tables import read_table
 
 
 def written(tmp_path, content, name="t.csv"):

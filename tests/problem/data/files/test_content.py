@@ -7,8 +7,8 @@ import pytest
 
 from thalweg.core.errors import DataError
 from thalweg.problem.data import load as loading
-from thalweg.problem.data.files import compressed
-from thalweg.problem.data.files.compressed import forget_ahead, read_bytes, unpack_ahead
+from thalweg.problem.data.files import content
+from thalweg.problem.data.files.content import decompress_ahead, discard_ahead, read_bytes
 
 ONE = gzip.compress(b"hello" * 1000)
 OTHER = gzip.compress(b"hello" * 1000, 1)  # the same content, packed otherwise
@@ -39,8 +39,8 @@ def test_damage_is_refused(tmp_path, packed):
 
 def test_a_length_that_lies_takes_no_memory(tmp_path, monkeypatch):
     asked = []
-    plain = compressed.zlib.decompress
-    monkeypatch.setattr(compressed.zlib, "decompress", lambda *given: asked.append(given[2]) or plain(*given))
+    plain = content.zlib.decompress
+    monkeypatch.setattr(content.zlib, "decompress", lambda *given: asked.append(given[2]) or plain(*given))
     (tmp_path / "x.gz").write_bytes(ONE[:-4] + b"\xff\xff\xff\xff")
     with pytest.raises(DataError):
         read_bytes(tmp_path / "x.gz")
@@ -51,7 +51,7 @@ def test_memory_that_cannot_be_had_ends_in_the_same_words(tmp_path, monkeypatch)
     def refused(*given):
         raise MemoryError("Unable to allocate output buffer.")
 
-    monkeypatch.setattr(compressed.zlib, "decompress", refused)
+    monkeypatch.setattr(content.zlib, "decompress", refused)
     (tmp_path / "x.gz").write_bytes(ONE)
     (tmp_path / "torn.gz").write_bytes(ONE[:-1])
     assert read_bytes(tmp_path / "x.gz") == b"hello" * 1000
@@ -62,7 +62,7 @@ def test_memory_that_cannot_be_had_ends_in_the_same_words(tmp_path, monkeypatch)
 def test_what_was_begun_is_read_once(tmp_path):
     path = tmp_path / "x.gz"
     path.write_bytes(ONE)
-    unpack_ahead([path])
+    decompress_ahead([path])
     assert read_bytes(path) == b"hello" * 1000
     path.write_bytes(gzip.compress(b"new"))
     assert read_bytes(path) == b"new"  # nothing is kept
@@ -71,8 +71,8 @@ def test_what_was_begun_is_read_once(tmp_path):
 def test_what_nobody_read_is_let_go(tmp_path):
     path = tmp_path / "x.gz"
     path.write_bytes(ONE)
-    unpack_ahead([path])
-    forget_ahead()
+    decompress_ahead([path])
+    discard_ahead()
     path.write_bytes(gzip.compress(b"new"))
     assert read_bytes(path) == b"new"
 
@@ -80,7 +80,7 @@ def test_what_nobody_read_is_let_go(tmp_path):
 def test_damage_found_ahead_is_told_by_the_reader(tmp_path):
     path = tmp_path / "x.gz"
     path.write_bytes(ONE[:-1])
-    unpack_ahead([path, tmp_path / "missing.gz"])
+    decompress_ahead([path, tmp_path / "missing.gz"])
     with pytest.raises(DataError, match="whole gzip file"):
         read_bytes(path)
     with pytest.raises(DataError, match="readable"):
@@ -89,23 +89,23 @@ def test_damage_found_ahead_is_told_by_the_reader(tmp_path):
 
 def test_a_pipe_is_left_to_its_reader(tmp_path):
     os.mkfifo(tmp_path / "pipe.gz")  # to open it would wait for somebody who writes
-    unpack_ahead([tmp_path / "pipe.gz", tmp_path])
-    assert compressed._AHEAD == {}
+    decompress_ahead([tmp_path / "pipe.gz", tmp_path])
+    assert content._AHEAD == {}
 
 
 @pytest.mark.parametrize("source", ["no such set", "", "\0", 3, ("x", "y")])
 def test_beginning_leaves_bad_sources_to_the_reader(monkeypatch, source):
-    monkeypatch.setattr(loading, "_REST", "not.imported")
+    monkeypatch.setattr(loading, "_READING", "not.imported")
     loading.begin(source)
     loading.begin(source, folder=7)
-    assert compressed._AHEAD == {}
+    assert content._AHEAD == {}
 
 
 def test_a_folder_is_begun_with_its_packed_files(tmp_path, monkeypatch):
-    monkeypatch.setattr(loading, "_REST", "not.imported")
+    monkeypatch.setattr(loading, "_READING", "not.imported")
     images = tmp_path / "train-images-idx3-ubyte.gz"
     images.write_bytes(ONE)
     (tmp_path / "train-labels-idx1-ubyte").write_bytes(b"")
     loading.begin(tmp_path)
-    assert set(compressed._AHEAD) == {images}
-    forget_ahead()
+    assert set(content._AHEAD) == {images}
+    discard_ahead()
