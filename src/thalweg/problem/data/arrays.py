@@ -66,12 +66,9 @@ def from_arrays(raw: RawArrays, options: LoadOptions) -> Data:
         DataError: The arrays cannot be used.
     """
     if options.group is not None:
-        raise DataError(
-            "split",
-            "group=COLUMN needs columns with names",
-            got=f"group={options.group}",
-            hint="give a frame or a CSV file, or use split=random",
-        )
+        rule = "group=COLUMN needs columns with names"
+        hint = "give a frame or a CSV file, or use split=random"
+        raise DataError("split", rule, got=f"group={options.group}", hint=hint)
     inputs, labels = _checked_pair(raw.inputs, raw.targets, "inputs", "targets")
     task = decide(labels, options.task) if raw.classes is None else options.task or CLASSIFICATION
     if task == CLASSIFICATION and labels.dtype.kind in "if":
@@ -161,13 +158,10 @@ def _checked_pair(
             "data", f"{inputs_name} must not be empty", got=f"shape {x.shape}", hint="give some rows"
         )
     if y.ndim == 0 or x.shape[0] != y.shape[0]:
-        raise DataError(
-            "data",
-            f"{inputs_name} and {targets_name} must have the same number of rows",
-            got=f"{x.shape[0]} and {y.shape[0] if y.ndim else 'a single value'}",
-            where=f"shapes {x.shape} and {y.shape}",
-            hint="check that both come from the same rows",
-        )
+        rule = f"{inputs_name} and {targets_name} must have the same number of rows"
+        got = f"{x.shape[0]} and {y.shape[0] if y.ndim else 'a single value'}"
+        hint = "check that both come from the same rows"
+        raise DataError("data", rule, got=got, where=f"shapes {x.shape} and {y.shape}", hint=hint)
     return x[:, None] if x.ndim == 1 else x, y
 
 
@@ -177,13 +171,10 @@ def _checked_labels(targets: Any, name: str) -> np.ndarray:
         labels = y.reshape(-1).tolist()
         missing = [i for i, label in enumerate(labels) if label is None or label != label]
         if missing:
-            raise DataError(
-                "data",
-                f"{name} must not be missing",
-                got=f"{len(missing)} missing",
-                where=f"the first at {missing[0]}",
-                hint="leave those rows out",
-            )
+            rule = f"{name} must not be missing"
+            got = f"{len(missing)} missing"
+            hint = "leave those rows out"
+            raise DataError("data", rule, got=got, where=f"the first at {missing[0]}", hint=hint)
         y = np.asarray(y.tolist())
     return checked_numbers(name, y) if y.dtype.kind in "iuf" else y
 
@@ -192,13 +183,9 @@ def _check_unlabelled(labels: np.ndarray, name: str) -> None:
     """-1 beside 0..k-1 usually marks an example without a label; it must not become a class."""
     distinct = np.unique(labels)
     if distinct.size > 2 and np.array_equal(distinct, np.arange(-1, distinct.size - 1)):
-        raise DataError(
-            "target",
-            "class numbers must not be negative",
-            got=f"-1 in {int((labels == -1).sum())} rows",
-            where=name,
-            hint="leave those rows out if -1 means no label; else add 1 to all labels",
-        )
+        rule = "class numbers must not be negative"
+        hint = "leave those rows out if -1 means no label; else add 1 to all labels"
+        raise DataError("target", rule, got=f"-1 in {int((labels == -1).sum())} rows", where=name, hint=hint)
 
 
 def _separate_test(
@@ -212,20 +199,13 @@ def _separate_test(
     if test is None:
         return None, ()
     if not isinstance(test, tuple) or len(test) != 2:
-        raise DataError(
-            "load",
-            "test must be a share, or (inputs, targets) for arrays",
-            got=type(test).__name__,
-            hint="for example test=(x_test, y_test)",
-        )
+        rule = "test must be a share, or (inputs, targets) for arrays"
+        raise DataError("load", rule, got=type(test).__name__, hint="for example test=(x_test, y_test)")
     x, y = _checked_pair(*test, "test inputs", "test targets")
     if x.shape[1:] != inputs.shape[1:]:
-        raise DataError(
-            "data",
-            f"test examples must have the shape {inputs.shape[1:]}, as in training",
-            got=x.shape[1:],
-            hint="check that both splits were made in the same way",
-        )
+        rule = f"test examples must have the shape {inputs.shape[1:]}, as in training"
+        hint = "check that both splits were made in the same way"
+        raise DataError("data", rule, got=x.shape[1:], hint=hint)
     return (x, encode_known(y, target, f"{raw.target}, test split")), ()
 
 

@@ -112,13 +112,9 @@ def encode_known(raw: np.ndarray, target: Target, name: str) -> np.ndarray:
     number = {label: code for code, label in enumerate(target.classes)}
     unknown = [label for label in np.unique(labels).tolist() if label not in number]
     if unknown:
-        raise DataError(
-            "target",
-            "every label must occur in the train split",
-            got=unknown[:5],
-            where=name,
-            hint="known are " + ", ".join(map(str, target.classes[:20])),
-        )
+        rule = "every label must occur in the train split"
+        hint = "known are " + ", ".join(map(str, target.classes[:20]))
+        raise DataError("target", rule, got=unknown[:5], where=name, hint=hint)
     return np.array([number[label] for label in labels.tolist()], dtype=np.int32)
 
 
@@ -127,13 +123,9 @@ def check_class_sizes(target: Target) -> None:
     counts = np.bincount(target.values, minlength=len(target.classes or ()))
     if target.classes is not None and (counts == 1).any():
         label = target.classes[int((counts == 1).argmax())]
-        raise DataError(
-            "target",
-            "every class must have at least 2 rows, to be divided between splits",
-            got=f"1 row of {label!r}",
-            where=target.name,
-            hint="leave the row out, merge the class into another, or use split=time",
-        )
+        rule = "every class must have at least 2 rows, to be divided between splits"
+        hint = "leave the row out, merge the class into another, or use split=time"
+        raise DataError("target", rule, got=f"1 row of {label!r}", where=target.name, hint=hint)
 
 
 def read_target(
@@ -225,23 +217,13 @@ def _with_target(
 def _labels(raw: np.ndarray, name: str) -> np.ndarray:
     labels = raw[:, 0] if raw.ndim == 2 and raw.shape[1] == 1 else raw
     if labels.ndim != 1:
-        raise DataError(
-            "target",
-            "class labels must be one for each row",
-            got=f"shape {labels.shape}",
-            where=name,
-            hint="give class numbers, not one-hot rows",
-        )
+        rule, hint = "class labels must be one for each row", "give class numbers, not one-hot rows"
+        raise DataError("target", rule, got=f"shape {labels.shape}", where=name, hint=hint)
     if labels.dtype.kind == "f":
         fractions = labels[labels != np.round(labels)]
         if fractions.size:
-            raise DataError(
-                "target",
-                "class labels must be whole numbers or text",
-                got=float(fractions[0]),
-                where=name,
-                hint="use task=regression for values",
-            )
+            rule, hint = "class labels must be whole numbers or text", "use task=regression for values"
+            raise DataError("target", rule, got=float(fractions[0]), where=name, hint=hint)
         return labels.astype(np.int64)
     return labels if labels.dtype.kind in "iub" else labels.astype(str)
 
@@ -249,34 +231,24 @@ def _labels(raw: np.ndarray, name: str) -> np.ndarray:
 def _checked_codes(labels: np.ndarray, count: int, name: str) -> np.ndarray:
     outside = labels[(labels < 0) | (labels >= count)]
     if outside.size:
-        raise DataError(
-            "target",
-            f"class numbers must lie in 0..{count - 1}",
-            got=int(outside[0]),
-            where=f"{name}: {outside.size} of {labels.size} rows",
-            hint="check that the label file belongs to these examples",
-        )
+        rule = f"class numbers must lie in 0..{count - 1}"
+        where = f"{name}: {outside.size} of {labels.size} rows"
+        hint = "check that the label file belongs to these examples"
+        raise DataError("target", rule, got=int(outside[0]), where=where, hint=hint)
     return labels.astype(np.int32)
 
 
 def _values(raw: np.ndarray, name: str, *, allow_constant: bool = False) -> np.ndarray:
     if raw.dtype.kind not in "iufb":
-        raise DataError(
-            "target",
-            "must be numbers for regression",
-            got=str(raw.reshape(-1)[0]) if raw.size else None,
-            where=name,
-            hint="leave out task, or use task=classification",
-        )
+        rule = "must be numbers for regression"
+        got = str(raw.reshape(-1)[0]) if raw.size else None
+        hint = "leave out task, or use task=classification"
+        raise DataError("target", rule, got=got, where=name, hint=hint)
     values = raw.astype(np.float64)
     values = values[:, None] if values.ndim == 1 else values
     constant = [i for i in range(values.shape[1]) if values.shape[0] and np.ptp(values[:, i]) == 0]
     if constant and not allow_constant:
-        raise DataError(
-            "target",
-            "must vary",
-            got=f"{float(values[0, constant[0]])} in every row",
-            where=name,
-            hint="choose another target column",
-        )
+        rule = "must vary"
+        got = f"{float(values[0, constant[0]])} in every row"
+        raise DataError("target", rule, got=got, where=name, hint="choose another target column")
     return values

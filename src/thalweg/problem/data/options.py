@@ -149,12 +149,8 @@ def _number_if_possible(value: Any) -> Any:
 def _check_share(name: str, value: Any) -> None:
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not number or not math.isfinite(value) or not 0 <= value < 1:
-        raise DataError(
-            "load",
-            f"{name} must be a share of the rows, at least 0 and below 1",
-            got=value,
-            hint=f"for example {name}=0.2",
-        )
+        rule = f"{name} must be a share of the rows, at least 0 and below 1"
+        raise DataError("load", rule, got=value, hint=f"for example {name}=0.2")
 
 
 def _check_choices(options: LoadOptions) -> None:
@@ -164,12 +160,8 @@ def _check_choices(options: LoadOptions) -> None:
             "load", "split must be random, time or group=COLUMN", got=split, hint="try split=random"
         )
     if options.task not in (None, CLASSIFICATION, REGRESSION):
-        raise DataError(
-            "load",
-            "task must be classification or regression",
-            got=options.task,
-            hint="leave it out to infer it from the target",
-        )
+        rule = "task must be classification or regression"
+        raise DataError("load", rule, got=options.task, hint="leave it out to infer it from the target")
     if isinstance(options.split_seed, bool) or not isinstance(options.split_seed, int):
         raise DataError("load", "split_seed must be a whole number", got=options.split_seed, hint="try 0")
     _check_whole("context", options.context, "tokens", "try 64")

@@ -60,12 +60,9 @@ class Preparation:
         """
         unknown = sorted(set(given) - {field.name for field in fields(cls)})
         if unknown or "columns" not in given:
-            raise DataError(
-                "preparation",
-                "must hold known keys and columns",
-                got=unknown or sorted(given),
-                hint="the run folder was edited, or was written by another version",
-            )
+            rule = "must hold known keys and columns"
+            hint = "the run folder was edited, or was written by another version"
+            raise DataError("preparation", rule, got=unknown or sorted(given), hint=hint)
         values = {key: from_plain(value) for key, value in given.items() if key != "columns"}
         return cls(columns=columns_from(given["columns"]), **values)
 

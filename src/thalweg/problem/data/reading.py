@@ -73,19 +73,11 @@ def _check_options(reader: Reader | None, data: Any, options: LoadOptions) -> No
     """Refuse options that do not apply to this kind of data."""
     applicable = () if reader is None else reader.options
     if options.lines and "lines" not in applicable:
-        raise DataError(
-            "load",
-            "lines is for text",
-            got=_name(data),
-            hint="leave out lines (--lines), or give a .txt file",
-        )
+        rule = "lines is for text"
+        raise DataError("load", rule, got=_name(data), hint="leave out lines (--lines), or give a .txt file")
     if options.window is not None and "window" not in applicable:
-        raise DataError(
-            "load",
-            "window is for tables in time order",
-            got=_name(data),
-            hint="give a CSV, Parquet or npy file; the window of a text is its context",
-        )
+        hint = "give a CSV, Parquet or npy file; the window of a text is its context"
+        raise DataError("load", "window is for tables in time order", got=_name(data), hint=hint)
 
 
 def _unreadable(source: Source) -> DataError:

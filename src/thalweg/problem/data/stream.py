@@ -89,13 +89,9 @@ class Streamed(Split):
             rows = _as_rows(batch, number)  # slower: converts arrays of other types
             leaves, own_structure = jax.tree.flatten((rows.inputs, rows.targets))
             if own_structure != structure or _shapes(leaves) != _shapes(expected):
-                raise DataError(
-                    "stream",
-                    f"every batch must have the shapes of the first, {_shapes(expected)}",
-                    got=str(_shapes(leaves)),
-                    where=f"batch {number}",
-                    hint="give batches of one size; leave out a short last one",
-                )
+                rule = f"every batch must have the shapes of the first, {_shapes(expected)}"
+                hint = "give batches of one size; leave out a short last one"
+                raise DataError("stream", rule, got=str(_shapes(leaves)), where=f"batch {number}", hint=hint)
             return [leaf.astype(like.dtype, copy=False) for leaf, like in zip(leaves, expected, strict=True)]
 
         return checked
@@ -237,13 +233,10 @@ def _labels(classes: Any, task: str, first: Rows) -> tuple[Any, ...] | None:
         return tuple(range(classes))
     if classes is None or isinstance(classes, (int, bool)) or len(tuple(classes)) < 2:
         largest = int(np.max(first_leaf(first.targets)))
-        raise DataError(
-            "stream",
-            "classes must be the number of classes or tokens, or their names",
-            got=classes,
-            where=f"the largest target of the first batch is {largest}",
-            hint=f"for example classes={max(largest + 1, 2)}",
-        )
+        rule = "classes must be the number of classes or tokens, or their names"
+        where = f"the largest target of the first batch is {largest}"
+        hint = f"for example classes={max(largest + 1, 2)}"
+        raise DataError("stream", rule, got=classes, where=where, hint=hint)
     return tuple(classes)
 
 
@@ -254,12 +247,9 @@ def _held_out(examples: Any, first: Rows) -> Split | None:
     leaves, expected = jax.tree.leaves(rows), jax.tree.leaves(first)
     same = jax.tree.structure(rows) == jax.tree.structure(first)
     if not same or [leaf.shape[1:] for leaf in leaves] != [leaf.shape[1:] for leaf in expected]:
-        raise DataError(
-            "stream",
-            "held-out examples must have the shapes of the stream's",
-            got=f"{_shapes(leaves)}, batches are {_shapes(expected)}",
-            hint="make them the way the stream is made",
-        )
+        rule = "held-out examples must have the shapes of the stream's"
+        hint = "make them the way the stream is made"
+        raise DataError("stream", rule, got=f"{_shapes(leaves)}, batches are {_shapes(expected)}", hint=hint)
     return jax.tree.map(lambda leaf, like: leaf.astype(like.dtype, copy=False), rows, first)
 
 

@@ -110,13 +110,9 @@ def _cut(text: str, options: LoadOptions) -> dict[str, str]:
 
 def _check_length(split: str, text: str, context: int, name: str) -> None:
     if len(text) <= context:
-        raise DataError(
-            "text",
-            f"the {split} split must be longer than one window of {context} tokens",
-            got=f"{len(text)} characters",
-            where=name,
-            hint="give more text, or a smaller context",
-        )
+        rule = f"the {split} split must be longer than one window of {context} tokens"
+        hint = "give more text, or a smaller context"
+        raise DataError("text", rule, got=f"{len(text)} characters", where=name, hint=hint)
 
 
 def _check_lines(lines: list[str], name: str, options: LoadOptions) -> None:
@@ -125,13 +121,9 @@ def _check_lines(lines: list[str], name: str, options: LoadOptions) -> None:
             "split", "lines have no columns to group by", got=options.split, hint="use split=random"
         )
     if len(lines) < 2 or not any(len(line) > 1 for line in lines):
-        raise DataError(
-            "lines",
-            "must be at least two lines, one of them with two characters",
-            got=f"{len(lines)} lines",
-            where=name,
-            hint="give a text with one example per line, or leave out lines (--lines)",
-        )
+        rule = "must be at least two lines, one of them with two characters"
+        hint = "give a text with one example per line, or leave out lines (--lines)"
+        raise DataError("lines", rule, got=f"{len(lines)} lines", where=name, hint=hint)
 
 
 def _test_lines(path: Path | str) -> list[str]:

@@ -36,34 +36,22 @@ def read_idx(path: Path) -> np.ndarray:
     """
     content = read_bytes(path)
     if len(content) < 4 or content[:2] != b"\0\0" or content[2] not in IDX_TYPES:
-        raise DataError(
-            "idx",
-            "the file must start with 00 00, a type and a number of axes",
-            got=content[:4].hex(" ") or "an empty file",
-            where=path,
-            hint="the file is not in idx format, or is still compressed",
-        )
+        rule = "the file must start with 00 00, a type and a number of axes"
+        hint = "the file is not in idx format, or is still compressed"
+        raise DataError("idx", rule, got=content[:4].hex(" ") or "an empty file", where=path, hint=hint)
     axes, kind = content[3], np.dtype(IDX_TYPES[content[2]])
     header = 4 + 4 * axes
     shape = struct.unpack(f">{axes}I", content[4:header]) if len(content) >= header else None
     if axes > MAX_AXES or (shape is not None and 0 in shape):
-        raise DataError(
-            "idx",
-            f"the header must give at most {MAX_AXES} axes, none of them empty",
-            got=f"{axes} axes" if axes > MAX_AXES else f"sizes {' x '.join(map(str, shape or ()))}",
-            where=path,
-            hint="the file is damaged, or is not in idx format",
-        )
+        rule = f"the header must give at most {MAX_AXES} axes, none of them empty"
+        got = f"{axes} axes" if axes > MAX_AXES else f"sizes {' x '.join(map(str, shape or ()))}"
+        raise DataError("idx", rule, got=got, where=path, hint="the file is damaged, or is not in idx format")
     # Python's integers: a 64-bit product could wrap around to the size of the file.
     size = None if shape is None else header + math.prod(shape) * kind.itemsize
     if shape is None or len(content) != size:
-        raise DataError(
-            "idx",
-            f"the file must have {size or f'at least {header}'} bytes, as its header says",
-            got=len(content),
-            where=path,
-            hint="the file is truncated; fetch it again",
-        )
+        rule = f"the file must have {size or f'at least {header}'} bytes, as its header says"
+        hint = "the file is truncated; fetch it again"
+        raise DataError("idx", rule, got=len(content), where=path, hint=hint)
     array = np.frombuffer(content, kind, offset=header).reshape(shape)
     return array.astype(kind.newbyteorder("="), copy=False)
 
@@ -111,13 +99,9 @@ def read_batch(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """
     content = read_bytes(path)
     if not content or len(content) % RECORD:
-        raise DataError(
-            "cifar",
-            f"a batch must be a whole number of records of {RECORD} bytes",
-            got=f"{len(content)} bytes",
-            where=path,
-            hint="the file is truncated or in another format; use the binary version",
-        )
+        rule = f"a batch must be a whole number of records of {RECORD} bytes"
+        hint = "the file is truncated or in another format; use the binary version"
+        raise DataError("cifar", rule, got=f"{len(content)} bytes", where=path, hint=hint)
     records = np.frombuffer(content, np.uint8).reshape(-1, RECORD)
     pixels = records[:, 1:].reshape(-1, COLOURS, SIDE, SIDE).transpose(0, 2, 3, 1)
     return np.ascontiguousarray(pixels), records[:, 0].astype(np.int64)
@@ -136,12 +120,8 @@ def read_cifar_folder(folder: Path, name: str) -> RawArrays:
     """Read data_batch_*.bin (train) and test_batch*.bin (test), .gz or not; some of the batches suffice."""
     files = batch_files(folder)
     if not files["train"]:
-        raise DataError(
-            "cifar",
-            "the folder must hold data_batch_1.bin (.gz or not)",
-            where=folder,
-            hint="unpack the binary version of CIFAR-10 there",
-        )
+        rule = "the folder must hold data_batch_1.bin (.gz or not)"
+        raise DataError("cifar", rule, where=folder, hint="unpack the binary version of CIFAR-10 there")
     test = _joined(files["test"]) if files["test"] else None
     train = _joined(files["train"])
     return RawArrays(name, *train, test=test, classes=CIFAR_CLASSES, target="class", image=True)

@@ -37,13 +37,9 @@ def read_text(path: Path) -> str:
     try:
         text = read_bytes(path).decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise DataError(
-            "text",
-            "the file must be UTF-8",
-            got=f"byte 0x{error.object[error.start]:02x} at {error.start}",
-            where=path,
-            hint="convert the file to UTF-8",
-        ) from error
+        rule = "the file must be UTF-8"
+        got = f"byte 0x{error.object[error.start]:02x} at {error.start}"
+        raise DataError("text", rule, got=got, where=path, hint="convert the file to UTF-8") from error
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
@@ -74,21 +70,12 @@ def _content(path: Path) -> bytes:
         content = path.read_bytes()
         return _gunzip(content) if path.suffix == ".gz" else content
     except (gzip.BadGzipFile, zlib.error, EOFError) as error:
-        raise DataError(
-            "file",
-            "must be a whole gzip file, as its name says",
-            got=str(error),
-            where=path,
-            hint="the file is damaged or truncated; fetch it again",
-        ) from error
+        rule = "must be a whole gzip file, as its name says"
+        hint = "the file is damaged or truncated; fetch it again"
+        raise DataError("file", rule, got=str(error), where=path, hint=hint) from error
     except OSError as error:
-        raise DataError(
-            "file",
-            "must be readable",
-            got=error.strerror or str(error),
-            where=path,
-            hint="check its owner and permissions",
-        ) from error
+        rule, hint = "must be readable", "check its owner and permissions"
+        raise DataError("file", rule, got=error.strerror or str(error), where=path, hint=hint) from error
 
 
 def _gunzip(content: bytes) -> bytes:

@@ -41,13 +41,9 @@ def read_npz(path: Path, name: str) -> RawArrays:
     arrays = _npz_arrays(path)
     train = _named(arrays, TRAIN_NAMES)
     if train is None:
-        raise DataError(
-            "npz",
-            "must hold x_train and y_train, or x and y",
-            got=", ".join(arrays) or "no arrays",
-            where=path,
-            hint="save it with np.savez(path, x=inputs, y=targets)",
-        )
+        rule = "must hold x_train and y_train, or x and y"
+        hint = "save it with np.savez(path, x=inputs, y=targets)"
+        raise DataError("npz", rule, got=", ".join(arrays) or "no arrays", where=path, hint=hint)
     return RawArrays(name, *train, test=_named(arrays, TEST_NAMES))
 
 
@@ -60,13 +56,8 @@ def read_npz_inputs(path: Path) -> np.ndarray:
     for x, _ in (*TEST_NAMES, *TRAIN_NAMES):
         if x in lower:
             return lower[x]
-    raise DataError(
-        "npz",
-        "must hold an array x",
-        got=", ".join(arrays),
-        where=path,
-        hint="save it with np.savez(path, x=inputs)",
-    )
+    hint = "save it with np.savez(path, x=inputs)"
+    raise DataError("npz", "must hold an array x", got=", ".join(arrays), where=path, hint=hint)
 
 
 def read_npy(path: Path, name: str, target: str | int | None) -> RawArrays:
@@ -77,13 +68,9 @@ def read_npy(path: Path, name: str, target: str | int | None) -> RawArrays:
     """
     array = read_array(path)
     if array.ndim != 2 or array.shape[1] < 2:
-        raise DataError(
-            "npy",
-            "must hold a table with at least two columns, the target among them",
-            got=f"shape {array.shape}",
-            where=path,
-            hint="use an npz file with x and y for other shapes",
-        )
+        rule = "must hold a table with at least two columns, the target among them"
+        hint = "use an npz file with x and y for other shapes"
+        raise DataError("npy", rule, got=f"shape {array.shape}", where=path, hint=hint)
     column = _column(target, array.shape[1], path)
     return RawArrays(name, np.delete(array, column, axis=1), array[:, column], target=f"column_{column}")
 
@@ -112,13 +99,9 @@ def _array(file: io.BytesIO, path: Path) -> np.ndarray:
         return np.lib.format.read_array(file, allow_pickle=False)
     except _READ_ERRORS as error:
         if "Object arrays" in str(error):
-            raise DataError(
-                "npy",
-                "must hold numbers; objects are never unpickled",
-                got="an array of objects",
-                where=path,
-                hint="save numbers here, and text in a CSV file",
-            ) from error
+            rule = "must hold numbers; objects are never unpickled"
+            hint = "save numbers here, and text in a CSV file"
+            raise DataError("npy", rule, got="an array of objects", where=path, hint=hint) from error
         raise _damaged("npy", path, error) from error
 
 

@@ -29,24 +29,17 @@ def read_picture_folder(folder: Path, name: str) -> RawArrays:
     test_folder = _subfolder(folder, TEST_FOLDERS)
     train = _by_class(train_folder)
     if len(train) < 2:
-        raise DataError(
-            "pictures",
-            "the folder must hold PNG or JPEG files in at least two subfolders, one for each class",
-            got=f"{len(train)} subfolders with pictures",
-            where=train_folder,
-            hint="move the pictures of each class into a subfolder with its name",
-        )
+        rule = "the folder must hold PNG or JPEG files in at least two subfolders, one for each class"
+        got = f"{len(train)} subfolders with pictures"
+        hint = "move the pictures of each class into a subfolder with its name"
+        raise DataError("pictures", rule, got=got, where=train_folder, hint=hint)
     classes = tuple(train)
     test = _by_class(test_folder) if test_folder is not None else {}
     unknown = sorted(set(test) - set(classes))
     if unknown:
-        raise DataError(
-            "pictures",
-            "every class of the test split must occur in training",
-            got=unknown[:5],
-            where=test_folder,
-            hint="known are " + ", ".join(classes[:20]),
-        )
+        rule = "every class of the test split must occur in training"
+        hint = "known are " + ", ".join(classes[:20])
+        raise DataError("pictures", rule, got=unknown[:5], where=test_folder, hint=hint)
     images = {path: _open(path) for paths in (*train.values(), *test.values()) for path in paths}
     size, mode = _common(images)
     arrays = {path: _pixels(image, size, mode) for path, image in images.items()}
@@ -95,13 +88,8 @@ def _open(path: Path) -> Image.Image:
                 return image.convert("RGBA").convert("RGB")
             return image.copy()
     except (OSError, SyntaxError, ValueError) as error:
-        raise DataError(
-            "pictures",
-            "every picture must be readable",
-            got=str(error).splitlines()[0],
-            where=path,
-            hint="the file is damaged; replace or remove it",
-        ) from error
+        rule, hint = "every picture must be readable", "the file is damaged; replace or remove it"
+        raise DataError("pictures", rule, got=str(error).splitlines()[0], where=path, hint=hint) from error
 
 
 def _common(images: dict[Path, Image.Image]) -> tuple[tuple[int, int], str]:

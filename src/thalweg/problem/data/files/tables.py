@@ -35,13 +35,10 @@ def read_table(path: Path, header: bool = True) -> pl.DataFrame:
         )
     frame = _parquet(content, path) if plain_suffix(path) == ".parquet" else _csv(content, path, header)
     if frame.height == 0 or frame.width == 0:
-        raise DataError(
-            "table",
-            "the file must hold at least one row under its header",
-            got=f"{frame.height} rows, {frame.width} columns",
-            where=path,
-            hint="give another file" if header else "leave out header=False",
-        )
+        rule = "the file must hold at least one row under its header"
+        got = f"{frame.height} rows, {frame.width} columns"
+        hint = "give another file" if header else "leave out header=False"
+        raise DataError("table", rule, got=got, where=path, hint=hint)
     return frame
 
 
@@ -76,13 +73,9 @@ def _csv(content: bytes, path: Path, header: bool) -> pl.DataFrame:
 def _checked_names(header: list[str], path: Path) -> list[str]:
     names = [name.strip().strip('"').strip() or f"column_{i}" for i, name in enumerate(header)]
     if all(_is_number(name.removesuffix("_duplicated_0")) for name in names):
-        raise DataError(
-            "table",
-            "the first line must hold the names of the columns",
-            got=", ".join(names[:5]),
-            where=path,
-            hint="use header=False (--no-header) for a file without names",
-        )
+        rule = "the first line must hold the names of the columns"
+        hint = "use header=False (--no-header) for a file without names"
+        raise DataError("table", rule, got=", ".join(names[:5]), where=path, hint=hint)
     if len(set(names)) < len(names):
         repeated = next(name for name in names if names.count(name) > 1)
         raise DataError(

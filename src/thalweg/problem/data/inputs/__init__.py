@@ -82,12 +82,9 @@ def columns_from(plain: dict[str, Any]) -> Columns:
     try:
         return known[kind].from_dict(plain)
     except (KeyError, TypeError, ValueError) as error:
-        raise DataError(
-            "preparation",
-            f"of kind {kind} must be complete",
-            got=repr(error),
-            hint="the run folder was edited, or was written by another version",
-        ) from error
+        rule = f"of kind {kind} must be complete"
+        hint = "the run folder was edited, or was written by another version"
+        raise DataError("preparation", rule, got=repr(error), hint=hint) from error
 
 
 def to_plain(value: Any) -> Any:

@@ -103,21 +103,13 @@ def checked_numbers(who: str, raw: Any) -> np.ndarray:
     try:
         array = np.asarray(raw)
     except ValueError as error:
-        raise DataError(
-            "data",
-            f"{who} must be rows of equal shape",
-            got=str(error).splitlines()[0],
-            hint="pad or cut the rows to one length",
-        ) from error
+        rule, hint = f"{who} must be rows of equal shape", "pad or cut the rows to one length"
+        raise DataError("data", rule, got=str(error).splitlines()[0], hint=hint) from error
     if array.dtype == bool:
         array = array.astype(np.float32)
     if array.dtype.kind not in "iuf":
-        raise DataError(
-            "data",
-            f"{who} must be numbers",
-            got=f"an array of type {array.dtype}",
-            hint="give a frame or a CSV file for text and categories",
-        )
+        hint = "give a frame or a CSV file for text and categories"
+        raise DataError("data", f"{who} must be numbers", got=f"an array of type {array.dtype}", hint=hint)
     if array.ndim == 0:
         rule = f"{who} must have a first axis, the examples"
         raise DataError("data", rule, got=array.item(), hint="wrap it in a list")
@@ -129,23 +121,17 @@ def checked_numbers(who: str, raw: Any) -> np.ndarray:
 def check_shape(array: np.ndarray, shape: tuple[int, ...]) -> None:
     """Refuse examples of another shape than those of training."""
     if array.shape[1:] != shape:
-        raise DataError(
-            "data",
-            f"every example must have the shape {shape}, as in training",
-            got=array.shape[1:],
-            where=f"an array of shape {array.shape}",
-            hint=f"give an array of shape {('rows', *shape)}".replace("'", ""),
-        )
+        rule = f"every example must have the shape {shape}, as in training"
+        got = array.shape[1:]
+        hint = f"give an array of shape {('rows', *shape)}".replace("'", "")
+        raise DataError("data", rule, got=got, where=f"an array of shape {array.shape}", hint=hint)
 
 
 def _refuse_large(who: str, array: np.ndarray) -> None:
     finite = np.isfinite(array)
     bad, what = (~finite, "NaN or inf") if not finite.all() else (np.abs(array) > LARGEST, "beyond float32")
     first = tuple(int(i) for i in np.argwhere(bad)[0])
-    raise DataError(
-        "data",
-        f"{who} must be finite numbers that fit float32",
-        got=f"{int(bad.sum())} {what}",
-        where=f"the first is {array[first]} at {list(first)}",
-        hint="fill in or leave out those rows; a CSV file or a frame may hold missing values",
-    )
+    rule = f"{who} must be finite numbers that fit float32"
+    got = f"{int(bad.sum())} {what}"
+    hint = "fill in or leave out those rows; a CSV file or a frame may hold missing values"
+    raise DataError("data", rule, got=got, where=f"the first is {array[first]} at {list(first)}", hint=hint)

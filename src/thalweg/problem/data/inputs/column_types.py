@@ -119,24 +119,18 @@ def read_numbers(series: pl.Series, marks: tuple[str, ...] = ()) -> pl.Series:
         unreadable = numbers.is_null() & plain.is_not_null()
         if unreadable.any():
             row = int(unreadable.arg_max() or 0)
-            raise DataError(
-                "table",
-                f"column {series.name!r} must hold numbers, as in training",
-                got=plain[row],
-                where=f"row {row + 1}, {int(unreadable.sum())} such cells",
-                hint=f"if it marks a missing value, use missing={plain[row]!r}",
-            )
+            rule = f"column {series.name!r} must hold numbers, as in training"
+            where = f"row {row + 1}, {int(unreadable.sum())} such cells"
+            hint = f"if it marks a missing value, use missing={plain[row]!r}"
+            raise DataError("table", rule, got=plain[row], where=where, hint=hint)
         return _number(numbers.fill_nan(None)).values
     if plain.dtype == pl.Null:
         return plain.cast(pl.Float64)
     typed = _typed(plain)
     if typed.kind != NUMBER:
-        raise DataError(
-            "table",
-            f"column {series.name!r} must hold numbers, as in training",
-            got=str(series.dtype),
-            hint="convert it as it was in the training table",
-        )
+        rule = f"column {series.name!r} must hold numbers, as in training"
+        hint = "convert it as it was in the training table"
+        raise DataError("table", rule, got=str(series.dtype), hint=hint)
     return typed.values
 
 
@@ -156,12 +150,9 @@ def read_dates(series: pl.Series, form: str, marks: tuple[str, ...] = ()) -> pl.
         dates = _first_format(plain)[0]
     if dates is None or dates.null_count() > count:
         unreadable = plain if dates is None else plain.filter(dates.is_null() & plain.is_not_null())
-        raise DataError(
-            "table",
-            f"column {series.name!r} must hold dates" + (f" written as {form}" if form else ""),
-            got=str(unreadable.drop_nulls()[0]) if unreadable.drop_nulls().len() else str(plain.dtype),
-            hint="write them as in training; empty cells are allowed",
-        )
+        rule = f"column {series.name!r} must hold dates" + (f" written as {form}" if form else "")
+        got = str(unreadable.drop_nulls()[0]) if unreadable.drop_nulls().len() else str(plain.dtype)
+        raise DataError("table", rule, got=got, hint="write them as in training; empty cells are allowed")
     return dates
 
 
@@ -186,12 +177,8 @@ def _typed(series: pl.Series) -> Typed:
         return Typed(NUMBER, whole / per_second)
     if dtype == pl.Null:
         return Typed(CATEGORY, series.cast(pl.String))
-    raise DataError(
-        "table",
-        f"column {series.name!r} must hold numbers, text, booleans or dates",
-        got=str(dtype),
-        hint=f"leave it out with drop={series.name!r}",
-    )
+    rule = f"column {series.name!r} must hold numbers, text, booleans or dates"
+    raise DataError("table", rule, got=str(dtype), hint=f"leave it out with drop={series.name!r}")
 
 
 def _number(values: pl.Series) -> Typed:

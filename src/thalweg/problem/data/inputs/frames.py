@@ -38,12 +38,9 @@ def as_frame(source: Any) -> pl.DataFrame:
     except ImportError as error:
         raise MissingExtra("table", "a pandas frame needs pyarrow", hint="pip install pyarrow") from error
     except (TypeError, ValueError, pl.exceptions.PolarsError) as error:
-        raise DataError(
-            "table",
-            "every column must hold values of one type",
-            got=str(error).splitlines()[0],
-            hint="convert the column to numbers or text first",
-        ) from error
+        rule = "every column must hold values of one type"
+        hint = "convert the column to numbers or text first"
+        raise DataError("table", rule, got=str(error).splitlines()[0], hint=hint) from error
 
 
 def is_pair(source: Any) -> bool:
@@ -61,12 +58,9 @@ def join_target(inputs: Any, targets: Any) -> tuple[pl.DataFrame, str]:
     name = own_name if isinstance(own_name, str) and own_name not in ("", *frame.columns) else "target"
     values = targets.tolist() if hasattr(targets, "tolist") else list(targets)
     if len(values) != frame.height:
-        raise DataError(
-            "data",
-            "inputs and targets must have the same number of rows",
-            got=f"{frame.height} and {len(values)}",
-            hint="check that both come from the same rows",
-        )
+        rule = "inputs and targets must have the same number of rows"
+        hint = "check that both come from the same rows"
+        raise DataError("data", rule, got=f"{frame.height} and {len(values)}", hint=hint)
     try:
         column = pl.Series(name, values, strict=False)
     except (TypeError, pl.exceptions.PolarsError) as error:
@@ -97,12 +91,9 @@ def _from_array(source: Any) -> pl.DataFrame:
     missing = np.isnan(array) if array.dtype.kind == "f" else np.zeros(array.shape, bool)
     numbers = checked_numbers("a series", np.where(missing, 0, array) if missing.any() else array)
     if numbers.ndim > 2:
-        raise DataError(
-            "series",
-            "must be an array of one axis (time) or two (time, feature)",
-            got=f"shape {numbers.shape}",
-            hint="an array of windows loads without window=",
-        )
+        rule = "must be an array of one axis (time) or two (time, feature)"
+        hint = "an array of windows loads without window="
+        raise DataError("series", rule, got=f"shape {numbers.shape}", hint=hint)
     table = np.where(missing, np.nan, numbers) if missing.any() else numbers
     table = table[:, None] if table.ndim == 1 else table
     columns = [pl.Series(f"column_{i}", table[:, i], nan_to_null=True) for i in range(table.shape[1])]

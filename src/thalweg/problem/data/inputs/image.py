@@ -53,12 +53,9 @@ class ImageInputs(Columns):
         if array.dtype != np.uint8 and array.size:
             low, high = array.min(), array.max()
             if low < 0 or high > BRIGHTEST or (array.dtype.kind == "f" and 0 < high <= 1):
-                raise DataError(
-                    "images",
-                    "must hold whole brightness values from 0 to 255, as in training",
-                    got=f"{array.dtype} from {low} to {high}",
-                    hint="multiply by 255, or load the training images in the same form",
-                )
+                rule = "must hold whole brightness values from 0 to 255, as in training"
+                hint = "multiply by 255, or load the training images in the same form"
+                raise DataError("images", rule, got=f"{array.dtype} from {low} to {high}", hint=hint)
         return array.astype(np.uint8, copy=False)
 
     def read(self, source: Path | Any, target: str) -> Any:

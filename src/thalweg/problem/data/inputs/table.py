@@ -97,12 +97,9 @@ class SeriesColumns(Columns):
         """
         frame = series_frame(raw)[0]
         if frame.height < self.window:
-            raise DataError(
-                "series",
-                f"must have at least the {self.window} rows of a window",
-                got=f"{frame.height} rows",
-                hint="add the rows that precede these",
-            )
+            rule = f"must have at least the {self.window} rows of a window"
+            hint = "add the rows that precede these"
+            raise DataError("series", rule, got=f"{frame.height} rows", hint=hint)
         rows = self.table.inputs(frame)
         return np.moveaxis(np.lib.stride_tricks.sliding_window_view(rows, self.window, axis=0), 2, 1)
 
@@ -129,10 +126,7 @@ def check_columns(needed: Sequence[str], training: Sequence[str], columns: Seque
     extra = [name for name in columns if name not in training]
     similar = {name: nearest(name, extra) for name in lacking}
     pairs = ", ".join(f"{name} (is it {near!r}?)" if near else name for name, near in similar.items())
-    raise DataError(
-        "table",
-        "must have the columns of the training table",
-        got=f"no column {pairs}",
-        where=f"columns {', '.join(columns[:20])}",
-        hint="rename the columns as in training" if extra else "add the columns; empty cells are allowed",
-    )
+    rule = "must have the columns of the training table"
+    got = f"no column {pairs}"
+    hint = "rename the columns as in training" if extra else "add the columns; empty cells are allowed"
+    raise DataError("table", rule, got=got, where=f"columns {', '.join(columns[:20])}", hint=hint)

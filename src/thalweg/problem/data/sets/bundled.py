@@ -107,10 +107,6 @@ def _numbers(name: str, delimiter: str | None = None, skiprows: int = 0) -> np.n
     spec = importlib.util.find_spec("sklearn")
     path = Path(spec.origin).parent / "datasets" / "data" / name if spec and spec.origin else None
     if path is None or not path.is_file():
-        raise DataError(
-            "data",
-            f"scikit-learn must carry {name}",
-            where=path,
-            hint="install scikit-learn 1.6 or newer again",
-        )
+        rule = f"scikit-learn must carry {name}"
+        raise DataError("data", rule, where=path, hint="install scikit-learn 1.6 or newer again")
     return np.loadtxt(io.BytesIO(read_bytes(path)), delimiter=delimiter, skiprows=skiprows)

@@ -40,12 +40,8 @@ def read_named(name: str, folder: Path | str | None) -> "RawArrays | tuple[pl.Da
     published_set = published.SETS[name]
     path = published.locate(published_set, folder)
     if path is None and folder is not None:
-        raise DataError(
-            "data",
-            f"the folder must hold {name}",
-            got=str(folder),
-            hint=f"searched it and its subfolder {published_set.folders[0]}; leave out folder to download",
-        )
+        hint = f"searched it and its subfolder {published_set.folders[0]}; leave out folder to download"
+        raise DataError("data", f"the folder must hold {name}", got=str(folder), hint=hint)
     path = published.download(published_set) if path is None else path
     if published_set.form == "text":
         return read_text(path if path.is_file() else path / published_set.files[0].name)

@@ -34,12 +34,9 @@ def find_column(columns: Sequence[str], column: str | int | None, who: str = "ta
         DataError: None is given, or there is no such column (with the nearest name).
     """
     if column is None:
-        raise DataError(
-            "target",
-            "a table needs a target, the column to predict",
-            where=f"columns {', '.join(columns[:20])}",
-            hint=f"for example target={columns[-1]!r}, the last column",
-        )
+        rule = "a table needs a target, the column to predict"
+        hint = f"for example target={columns[-1]!r}, the last column"
+        raise DataError("target", rule, where=f"columns {', '.join(columns[:20])}", hint=hint)
     if isinstance(column, str):
         matches = [name for name in columns if name == column]
         matches += [name for name in columns if name.strip() == column.strip()]

@@ -126,12 +126,8 @@ def _typed(source: Any, options: LoadOptions) -> _Table:
     inputs = {name: column for name, column in typed.items() if name not in dropped}
     columns, notes = useful_columns(inputs, options.keep, always=(target,))
     if not columns:
-        raise DataError(
-            "series",
-            "must have a column to learn from",
-            got=", ".join(frame.columns),
-            hint="leave the target out of drop, or give more columns",
-        )
+        hint = "leave the target out of drop, or give more columns"
+        raise DataError("series", "must have a column to learn from", got=", ".join(frame.columns), hint=hint)
     return _Table(frame, columns, encoded, typed[target].values.is_not_null().to_numpy(), notes)
 
 
@@ -140,13 +136,8 @@ def _encoded(typed: Typed, name: str, options: LoadOptions) -> Target:
     refuse_dates(typed, name)
     task = options.task or (CLASSIFICATION if typed.kind == CATEGORY else REGRESSION)
     if task == CLASSIFICATION and options.horizon > 1:
-        raise DataError(
-            "series",
-            "classes are predicted one step ahead",
-            got=f"horizon={options.horizon}",
-            where=name,
-            hint="use horizon=1, or task=regression",
-        )
+        rule, hint = "classes are predicted one step ahead", "use horizon=1, or task=regression"
+        raise DataError("series", rule, got=f"horizon={options.horizon}", where=name, hint=hint)
     return encode(present_values(typed), task, name)
 
 
@@ -154,24 +145,16 @@ def _check_order(typed: dict[str, Typed]) -> None:
     """Refuse a table whose dates do not ascend; one of several date columns must."""
     dates = {name: column.values.drop_nulls() for name, column in typed.items() if column.kind == DATE}
     if dates and not any(values.is_sorted() for values in dates.values()):
-        raise DataError(
-            "series",
-            "rows must be in time order",
-            got=f"{next(iter(dates))} does not ascend",
-            hint="sort the table by its dates first",
-        )
+        rule, hint = "rows must be in time order", "sort the table by its dates first"
+        raise DataError("series", rule, got=f"{next(iter(dates))} does not ascend", hint=hint)
 
 
 def _fit(table: _Table, train: np.ndarray, options: LoadOptions) -> tuple[SeriesColumns, tuple[Note, ...]]:
     rules = [fit_rule(typed.values.gather(train), typed) for typed in table.columns.values()]
     used = tuple(rule for rule in rules if rule.features)
     if not used:
-        raise DataError(
-            "series",
-            "must have a column whose values vary or repeat in the training rows",
-            got=", ".join(table.columns),
-            hint="give columns with numbers",
-        )
+        rule = "must have a column whose values vary or repeat in the training rows"
+        raise DataError("series", rule, got=", ".join(table.columns), hint="give columns with numbers")
     names = tuple(table.frame.columns)
     columns = TableColumns(used, names, table.target.name, options.header, options.missing)
     assert options.window is not None
@@ -189,13 +172,8 @@ def _targets(table: _Table, train: np.ndarray, preparation: Preparation) -> tupl
     values[table.present] = table.target.values[:, 0]
     in_training = values[train][table.present[train]]
     if not in_training.size:
-        raise DataError(
-            "target",
-            "must have values in the training rows",
-            got="none",
-            where=table.target.name,
-            hint="leave out the rows before the first value",
-        )
+        rule, hint = "must have values in the training rows", "leave out the rows before the first value"
+        raise DataError("target", rule, got="none", where=table.target.name, hint=hint)
     mean, scale = (float(column[0]) for column in mean_and_scale(in_training[:, None]))
     preparation = replace(preparation, target_mean=mean, target_scale=scale)
     return preparation, _standardised(values, table.present, preparation)
@@ -232,20 +210,14 @@ def _windows(split: str, rows: _Rows, columns: SeriesColumns) -> SeriesWindows:
         share = (
             "smaller shares for validation and test" if split == "train" else f"a larger share for {split}"
         )
-        raise DataError(
-            "series",
-            f"the {split} split must have at least {window + horizon} rows, window and horizon",
-            got=f"{count} rows",
-            hint=f"use a smaller window, more rows, or or {share}",
-        )
+        rule = f"the {split} split must have at least {window + horizon} rows, window and horizon"
+        hint = f"use a smaller window, more rows, or or {share}"
+        raise DataError("series", rule, got=f"{count} rows", hint=hint)
     complete = np.lib.stride_tricks.sliding_window_view(rows.present[window:], horizon).all(axis=1)
     if not complete.any():
-        raise DataError(
-            "series",
-            f"the {split} split must have a window whose targets are all present",
-            got=f"{int((~rows.present).sum())} of {count} missing",
-            hint="use a smaller horizon, or fill the gaps",
-        )
+        rule = f"the {split} split must have a window whose targets are all present"
+        hint = "use a smaller horizon, or fill the gaps"
+        raise DataError("series", rule, got=f"{int((~rows.present).sum())} of {count} missing", hint=hint)
     return SeriesWindows(rows.inputs, rows.targets, starts[complete], window, horizon)
 
 

@@ -103,12 +103,9 @@ def _typed(frame: pl.DataFrame, name: str, options: LoadOptions) -> _Table:
     }
     columns, notes = useful_columns(typed, options.keep)
     if not columns:
-        raise DataError(
-            "table",
-            "must have at least one column to learn from besides the target",
-            got=", ".join(frame.columns),
-            hint="use keep= for columns that were left out, or give more columns",
-        )
+        rule = "must have at least one column to learn from besides the target"
+        hint = "use keep= for columns that were left out, or give more columns"
+        raise DataError("table", rule, got=", ".join(frame.columns), hint=hint)
     return _Table(frame, columns, target, target_notes + notes)
 
 
@@ -116,12 +113,9 @@ def _fit(table: _Table, train: np.ndarray, options: LoadOptions) -> tuple[TableC
     rules = [fit_rule(typed.values.gather(train), typed) for typed in table.columns.values()]
     used = tuple(rule for rule in rules if set(rule.features) - {f"{rule.column}=other"})
     if not used:
-        raise DataError(
-            "table",
-            "must have at least one column whose values repeat",
-            got=", ".join(table.columns),
-            hint="give columns with numbers, or categories that more rows share",
-        )
+        rule = "must have at least one column whose values repeat"
+        hint = "give columns with numbers, or categories that more rows share"
+        raise DataError("table", rule, got=", ".join(table.columns), hint=hint)
     names = tuple(table.frame.columns)
     columns = TableColumns(used, names, table.target.name, options.header, options.missing)
     return columns, rule_notes([rule for rule in rules if rule not in used], used)
