@@ -19,7 +19,7 @@ TABLE = {
 
 
 def trained(source, **settings):
-    """The preparation of a run, as a run folder gives it back."""
+    """Return data and their preparation, as it is read from a run folder."""
     data = load(source, test=0, validation=0, **settings)
     return data, Preparation.from_dict(json.loads(json.dumps(data.preparation.to_dict())))
 
@@ -37,7 +37,7 @@ def test_a_table_with_or_without_its_target(tmp_path):
         assert np.array_equal(inputs_for(source, preparation), data.train.inputs)
 
 
-def test_columns_may_come_in_another_order_with_others_among_them(tmp_path):
+def test_columns_may_be_reordered_and_more_may_be_present(tmp_path):
     data, preparation = trained(pl.DataFrame(TABLE), target="y")
     shuffled = pl.DataFrame({"kind": TABLE["kind"], "more": [1] * 60, "size": TABLE["size"]})
     assert np.array_equal(inputs_for(shuffled, preparation), data.train.inputs)
@@ -49,7 +49,7 @@ def test_missing_columns_are_named_with_the_nearest():
         inputs_for(pl.DataFrame({"kinds": ["red"]}), preparation)
 
 
-def test_unknown_categories_and_missing_values_are_taken():
+def test_unknown_categories_and_missing_values_are_accepted():
     _, preparation = trained(pl.DataFrame(TABLE), target="y")
     inputs = inputs_for(pl.DataFrame({"size": [None], "kind": ["violet"]}), preparation)
     assert inputs.tolist() == [[0, 0, 0, 0]]
@@ -129,7 +129,7 @@ def test_text(tmp_path):
     assert np.array_equal(inputs_for(path, preparation), data.train.tokens)
 
 
-def test_another_form_of_data_is_refused(tmp_path):
+def test_another_kind_of_data_is_refused(tmp_path):
     _, table = trained(pl.DataFrame(TABLE), target="y")
     _, array = trained((RANDOM.normal(size=(40, 2)), np.arange(40) % 2))
     (tmp_path / "t.txt").write_text("to be or not to be\n" * 90)

@@ -1,4 +1,4 @@
-"""Unpacking: whatever gzip takes, damage refused, and ahead of the reader."""
+"""Decompression: whatever gzip accepts, damage refused, ahead of the reader."""
 
 import gzip
 import os
@@ -20,7 +20,7 @@ EMPTY = gzip.compress(b"")
     [ONE, ONE + ONE, ONE + OTHER, ONE + EMPTY, EMPTY + ONE, EMPTY, ONE + b"\0" * 512],
     ids=["one", "twice", "same content", "empty last", "empty first", "empty", "padded"],
 )
-def test_every_part_is_unpacked(tmp_path, packed):
+def test_every_member_is_decompressed(tmp_path, packed):
     (tmp_path / "x.gz").write_bytes(packed)
     assert read_bytes(tmp_path / "x.gz") == gzip.decompress(packed)
 
@@ -37,7 +37,7 @@ def test_damage_is_refused(tmp_path, packed):
         read_bytes(tmp_path / "x.gz")
 
 
-def test_a_length_that_lies_takes_no_memory(tmp_path, monkeypatch):
+def test_a_wrong_length_allocates_no_memory(tmp_path, monkeypatch):
     asked = []
     plain = content.zlib.decompress
     monkeypatch.setattr(content.zlib, "decompress", lambda *given: asked.append(given[2]) or plain(*given))
@@ -47,7 +47,7 @@ def test_a_length_that_lies_takes_no_memory(tmp_path, monkeypatch):
     assert asked == []
 
 
-def test_memory_that_cannot_be_had_ends_in_the_same_words(tmp_path, monkeypatch):
+def test_a_failed_allocation_falls_back(tmp_path, monkeypatch):
     def refused(*given):
         raise MemoryError("Unable to allocate output buffer.")
 
@@ -59,7 +59,7 @@ def test_memory_that_cannot_be_had_ends_in_the_same_words(tmp_path, monkeypatch)
         read_bytes(tmp_path / "torn.gz")
 
 
-def test_what_was_begun_is_read_once(tmp_path):
+def test_content_decompressed_ahead_is_read_once(tmp_path):
     path = tmp_path / "x.gz"
     path.write_bytes(ONE)
     decompress_ahead([path])
@@ -68,7 +68,7 @@ def test_what_was_begun_is_read_once(tmp_path):
     assert read_bytes(path) == b"new"  # nothing is kept
 
 
-def test_what_nobody_read_is_let_go(tmp_path):
+def test_unread_content_is_discarded(tmp_path):
     path = tmp_path / "x.gz"
     path.write_bytes(ONE)
     decompress_ahead([path])
@@ -77,7 +77,7 @@ def test_what_nobody_read_is_let_go(tmp_path):
     assert read_bytes(path) == b"new"
 
 
-def test_damage_found_ahead_is_told_by_the_reader(tmp_path):
+def test_damage_found_ahead_is_raised_by_the_reader(tmp_path):
     path = tmp_path / "x.gz"
     path.write_bytes(ONE[:-1])
     decompress_ahead([path, tmp_path / "missing.gz"])
@@ -87,21 +87,21 @@ def test_damage_found_ahead_is_told_by_the_reader(tmp_path):
         read_bytes(tmp_path / "missing.gz")
 
 
-def test_a_pipe_is_left_to_its_reader(tmp_path):
+def test_a_pipe_is_not_opened_ahead(tmp_path):
     os.mkfifo(tmp_path / "pipe.gz")  # to open it would wait for somebody who writes
     decompress_ahead([tmp_path / "pipe.gz", tmp_path])
     assert content._AHEAD == {}
 
 
 @pytest.mark.parametrize("source", ["no such set", "", "\0", 3, ("x", "y")])
-def test_beginning_leaves_bad_sources_to_the_reader(monkeypatch, source):
+def test_begin_ignores_bad_sources(monkeypatch, source):
     monkeypatch.setattr(loading, "_READING", "not.imported")
     loading.begin(source)
     loading.begin(source, folder=7)
     assert content._AHEAD == {}
 
 
-def test_a_folder_is_begun_with_its_packed_files(tmp_path, monkeypatch):
+def test_begin_decompresses_the_files_of_a_folder(tmp_path, monkeypatch):
     monkeypatch.setattr(loading, "_READING", "not.imported")
     images = tmp_path / "train-images-idx3-ubyte.gz"
     images.write_bytes(ONE)

@@ -40,9 +40,9 @@ def test_a_folder_of_idx_files_is_read(tmp_path, packed):
     assert "10 of 10 test rows" in data.notes[0].text
 
 
-def test_without_a_test_pair_a_share_is_drawn(tmp_path):
-    found = folder(tmp_path, t10k_images_idx3_ubyte=None, t10k_labels_idx1_ubyte=None)
-    assert load(found).test.count() == 8
+def test_without_a_test_pair_a_share_is_held_out(tmp_path):
+    path = folder(tmp_path, t10k_images_idx3_ubyte=None, t10k_labels_idx1_ubyte=None)
+    assert load(path).test.count() == 8
 
 
 @pytest.mark.parametrize(
@@ -51,8 +51,8 @@ def test_without_a_test_pair_a_share_is_drawn(tmp_path):
 def test_every_type_of_number_is_read(tmp_path, code, kind):
     path = tmp_path / "a-idx2"
     path.write_bytes(idx(np.array([[1, 2, 3], [4, 5, 127]], kind), code))
-    found = read_idx(path)
-    assert found.tolist() == [[1, 2, 3], [4, 5, 127]] and found.dtype == np.dtype(kind).newbyteorder("=")
+    array = read_idx(path)
+    assert array.tolist() == [[1, 2, 3], [4, 5, 127]] and array.dtype == np.dtype(kind).newbyteorder("=")
 
 
 @pytest.mark.parametrize(

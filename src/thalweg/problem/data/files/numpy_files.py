@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from thalweg.core.errors import DataError
-from thalweg.core.names import did_you_mean
 from thalweg.problem.data.files import RawArrays
 from thalweg.problem.data.files.content import read_bytes
+from thalweg.problem.data.files.tables import find_column
 
 # Usual names of inputs and targets, as pairs; the first pair in the file is used.
 TRAIN_NAMES = (
@@ -71,8 +71,9 @@ def read_npy(path: Path, name: str, target: str | int | None) -> RawArrays:
         rule = "must hold a table with at least two columns, the target among them"
         hint = "use an npz file with x and y for other shapes"
         raise DataError("npy", rule, got=f"shape {array.shape}", where=path, hint=hint)
-    column = _column(target, array.shape[1], path)
-    return RawArrays(name, np.delete(array, column, axis=1), array[:, column], target=f"column_{column}")
+    names = [f"column_{i}" for i in range(array.shape[1])]
+    column = names.index(find_column(names, target))
+    return RawArrays(name, np.delete(array, column, axis=1), array[:, column], target=names[column])
 
 
 def read_array(path: Path) -> np.ndarray:
@@ -108,24 +109,6 @@ def _array(file: io.BytesIO, path: Path) -> np.ndarray:
 def _named(arrays: dict[str, np.ndarray], pairs: tuple[tuple[str, str], ...]) -> tuple[Any, Any] | None:
     lower = {key.lower(): value for key, value in arrays.items()}
     return next(((lower[x], lower[y]) for x, y in pairs if x in lower and y in lower), None)
-
-
-def _column(target: str | int | None, width: int, path: Path) -> int:
-    names = [f"column_{i}" for i in range(width)]
-    if target is None:
-        hint = f"for example target={width - 1}, the last column"
-        raise DataError("target", "a table needs a target, the column to predict", where=path, hint=hint)
-    if target in names:
-        return names.index(str(target))
-    try:
-        index = int(target)
-    except ValueError:
-        index = width
-    if not -width <= index < width:
-        raise DataError(
-            "target", f"must be a column, 0..{width - 1}", got=target, hint=did_you_mean(str(target), names)
-        )
-    return index % width
 
 
 def _damaged(who: str, path: Path, error: Exception) -> DataError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pyarrow as pa
 
 from thalweg.core.errors import DataError
 from thalweg.core.lazy import pl, pq
+from thalweg.core.names import did_you_mean
 from thalweg.problem.data.files.content import plain_suffix, read_bytes
 
 SEPARATORS = ",;\t|"
@@ -40,6 +42,33 @@ def read_table(path: Path, header: bool = True) -> pl.DataFrame:
         hint = "give another file" if header else "leave out header=False"
         raise DataError("table", rule, got=got, where=path, hint=hint)
     return frame
+
+
+def find_column(columns: Sequence[str], column: str | int | None, who: str = "target") -> str:
+    """Return the name of a column given by name or by index.
+
+    Raises:
+        DataError: None is given, or there is no such column (with the nearest name).
+    """
+    if column is None:
+        rule = "a table needs a target, the column to predict"
+        hint = f"for example target={columns[-1]!r}, the last column"
+        raise DataError("target", rule, where=f"columns {', '.join(columns[:20])}", hint=hint)
+    if isinstance(column, str):
+        matches = [name for name in columns if name == column]
+        matches += [name for name in columns if name.strip() == column.strip()]
+        if matches:
+            return matches[0]
+    try:
+        index = int(column)
+    except ValueError:
+        hint = did_you_mean(str(column), columns)
+        raise DataError(who, "must be a column of the table", got=column, hint=hint) from None
+    if -len(columns) <= index < len(columns):
+        return columns[index]
+    last = len(columns) - 1
+    hint = f"the last column is {last}, {columns[-1]!r}"
+    raise DataError(who, f"the index must lie in 0..{last}", got=column, hint=hint)
 
 
 def _parquet(content: bytes, path: Path) -> pl.DataFrame:

@@ -10,14 +10,13 @@ import numpy as np
 
 from thalweg.core.errors import DataError
 from thalweg.core.lazy import pl
-from thalweg.problem.data.files.tables import read_table
+from thalweg.problem.data.files.tables import find_column, read_table
 from thalweg.problem.data.inputs.frames import as_frame, is_frame, is_pair, join_target
 from thalweg.problem.data.inputs.table import check_columns
 from thalweg.problem.data.labels import Target, read_test_target
 from thalweg.problem.data.note import Note
 from thalweg.problem.data.options import LoadOptions
 from thalweg.problem.data.splitting import shared_rows
-from thalweg.problem.data.tables.checks import find_column
 
 
 @dataclass(frozen=True)

@@ -18,19 +18,18 @@ from thalweg.core.errors import DataError
 from thalweg.core.lazy import pl
 from thalweg.problem.data.data import CLASSIFICATION, REGRESSION, Data
 from thalweg.problem.data.files.numpy_files import read_array
-from thalweg.problem.data.files.tables import TABLE_SUFFIXES, read_table
+from thalweg.problem.data.files.tables import TABLE_SUFFIXES, find_column, read_table
 from thalweg.problem.data.inputs.array import mean_and_scale
 from thalweg.problem.data.inputs.column_types import CATEGORY, DATE, Typed, read_column
 from thalweg.problem.data.inputs.frames import series_frame
-from thalweg.problem.data.inputs.rules import fit_rule
-from thalweg.problem.data.inputs.table import SeriesColumns, TableColumns
+from thalweg.problem.data.inputs.table import SeriesColumns
 from thalweg.problem.data.labels import Target, encode, encode_known, present_values, refuse_dates
 from thalweg.problem.data.note import Note
 from thalweg.problem.data.options import RANDOM, TIME, LoadOptions, Reader, Source
 from thalweg.problem.data.preparation import Preparation
 from thalweg.problem.data.split import SeriesWindows
 from thalweg.problem.data.splitting import split_rows
-from thalweg.problem.data.tables.checks import find_column, rule_notes, useful_columns
+from thalweg.problem.data.tables.columns import fit_columns, useful_columns
 from thalweg.problem.data.tables.holdout import read_test_file
 
 
@@ -92,17 +91,20 @@ def from_series(source: Any, name: str, options: LoadOptions) -> Data:
         DataError: A split is shorter than one window and its horizon, rows are not in time order, or a column
             cannot be used.
     """
-    if options.split not in (
-        RANDOM,
-        TIME,
-    ):  # the default means time here: a random split would leak the future
+    if options.split not in (RANDOM, TIME):  # the default means time here: random would leak the future
         raise DataError("split", "a time series is split by time", got=options.split, hint="leave out split")
     table = _typed(source, options)
-    test = None if options.separate_test is None else _test_frame(options.separate_test, options.header)
+    test = options.separate_test
+    if test is not None:
+        is_file = isinstance(test, (str, Path))
+        test = read_test_file(test, options.header) if is_file else series_frame(test)[0]
     by_time = replace(options, split=TIME)
     rows = split_rows(table.frame.height, by_time, separate_test=test is not None).by_name()
-    columns, fit_notes = _fit(table, rows["train"], options)
-    preparation, values = _targets(table, rows["train"], Preparation(columns, target=table.target.name))
+    assert options.window is not None
+    target = table.target.name
+    fitted, fit_notes = fit_columns(table.columns, rows["train"], table.frame.columns, target, options)
+    columns = SeriesColumns(fitted, options.window, options.horizon)
+    preparation, values = _targets(table, rows["train"], Preparation(columns, target=target))
     inputs = columns.table.inputs(table.frame)
     by_split = {split: _Rows(inputs[at], values[at], table.present[at]) for split, at in rows.items()}
     if test is not None:
@@ -125,9 +127,6 @@ def _typed(source: Any, options: LoadOptions) -> _Table:
     _check_order(typed)
     inputs = {name: column for name, column in typed.items() if name not in dropped}
     columns, notes = useful_columns(inputs, options.keep, always=(target,))
-    if not columns:
-        hint = "leave the target out of drop, or give more columns"
-        raise DataError("series", "must have a column to learn from", got=", ".join(frame.columns), hint=hint)
     return _Table(frame, columns, encoded, typed[target].values.is_not_null().to_numpy(), notes)
 
 
@@ -147,19 +146,6 @@ def _check_order(typed: dict[str, Typed]) -> None:
     if dates and not any(values.is_sorted() for values in dates.values()):
         rule, hint = "rows must be in time order", "sort the table by its dates first"
         raise DataError("series", rule, got=f"{next(iter(dates))} does not ascend", hint=hint)
-
-
-def _fit(table: _Table, train: np.ndarray, options: LoadOptions) -> tuple[SeriesColumns, tuple[Note, ...]]:
-    rules = [fit_rule(typed.values.gather(train), typed) for typed in table.columns.values()]
-    used = tuple(rule for rule in rules if rule.features)
-    if not used:
-        rule = "must have a column whose values vary or repeat in the training rows"
-        raise DataError("series", rule, got=", ".join(table.columns), hint="give columns with numbers")
-    names = tuple(table.frame.columns)
-    columns = TableColumns(used, names, table.target.name, options.header, options.missing)
-    assert options.window is not None
-    notes = rule_notes([rule for rule in rules if rule not in used], used)
-    return SeriesColumns(columns, options.window, options.horizon), notes
 
 
 def _targets(table: _Table, train: np.ndarray, preparation: Preparation) -> tuple[Preparation, np.ndarray]:
@@ -182,10 +168,6 @@ def _targets(table: _Table, train: np.ndarray, preparation: Preparation) -> tupl
 def _standardised(values: np.ndarray, present: np.ndarray, preparation: Preparation) -> np.ndarray:
     scaled = (values - preparation.target_mean) / preparation.target_scale
     return np.where(present, scaled, 0.0).astype(np.float32)
-
-
-def _test_frame(test: Any, header: bool) -> pl.DataFrame:
-    return read_test_file(test, header) if isinstance(test, (str, Path)) else series_frame(test)[0]
 
 
 def _test_rows(

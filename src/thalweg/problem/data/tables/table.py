@@ -6,23 +6,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from thalweg.core.errors import DataError
 from thalweg.core.lazy import pl
 from thalweg.problem.data.arrays import assemble
 from thalweg.problem.data.data import Data
-from thalweg.problem.data.files.tables import TABLE_SUFFIXES, read_table
+from thalweg.problem.data.files.tables import TABLE_SUFFIXES, find_column, read_table
 from thalweg.problem.data.inputs.column_types import Typed, read_column
 from thalweg.problem.data.inputs.frames import as_frame, is_frame, is_pair, join_target
-from thalweg.problem.data.inputs.rules import fit_rule
-from thalweg.problem.data.inputs.table import TableColumns
 from thalweg.problem.data.labels import Target, read_target
 from thalweg.problem.data.note import Note
 from thalweg.problem.data.options import LoadOptions, Reader, Source
 from thalweg.problem.data.preparation import Preparation
 from thalweg.problem.data.splitting import split_examples
-from thalweg.problem.data.tables.checks import find_column, leaks, rule_notes, useful_columns
+from thalweg.problem.data.tables.columns import fit_columns, leaks, useful_columns
 from thalweg.problem.data.tables.holdout import frame_hashes, read_test_table
 
 
@@ -68,19 +64,16 @@ def from_frame(source: Any, name: str, options: LoadOptions, target: str | None 
     """
     frame = as_frame(source)
     if frame.height == 0 or frame.width == 0:
-        raise DataError(
-            "table", "must hold rows", got=f"{frame.height} rows, {frame.width} columns", hint="add rows"
-        )
-    table = _typed(
-        frame, find_column(frame.columns, target if options.target is None else options.target), options
-    )
+        got = f"{frame.height} rows, {frame.width} columns"
+        raise DataError("table", "must hold rows", got=got, hint="add rows")
+    column = find_column(frame.columns, target if options.target is None else options.target)
+    table = _typed(frame, column, options)
     used = list(table.columns)
     separate = options.separate_test is not None
     test = read_test_table(table.frame, used, table.target, options) if separate else None
-    group = [find_column(frame.columns, options.group)] if options.group else used
-    hashes = frame_hashes(table.frame, group)
+    hashes = frame_hashes(table.frame, [find_column(frame.columns, options.group)] if options.group else used)
     rows, split_notes = split_examples(hashes, table.target, options, separate_test=separate)
-    columns, fit_notes = _fit(table, rows["train"], options)
+    columns, fit_notes = fit_columns(table.columns, rows["train"], frame.columns, column, options)
     inputs = {split: columns.inputs(table.frame[taken]) for split, taken in rows.items()}
     targets = {split: table.target.values[taken] for split, taken in rows.items()}
     notes = table.notes + fit_notes + split_notes
@@ -102,20 +95,4 @@ def _typed(frame: pl.DataFrame, name: str, options: LoadOptions) -> _Table:
         column: read_column(frame[column], options.missing) for column in frame.columns if column not in out
     }
     columns, notes = useful_columns(typed, options.keep)
-    if not columns:
-        rule = "must have at least one column to learn from besides the target"
-        hint = "use keep= for columns that were left out, or give more columns"
-        raise DataError("table", rule, got=", ".join(frame.columns), hint=hint)
     return _Table(frame, columns, target, target_notes + notes)
-
-
-def _fit(table: _Table, train: np.ndarray, options: LoadOptions) -> tuple[TableColumns, tuple[Note, ...]]:
-    rules = [fit_rule(typed.values.gather(train), typed) for typed in table.columns.values()]
-    used = tuple(rule for rule in rules if set(rule.features) - {f"{rule.column}=other"})
-    if not used:
-        rule = "must have at least one column whose values repeat"
-        hint = "give columns with numbers, or categories that more rows share"
-        raise DataError("table", rule, got=", ".join(table.columns), hint=hint)
-    names = tuple(table.frame.columns)
-    columns = TableColumns(used, names, table.target.name, options.header, options.missing)
-    return columns, rule_notes([rule for rule in rules if rule not in used], used)

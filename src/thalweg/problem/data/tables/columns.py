@@ -1,4 +1,4 @@
-"""Checks of a table's columns: which are useless, what is missing, what leaks the target."""
+"""The columns of a table: which are useful, how their rules are fitted, which leak the target."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ import numpy as np
 
 from thalweg.core.errors import DataError
 from thalweg.core.lazy import pl
-from thalweg.core.names import did_you_mean
 from thalweg.problem.data.data import CLASSIFICATION
 from thalweg.problem.data.inputs.column_types import CATEGORY, NUMBER, Typed
-from thalweg.problem.data.inputs.rules import CategoryRule, NumberRule, Rule, WordRule
+from thalweg.problem.data.inputs.rules import OTHER, CategoryRule, NumberRule, Rule, WordRule, fit_rule
+from thalweg.problem.data.inputs.table import TableColumns
 from thalweg.problem.data.labels import Target
 from thalweg.problem.data.note import Note
+from thalweg.problem.data.options import LoadOptions
 
 # In fewer rows, all values of an ordinary column may differ by chance.
 MIN_ID_ROWS = 20
@@ -27,33 +28,6 @@ MIN_LEAK_ROWS = 50  # fewer, and half of them are too few to tell a leak from ch
 MAX_LEAK_ROWS = 20_000  # a check, not a fit: more rows would not change the answer
 
 
-def find_column(columns: Sequence[str], column: str | int | None, who: str = "target") -> str:
-    """Return the name of a column given by name or by index.
-
-    Raises:
-        DataError: None is given, or there is no such column (with the nearest name).
-    """
-    if column is None:
-        rule = "a table needs a target, the column to predict"
-        hint = f"for example target={columns[-1]!r}, the last column"
-        raise DataError("target", rule, where=f"columns {', '.join(columns[:20])}", hint=hint)
-    if isinstance(column, str):
-        matches = [name for name in columns if name == column]
-        matches += [name for name in columns if name.strip() == column.strip()]
-        if matches:
-            return matches[0]
-    try:
-        index = int(column)
-    except ValueError:
-        hint = did_you_mean(str(column), columns)
-        raise DataError(who, "must be a column of the table", got=column, hint=hint) from None
-    if -len(columns) <= index < len(columns):
-        return columns[index]
-    last = len(columns) - 1
-    hint = f"the last column is {last}, {columns[-1]!r}"
-    raise DataError(who, f"the index must lie in 0..{last}", got=column, hint=hint)
-
-
 def useful_columns(
     columns: dict[str, Typed], keep: Collection[str], always: Collection[str] = ()
 ) -> tuple[dict[str, Typed], tuple[Note, ...]]:
@@ -64,6 +38,9 @@ def useful_columns(
 
     Returns:
         (the other columns, notes on those left out, on missing values and on possible marks of them).
+
+    Raises:
+        DataError: No column remains.
     """
     candidates = {name: typed for name, typed in columns.items() if name not in always}
     notes = [
@@ -73,6 +50,10 @@ def useful_columns(
         notes = [note for note in notes if note.kind != "id"]
     out = {name for note in notes for name in note.columns}
     useful = {name: typed for name, typed in columns.items() if name not in out}
+    if not useful:
+        rule = "must have at least one column to learn from besides the target"
+        hint = "use keep= for columns that were left out, or give more columns"
+        raise DataError("table", rule, got=", ".join(columns) or "none", hint=hint)
     return useful, (*notes, *_missing_values(useful), *_possible_marks(useful))
 
 
@@ -129,8 +110,42 @@ def _possible_marks(columns: dict[str, Typed]) -> tuple[Note, ...]:
     return tuple(notes)
 
 
-def rule_notes(unused: Sequence[Rule], used: Sequence[Rule]) -> tuple[Note, ...]:
-    """Note which columns were left out, merged or transformed."""
+def fit_columns(
+    columns: dict[str, Typed], train: np.ndarray, names: Sequence[str], target: str, options: LoadOptions
+) -> tuple[TableColumns, tuple[Note, ...]]:
+    """Fit the rules of the columns on the training rows.
+
+    Args:
+        columns: The columns that are learnt from.
+        train: Indices of the training rows.
+        names: All columns of the table.
+        target: Name of the target.
+        options: How the table is read.
+
+    Returns:
+        (the fitted columns, notes on those left out, merged or transformed).
+
+    Raises:
+        DataError: No column has values that vary or repeat.
+    """
+    rules = [fit_rule(typed.values.gather(train), typed) for typed in columns.values()]
+    used = tuple(rule for rule in rules if _is_useful(rule, options))
+    if not used:
+        rule = "must have at least one column whose values vary or repeat in the training rows"
+        hint = "give columns with numbers, or categories that more rows share"
+        raise DataError("table", rule, got=", ".join(columns), hint=hint)
+    unused = [rule for rule in rules if rule not in used]
+    fitted = TableColumns(used, tuple(names), target, options.header, options.missing)
+    return fitted, _rule_notes(unused, used)
+
+
+def _is_useful(rule: Rule, options: LoadOptions) -> bool:
+    """Tell whether a rule has inputs. An input of rare categories alone counts only in a series."""
+    alone = set() if options.window is not None else {f"{rule.column}={OTHER}"}
+    return bool(set(rule.features) - alone)
+
+
+def _rule_notes(unused: Sequence[Rule], used: Sequence[Rule]) -> tuple[Note, ...]:
     rare = tuple(rule.column for rule in unused)
     merged = tuple(rule.column for rule in used if isinstance(rule, CategoryRule) and rule.other)
     skewed = tuple(rule.column for rule in used if isinstance(rule, NumberRule) and rule.unit)
