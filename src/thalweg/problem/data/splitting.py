@@ -14,7 +14,7 @@ from thalweg.problem.data.labels import Target, check_class_sizes
 from thalweg.problem.data.note import Note
 from thalweg.problem.data.options import RANDOM, TIME, LoadOptions
 
-# Key of the random stream, counted down from 255 beside the purposes of `thalweg.core.keys`: a split shares
+# Key of the random stream, counted down from 255 next to the purposes of `thalweg.core.keys`: a split shares
 # no random word with the order of an epoch.
 SPLIT = 254
 

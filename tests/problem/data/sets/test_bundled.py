@@ -38,5 +38,5 @@ def test_reading_data_does_not_import_scikit_learn():
 
 def test_a_file_that_scikit_learn_lacks_is_refused(monkeypatch):
     monkeypatch.setattr(bundled.importlib.util, "find_spec", lambda name: None)
-    with refused("scikit-learn must carry digits.csv.gz"):
+    with refused("scikit-learn must contain digits.csv.gz"):
         bundled.digits()
