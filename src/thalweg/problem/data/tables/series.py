@@ -193,7 +193,7 @@ def _windows(split: str, rows: _Rows, columns: SeriesColumns) -> SeriesWindows:
             "smaller shares for validation and test" if split == "train" else f"a larger share for {split}"
         )
         rule = f"the {split} split must have at least {window + horizon} rows, window and horizon"
-        hint = f"use a smaller window, more rows, or or {share}"
+        hint = f"use a smaller window, more rows, or {share}"
         raise DataError("series", rule, got=f"{count} rows", hint=hint)
     complete = np.lib.stride_tricks.sliding_window_view(rows.present[window:], horizon).all(axis=1)
     if not complete.any():
