@@ -15,8 +15,8 @@ import polars as pl
 
 import thalweg as tw
 from benchmarks.machine import data_folder
-from thalweg.problem.data.lines import from_lines
-from thalweg.problem.data.text import from_text, read_text
+from thalweg.problem.data.files.content import read_text
+from thalweg.problem.data.text import from_lines, from_text
 from thalweg.problem.models import parse
 
 # A tenth of some hundred rows tells rates apart only by luck, and the test part is not needed.

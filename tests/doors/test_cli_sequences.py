@@ -63,7 +63,7 @@ def test_a_text_continued_window_by_window(folder):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("wave.csv", "--window", 500, "--target", "y"), "must have 501 rows"),
+        (("wave.csv", "--window", 500, "--target", "y"), "must have at least 501 rows"),
         (("wave.csv", "--window", 8), "column to predict"),
         (("wave.csv", "--horizon", 3, "--target", "y"), "horizon needs a window"),
         (("wave.csv", "--lines"), "lines is for text"),

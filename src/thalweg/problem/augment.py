@@ -5,14 +5,13 @@ so that a border or a square of zeros has the mean colour of the training images
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Key, Shaped
 
 from thalweg.core.errors import BadInput, DataError, RecipeError
-from thalweg.problem.data.inputs.image import ImageInputs
+from thalweg.problem.data.inputs import Columns
 
 Images = Shaped[Array, "batch height width *channels"]
 
@@ -77,8 +76,8 @@ AUGMENTATIONS: dict[str, Augmentation] = {
 }
 
 
-def check(name: str, columns: Any) -> None:
-    """Refuse to augment anything but images.
+def check(name: str, columns: Columns) -> None:
+    """Refuse augmentation of anything but images.
 
     Args:
         name: The recipe's `augment`.
@@ -87,10 +86,11 @@ def check(name: str, columns: Any) -> None:
     Raises:
         RecipeError: `name` is not `none`, and the inputs are not images.
     """
-    if name != "none" and not isinstance(columns, ImageInputs):
-        rule = "augment changes images, and these inputs are not images"
-        got = f"augment={name}, inputs of kind {getattr(columns, 'kind', type(columns).__name__)}"
-        raise RecipeError("recipe", rule, got=got, hint='augment = "none"')
+    if name != "none" and not columns.is_image:
+        rule = "augment changes images, and these inputs are none"
+        raise RecipeError(
+            "recipe", rule, got=f"augment={name}, inputs of kind {columns.kind}", hint='augment = "none"'
+        )
 
 
 def random_crop(key: Key[Array, ""], images: Images, padding: int) -> Images:

@@ -48,7 +48,7 @@ class Trained:
         if task == LANGUAGE:
             got, hint = self.record.name, "the run's sample.txt shows what it writes"
             raise DataError("predict", "a model of text has no answer for a row", got=got, hint=hint)
-        inputs = inputs_for(source, self.preparation, folder=folder).inputs
+        inputs = inputs_for(source, self.preparation, folder=folder)
         return self.preparation.answers(outputs(self.built, self.preparation.scale(inputs)), task)
 
 

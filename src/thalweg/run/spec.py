@@ -13,15 +13,15 @@ from typing import Any, Self
 from thalweg.core.choice import choose
 from thalweg.core.errors import DataError, ModelError, RecipeError, RunFolderError
 from thalweg.engine.plan import LanePlan, Shard
-from thalweg.problem.data.fingerprint import fingerprint
+from thalweg.problem.data.data import IN_MEMORY, fingerprint
 from thalweg.problem.data.load import load
-from thalweg.problem.data.reading import IN_MEMORY
 from thalweg.problem.data.sets.named import names
 from thalweg.problem.models import ARCHITECTURES
 from thalweg.problem.models.architecture import Architecture
 from thalweg.problem.problem import Problem
 from thalweg.recipe import toml
 from thalweg.recipe.recipe import Recipe
+from thalweg.recipe.settings import flat_settings, label, varied
 from thalweg.run.folder.folder import RunFolder, plain
 from thalweg.run.folder.sweep_record import lane_folder
 

@@ -147,7 +147,7 @@ def test_recipes_that_do_not_fit_a_stream_are_refused():
 
 
 def test_streams_that_cannot_be_used_are_refused():
-    with refused("classes must say how many", "largest target of the first batch is 2"):
+    with refused("classes must be the number", "largest target of the first batch is 2"):
         stream(make)
     with refused("must give a batch"):
         stream([], classes=3)

@@ -1,4 +1,4 @@
-"""What the tests of data share: a way to expect one refusal, and small tables."""
+"""Shared by the tests of data: expecting a DataError, and small tables."""
 
 import os
 import re
@@ -15,7 +15,7 @@ needs_real = pytest.mark.skipif(not (REAL / "mnist").is_dir(), reason="needs the
 
 @contextmanager
 def refused(*words, who=None):
-    """Expect a DataError in the house's form whose message holds all the words."""
+    """Expect a DataError with a hint whose message contains all the words."""
     with pytest.raises(DataError) as caught:
         yield caught
     error = caught.value

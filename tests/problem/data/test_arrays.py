@@ -10,7 +10,7 @@ CLASS = np.arange(200) % 2
 Y = X[:, 0] * 2 + 1
 
 
-def test_inputs_are_standardised_with_figures_of_the_training_part_only():
+def test_inputs_are_standardised_by_the_train_split_only():
     wild = X.copy()
     wild[144:] = 1e6  # validation and test, in order of time
     data = load((wild, CLASS), split="time")
@@ -19,7 +19,7 @@ def test_inputs_are_standardised_with_figures_of_the_training_part_only():
     assert np.allclose(train.mean(axis=0), 0, atol=1e-6) and np.allclose(train.std(axis=0), 1, atol=1e-6)
 
 
-def test_regression_targets_are_standardised_and_come_back_in_their_unit():
+def test_regression_targets_are_standardised_and_answered_in_their_unit():
     data = load((X, Y))
     assert data.task == "regression" and data.outputs == 1 and data.train.targets.dtype == np.float32
     assert abs(float(data.train.targets.mean())) < 1e-6
@@ -28,7 +28,7 @@ def test_regression_targets_are_standardised_and_come_back_in_their_unit():
     assert np.allclose(back, raw * 2 + 1, rtol=1e-5)
 
 
-def test_several_targets_keep_their_own_figures():
+def test_several_targets_have_their_own_scales():
     data = load((X, np.stack([Y, 100 * Y + 7], axis=1)))
     assert data.outputs == 2 and len(data.preparation.target_mean) == 2
     assert np.allclose(data.train.targets[:, 0], data.train.targets[:, 1], atol=1e-4)
@@ -37,7 +37,7 @@ def test_several_targets_keep_their_own_figures():
 def test_classes_are_stratified_and_named():
     data = load((X, np.where(CLASS == 1, "yes", "no")))
     assert data.preparation.classes == ("no", "yes") and data.train.targets.dtype == np.int32
-    assert {name: part.count() for name, part in data.splits.items()} == {
+    assert {name: split.count() for name, split in data.splits.items()} == {
         "train": 144,
         "validation": 16,
         "test": 40,
@@ -54,20 +54,20 @@ def test_byte_images_stay_bytes_and_are_scaled_on_the_device():
     assert np.allclose(scaled.std(axis=(0, 1, 2)), 1, atol=1e-5)
 
 
-def test_short_sequences_are_no_images():
+def test_short_sequences_are_not_images():
     data = load((RANDOM.normal(size=(60, 10, 9)), np.arange(60) % 2))
     assert data.preparation.columns.kind == "array" and data.preparation.input_scale is None
 
 
-def test_a_test_part_of_ones_own_is_used():
+def test_a_separate_test_split_is_used():
     data = load((X, CLASS), test=(X[:10] + 1, CLASS[:10]), validation=0)
     assert (data.train.count(), data.test.count()) == (200, 10)
     shift = np.asarray(data.test.inputs) - np.asarray(data.train.inputs[:10])
     assert np.allclose(shift, 1 / np.asarray(data.preparation.columns.scale), atol=1e-5)
 
 
-def test_only_what_nobody_can_change_is_not_copied():
-    """Pictures that all train: bytes are taken as they are, a view of what may change is copied."""
+def test_only_immutable_arrays_are_not_copied():
+    """If all pictures are in the train split, bytes are not copied; a view of memory that may change is."""
     pictures = np.random.default_rng(0).integers(0, 256, (200, 8, 8)).astype(np.uint8)
     given = {"validation": 0.0, "test": (pictures[:5], CLASS[:5])}
     fixed = np.frombuffer(pictures.tobytes(), np.uint8).reshape(pictures.shape)
@@ -80,15 +80,15 @@ def test_only_what_nobody_can_change_is_not_copied():
     assert np.array_equal(data.train.inputs, before) and before.any()
 
 
-def test_copies_never_lie_in_two_parts():
+def test_copies_never_lie_in_two_splits():
     doubled, labels = np.concatenate([X, X[:40]]), np.concatenate([CLASS, CLASS[:40]])
     data = load((doubled, labels))
-    homes = [{row.tobytes() for row in np.asarray(part.inputs)} for part in data.splits.values()]
-    assert not (homes[0] & homes[1] or homes[0] & homes[2] or homes[1] & homes[2])
+    members = [{row.tobytes() for row in np.asarray(split.inputs)} for split in data.splits.values()]
+    assert not (members[0] & members[1] or members[0] & members[2] or members[1] & members[2])
     assert [note.kind for note in data.notes] == ["duplicates"]
 
 
-def test_imbalance_is_pointed_out():
+def test_imbalance_is_noted():
     (note,) = load((X, (np.arange(200) < 30).astype(int))).notes
     assert note.kind == "imbalance" and "class 0 has 84.7% of the training rows" in note.text
 
@@ -123,13 +123,13 @@ def broken(row, column, value):
         ((X, np.ones(200)), {"task": "regression"}, ("must vary", "1.0 in every row")),
         ((X, np.ones(200, int)), {}, ("at least two classes",)),
         ((X, (np.arange(200) == 5).astype(int)), {}, ("at least 2 rows", "1 row of 1")),
-        ((X, CLASS), {"test": (X, CLASS + 1)}, ("must occur in the training part", "[2]")),
+        ((X, CLASS), {"test": (X, CLASS + 1)}, ("must occur in the train split", "[2]")),
         ((X, CLASS), {"test": (X[:, :2], CLASS)}, ("must have the shape (3,)", "(2,)")),
         ((X, CLASS), {"test": "more.csv"}, ("test must be a share, or (inputs, targets)",)),
         ((X, CLASS), {"split": "group=a"}, ("needs columns with names",)),
         (X, {}, ("a pair (inputs, targets)", "ndarray")),
         ((X[:2], np.array(["a", "b"])), {"test": 0}, ("at least 2 rows", "1 row of 'a'")),
-        ((X[:2], Y[:2]), {}, ("validation part must have at least 1 row",)),
+        ((X[:2], Y[:2]), {}, ("validation split must have at least 1 row",)),
     ],
 )
 def test_bad_arrays_are_refused(source, settings, words):

@@ -1,4 +1,4 @@
-"""The fingerprint is taken beside other work, and is a text to whoever reads it."""
+"""The fingerprint is computed in the background, and is a text when it is read."""
 
 import copy
 import dataclasses
@@ -10,43 +10,42 @@ import numpy as np
 import pytest
 
 from tests.made import blobs
-from thalweg.problem.data.data import Data
-from thalweg.problem.data.fingerprint import fingerprint
+from thalweg.problem.data.data import Data, fingerprint
 from thalweg.problem.data.load import load
 
 ROWS = (np.arange(80.0).reshape(40, 2), np.arange(40) % 2)
 
 
-def awaiting(found: Future) -> Data:
-    return dataclasses.replace(blobs(20), fingerprint=found)
+def awaiting(value: Future) -> Data:
+    return dataclasses.replace(blobs(20), fingerprint=value)
 
 
-def test_what_was_begun_is_the_fingerprint_of_the_parts():
+def test_the_awaited_fingerprint_is_that_of_the_splits():
     data = load(ROWS)
     assert data.fingerprint == fingerprint(data.splits)
 
 
 @pytest.mark.parametrize("again", [lambda data: pickle.loads(pickle.dumps(data)), copy.deepcopy, copy.copy])
-def test_data_can_be_copied_before_anybody_asked(again):
+def test_data_can_be_copied_before_the_fingerprint_is_read(again):
     assert again(load(ROWS)).fingerprint == load(ROWS).fingerprint
 
 
-def test_who_reads_waits():
-    found: Future[str] = Future()
-    data = awaiting(found)
-    threading.Timer(0.05, found.set_result, ["abc"]).start()
+def test_reading_the_fingerprint_waits_for_it():
+    future: Future[str] = Future()
+    data = awaiting(future)
+    threading.Timer(0.05, future.set_result, ["abc"]).start()
     assert data.fingerprint == "abc"
     assert dataclasses.replace(data, name="other").fingerprint == "abc"
     assert "fingerprint='abc'" in repr(data)
 
 
-def test_what_went_wrong_is_told_to_who_reads():
-    found: Future[str] = Future()
-    found.set_exception(MemoryError("no room"))
+def test_an_error_is_raised_when_the_fingerprint_is_read():
+    future: Future[str] = Future()
+    future.set_exception(MemoryError("no room"))
     with pytest.raises(MemoryError, match="no room"):
-        assert awaiting(found).fingerprint
+        assert awaiting(future).fingerprint
 
 
-def test_without_one_it_is_empty():
+def test_the_default_fingerprint_is_empty():
     data = blobs(20)
     assert Data("bare", data.task, data.train, None, None, data.preparation).fingerprint == ""

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from tests.problem.data.given import refused
-from thalweg.problem.data.labels import Target, check_lone, decide, encode, encode_known
+from thalweg.problem.data.labels import Target, check_class_sizes, decide, encode, encode_known
 
 CLASSES, VALUES = "classification", "regression"
 
@@ -24,18 +24,18 @@ CLASSES, VALUES = "classification", "regression"
         (np.zeros((10, 2), int), False, VALUES),
     ],
 )
-def test_the_task_is_read_off_the_target(raw, table, task):
+def test_the_task_is_inferred_from_the_target(raw, table, task):
     assert decide(raw, None, table=table) == task
 
 
-def test_a_task_that_is_told_counts():
+def test_a_given_task_overrides_the_rules():
     assert decide(np.arange(5), CLASSES) == CLASSES
 
 
 def test_classes_are_sorted_and_numbered():
-    found = encode(np.array(["b", "a", "b"]), CLASSES, "y")
-    assert found.classes == ("a", "b") and found.values.tolist() == [1, 0, 1]
-    assert found.values.dtype == np.int32
+    target = encode(np.array(["b", "a", "b"]), CLASSES, "y")
+    assert target.classes == ("a", "b") and target.values.tolist() == [1, 0, 1]
+    assert target.values.dtype == np.int32
     assert encode(np.array([7.0, 3.0]), CLASSES, "y").classes == (3, 7)
 
 
@@ -56,19 +56,19 @@ def test_values_get_a_column():
         (np.eye(3), CLASSES, None, ("one for each row", "shape (3, 3)")),
     ],
 )
-def test_targets_that_cannot_be_are_refused(raw, task, classes, words):
+def test_impossible_targets_are_refused(raw, task, classes, words):
     with refused(*words, who="target"):
         encode(raw, task, "y", classes=classes)
 
 
-def test_other_parts_use_the_classes_of_training():
+def test_other_splits_use_the_classes_of_training():
     known = Target(CLASSES, np.array([0, 1]), ("a", "b"), "y")
     assert encode_known(np.array(["b", "b"]), known, "y").tolist() == [1, 1]
-    with refused("every label must occur in the training part", "'c'", "known are a, b"):
+    with refused("every label must occur in the train split", "'c'", "known are a, b"):
         encode_known(np.array(["b", "c"]), known, "y")
 
 
 def test_a_class_with_a_single_row_is_refused():
     target = encode(np.array(["a", "a", "b"]), CLASSES, "y")
     with refused("at least 2 rows", "1 row of 'b'", "(y)"):
-        check_lone(target)
+        check_class_sizes(target)

@@ -1,4 +1,4 @@
-"""Lines as examples: their own length, a beginning and an end, padding that does not count."""
+"""Lines as examples: of different lengths, with a beginning, an end, and padding of weight 0."""
 
 import equinox as eqx
 import jax
@@ -8,7 +8,7 @@ import pytest
 
 from tests.problem.data.given import refused
 from thalweg.core.errors import ModelError
-from thalweg.problem.data.inputs.kinds import columns_from
+from thalweg.problem.data.inputs import columns_from
 from thalweg.problem.data.load import load
 from thalweg.problem.data.predict_inputs import inputs_for
 from thalweg.problem.losses import CrossEntropy
@@ -41,11 +41,11 @@ def test_a_line_begins_and_ends_and_its_padding_weighs_nothing(file):
     assert np.asarray(weights)[:, 0] == pytest.approx(5 / data.train.mean_length)
 
 
-def test_the_mean_over_a_part_is_the_mean_over_its_characters(file):
+def test_the_mean_over_a_split_is_the_mean_over_its_characters(file):
     data = load(file, lines=True, test=0.0)
     problem = Problem(LSTM(width=8), data)
-    part, rng = data.train, np.random.default_rng(0)
-    _, (targets, weights) = part.batch(np.arange(part.count()))
+    split, rng = data.train, np.random.default_rng(0)
+    _, (targets, weights) = split.batch(np.arange(split.count()))
     logits = jnp.asarray(rng.normal(0, 1, (*targets.shape, data.outputs)), jnp.float32)
     counted = np.asarray(weights) > 0
     for rule, ours in ((CrossEntropy(), problem.loss), (accuracy.rule, problem.metric.per_example)):
@@ -54,7 +54,7 @@ def test_the_mean_over_a_part_is_the_mean_over_its_characters(file):
         assert np.mean(ours(logits, (targets, weights))) == pytest.approx(
             each.reshape(targets.shape)[counted].mean(), rel=1e-5
         )
-    assert part.lengths.sum() == counted.sum()
+    assert split.lengths.sum() == counted.sum()
 
 
 def test_a_model_that_ends_in_a_softmax_is_refused_for_lines_too(file):
@@ -69,17 +69,18 @@ def test_a_model_that_ends_in_a_softmax_is_refused_for_lines_too(file):
         Problem(lambda key: Soft(LSTM(width=4).fitted((5,), 4)(key)), data)
 
 
-def test_copies_of_a_line_lie_in_one_part_and_are_kept(file):
+def test_copies_of_a_line_are_kept_in_one_split(file):
     data = load(file, lines=True, test=0.3, validation=0.2)
     lines = {
-        name: [text(data, tokens).strip("\n") for tokens in part.tokens] for name, part in data.splits.items()
+        name: [text(data, tokens).strip("\n") for tokens in split.tokens]
+        for name, split in data.splits.items()
     }
-    assert sorted(name for part in lines.values() for name in part) == sorted(NAMES)
+    assert sorted(name for split in lines.values() for name in split) == sorted(NAMES)
     assert not set(lines["train"]) & set(lines["test"]) and not set(lines["train"]) & set(lines["validation"])
     assert "duplicates" in {note.kind for note in data.notes}
 
 
-def test_a_test_file_of_its_own_may_hold_longer_lines_and_new_characters(file, tmp_path):
+def test_a_separate_test_file_may_hold_longer_lines_and_new_characters(file, tmp_path):
     own = tmp_path / "own.txt"
     own.write_text("abcabcabc\nxa\n")
     data = load(file, lines=True, test=str(own))
@@ -87,7 +88,7 @@ def test_a_test_file_of_its_own_may_hold_longer_lines_and_new_characters(file, t
     assert text(data, data.test.tokens[1])[1] == "\ufffd" and "unknown" in {n.kind for n in data.notes}
 
 
-def test_long_lines_are_pointed_out(tmp_path):
+def test_long_lines_are_noted(tmp_path):
     path = tmp_path / "long.txt"
     path.write_text("\n".join([*NAMES, "abc" * 60]))
     assert "padding" in {note.kind for note in load(path, lines=True, test=0.0, validation=0.0).notes}
@@ -99,7 +100,7 @@ def test_new_lines_become_padded_tokens(file):
     assert columns == data.preparation.columns
     rows = columns.inputs(["ab", "c"])
     assert rows.shape == (2, 5) and text(data, rows[0]) == "\nab\n\n"
-    assert inputs_for(file, data.preparation).inputs.shape == (len(NAMES), 5)
+    assert inputs_for(file, data.preparation).shape == (len(NAMES), 5)
 
 
 def test_bad_lines_are_refused(tmp_path):

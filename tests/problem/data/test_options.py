@@ -33,16 +33,16 @@ def test_a_share_may_come_as_text_from_the_command_line():
     assert LoadOptions(test="rest.csv").test == "rest.csv"
 
 
-def test_settings_go_over_options():
-    found = options_from(LoadOptions(split="time", validation=0.3), {"validation": 0.2})
-    assert (found.split, found.validation) == ("time", 0.2)
+def test_settings_override_options():
+    options = options_from(LoadOptions(split="time", validation=0.3), {"validation": 0.2})
+    assert (options.split, options.validation) == ("time", 0.2)
 
 
 def test_one_mark_may_come_without_a_tuple():
     assert LoadOptions(missing="?").missing == ("?",)
 
 
-def test_what_was_asked_for_is_plain_data():
+def test_options_are_plain_data():
     asked = LoadOptions(target="y", test=(1, 2), missing=("?",), split_seed=3)
     assert json.loads(json.dumps(asked.to_dict())) == {
         "target": "y",

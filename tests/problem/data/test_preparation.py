@@ -1,12 +1,15 @@
 import json
+import subprocess
+import sys
 
 import numpy as np
 import polars as pl
 import pytest
 
 from tests.problem.data.given import refused
+from thalweg.problem.data.inputs import Columns, kinds
 from thalweg.problem.data.load import load
-from thalweg.problem.data.preparation import Columns, Preparation
+from thalweg.problem.data.preparation import Preparation
 
 RANDOM = np.random.default_rng(0)
 
@@ -18,7 +21,7 @@ def table():
     )
 
 
-MADE = {
+MAKERS = {
     "table": lambda: load(table(), target="y"),
     "array": lambda: load((RANDOM.normal(size=(50, 2)), RANDOM.normal(size=(50, 3)))),
     "image": lambda: load((RANDOM.integers(0, 256, (50, 8, 8, 3)).astype(np.uint8), np.arange(50) % 2)),
@@ -27,31 +30,51 @@ MADE = {
 
 @pytest.mark.parametrize("kind", ["table", "array", "image"])
 def test_a_preparation_is_written_and_read_back_exactly(kind):
-    made = MADE[kind]().preparation
-    back = Preparation.from_dict(json.loads(json.dumps(made.to_dict())))
-    assert back == made and back.to_dict() == made.to_dict() and back.columns.kind == kind
+    preparation = MAKERS[kind]().preparation
+    back = Preparation.from_dict(json.loads(json.dumps(preparation.to_dict())))
+    assert back == preparation and back.to_dict() == preparation.to_dict() and back.columns.kind == kind
     assert isinstance(back.columns, Columns)
 
 
 def test_a_text_preparation_is_written_and_read_back_exactly(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("to be or not to be \u20ac\n" * 90, encoding="utf-8")
-    made = load(path).preparation
-    assert Preparation.from_dict(json.loads(json.dumps(made.to_dict()))) == made
+    preparation = load(path).preparation
+    assert Preparation.from_dict(json.loads(json.dumps(preparation.to_dict()))) == preparation
 
 
 def test_another_key_or_kind_is_refused():
-    told = MADE["array"]().preparation.to_dict()
+    plain = MAKERS["array"]().preparation.to_dict()
     with refused("known keys", "shade", who="preparation"):
-        Preparation.from_dict(told | {"shade": 1})
+        Preparation.from_dict(plain | {"shade": 1})
     with refused("known kind", "did you mean 'array'?", who="preparation"):
-        Preparation.from_dict(told | {"columns": told["columns"] | {"kind": "arrays"}})
-    with refused("must be whole", "mean", who="preparation"):
-        Preparation.from_dict(told | {"columns": {"kind": "array", "shape": [2]}})
+        Preparation.from_dict(plain | {"columns": plain["columns"] | {"kind": "arrays"}})
+    with refused("must be complete", "mean", who="preparation"):
+        Preparation.from_dict(plain | {"columns": {"kind": "array", "shape": [2]}})
 
 
 def test_answers_name_the_classes():
-    found = Preparation(MADE["array"]().preparation.columns, classes=("no", "yes")).answers(
+    answers = Preparation(MAKERS["array"]().preparation.columns, classes=("no", "yes")).answers(
         np.array([[0.0, np.log(3.0)]]), "classification"
     )
-    assert found["prediction"].tolist() == ["yes"] and np.allclose(found["probability_yes"], 0.75)
+    assert answers["prediction"].tolist() == ["yes"] and np.allclose(answers["probability_yes"], 0.75)
+
+
+def test_every_kind_is_registered_by_its_class_alone():
+    assert set(kinds()) == {"table", "array", "image", "text", "lines", "series"}
+    assert all(issubclass(columns, Columns) for columns in kinds().values())
+    assert [kind for kind, columns in kinds().items() if columns.is_image] == ["image"]
+    assert {kind for kind, columns in kinds().items() if columns.writes_text} == {"text", "lines"}
+    assert {kind for kind, columns in kinds().items() if columns.takes_frames} == {"table", "series"}
+
+
+def test_a_preparation_is_read_back_in_a_process_that_loaded_no_data():
+    plain = MAKERS["table"]().preparation.to_dict()
+    code = (
+        "import json, sys; from thalweg.problem.data.preparation import Preparation;"
+        "print(Preparation.from_dict(json.load(sys.stdin)).columns.kind)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], input=json.dumps(plain), text=True, capture_output=True, check=True
+    )
+    assert done.stdout.strip() == "table"

@@ -5,10 +5,10 @@ from hypothesis import strategies as st
 
 from tests.problem.data.given import refused
 from thalweg.problem.data.options import LoadOptions
-from thalweg.problem.data.splitting import split_rows
+from thalweg.problem.data.splitting import first_copies, row_hashes, shared_rows, split_rows, units_of
 
 
-def parts(split):
+def indices(split):
     return split.train, split.validation, split.test
 
 
@@ -21,59 +21,59 @@ def parts(split):
     seed=st.integers(0, 2**40),
     kind=st.sampled_from(["random", "time"]),
 )
-def test_the_parts_cover_every_row_once(count, classes, test, validation, seed, kind):
+def test_the_splits_cover_every_row_once(count, classes, test, validation, seed, kind):
     options = LoadOptions(test=test, validation=validation, split=kind, split_seed=seed)
-    found = split_rows(count, options, labels=np.arange(count) % classes)
-    assert sorted(np.concatenate(parts(found)).tolist()) == list(range(count))
-    assert found.test.size == (max(1, round(count * test)) if test else 0)
-    rest = count - found.test.size
-    assert found.validation.size == (max(1, round(rest * validation)) if validation else 0)
+    split = split_rows(count, options, labels=np.arange(count) % classes)
+    assert sorted(np.concatenate(indices(split)).tolist()) == list(range(count))
+    assert split.test.size == (max(1, round(count * test)) if test else 0)
+    rest = count - split.test.size
+    assert split.validation.size == (max(1, round(rest * validation)) if validation else 0)
 
 
-def test_the_same_seed_gives_the_same_split_and_another_one_another():
+def test_another_seed_gives_another_split():
     first, again = (split_rows(100, LoadOptions(split_seed=7)) for _ in range(2))
     other = split_rows(100, LoadOptions(split_seed=8))
-    assert all(np.array_equal(a, b) for a, b in zip(parts(first), parts(again), strict=True))
+    assert all(np.array_equal(a, b) for a, b in zip(indices(first), indices(again), strict=True))
     assert not np.array_equal(first.test, other.test)
 
 
 def test_the_split_of_a_seed_never_changes():
     # Written down once: runs name a split by its seed, and must find the same rows years later.
-    found = split_rows(20, LoadOptions(split_seed=0, test=0.2, validation=0.1))
-    assert (found.test.tolist(), found.validation.tolist()) == TWENTY
+    split = split_rows(20, LoadOptions(split_seed=0, test=0.2, validation=0.1))
+    assert (split.test.tolist(), split.validation.tolist()) == TWENTY
 
 
 TWENTY = ([4, 13, 17, 19], [12, 18])
 
 
-def test_random_splits_give_every_part_the_same_mix_of_classes():
+def test_random_splits_are_stratified():
     labels = np.repeat([0, 1, 2], [700, 200, 100])
-    found = split_rows(1000, LoadOptions(test=0.2, validation=0.1), labels=labels)
-    assert np.bincount(labels[found.test]).tolist() == [140, 40, 20]
-    assert np.bincount(labels[found.validation]).tolist() == [56, 16, 8]
+    split = split_rows(1000, LoadOptions(test=0.2, validation=0.1), labels=labels)
+    assert np.bincount(labels[split.test]).tolist() == [140, 40, 20]
+    assert np.bincount(labels[split.validation]).tolist() == [56, 16, 8]
 
 
 def test_every_class_keeps_a_row_for_training():
     labels = np.repeat([0, 1], [98, 2])
     for seed in range(20):
-        found = split_rows(100, LoadOptions(test=0.5, validation=0.4, split_seed=seed), labels=labels)
-        assert (labels[found.train] == 1).any()
+        split = split_rows(100, LoadOptions(test=0.5, validation=0.4, split_seed=seed), labels=labels)
+        assert (labels[split.train] == 1).any()
 
 
 def test_time_keeps_the_order_train_validation_test():
-    found = split_rows(100, LoadOptions(split="time"))
-    assert found.train.tolist() == list(range(72))
-    assert found.validation.tolist() == list(range(72, 80))
-    assert found.test.tolist() == list(range(80, 100))
+    split = split_rows(100, LoadOptions(split="time"))
+    assert split.train.tolist() == list(range(72))
+    assert split.validation.tolist() == list(range(72, 80))
+    assert split.test.tolist() == list(range(80, 100))
 
 
 @pytest.mark.parametrize("seed", range(10))
 def test_units_are_never_separated(seed):
     units = np.repeat(np.arange(0, 120, 4), 4)  # thirty units of four rows each
-    found = split_rows(120, LoadOptions(split_seed=seed), units=units)
-    homes = [set(units[part]) for part in parts(found)]
-    assert not (homes[0] & homes[1] or homes[0] & homes[2] or homes[1] & homes[2])
-    assert 20 <= found.test.size <= 28
+    split = split_rows(120, LoadOptions(split_seed=seed), units=units)
+    members = [set(units[rows]) for rows in indices(split)]
+    assert not (members[0] & members[1] or members[0] & members[2] or members[1] & members[2])
+    assert 20 <= split.test.size <= 28
 
 
 def test_the_share_is_met_as_nearly_as_units_allow():
@@ -82,18 +82,54 @@ def test_the_share_is_met_as_nearly_as_units_allow():
     assert split_rows(100, LoadOptions(test=0.24), units=units).test.size == 20
 
 
-def test_two_large_groups_still_make_two_parts():
+def test_two_large_groups_still_make_two_splits():
     units = np.repeat([0, 60], [60, 40])
-    found = split_rows(100, LoadOptions(test=0.1, validation=0), units=units)
-    assert found.test.tolist() == list(range(60, 100))
+    split = split_rows(100, LoadOptions(test=0.1, validation=0), units=units)
+    assert split.test.tolist() == list(range(60, 100))
 
 
 def test_too_few_rows_are_refused():
-    with refused("the validation part must have at least 1 row", "2 rows", who="split"):
+    with refused("the validation split must have at least 1 row", "2 rows", who="split"):
         split_rows(2, LoadOptions())
-    with refused("the test part must have at least 1 row", who="split"):
+    with refused("the test split must have at least 1 row", who="split"):
         split_rows(1, LoadOptions(validation=0))
 
 
-def test_a_set_with_its_own_test_part_gives_none_away():
-    assert split_rows(10, LoadOptions(), test_share=0.0).test.size == 0
+def test_a_separate_test_split_takes_no_rows():
+    assert split_rows(10, LoadOptions(), separate_test=True).test.size == 0
+
+
+def test_copies_point_to_the_first_of_them():
+    rows = np.array([[1.0, 2], [3, 4], [1, 2], [1, 2]])
+    assert first_copies(row_hashes(rows)).tolist() == [0, 1, 0, 0]
+
+
+def test_a_hash_covers_the_whole_row_in_any_memory_layout():
+    rows = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
+    apart = np.stack([rows, rows], axis=-1)[..., 0]
+    assert row_hashes(apart).tolist() == row_hashes(rows).tolist()
+    rows[1, 2, 3] += 1
+    assert (row_hashes(apart) == row_hashes(rows)).tolist() == [True, False]
+
+
+def test_copies_stay_together_in_random_splits():
+    first = np.array([0, 1, 0, 3, 4, 5])
+    units, notes = units_of(first, random=True)
+    assert units is first and "1 of 6 rows repeat" in notes[0].text
+    units, notes = units_of(first, random=False)
+    assert units is None and len(notes) == 1
+
+
+def test_rows_that_mostly_repeat_are_not_kept_together():
+    units, notes = units_of(np.array([0, 0, 0, 0, 4]), random=True)
+    assert units is None and "too many" in notes[0].text
+
+
+def test_without_copies_there_is_no_note():
+    assert units_of(np.arange(5), random=True) == (None, ())
+
+
+def test_test_rows_seen_in_training_are_counted():
+    train = row_hashes(np.array([[1, 2], [3, 4]]))
+    assert "1 of 2 test rows" in shared_rows(train, row_hashes(np.array([[3, 4], [5, 6]])))[0].text
+    assert shared_rows(train, row_hashes(np.array([[5, 6]]))) == ()

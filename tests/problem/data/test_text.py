@@ -31,16 +31,16 @@ def test_the_target_of_a_position_is_the_next_character(tmp_path):
 
 
 def test_evaluation_windows_count_every_token_once(tmp_path):
-    part = load(written(tmp_path), context=16).validation
-    starts = np.arange(part.count())
-    _, targets = part.batch(starts)
-    assert part.stride == 16 and np.array_equal(np.ravel(targets), part.tokens[1 : targets.size + 1])
-    assert part.tokens.size - 1 - targets.size < 16
+    split = load(written(tmp_path), context=16).validation
+    starts = np.arange(split.count())
+    _, targets = split.batch(starts)
+    assert split.stride == 16 and np.array_equal(np.ravel(targets), split.tokens[1 : targets.size + 1])
+    assert split.tokens.size - 1 - targets.size < 16
 
 
-def test_a_test_part_comes_last_when_asked_for(tmp_path):
+def test_the_test_split_comes_last(tmp_path):
     data = load(written(tmp_path), context=8, test=0.2, validation=0.25)
-    counts = [part.tokens.size for part in data.splits.values()]
+    counts = [split.tokens.size for split in data.splits.values()]
     assert counts == [round(len(TEXT) * 0.6), round(len(TEXT) * 0.2), round(len(TEXT) * 0.2)]
 
 
@@ -52,7 +52,7 @@ def test_characters_outside_the_training_text_become_the_unknown_mark(tmp_path):
     assert [note.kind for note in data.notes] == ["unknown"]
 
 
-def test_an_unknown_character_is_answered_by_the_most_frequent_one(tmp_path):
+def test_an_unknown_character_becomes_the_most_frequent_one(tmp_path):
     columns = load(written(tmp_path), context=8).preparation.columns
     assert "\ufffd" not in columns.characters
     assert columns.text(columns.inputs("toz")) == "to "

@@ -1,16 +1,38 @@
-"""`Data`: the three splits of a data set, what they are for, and how raw rows became arrays."""
+"""`Data`: the splits of a data set, its task, and how raw rows became arrays."""
 
+import hashlib
+from collections.abc import Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import jax
+import numpy as np
 
-from thalweg.problem.data.fingerprint import Awaited
 from thalweg.problem.data.note import Note
 from thalweg.problem.data.preparation import Preparation
 from thalweg.problem.data.split import Split, first_leaf
 
 CLASSIFICATION, REGRESSION, LANGUAGE = "classification", "regression", "language"
+IN_MEMORY = "in memory"  # the source of data that did not come from a file or a named set
+
+
+class _Awaited:
+    """A dataclass field that is a text, or the future of one, which is awaited when the field is read."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, instance: Any, owner: type) -> str:
+        if instance is None:
+            return ""  # the default
+        value = instance.__dict__[self._name]
+        if isinstance(value, Future):
+            value = instance.__dict__[self._name] = value.result()
+        return value
+
+    def __set__(self, instance: Any, value: str | Future[str]) -> None:
+        instance.__dict__[self._name] = value
 
 
 @dataclass(frozen=True)
@@ -18,16 +40,16 @@ class Data:
     """A data set, ready for training.
 
     Args:
-        name: Short name; run folders are called after it.
+        name: Short name, from which the run folder's is made.
         task: `classification`, `regression` or `language` (predict the next token).
         train: What gradient descent sees.
-        validation: Decides when to stop and which weights are best; None when there is none.
-        test: Looked at once, at the end; None when there is none.
-        preparation: How raw input becomes a model's input, and outputs become answers.
-        notes: What was pointed out while reading.
-        fingerprint: SHA-256 over the arrays of all splits; another fingerprint is other data. It may be given
-            as a future, and is a text where it is read.
-        source: How to read it again: path or name, and the options that were used.
+        validation: Decides when to stop and which weights are best; None if there is none.
+        test: Evaluated once, at the end; None if there is none.
+        preparation: How raw data become a model's inputs, and outputs become answers.
+        notes: Notes of the readers.
+        fingerprint: SHA-256 over the arrays of all splits: it differs where the data differ. A future is
+            accepted, and awaited when the field is read.
+        source: How to read the data again: path or name, and the options that were used.
     """
 
     name: str
@@ -37,28 +59,53 @@ class Data:
     test: Split | None
     preparation: Preparation
     notes: tuple[Note, ...] = ()
-    fingerprint: Awaited = Awaited()  # noqa: RUF009 - a descriptor, not a default
+    fingerprint: _Awaited = _Awaited()
     source: dict[str, Any] = field(default_factory=dict)
 
+    @classmethod
+    def of_splits(
+        cls,
+        name: str,
+        task: str,
+        splits: Mapping[str, Split],
+        preparation: Preparation,
+        notes: tuple[Note, ...],
+    ) -> Self:
+        """Build from the splits by name; `validation` and `test` may be absent."""
+        train, validation, test = splits["train"], splits.get("validation"), splits.get("test")
+        return cls(name, task, train, validation, test, preparation, notes)
+
     def __getstate__(self) -> dict[str, Any]:
-        """Return what is pickled or copied: the fingerprint itself, not what it is awaited by."""
+        """Return what is pickled or copied: the fingerprint itself, not its future."""
         return self.__dict__ | {"fingerprint": self.fingerprint}
 
     @property
     def splits(self) -> dict[str, Split]:
         """The splits that exist, by name."""
         named = {"train": self.train, "validation": self.validation, "test": self.test}
-        return {name: part for name, part in named.items() if part is not None}
+        return {name: split for name, split in named.items() if split is not None}
 
     @property
     def input_shape(self) -> Any:
-        """Shape of one example's inputs; for a tree of arrays the tree of their shapes."""
+        """Shape of one example's inputs; for a tree of arrays, the tree of their shapes."""
         return self.train.input_shape
 
     @property
     def outputs(self) -> int:
-        """Number of outputs a model needs: classes, target values, or tokens of the vocabulary."""
+        """Number of outputs that a model needs: classes, target values, or tokens of the vocabulary."""
         if self.preparation.classes is not None:
             return len(self.preparation.classes)
         first = jax.ShapeDtypeStruct((1,), "int32")
         return int(first_leaf(jax.eval_shape(self.train.batch, first)[1]).shape[-1])
+
+
+def fingerprint(splits: Mapping[str, Split]) -> str:
+    """Return the SHA-256, in hex, over names, types, shapes and bytes of all arrays of all splits."""
+    digest = hashlib.sha256()
+    for name, split in splits.items():
+        digest.update(name.encode())
+        for leaf in jax.tree.leaves(split):
+            array: np.ndarray = np.ascontiguousarray(leaf)
+            digest.update(f"{array.dtype.str}{array.shape}".encode())
+            digest.update(array.reshape(-1).view(np.uint8).data if array.size else b"")
+    return digest.hexdigest()

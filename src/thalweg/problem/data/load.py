@@ -1,7 +1,7 @@
 """`load`: names, files, folders, frames and arrays in, `Data` out.
 
-This module is light. The rest of the room (and with it JAX) is imported by the first call, while threads
-unpack the files that the call is about.
+This module imports little. The rest of the package (and with it JAX) is imported by the first call, while
+threads decompress the files that it asks for.
 """
 
 from __future__ import annotations
@@ -12,17 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from thalweg.core.lazy import import_large
-from thalweg.problem.data.files.cifar import batch_files
-from thalweg.problem.data.files.compressed import forget_ahead, unpack_ahead
-from thalweg.problem.data.files.idx import idx_files
-from thalweg.problem.data.sets.locate import locate
-from thalweg.problem.data.sets.published import SETS
+from thalweg.problem.data.files.binary_images import batch_files, idx_files
+from thalweg.problem.data.files.content import decompress_ahead, discard_ahead
+from thalweg.problem.data.sets.published import SETS, locate
 
 if TYPE_CHECKING:
     from thalweg.problem.data.data import Data
     from thalweg.problem.data.options import LoadOptions
 
-_REST = "thalweg.problem.data.reading"
+_READING = "thalweg.problem.data.reading"
 
 
 def load(source: Any, options: LoadOptions | None = None, **settings: Any) -> Data:
@@ -30,17 +28,17 @@ def load(source: Any, options: LoadOptions | None = None, **settings: Any) -> Da
 
     Args:
         source: A named set (`digits`, `mnist`, ...); the path of a CSV, TSV, Parquet, npy, npz or txt file
-            (.gz or not); a folder with idx files, CIFAR batches, or pictures by class; a polars or pandas
-            frame; or a pair (inputs, targets) of arrays, or of a frame and its targets. With `window` a time
+            (.gz or not); a folder with idx files, CIFAR-10 batches, or pictures by class; a Polars or pandas
+            frame; or a pair (inputs, targets) of arrays, or of a frame and its targets. With `window`, a time
             series: a table's file, an npy file, a frame, an array `time` or `time feature`, or a pair.
         options: How to read it; see `LoadOptions`.
-        **settings: Single options by name, over `options`.
+        **settings: Single options by name, which override `options`.
 
     Returns:
-        Data in parts, ready for training, with notes on what its owner should know.
+        Data in splits, ready for training, with notes on what its owner should know.
 
     Raises:
-        DataError: It cannot be read or used; says what must hold, what came, where, and what helps.
+        DataError: The data cannot be read or used.
 
     Example:
         >>> load("iris", validation=0.0).outputs
@@ -48,26 +46,26 @@ def load(source: Any, options: LoadOptions | None = None, **settings: Any) -> Da
     """
     begin(source, settings.get("folder", getattr(options, "folder", None)))
     try:
-        return import_large(_REST).read(source, options, **settings)
+        return import_large(_READING).read(source, options, **settings)
     finally:
-        forget_ahead()
+        discard_ahead()
 
 
 def begin(source: Any, folder: Any = None) -> None:
-    """Begin to unpack what `load` will be asked for, unless all that it needs is imported already.
+    """Start to decompress what `load` will read, unless the imports to hide it behind are already done.
 
     Args:
-        source: As for `load`; nothing happens for what is no packed file, folder of such, or published set.
+        source: As for `load`; only compressed files, folders of them and published sets are decompressed.
         folder: As in `LoadOptions`.
     """
-    if _REST in sys.modules or not isinstance(source, (str, Path)):
+    if _READING in sys.modules or not isinstance(source, (str, Path)):
         return
-    with contextlib.suppress(OSError, TypeError, ValueError):  # left to the reader, which says what is wrong
-        unpack_ahead(_files(source, folder))
+    with contextlib.suppress(OSError, TypeError, ValueError):  # the reader will report it
+        decompress_ahead(_files(source, folder))
 
 
 def _files(source: str | Path, folder: Any) -> list[Path]:
-    at = locate(SETS[str(source)], folder) if source in SETS else Path(source)
-    if at is None or not at.is_dir():
-        return [] if at is None else [at]
-    return [*idx_files(at).values(), *(path for part in batch_files(at).values() for path in part)]
+    path = locate(SETS[str(source)], folder) if source in SETS else Path(source)
+    if path is None or not path.is_dir():
+        return [] if path is None else [path]
+    return [*idx_files(path).values(), *(batch for split in batch_files(path).values() for batch in split)]

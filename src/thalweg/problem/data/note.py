@@ -1,16 +1,16 @@
-"""`Note`: what was pointed out while data were read."""
+"""`Note`: one observation about the data, made while reading them."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Note:
-    """Something about the data that its owner should know, with its evidence.
+    """Something about the data that its owner should know, with the figures behind it.
 
     Args:
         kind: Short name: `id`, `constant`, `imbalance`, `duplicates`, `leak`, `missing`, `rare`, ...
         text: One sentence with the figures.
-        columns: The columns it is about; empty when it is about the whole set.
+        columns: The columns concerned; empty when the note is about the whole set.
     """
 
     kind: str

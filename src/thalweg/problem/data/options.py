@@ -1,17 +1,17 @@
-"""`LoadOptions`: everything that may be said about reading a data set, checked before any work."""
+"""`LoadOptions`: how to read a data set, checked before any work. `Reader`: one way to read a source."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from thalweg.core.errors import DataError, did_you_mean
-from thalweg.problem.data.data import CLASSIFICATION, REGRESSION
+from thalweg.problem.data.data import CLASSIFICATION, IN_MEMORY, REGRESSION, Data
 
 RANDOM, TIME, GROUP = "random", "time", "group="
 
-# The field's usual shares: a fifth for the test, a tenth of the rest to decide when to stop.
+# The usual shares: a fifth for the test, a tenth of the rest for validation.
 TEST_SHARE = 0.2
 VALIDATION_SHARE = 0.1
 
@@ -22,23 +22,23 @@ class LoadOptions:
 
     Args:
         target: Column to predict: its name, or its index from 0 (negative: from the end).
-        test: Share of the rows for the test part (0: none), or where the test part lies (a path, a frame,
-            a pair of arrays). None: the set's own test part, else 0.2.
-        validation: Share of the training part that is taken out to decide when to stop; 0 for none.
+        test: Share of the rows for the test split (0: none), or the test split itself (a path, a frame, a
+            pair of arrays). None: the set's own test split, else 0.2.
+        validation: Share of the training rows held out to decide when to stop; 0 for none.
         split: `random` (stratified for classes), `time` (in row order: train, validation, test) or
-            `group=COLUMN` (rows with the same value stay in one part).
-        split_seed: Selects one of the random splits; the parts are a pure function of it.
-        header: Whether the first line of a CSV file holds the names. Without, columns are
+            `group=COLUMN` (rows with the same value stay in one split).
+        split_seed: Selects one of the random splits; they are a pure function of it.
+        header: Whether the first line of a CSV file holds the names. If not, columns are
             `column_0`, `column_1`, ..., numbered as `target` counts.
         missing: Further marks for a missing value, such as `?`. Empty cells, NA, NaN, null are known.
-        folder: Where named sets are looked for, ahead of the environment variable THALWEG_DATA.
+        folder: Where named sets are looked for, before the environment variable THALWEG_DATA.
         drop: Columns to leave out.
         keep: Columns to use although they look like row numbers or identifiers.
-        task: `classification` or `regression`, where the target does not make it plain.
+        task: `classification` or `regression`; None: inferred from the target.
         context: Window length for text, in tokens. 64 is nanoGPT's setting for small machines.
-        lines: Whether each line of a text is an example of its own (names, words), with a beginning and an
-            end; else the text is one long stream.
-        window: Rows of a time series that the model sees at a time; None: rows are no series.
+        lines: Whether each line of a text is an example (names, words), with a beginning and an end;
+            otherwise the text is one long stream.
+        window: Rows of a time series that the model sees at a time; None: rows are not a series.
         horizon: Values of the target that follow the window and are predicted, in rows.
         name: Name of the set; None: from the file or the named set.
     """
@@ -62,9 +62,9 @@ class LoadOptions:
 
     def __post_init__(self) -> None:
         for name in ("missing", "drop", "keep"):
-            given = getattr(self, name)
-            object.__setattr__(self, name, (given,) if isinstance(given, str) else tuple(given))
-        object.__setattr__(self, "test", _number_if_plain(self.test))
+            value = getattr(self, name)
+            object.__setattr__(self, name, (value,) if isinstance(value, str) else tuple(value))
+        object.__setattr__(self, "test", _number_if_possible(self.test))
         _check_share("validation", self.validation)
         if isinstance(self.test, float):
             _check_share("test", self.test)
@@ -72,8 +72,13 @@ class LoadOptions:
 
     @property
     def test_share(self) -> float:
-        """The share of rows for the test part, when the set has none of its own."""
+        """The share of rows for the test split, if there is no separate one."""
         return self.test if isinstance(self.test, float) else TEST_SHARE
+
+    @property
+    def separate_test(self) -> Any:
+        """The test split itself (a path, a frame, a pair of arrays), or None."""
+        return None if isinstance(self.test, float) else self.test
 
     @property
     def group(self) -> str | None:
@@ -81,10 +86,40 @@ class LoadOptions:
         return self.split.removeprefix(GROUP) if self.split.startswith(GROUP) else None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what differs from the defaults as plain values; things in memory become `in memory`."""
-        # Made plain first: a frame does not compare to a truth value.
-        told = {f.name: _plain(getattr(self, f.name)) for f in fields(self)}
-        return {f.name: told[f.name] for f in fields(self) if told[f.name] != _plain(f.default)}
+        """Return what differs from the defaults as plain values; data in memory become `in memory`."""
+        # Converted first: comparing a frame does not give a truth value.
+        plain = {f.name: _plain(getattr(self, f.name)) for f in fields(self)}
+        return {f.name: plain[f.name] for f in fields(self) if plain[f.name] != _plain(f.default)}
+
+
+@dataclass(frozen=True)
+class Source:
+    """What `load` was given.
+
+    Args:
+        data: A path, the name of a set, or data in memory.
+        suffix: Suffix of a file without `.gz`, such as `.csv`; empty for anything else.
+        name: Name of the data set, unless it has one of its own.
+    """
+
+    data: Any
+    suffix: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Reader:
+    """One way to read a source; `reading.READERS` lists all of them.
+
+    Args:
+        accepts: Whether it reads a source under these options.
+        read: Reads it.
+        options: Which of the options `lines` and `window` apply to it; any other reader refuses them.
+    """
+
+    accepts: Callable[[Source, LoadOptions], bool]
+    read: Callable[[Source, LoadOptions], Data]
+    options: tuple[str, ...] = ()
 
 
 def options_from(options: LoadOptions | None, settings: Mapping[str, Any]) -> LoadOptions:
@@ -100,8 +135,8 @@ def options_from(options: LoadOptions | None, settings: Mapping[str, Any]) -> Lo
     return replace(options or LoadOptions(), **settings)
 
 
-def _number_if_plain(value: Any) -> Any:
-    """A test part may be said as `0.3` or `"0.3"`; anything else is left alone."""
+def _number_if_possible(value: Any) -> Any:
+    """A share may be given as `0.3` or `"0.3"`; anything else is returned unchanged."""
     if isinstance(value, (str, int, float)) and not isinstance(value, bool):
         try:
             return float(value)
@@ -113,12 +148,8 @@ def _number_if_plain(value: Any) -> Any:
 def _check_share(name: str, value: Any) -> None:
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not number or not math.isfinite(value) or not 0 <= value < 1:
-        raise DataError(
-            "load",
-            f"{name} must be a share of the rows, at least 0 and below 1",
-            got=value,
-            hint=f"for example {name}=0.2",
-        )
+        rule = f"{name} must be a share of the rows, at least 0 and below 1"
+        raise DataError("load", rule, got=value, hint=f"for example {name}=0.2")
 
 
 def _check_choices(options: LoadOptions) -> None:
@@ -128,12 +159,8 @@ def _check_choices(options: LoadOptions) -> None:
             "load", "split must be random, time or group=COLUMN", got=split, hint="try split=random"
         )
     if options.task not in (None, CLASSIFICATION, REGRESSION):
-        raise DataError(
-            "load",
-            "task must be classification or regression",
-            got=options.task,
-            hint="leave it out to have it read from the target",
-        )
+        rule = "task must be classification or regression"
+        raise DataError("load", rule, got=options.task, hint="leave it out to infer it from the target")
     if isinstance(options.split_seed, bool) or not isinstance(options.split_seed, int):
         raise DataError("load", "split_seed must be a whole number", got=options.split_seed, hint="try 0")
     _check_whole("context", options.context, "tokens", "try 64")
@@ -151,7 +178,7 @@ def _check_whole(name: str, value: Any, unit: str, hint: str) -> None:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, tuple):
-        return list(value) if all(isinstance(item, str) for item in value) else "in memory"
+        return list(value) if all(isinstance(item, str) for item in value) else IN_MEMORY
     if isinstance(value, Path):
         return str(value)
-    return value if isinstance(value, (str, int, float, bool)) or value is None else "in memory"
+    return value if isinstance(value, (str, int, float, bool)) or value is None else IN_MEMORY

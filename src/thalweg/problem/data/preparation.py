@@ -1,35 +1,20 @@
-"""How raw input becomes what a model takes, and how its outputs become answers again.
+"""How raw data become what a model takes, and how its outputs become answers again.
 
-A preparation is plain data (it is written into the run folder as JSON) with two uses: the host side,
-`inputs(raw)`, runs once on files, frames or arrays; the device side, `scale`, runs inside the
-compiled step, so that images can stay uint8 in memory.
+A preparation is plain data (it is written into the run folder as JSON) with two sides: the host side,
+`columns`, runs once on files, frames or arrays; the device side, `scale`, runs inside the compiled step, so
+that images can stay uint8 in memory.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar, Protocol, Self, runtime_checkable
+from typing import Any, Self
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, PyTree
 
 from thalweg.core.errors import DataError
-from thalweg.problem.data.inputs.kinds import columns_from
-
-
-@runtime_checkable
-class Columns(Protocol):
-    """What turns raw rows into input arrays: `TableColumns`, `ImageInputs`, ..."""
-
-    kind: ClassVar[str]
-
-    def inputs(self, raw: Any) -> PyTree:
-        """Turn raw data (a frame, an array, images) into the model's input arrays."""
-        ...
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values, for JSON."""
-        ...
+from thalweg.problem.data.inputs import Columns, columns_from, from_plain, to_plain
 
 
 @dataclass(frozen=True)
@@ -42,8 +27,8 @@ class Preparation:
         target: Name of what is predicted.
         target_mean, target_scale: Regression targets are trained as (y - mean) / scale and reported in
             their own unit. 0 and 1 otherwise. One number per target for several targets.
-        input_shift, input_scale: Device side: inputs enter the model as `(x + shift) * scale`, in float32.
-            None: they enter as they are. Either a number or a tuple that broadcasts against one input.
+        input_shift, input_scale: Device side: inputs enter the model as `(x + shift) * scale`, in float32;
+            None: unchanged. Either a number or a tuple that broadcasts against one input.
     """
 
     columns: Columns
@@ -63,27 +48,22 @@ class Preparation:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON."""
-        found = {field.name: getattr(self, field.name) for field in fields(self)}
-        found = {name: _lists(value) for name, value in found.items()}
-        return found | {"columns": {"kind": self.columns.kind} | self.columns.to_dict()}
+        plain = {field.name: to_plain(getattr(self, field.name)) for field in fields(self)}
+        return plain | {"columns": {"kind": self.columns.kind} | plain["columns"]}
 
     @classmethod
     def from_dict(cls, given: dict[str, Any]) -> Self:
-        """Build from plain values, fresh from JSON or not; the inverse of `to_dict`.
+        """Build from plain values, from JSON or not; the inverse of `to_dict`.
 
         Raises:
-            DataError: A key is unknown, or the columns are of an unknown kind or not whole.
+            DataError: A key is unknown, or the columns are of an unknown kind or incomplete.
         """
-        known = {field.name for field in fields(cls)}
-        strange = sorted(set(given) - known)
-        if strange or "columns" not in given:
-            raise DataError(
-                "preparation",
-                "must hold known keys and columns",
-                got=strange or sorted(given),
-                hint="the run folder was edited or comes from another version",
-            )
-        values = {key: _tuples(value) for key, value in given.items() if key != "columns"}
+        unknown = sorted(set(given) - {field.name for field in fields(cls)})
+        if unknown or "columns" not in given:
+            rule = "must hold known keys and columns"
+            hint = "the run folder was edited, or was written by another version"
+            raise DataError("preparation", rule, got=unknown or sorted(given), hint=hint)
+        values = {key: from_plain(value) for key, value in given.items() if key != "columns"}
         return cls(columns=columns_from(given["columns"]), **values)
 
     def answers(self, outputs: Array | np.ndarray, task: str) -> dict[str, np.ndarray]:
@@ -93,38 +73,28 @@ class Preparation:
             Classification: `prediction` (class labels) and `probability_<class>` columns;
             regression: `prediction`, in the target's own unit.
         """
-        values = np.asarray(outputs)
-        if task == "classification":
-            values = class_logits(values)
+        outputs = np.asarray(outputs)
         if task != "classification":
-            found = values * np.asarray(self.target_scale) + np.asarray(self.target_mean)
-            return {"prediction": found[:, 0] if found.ndim == 2 and found.shape[1] == 1 else found}
-        shifted = np.exp(values - values.max(axis=-1, keepdims=True))
+            values = outputs * np.asarray(self.target_scale) + np.asarray(self.target_mean)
+            return {"prediction": values[:, 0] if values.ndim == 2 and values.shape[1] == 1 else values}
+        logits = class_logits(outputs)
+        shifted = np.exp(logits - logits.max(axis=-1, keepdims=True))
         probabilities = shifted / shifted.sum(axis=-1, keepdims=True)
-        labels: Sequence[Any] = self.classes if self.classes is not None else range(values.shape[-1])
-        columns = {"prediction": np.asarray(labels)[values.argmax(axis=-1)]}
-        return columns | {f"probability_{label}": probabilities[:, i] for i, label in enumerate(labels)}
+        labels: Sequence[Any] = self.classes if self.classes is not None else range(logits.shape[-1])
+        answers = {"prediction": np.asarray(labels)[logits.argmax(axis=-1)]}
+        return answers | {f"probability_{label}": probabilities[:, i] for i, label in enumerate(labels)}
 
 
 def class_logits(outputs: np.ndarray) -> np.ndarray:
-    """Return logits with an axis of classes: a single logit z is the logits (0, z) of two classes.
+    """Return logits with an axis of classes: a single logit z stands for the logits (0, z) of two classes.
 
-    Their softmax is 1 - sigmoid(z) and sigmoid(z), and z = 0 goes to the first class.
+    Their softmax is 1 - sigmoid(z) and sigmoid(z); z = 0 predicts the first class.
 
     Args:
         outputs: `example class`, or `example` or `example 1` for a single logit.
     """
     if outputs.ndim == 1 or outputs.shape[-1] == 1:
-        kind = outputs.__array_namespace__()  # NumPy's arrays, or JAX's
+        arrays = outputs.__array_namespace__()  # NumPy's or JAX's functions
         single = outputs.reshape(len(outputs))
-        return kind.stack([kind.zeros_like(single), single], axis=-1)
+        return arrays.stack([arrays.zeros_like(single), single], axis=-1)
     return outputs
-
-
-def _lists(value: Any) -> Any:
-    return list(map(_lists, value)) if isinstance(value, tuple) else value
-
-
-def _tuples(value: Any) -> Any:
-    """Lists, as JSON gives them, become tuples: a preparation is frozen and can be compared."""
-    return tuple(map(_tuples, value)) if isinstance(value, list) else value

@@ -1,4 +1,4 @@
-"""Splits of a data set (train, validation, test) as the compiled program sees them: a batch by indices.
+"""The splits of a data set (train, validation, test) as the compiled program sees them: batches by index.
 
 A split is a pytree whose arrays lie on the device and enter every program as arguments; programs never close
 over them.
@@ -16,12 +16,13 @@ from jaxtyping import Array, Int, PyTree, Shaped
 
 
 class Split(eqx.Module):
-    """A train, validation or test split. Callers ask it what it can do, rather than which class it is.
+    """A train, validation or test split. Callers ask what it can do, not which class it is.
 
     Class attributes:
         weighted: Whether targets come with weights, `(targets, weights)`, as `losses.Weighted` takes them.
-        is_text: Whether its examples are windows of one long text, so that a few hold many predictions.
-        one_row: Whether an example is a single row, rather than a window or a sequence of many.
+        is_text: Whether its examples are windows of one long text, so that a few examples hold many
+            predictions.
+        one_row: Whether an example is a single row, rather than a window or a sequence of rows.
     """
 
     weighted: ClassVar[bool] = False
@@ -35,7 +36,7 @@ class Split(eqx.Module):
     @property
     @abc.abstractmethod
     def input_shape(self) -> Any:
-        """Shape of one example's inputs; for a tree of arrays the tree of their shapes."""
+        """Shape of one example's inputs; for a tree of arrays, the tree of their shapes."""
 
     @abc.abstractmethod
     def batch(self, indices: Int[Array, " batch"]) -> tuple[PyTree, PyTree]:
@@ -43,21 +44,21 @@ class Split(eqx.Module):
 
     @property
     def known_targets(self) -> Array | np.ndarray | None:
-        """One array with the target of every example; None where there is no such array."""
+        """One array with the target of every example; None if there is no such array."""
         return None
 
     @property
     def last_values(self) -> np.ndarray | None:
-        """What a naive forecast answers for every example; None where the data are no series."""
+        """The naive forecast for every example; None if the data are not a time series."""
         return None
 
     @property
     def successor(self) -> int | None:
-        """How much higher the index of the next example in time is; None where examples do not adjoin."""
+        """Index distance from an example to the one that continues it; None if examples do not adjoin."""
         return None
 
     def fewer(self, most: int) -> "Split":
-        """Return at most `most` evenly spaced examples; of one long text its beginning."""
+        """Return at most `most` evenly spaced examples; of one long text, its beginning."""
         return self
 
 
@@ -91,7 +92,7 @@ class Rows(Split):
 
     @property
     def known_targets(self) -> Array | np.ndarray | None:
-        """The targets, where they are one array and no tree of several."""
+        """The targets, if they are one array rather than a tree."""
         return self.targets if isinstance(self.targets, (np.ndarray, jax.Array)) else None
 
     def fewer(self, most: int) -> "Rows":
@@ -128,12 +129,12 @@ class Windows(Split):
     def batch(self, indices: Int[Array, " batch"]) -> tuple[Array, Array]:
         """Return (tokens, next tokens), both int32 `batch position`."""
         positions = indices[:, None] * self.stride + jnp.arange(self.length + 1)
-        found = jnp.asarray(self.tokens)[positions].astype(jnp.int32)
-        return found[:, :-1], found[:, 1:]
+        tokens = jnp.asarray(self.tokens)[positions].astype(jnp.int32)
+        return tokens[:, :-1], tokens[:, 1:]
 
     @property
     def successor(self) -> int | None:
-        """Windows to the one that begins where this one ends; None where none begins exactly there."""
+        """Windows until the one that begins where this one ends; None if none begins exactly there."""
         return self.length // self.stride if self.length % self.stride == 0 else None
 
     def fewer(self, most: int) -> "Windows":
@@ -143,16 +144,16 @@ class Windows(Split):
 
 
 class Sequences(Split):
-    """Sequences of tokens, each of its own length; the target of each position is the token after it.
+    """Sequences of tokens of different lengths; the target of each position is the token after it.
 
     Targets come with weights that make the mean over all examples the mean over all tokens, whatever the
-    lengths: with T positions and a mean length m a token weighs T / m and padding 0. A batch is not divided
+    lengths: with T positions and mean length m, a token weighs T / m and padding 0. A batch is not divided
     by its own number of tokens, so that every token counts the same in every batch.
 
     Args:
         tokens: From the first input to the last target, padded at the end, int, `example position`.
         lengths: Tokens to predict in each, int32, `example`.
-        mean_length: Their mean over the part, in tokens, float32.
+        mean_length: Their mean over the split, in tokens, float32.
     """
 
     weighted: ClassVar[bool] = True
@@ -167,16 +168,16 @@ class Sequences(Split):
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """`(positions,)`, as many as the longest sequence has."""
+        """`(positions,)`, the length of the longest sequence."""
         return (self.tokens.shape[1] - 1,)
 
     def batch(self, indices: Int[Array, " batch"]) -> tuple[Array, tuple[Array, Array]]:
         """Return (tokens, (next tokens, weights)), each `batch position`."""
-        found = jnp.asarray(self.tokens)[indices].astype(jnp.int32)
+        tokens = jnp.asarray(self.tokens)[indices].astype(jnp.int32)
         positions = self.tokens.shape[1] - 1
         counted = jnp.arange(positions) < jnp.asarray(self.lengths)[indices][:, None]
         weights = jnp.where(counted, positions / jnp.asarray(self.mean_length), 0.0)
-        return found[:, :-1], (found[:, 1:], weights)
+        return tokens[:, :-1], (tokens[:, 1:], weights)
 
     def fewer(self, most: int) -> "Sequences":
         """Return at most `most` evenly spaced sequences, with their own mean length."""
@@ -186,15 +187,15 @@ class Sequences(Split):
 
 
 class SeriesWindows(Split):
-    """Windows of a time series, each with what follows it.
+    """Windows of a time series, each with the targets that follow it.
 
     Args:
         rows: Inputs, float32, `time feature`.
         following: The target at the same times, `time`: float32 values or int32 classes.
         starts: First row of each window, int32, `example`.
         window: Rows in a window.
-        horizon: Targets after it: the target of the window that starts at s is `following[s + window :]`, so
-            many of them.
+        horizon: Number of targets after it: those of the window that starts at s are
+            `following[s + window : s + window + horizon]`.
     """
 
     rows: Shaped[Array | np.ndarray, "time feature"]
@@ -219,12 +220,12 @@ class SeriesWindows(Split):
 
     @property
     def known_targets(self) -> np.ndarray:
-        """The same."""
+        """The targets of all windows."""
         return self.targets
 
     @property
     def last_values(self) -> np.ndarray:
-        """The target at the last row of each window, `example`; what was missing there is 0, the mean."""
+        """The target at the last row of each window, `example`; a missing one is 0, the mean."""
         return np.asarray(self.following)[np.asarray(self.starts) + self.window - 1]
 
     def batch(self, indices: Int[Array | np.ndarray, " batch"]) -> tuple[Array, Array]:
@@ -237,7 +238,7 @@ class SeriesWindows(Split):
 
     @property
     def successor(self) -> int | None:
-        """Windows to the one that begins where this one ends; None where windows are left out."""
+        """Windows until the one that begins where this one ends; None if windows were left out."""
         starts = np.asarray(self.starts)
         return self.window if np.array_equal(starts, np.arange(starts[0], starts[-1] + 1)) else None
 

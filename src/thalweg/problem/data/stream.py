@@ -1,14 +1,14 @@
-"""`stream`: batches from the host, without end, to `Data`.
+"""`stream`: an endless stream of batches from the host to `Data`.
 
-A stream is a function `make(start) -> iterator of (inputs, targets)`: batches from number `start` on. It may
-be called several times (a first look, each group of lanes, a run that goes on after a kill), and each time
-must give the same batches: then every lane sees the same data, and a run can be taken up at any batch. A
-plain iterable is taken as well: it is skipped forward to `start`; an iterator that can be read only once
+A stream is a function `make(start) -> iterator of (inputs, targets)`: the batches from number `start` on.
+It may be called several times (for the first batch, for each group of lanes, for a resumed run), and must
+give the same batches each time: then all lanes see the same data, and a run can resume at any batch. An
+iterable is accepted as well, and skipped forward to `start`; an iterator, which can be read only once,
 serves one group of lanes.
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, islice
 from typing import Any
 
@@ -19,26 +19,31 @@ import numpy as np
 from jaxtyping import Array, Int, PyTree
 
 from thalweg.core.errors import DataError
-from thalweg.problem.data.data import CLASSIFICATION, LANGUAGE, REGRESSION, Data
-from thalweg.problem.data.fingerprint import fingerprint
+from thalweg.problem.data.data import (
+    CLASSIFICATION,
+    IN_MEMORY,
+    LANGUAGE,
+    REGRESSION,
+    Data,
+    fingerprint,
+)
 from thalweg.problem.data.inputs.array import ArrayInputs
 from thalweg.problem.data.inputs.image import BRIGHTEST, ImageInputs
 from thalweg.problem.data.note import Note
 from thalweg.problem.data.preparation import Preparation
-from thalweg.problem.data.reading import IN_MEMORY
-from thalweg.problem.data.split import Rows, Split
+from thalweg.problem.data.split import Rows, Split, first_leaf
 
 Make = Callable[[int], Iterator[tuple[PyTree, PyTree]]]
 
-# Steps between two evaluations: often enough to see a run move, seldom enough to cost little.
+# Steps between two evaluations: often enough to follow a run, seldom enough to cost little.
 EVERY = 1000
 
 
 class Streamed(Split):
-    """The training part of a stream. It has no end; what counts as an epoch is the way to an evaluation.
+    """The train split of a stream. It has no end: the steps between two evaluations count as an epoch.
 
     Args:
-        first: The first batch, for whoever needs examples to look at.
+        first: The first batch, for callers that need examples.
         make: See the module.
         every: Steps between two evaluations.
     """
@@ -59,39 +64,35 @@ class Streamed(Split):
 
     @property
     def targets(self) -> PyTree:
-        """The first batch's targets: what a baseline knows of the stream."""
+        """The first batch's targets, for baselines."""
         return self.first.targets
 
     def count(self) -> int:
-        """Return the examples between two evaluations."""
+        """Return how many examples there are between two evaluations."""
         return self.every * self.batch_size
 
     def batch(self, indices: Int[Array, " batch"]) -> tuple[PyTree, PyTree]:
-        """Return examples of the first batch, over and over: to look at, not to train on."""
+        """Return examples of the first batch, repeated: not for training."""
         return self.first.batch(jnp.asarray(indices) % self.batch_size)
 
     def checker(self) -> Callable[[Any, int], list[np.ndarray]]:
-        """Return a function of (batch, its number): the batch's arrays, inputs first, as the first batch's.
+        """Return a function of (batch, its number) that gives the batch's arrays, typed as the first batch's.
 
-        It raises a DataError for a batch of another form or of other shapes than the first.
+        It raises a DataError for a batch of another structure or of other shapes than the first.
         """
-        wanted, form = jax.tree.flatten((self.first.inputs, self.first.targets))
+        expected, structure = jax.tree.flatten((self.first.inputs, self.first.targets))
 
         def checked(batch: Any, number: int) -> list[np.ndarray]:
-            leaves, own = jax.tree.flatten(batch)
-            if own == form and all(map(_alike, leaves, wanted)):
+            leaves, own_structure = jax.tree.flatten(batch)
+            if own_structure == structure and all(map(_alike, leaves, expected)):
                 return leaves
-            found = _as_rows(batch, number)  # slower: arrays of other types are converted
-            leaves, own = jax.tree.flatten((found.inputs, found.targets))
-            if own != form or _shapes(leaves) != _shapes(wanted):
-                raise DataError(
-                    "stream",
-                    f"every batch must have the shapes of the first, {_shapes(wanted)}",
-                    got=str(_shapes(leaves)),
-                    where=f"batch {number}",
-                    hint="give batches of one size; leave out a short last one",
-                )
-            return [leaf.astype(like.dtype, copy=False) for leaf, like in zip(leaves, wanted, strict=True)]
+            rows = _as_rows(batch, number)  # slower: converts arrays of other types
+            leaves, own_structure = jax.tree.flatten((rows.inputs, rows.targets))
+            if own_structure != structure or _shapes(leaves) != _shapes(expected):
+                rule = f"every batch must have the shapes of the first, {_shapes(expected)}"
+                hint = "give batches of one size; leave out a short last one"
+                raise DataError("stream", rule, got=str(_shapes(leaves)), where=f"batch {number}", hint=hint)
+            return [leaf.astype(like.dtype, copy=False) for leaf, like in zip(leaves, expected, strict=True)]
 
         return checked
 
@@ -106,25 +107,25 @@ def stream(
     every: int = EVERY,
     name: str = "stream",
 ) -> Data:
-    """Take batches from the host, without end.
+    """Train on an endless stream of batches from the host.
 
-    They are read ahead of time in a thread of their own. The recipe's `batch_size` must be the stream's, its
-    length must be in steps, and its `shuffle` says nothing. Inputs enter as they are, except that bytes
-    (images) become numbers from 0 to 1 on the device. Values to predict are not standardised.
+    Batches are read ahead in a thread. The recipe's `batch_size` must be the stream's, its length must be in
+    steps, and its `shuffle` has no effect. Inputs are used unchanged, except that bytes (images) are scaled
+    to 0..1 on the device. Regression targets are not standardised.
 
     Args:
         source: `make(start) -> iterator of (inputs, targets)`, or an iterable of such batches; see the
-            module. Inputs `row ...`; targets whole numbers (classes, or the next token of each position) or
+            module. Inputs `row ...`; targets integers (classes, or the next token of each position) or
             values, `row` or `row value`.
-        classes: Classes (labels, or how many), or the vocabulary; needed where targets are whole numbers.
-        task: `classification`, `regression` or `language`; None: values are regression, whole numbers
-            classification, and language where inputs and targets are whole numbers of one shape.
-        validation, test: Held-out (inputs, targets), or a part; None for none.
+        classes: Classes (labels, or their number), or the vocabulary; required if targets are integers.
+        task: `classification`, `regression` or `language`; None: regression for values, classification for
+            integers, language if inputs and targets are integers of one shape.
+        validation, test: Held-out (inputs, targets), or a split; None for none.
         every: Steps between two evaluations; they count as an epoch.
         name: Name of the set.
 
     Raises:
-        DataError: The first batch cannot be used, or a held-out part does not fit it.
+        DataError: The first batch cannot be used, or held-out examples do not fit it.
 
     Example:
         >>> import itertools
@@ -143,46 +144,37 @@ def stream(
     train = Streamed(first, make, every)
     task = _task(first) if task is None else task
     labels = _labels(classes, task, first)
-    held = {"validation": _held_out(validation, train), "test": _held_out(test, train)}
-    parts = {"train": train} | {part: found for part, found in held.items() if found is not None}
+    held_out = {"validation": _held_out(validation, first), "test": _held_out(test, first)}
+    splits = {"train": train} | {name: split for name, split in held_out.items() if split is not None}
     text = f"an endless stream in batches of {train.batch_size}; {every} steps count as an epoch."
-    return Data(
-        name=name,
-        task=task,
-        train=train,
-        validation=held["validation"],
-        test=held["test"],
-        preparation=_preparation(first, labels),
-        notes=(Note("stream", text),),
-        fingerprint=fingerprint(parts),
-        source={"from": IN_MEMORY, "options": {}},
-    )
+    data = Data.of_splits(name, task, splits, _preparation(first, labels), (Note("stream", text),))
+    return replace(data, fingerprint=fingerprint(splits), source={"from": IN_MEMORY, "options": {}})
 
 
 @dataclass(eq=False)
 class _Skipped:
-    """An iterable as a `make`: read from its beginning, and skipped forward."""
+    """An iterable as a `make`: read from the beginning, and skipped forward."""
 
     source: Iterable[Any]
     _peeked: tuple[Any, ...] = ()
-    _taken: bool = False
+    _used: bool = False
 
     def __call__(self, start: int) -> Iterator[Any]:
-        once = iter(self.source)
-        if once is not self.source:
-            return islice(once, start, None)
-        if self._taken:
+        iterator = iter(self.source)
+        if iterator is not self.source:
+            return islice(iterator, start, None)
+        if self._used:
             raise DataError(
                 "stream",
                 "an iterator can be read only once",
-                got="a second reading, by another group of lanes or another run",
-                hint="give a function make(start) that returns an iterator from batch number start on",
+                got="a second use, by another group of lanes or another run",
+                hint="give a function make(start) that returns the batches from number start on",
             )
-        self._taken = True
-        return islice(chain(self._peeked, once), start, None)
+        self._used = True
+        return islice(chain(self._peeked, iterator), start, None)
 
     def peek(self) -> Any:
-        """Return the first batch; it stays the first."""
+        """Return the first batch without consuming it."""
         if iter(self.source) is not self.source:
             return next(iter(self.source))
         self._peeked = (next(iter(self.source)),)
@@ -191,20 +183,18 @@ class _Skipped:
 
 def _first(make: Make) -> Rows:
     try:
-        found = make.peek() if isinstance(make, _Skipped) else next(iter(make(0)))
+        batch = make.peek() if isinstance(make, _Skipped) else next(iter(make(0)))
     except StopIteration:
         raise DataError("stream", "must give a batch", got="nothing", hint="check the source") from None
-    return _as_rows(found, 0)
+    return _as_rows(batch, 0)
 
 
 def _as_rows(batch: Any, number: int) -> Rows:
-    rule, where = (
-        "every batch must be (inputs, targets), arrays with one row for each example",
-        f"batch {number}",
-    )
+    rule = "every batch must be (inputs, targets), arrays with one row for each example"
+    where = f"batch {number}"
     if not isinstance(batch, (tuple, list)) or len(batch) != 2:
         raise DataError("stream", rule, got=type(batch).__name__, where=where, hint="yield x, y")
-    inputs, targets = (jax.tree.map(_array, part) for part in batch)
+    inputs, targets = jax.tree.map(_array, batch[0]), jax.tree.map(_array, batch[1])
     leaves = jax.tree.leaves((inputs, targets))
     lengths = {leaf.shape[0] if leaf.ndim else 0 for leaf in leaves}
     if len(lengths) != 1 or 0 in lengths or any(leaf.dtype.kind not in "iufb" for leaf in leaves):
@@ -214,7 +204,7 @@ def _as_rows(batch: Any, number: int) -> Rows:
 
 
 def _array(leaf: Any) -> np.ndarray:
-    """Return an array as the device takes it: float32, whole numbers as int32, bytes as they are."""
+    """Return an array as the device takes it: float32, int32, or bytes unchanged."""
     array = np.asarray(leaf)
     if array.dtype.kind == "f":
         return array.astype(np.float32, copy=False)
@@ -230,7 +220,7 @@ def _shapes(leaves: Iterable[np.ndarray]) -> tuple[tuple[int, ...], ...]:
 
 
 def _task(first: Rows) -> str:
-    inputs, targets = (jax.tree.leaves(part)[0] for part in (first.inputs, first.targets))
+    inputs, targets = first_leaf(first.inputs), first_leaf(first.targets)
     if targets.dtype.kind == "f":
         return REGRESSION
     return LANGUAGE if inputs.dtype.kind in "iu" and inputs.shape == targets.shape else CLASSIFICATION
@@ -242,41 +232,34 @@ def _labels(classes: Any, task: str, first: Rows) -> tuple[Any, ...] | None:
     if isinstance(classes, int) and not isinstance(classes, bool) and classes > 1:
         return tuple(range(classes))
     if classes is None or isinstance(classes, (int, bool)) or len(tuple(classes)) < 2:
-        largest = int(np.max(jax.tree.leaves(first.targets)[0]))
-        raise DataError(
-            "stream",
-            "classes must say how many classes or tokens there are, or name them",
-            got=classes,
-            where=f"the largest target of the first batch is {largest}",
-            hint=f"for example classes={max(largest + 1, 2)}",
-        )
+        largest = int(np.max(first_leaf(first.targets)))
+        rule = "classes must be the number of classes or tokens, or their names"
+        where = f"the largest target of the first batch is {largest}"
+        hint = f"for example classes={max(largest + 1, 2)}"
+        raise DataError("stream", rule, got=classes, where=where, hint=hint)
     return tuple(classes)
 
 
-def _held_out(given: Any, train: Streamed) -> Split | None:
-    if given is None or isinstance(given, Split):
-        return given
-    found = _as_rows(given, 0)
-    first = train.first
-    leaves, wanted = jax.tree.leaves(found), jax.tree.leaves(first)
-    same = jax.tree.structure(found) == jax.tree.structure(first)
-    if not same or [leaf.shape[1:] for leaf in leaves] != [leaf.shape[1:] for leaf in wanted]:
-        raise DataError(
-            "stream",
-            "held-out examples must have the shapes of the stream's",
-            got=f"{_shapes(leaves)}, batches are {_shapes(wanted)}",
-            hint="make them the way the stream is made",
-        )
-    return jax.tree.map(lambda leaf, like: leaf.astype(like.dtype, copy=False), found, first)
+def _held_out(examples: Any, first: Rows) -> Split | None:
+    if examples is None or isinstance(examples, Split):
+        return examples
+    rows = _as_rows(examples, 0)
+    leaves, expected = jax.tree.leaves(rows), jax.tree.leaves(first)
+    same = jax.tree.structure(rows) == jax.tree.structure(first)
+    if not same or [leaf.shape[1:] for leaf in leaves] != [leaf.shape[1:] for leaf in expected]:
+        rule = "held-out examples must have the shapes of the stream's"
+        hint = "make them the way the stream is made"
+        raise DataError("stream", rule, got=f"{_shapes(leaves)}, batches are {_shapes(expected)}", hint=hint)
+    return jax.tree.map(lambda leaf, like: leaf.astype(like.dtype, copy=False), rows, first)
 
 
 def _column(leaf: np.ndarray) -> np.ndarray:
-    """Give targets of one value an axis for it, as every other reader does."""
+    """Add an axis to targets of one value, as every other reader does."""
     return leaf[:, None] if leaf.ndim == 1 and leaf.dtype.kind == "f" else leaf
 
 
 def _preparation(first: Rows, labels: tuple[Any, ...] | None) -> Preparation:
     if isinstance(first.inputs, np.ndarray) and first.inputs.dtype == np.uint8 and first.inputs.ndim > 2:
         return Preparation(ImageInputs.fit(first.inputs), labels, input_shift=0.0, input_scale=1 / BRIGHTEST)
-    example = jax.tree.leaves(first.inputs)[0]
+    example = np.asarray(first_leaf(first.inputs))
     return Preparation(ArrayInputs.fit(example, standardise=False), labels)

@@ -1,98 +1,158 @@
-"""Character text to `Data`: the vocabulary of the training text, and windows over the three parts.
+"""Character text to `Data`: windows of one long text, or lines that are examples of their own.
 
-Parts lie one after another: training, validation, test. There is no test part unless one is asked for:
-90/10 into training and validation is the custom for character models.
+The splits of a long text follow one another: training, validation, test. There is no test split unless one is
+asked for: 90/10 for training and validation is the custom for character models.
+
+Lines are drawn at random into the splits, like the rows of a table. Copies of a line are kept, because
+their number tells how frequent it is, and never lie in two splits: a held-out line was not seen in
+training.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
+
+import numpy as np
 
 from thalweg.core.errors import DataError
 from thalweg.problem.data.data import LANGUAGE, Data
-from thalweg.problem.data.files.compressed import read_bytes
-from thalweg.problem.data.inputs.text import UNKNOWN, TextInputs
+from thalweg.problem.data.files.content import read_text
+from thalweg.problem.data.inputs.text import UNKNOWN, LineInputs, TextInputs, split_lines
 from thalweg.problem.data.note import Note
-from thalweg.problem.data.options import LoadOptions
+from thalweg.problem.data.options import RANDOM, LoadOptions, Reader, Source
 from thalweg.problem.data.preparation import Preparation
-from thalweg.problem.data.split import Windows
+from thalweg.problem.data.split import Sequences, Windows
+from thalweg.problem.data.splitting import split_rows, units_of
+
+# If a smaller share of positions holds characters, most of the work is on padding.
+FILLED = 0.25
 
 
-def read_text(path: Path) -> str:
-    """Return the text of a UTF-8 file, .gz or not; other line ends become \\n.
+def _accepts(source: Source, options: LoadOptions) -> bool:
+    return source.suffix == ".txt"
 
-    Raises:
-        DataError: The file is not UTF-8.
-    """
-    try:
-        text = read_bytes(path).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError(
-            "text",
-            "must be UTF-8",
-            got=f"byte 0x{error.object[error.start]:02x} at {error.start}",
-            where=path,
-            hint="convert the file to UTF-8",
-        ) from error
-    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+def _read(source: Source, options: LoadOptions) -> Data:
+    text = read_text(source.data)
+    return (from_lines if options.lines else from_text)(text, source.name, options)
+
+
+READER = Reader(_accepts, _read, options=("lines",))
 
 
 def from_text(text: str, name: str, options: LoadOptions) -> Data:
-    """Cut a text into parts and windows.
+    """Cut a text into splits and windows.
 
     Raises:
-        DataError: A part is shorter than one window, or the text has one character only.
+        DataError: A split is shorter than one window, or the text has only one character.
     """
     texts = _cut(text, options)
-    _check_lengths(texts, options.context, name)
-    others = [piece for part, piece in texts.items() if part != "train"]
-    columns = TextInputs.fit(texts["train"], options.context, others)
+    for split, piece in texts.items():
+        _check_length(split, piece, options.context, name)
+    held_out = [piece for split, piece in texts.items() if split != "train"]
+    columns = TextInputs.fit(texts["train"], options.context, held_out)
     if len(columns.characters) < 2:
         rule = "must have at least two different characters"
         raise DataError("text", rule, got=columns.characters, where=name, hint="give real text")
-    strides = {"train": 1, "validation": options.context, "test": options.context}
-    parts = {
-        part: Windows(columns.inputs(piece), options.context, strides[part]) for part, piece in texts.items()
+    splits = {
+        split: Windows(columns.inputs(piece), options.context, 1 if split == "train" else options.context)
+        for split, piece in texts.items()
     }
-    return Data(
-        name=name,
-        task=LANGUAGE,
-        train=parts["train"],
-        validation=parts.get("validation"),
-        test=parts.get("test"),
-        preparation=Preparation(columns, classes=tuple(columns.characters), target="next character"),
-        notes=_notes(columns, texts),
-    )
+    return Data.of_splits(name, LANGUAGE, splits, _preparation(columns), _unknown(columns, texts))
 
 
-def _check_lengths(texts: dict[str, str], context: int, name: str) -> None:
-    for part, piece in texts.items():
-        if len(piece) <= context:
-            raise DataError(
-                "text",
-                f"the {part} part must be longer than one window of {context} tokens",
-                got=f"{len(piece)} characters",
-                where=name,
-                hint="give more text, or a smaller context",
-            )
+def from_lines(text: str, name: str, options: LoadOptions) -> Data:
+    """Divide the lines of a text between splits.
+
+    Args:
+        text: The text; a line is an example, empty lines are left out.
+        name: Name of the set.
+        options: Shares, split (random, or time: the order of the lines), seed; `test` may be a file.
+
+    Raises:
+        DataError: There are too few lines for the splits, or no characters to learn.
+    """
+    lines = split_lines(text)
+    _check_lines(lines, name, options)
+    test = None if options.separate_test is None else _test_lines(options.separate_test)
+    first: dict[str, int] = {}
+    copies = np.array([first.setdefault(line, i) for i, line in enumerate(lines)], np.int64)
+    units, notes = units_of(copies, options.split == RANDOM)
+    rows = split_rows(len(lines), options, units=units, separate_test=test is not None).by_name()
+    by_split = {split: [lines[i] for i in taken] for split, taken in rows.items()}
+    if test is not None:
+        by_split["test"] = test
+    held_out = [line for split, taken in by_split.items() if split != "train" for line in taken]
+    columns = LineInputs.fit(by_split["train"], held_out)
+    splits = {split: _sequences(columns, taken) for split, taken in by_split.items()}
+    notes += _unknown(columns, {split: "".join(taken) for split, taken in by_split.items()})
+    notes += _padding(columns, by_split["train"])
+    return Data.of_splits(name, LANGUAGE, splits, _preparation(columns), notes)
+
+
+def _preparation(columns: TextInputs | LineInputs) -> Preparation:
+    return Preparation(columns, classes=tuple(columns.characters), target="next character")
 
 
 def _cut(text: str, options: LoadOptions) -> dict[str, str]:
-    own = options.test if not isinstance(options.test, float) else None
+    test = options.separate_test
     share = options.test if isinstance(options.test, float) else 0.0
-    ends = [round(len(text) * (1 - share))]
-    ends = [round(ends[0] * (1 - options.validation)), ends[0]]
-    found = {"train": text[: ends[0]]}
+    test_start = round(len(text) * (1 - share))
+    validation_start = round(test_start * (1 - options.validation))
+    texts = {"train": text[:validation_start]}
     if options.validation:
-        found["validation"] = text[ends[0] : ends[1]]
-    if own is not None:
-        found["test"] = own if isinstance(own, str) and "\n" in own else read_text(Path(own))
+        texts["validation"] = text[validation_start:test_start]
+    if test is not None:
+        texts["test"] = test if isinstance(test, str) and "\n" in test else read_text(Path(test))
     elif share:
-        found["test"] = text[ends[1] :]
-    return found
+        texts["test"] = text[test_start:]
+    return texts
 
 
-def _notes(columns: TextInputs, texts: dict[str, str]) -> tuple[Note, ...]:
+def _check_length(split: str, text: str, context: int, name: str) -> None:
+    if len(text) <= context:
+        rule = f"the {split} split must be longer than one window of {context} tokens"
+        hint = "give more text, or a smaller context"
+        raise DataError("text", rule, got=f"{len(text)} characters", where=name, hint=hint)
+
+
+def _check_lines(lines: list[str], name: str, options: LoadOptions) -> None:
+    if options.group is not None:
+        raise DataError(
+            "split", "lines have no columns to group by", got=options.split, hint="use split=random"
+        )
+    if len(lines) < 2 or not any(len(line) > 1 for line in lines):
+        rule = "must be at least two lines, one of them with two characters"
+        hint = "give a text with one example per line, or leave out lines (--lines)"
+        raise DataError("lines", rule, got=f"{len(lines)} lines", where=name, hint=hint)
+
+
+def _test_lines(path: Path | str) -> list[str]:
+    lines = split_lines(read_text(Path(path)))
+    if not lines:
+        raise DataError("lines", "the test file must hold lines", got=str(path), hint="give another file")
+    return lines
+
+
+def _sequences(columns: LineInputs, lines: list[str]) -> Sequences:
+    tokens, lengths = columns.sequences(lines)
+    return Sequences(tokens, lengths, np.asarray(lengths.mean(), np.float32))
+
+
+def _unknown(columns: TextInputs | LineInputs, texts: dict[str, str]) -> tuple[Note, ...]:
+    """Note the characters of held-out text that do not occur in training."""
     if UNKNOWN not in columns.characters or UNKNOWN in texts["train"]:
         return ()
-    strange = sorted(set("".join(texts.values())) - set(texts["train"]))
-    text = f"{len(strange)} characters outside the training text became the unknown mark: {strange[:10]}."
+    unknown = sorted(set("".join(texts.values())) - set(texts["train"]))
+    text = f"{len(unknown)} characters do not occur in training and are read as unknown: {unknown[:10]}."
     return (Note("unknown", text),)
+
+
+def _padding(columns: LineInputs, train: Iterable[str]) -> tuple[Note, ...]:
+    filled = float(np.mean([len(line) + 1 for line in train])) / columns.length
+    if filled >= FILLED:
+        return ()
+    text = (
+        f"The longest line has {columns.length - 1} characters, and all lines are padded to it: only "
+        f"{filled:.0%} of the work is on characters. Leave out very long lines to train faster."
+    )
+    return (Note("padding", text),)

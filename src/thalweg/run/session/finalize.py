@@ -18,8 +18,6 @@ from thalweg.core.tree import count
 from thalweg.core.tree import lane as take_lane
 from thalweg.engine.evaluate import Means, losses_of
 from thalweg.engine.program import rebuilt
-from thalweg.problem.data.inputs.lines import LineInputs
-from thalweg.problem.data.inputs.text import TextInputs
 from thalweg.problem.data.preparation import Preparation
 from thalweg.problem.models.adapter import PartitionedModel, apply
 from thalweg.problem.models.sampling import Sampling, sample
@@ -275,15 +273,15 @@ def sample_text(preparation: Preparation, built: PartitionedModel, seed: int) ->
         The text; None where the data are no text, or the model is so large that sampling would take more
         than `SAMPLE_BUDGET`.
     """
-    columns = preparation.columns
-    if not isinstance(columns, (TextInputs, LineInputs)):
+    columns: Any = preparation.columns
+    if not columns.writes_text:
         return None
     affordable = int(SAMPLE_BUDGET / (2 * count(built.params) * columns.length))
     length = min(SAMPLE_CHARACTERS, affordable)
     if length < FEWEST_CHARACTERS:
         return None
     reader, key = _Reader(built), keys.purpose_key(keys.lane_key(seed), keys.SAMPLE)
-    if isinstance(columns, TextInputs):
+    if columns.boundary is None:
         start = jnp.asarray([max(columns.characters.find("\n"), 0)])
         settings = Sampling(length, columns.length, SAMPLE_TEMPERATURE)
         return columns.text(np.asarray(sample(reader, start, settings, key=key)))

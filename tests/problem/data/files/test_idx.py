@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from tests.problem.data.given import refused
-from thalweg.problem.data.files.idx import read_idx
+from thalweg.problem.data.files.binary_images import read_idx
 from thalweg.problem.data.load import load
 
 RANDOM = np.random.default_rng(0)
@@ -40,9 +40,9 @@ def test_a_folder_of_idx_files_is_read(tmp_path, packed):
     assert "10 of 10 test rows" in data.notes[0].text
 
 
-def test_without_a_test_pair_a_share_is_drawn(tmp_path):
-    found = folder(tmp_path, t10k_images_idx3_ubyte=None, t10k_labels_idx1_ubyte=None)
-    assert load(found).test.count() == 8
+def test_without_a_test_pair_a_share_is_held_out(tmp_path):
+    path = folder(tmp_path, t10k_images_idx3_ubyte=None, t10k_labels_idx1_ubyte=None)
+    assert load(path).test.count() == 8
 
 
 @pytest.mark.parametrize(
@@ -51,8 +51,8 @@ def test_without_a_test_pair_a_share_is_drawn(tmp_path):
 def test_every_type_of_number_is_read(tmp_path, code, kind):
     path = tmp_path / "a-idx2"
     path.write_bytes(idx(np.array([[1, 2, 3], [4, 5, 127]], kind), code))
-    found = read_idx(path)
-    assert found.tolist() == [[1, 2, 3], [4, 5, 127]] and found.dtype == np.dtype(kind).newbyteorder("=")
+    array = read_idx(path)
+    assert array.tolist() == [[1, 2, 3], [4, 5, 127]] and array.dtype == np.dtype(kind).newbyteorder("=")
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_every_type_of_number_is_read(tmp_path, code, kind):
         ({"train_labels_idx1_ubyte": None}, ("must hold train-images", "fetch the missing file")),
         ({"t10k_labels_idx1_ubyte": None}, ("both t10k files or neither",)),
         ({"train_labels_idx1_ubyte": idx(LABELS[:-1])}, ("same number of rows", "40 and 39")),
-        ({"t10k_labels_idx1_ubyte": idx(LABELS[:10] + 1)}, ("must occur in the training part", "[4]")),
+        ({"t10k_labels_idx1_ubyte": idx(LABELS[:10] + 1)}, ("must occur in the train split", "[4]")),
     ],
 )
 def test_broken_folders_are_refused(tmp_path, changed, words):

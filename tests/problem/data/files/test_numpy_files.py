@@ -16,12 +16,12 @@ def test_npz_by_its_usual_names(tmp_path, names):
     assert load(path).fingerprint == load((X, Y)).fingerprint
 
 
-def test_npz_with_a_test_part(tmp_path):
+def test_npz_with_a_test_split(tmp_path):
     path = tmp_path / "four.npz"
     np.savez_compressed(path, x_train=X, y_train=Y, x_test=X[:9] + 1, y_test=Y[:9])
     assert load(path).test.count() == 9
     aside = load(path, test=0.5)
-    assert aside.test.count() == 30 and "left aside" in aside.notes[0].text
+    assert aside.test.count() == 30 and "not used" in aside.notes[0].text
 
 
 @pytest.mark.parametrize("target", [3, "3", -1, "column_3"])
@@ -46,8 +46,8 @@ def test_npy_is_a_table_with_its_target_among_the_columns(tmp_path, target):
             ("npy: the file must be whole",),
         ),
         (lambda p: np.save(p, X[:, 0]), {"target": 0}, ("at least two columns", "(60,)")),
-        (lambda p: np.save(p, X), {}, ("needs the column to predict", "target=2")),
-        (lambda p: np.save(p, X), {"target": 3}, ("must be a column, 0..2", "got 3")),
+        (lambda p: np.save(p, X), {}, ("needs a target, the column to predict", "target='column_2'")),
+        (lambda p: np.save(p, X), {"target": 3}, ("must lie in 0..2", "got 3")),
         (lambda p: np.save(p, X), {"target": "colum_1"}, ("did you mean 'column_1'?",)),
     ],
 )
@@ -60,7 +60,7 @@ def test_broken_files_are_refused(tmp_path, make, settings, words):
 
 @pytest.mark.parametrize("ending", [".npz", ".npy"])
 @pytest.mark.parametrize("share", [0.3, 0.9, 0.999])
-def test_files_cut_short_are_refused(tmp_path, ending, share):
+def test_truncated_files_are_refused(tmp_path, ending, share):
     path = tmp_path / f"whole{ending}"
     np.savez(path, x=X, y=Y) if ending == ".npz" else np.save(path, X)
     content = path.read_bytes()
@@ -80,8 +80,8 @@ def test_a_flipped_byte_in_an_npz_is_noticed(tmp_path):
 
 
 @pytest.mark.parametrize("ending", [".npz", ".npy"])
-def test_no_damage_goes_through_as_another_error(tmp_path, ending):
-    """Bytes changed, lost or added at random places give data or a refusal, never a crash."""
+def test_damage_never_raises_another_error(tmp_path, ending):
+    """Bytes changed, removed or added at random give data or a DataError, never a crash."""
     path = tmp_path / f"whole{ending}"
     np.savez(path, x=X, y=Y) if ending == ".npz" else np.save(path, np.column_stack([X, Y]))
     whole, refusals = path.read_bytes(), 0

@@ -50,7 +50,7 @@ def test_grey_among_coloured_pictures_becomes_colour(tmp_path):
     assert np.array_equal(data.train.inputs[0], np.repeat(grey[:, :, None], 3, axis=2))
 
 
-def test_other_sizes_are_brought_to_the_most_common_one(tmp_path):
+def test_other_sizes_are_resized_to_the_most_common_one(tmp_path):
     classes(tmp_path)
     picture(tmp_path / "dog" / "00", size=(20, 24))
     data = load(tmp_path)
@@ -86,7 +86,7 @@ def test_a_damaged_picture_is_refused(tmp_path, content):
         load(tmp_path)
 
 
-def test_a_picture_cut_short_is_refused(tmp_path):
+def test_a_truncated_picture_is_refused(tmp_path):
     classes(tmp_path)
     path = tmp_path / "dog" / "05.png"
     path.write_bytes(path.read_bytes()[:90])
@@ -98,5 +98,5 @@ def test_a_class_that_training_lacks_is_refused(tmp_path):
     classes(tmp_path / "train")
     classes(tmp_path / "test", count=1)
     picture(tmp_path / "test" / "horse" / "00")
-    with refused("every class must occur in training", "horse"):
+    with refused("every class of the test split must occur in training", "horse"):
         load(tmp_path)

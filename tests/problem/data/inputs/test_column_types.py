@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from tests.problem.data.given import refused
-from thalweg.problem.data.inputs.column_types import dates_read, numbers_from, read_column
+from thalweg.problem.data.inputs.column_types import read_column, read_dates, read_numbers
 
 
 @pytest.mark.parametrize(
@@ -26,16 +26,16 @@ from thalweg.problem.data.inputs.column_types import dates_read, numbers_from, r
         (["1-2", "3-4"], "category", None),
     ],
 )
-def test_what_text_holds_is_read_off(cells, kind, values):
-    found = read_column(pl.Series("c", cells, dtype=pl.String))
-    assert found.kind == kind
+def test_types_are_inferred_from_text(cells, kind, values):
+    column = read_column(pl.Series("c", cells, dtype=pl.String))
+    assert column.kind == kind
     if values is not None:
-        assert found.values.to_list() == values
+        assert column.values.to_list() == values
 
 
 def test_further_marks_of_missing_values():
-    found = read_column(pl.Series("c", ["1", " ?", "-9"]), ("?", " -9"))
-    assert found.kind == "number" and found.values.to_list() == [1.0, None, None]
+    column = read_column(pl.Series("c", ["1", " ?", "-9"]), ("?", " -9"))
+    assert column.kind == "number" and column.values.to_list() == [1.0, None, None]
 
 
 @pytest.mark.parametrize(
@@ -78,12 +78,12 @@ def test_infinite_numbers_are_refused():
     assert read_column(pl.Series("c", ["1", "inf", "2"]), ("inf",)).values.null_count() == 1
 
 
-def test_new_cells_must_be_of_the_kind_of_training():
+def test_new_cells_must_have_the_type_of_training():
     with refused("column 'c' must hold numbers", "got x", "row 2", "missing='x'"):
-        numbers_from(pl.Series("c", ["1", "x"]))
+        read_numbers(pl.Series("c", ["1", "x"]))
     with refused("column 'c' must hold numbers", "Date"):
-        numbers_from(pl.Series("c", [date(2020, 1, 1)]))
+        read_numbers(pl.Series("c", [date(2020, 1, 1)]))
     with refused("column 'c' must hold dates written as %Y-%m-%d", "got 1/2/2020"):
-        dates_read(pl.Series("c", ["2020-01-01", "1/2/2020"]), "%Y-%m-%d")
+        read_dates(pl.Series("c", ["2020-01-01", "1/2/2020"]), "%Y-%m-%d")
     with refused("column 'c' must hold dates"):
-        dates_read(pl.Series("c", [5, 6]), "%Y-%m-%d")
+        read_dates(pl.Series("c", [5, 6]), "%Y-%m-%d")

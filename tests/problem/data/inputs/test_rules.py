@@ -5,9 +5,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from thalweg.problem.data.inputs.dates import DateRule
-from thalweg.problem.data.inputs.fitting import rule_from_dict, rule_to_dict
-from thalweg.problem.data.inputs.rules import CategoryRule, NumberRule
+from thalweg.problem.data.inputs.rules import CategoryRule, DateRule, NumberRule, rules_from
 
 RANDOM = np.random.default_rng(0)
 
@@ -41,22 +39,22 @@ def test_a_long_tail_enters_as_its_logarithm():
     values = np.exp(RANDOM.normal(0, 2, 500))
     rule = NumberRule.fit(series(values))
     assert rule.unit == pytest.approx(np.median(values))
-    found = rule.apply(series(values), ())[:, 0]
+    inputs = rule.apply(series(values), ())[:, 0]
     expected = np.log1p(values / rule.unit)
-    assert np.allclose(found, (expected - expected.mean()) / expected.std(), atol=1e-5)
+    assert np.allclose(inputs, (expected - expected.mean()) / expected.std(), atol=1e-5)
 
 
-def test_no_logarithm_where_it_does_not_help():
+def test_no_logarithm_if_it_does_not_help():
     assert NumberRule.fit(series(RANDOM.normal(size=500))).unit == 0
     assert NumberRule.fit(series(np.r_[np.zeros(498), 1.0, 2.0])).unit == 0
 
 
-def test_wild_numbers_are_cut_off():
+def test_extreme_numbers_are_clipped():
     rule = NumberRule.fit(series(RANDOM.normal(size=100)))
     assert rule.apply(series([1e30, -1e30]), ()).tolist() == [[8], [-8]]
 
 
-def test_categories_get_an_input_each_the_most_frequent_first():
+def test_each_category_has_an_input_the_most_frequent_first():
     rule = CategoryRule.fit(series(["b", "a", "b", "a", "b"]))
     assert rule.features == ("c=b", "c=a")
     assert rule.apply(series(["a ", "b"]), ()).tolist() == [[0, 1], [1, 0]]
@@ -97,19 +95,19 @@ def dates(step, count):
         (dates(24, 800), {"days", "year", "week"}),
     ],
 )
-def test_dates_enter_by_the_parts_that_mean_something(values, parts):
+def test_dates_enter_by_the_quantities_that_vary(values, parts):
     rule = DateRule.fit(values, "")
     assert {part.split()[0] for part in rule.parts} == parts
-    found = rule.apply(values, ())
-    assert np.allclose(found.mean(axis=0), 0, atol=1e-5) and np.allclose(found.std(axis=0), 1, atol=1e-5)
+    inputs = rule.apply(values, ())
+    assert np.allclose(inputs.mean(axis=0), 0, atol=1e-5) and np.allclose(inputs.std(axis=0), 1, atol=1e-5)
 
 
 def test_a_missing_date_enters_as_the_mean_with_a_flag():
     rule = DateRule.fit(pl.Series("c", [datetime(2020, 1, d) for d in (1, 2, 3)] + [None]), "%Y-%m-%d")
     assert rule.features[0] == "c days" and rule.features[-1] == "c missing"
-    found = rule.apply(series(["", "2020-01-02"]), ())
-    assert found[0, :-1].tolist() == [0] * (found.shape[1] - 1) and found[:, -1].tolist() == [1, 0]
-    assert abs(found[1, 0]) < 1e-5
+    inputs = rule.apply(series(["", "2020-01-02"]), ())
+    assert inputs[0, :-1].tolist() == [0] * (inputs.shape[1] - 1) and inputs[:, -1].tolist() == [1, 0]
+    assert abs(inputs[1, 0]) < 1e-5
 
 
 @pytest.mark.parametrize(
@@ -121,4 +119,4 @@ def test_a_missing_date_enters_as_the_mean_with_a_flag():
     ],
 )
 def test_rules_are_written_and_read_back_exactly(rule):
-    assert rule_from_dict(json.loads(json.dumps(rule_to_dict(rule)))) == rule
+    assert rules_from([json.loads(json.dumps(rule.to_dict()))]) == (rule,)

@@ -3,7 +3,7 @@
 import numpy as np
 import polars as pl
 
-from thalweg.problem.data.inputs.words import WordRule, has_words
+from thalweg.problem.data.inputs.rules import WordRule
 from thalweg.problem.data.load import load
 from thalweg.problem.data.preparation import Preparation
 
@@ -12,23 +12,23 @@ NAMES = [
 ]
 
 
-def test_words_are_those_that_many_rows_share_but_not_all():
+def test_words_are_shared_by_many_rows_but_not_all():
     rule = WordRule.fit(pl.Series("name", NAMES))
     assert set(rule.words) == {"mr", "mrs", "dr"}  # "of" and "ghent" stand in every row, the rest in one each
     assert rule.features == tuple(f"name~{word}" for word in rule.words)
 
 
-def test_a_cell_says_which_words_it_holds():
+def test_words_of_a_cell_are_marked():
     rule = WordRule("name", ("mr", "mrs"))
-    found = rule.apply(pl.Series("name", ["MR. X", "Mrs Y, Mr Y", None, "Dr Z"]), ())
-    assert np.array_equal(found, [[1, 0], [1, 1], [0, 0], [0, 0]])
+    inputs = rule.apply(pl.Series("name", ["MR. X", "Mrs Y, Mr Y", None, "Dr Z"]), ())
+    assert np.array_equal(inputs, [[1, 0], [1, 1], [0, 0], [0, 0]])
 
 
 def test_identifiers_have_no_words():
-    assert not has_words(pl.Series("id", [f"a{i}-{i * 7}" for i in range(100)]))
+    assert not WordRule.fit(pl.Series("id", [f"a{i}-{i * 7}" for i in range(100)])).words
 
 
-def test_a_table_learns_from_a_name_and_says_so():
+def test_a_table_learns_from_words_and_notes_it():
     frame = pl.DataFrame(
         {"name": NAMES, "x": np.arange(120) % 7, "y": ["ab"[i % 3 == 0] for i in range(120)]}
     )

@@ -27,8 +27,8 @@ def test_tables_are_those_of_scikit_learn(name):
 
 
 def test_digits_are_those_of_scikit_learn():
-    expected, found = datasets.load_digits(), bundled.digits()
-    assert np.array_equal(found.inputs, expected.images) and np.array_equal(found.targets, expected.target)
+    expected, digits = datasets.load_digits(), bundled.digits()
+    assert np.array_equal(digits.inputs, expected.images) and np.array_equal(digits.targets, expected.target)
 
 
 def test_reading_data_does_not_import_scikit_learn():
@@ -36,7 +36,7 @@ def test_reading_data_does_not_import_scikit_learn():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_a_file_that_is_not_carried_is_refused(monkeypatch):
+def test_a_file_that_scikit_learn_lacks_is_refused(monkeypatch):
     monkeypatch.setattr(bundled.importlib.util, "find_spec", lambda name: None)
-    with refused("scikit-learn must carry digits.csv.gz"):
+    with refused("scikit-learn must contain digits.csv.gz"):
         bundled.digits()

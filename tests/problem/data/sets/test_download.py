@@ -8,8 +8,8 @@ import pytest
 
 from tests.problem.data.given import refused
 from thalweg.problem.data.load import load
-from thalweg.problem.data.sets import download, locate, published
-from thalweg.problem.data.sets.published import Fetched, Published
+from thalweg.problem.data.sets import published
+from thalweg.problem.data.sets.published import File, Published
 
 TEXT = b"all the world is a stage and all the men and women merely players\n" * 60
 
@@ -21,9 +21,8 @@ class Quiet(SimpleHTTPRequestHandler):
 
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
-    monkeypatch.delenv(locate.VARIABLE, raising=False)
-    for module in (locate, download):
-        monkeypatch.setattr(module, "cache_folder", lambda: tmp_path / "cache")
+    monkeypatch.delenv(published.VARIABLE, raising=False)
+    monkeypatch.setattr(published, "cache_folder", lambda: tmp_path / "cache")
     return tmp_path / "cache"
 
 
@@ -43,12 +42,12 @@ def server(tmp_path):
 
 
 def offer(monkeypatch, *addresses):
-    file = Fetched("tinyshakespeare.txt", hashlib.sha256(TEXT).hexdigest(), addresses)
+    file = File("tinyshakespeare.txt", hashlib.sha256(TEXT).hexdigest(), addresses)
     made = Published("tinyshakespeare", "text", (file,), ("tinyshakespeare",))
     monkeypatch.setitem(published.SETS, "tinyshakespeare", made)
 
 
-def test_a_set_is_fetched_once_and_kept(cache, server, monkeypatch):
+def test_a_set_is_downloaded_once(cache, server, monkeypatch):
     offer(monkeypatch, server + "stage.txt.gz")
     first = load("tinyshakespeare")
     assert (cache / "tinyshakespeare" / "tinyshakespeare.txt").read_bytes() == TEXT
@@ -68,39 +67,39 @@ def test_the_next_address_is_tried(cache, server, monkeypatch):
     assert load("tinyshakespeare").task == "language"
 
 
-def test_other_content_is_refused_and_nothing_is_left(cache, server, monkeypatch):
+def test_other_content_is_refused_and_not_kept(cache, server, monkeypatch):
     offer(monkeypatch, server + "other.txt", server + "missing.txt", server + "broken.txt.gz")
-    with refused("could not be fetched", "other content (SHA-256", "404", "THALWEG_DATA"):
+    with refused("could not be downloaded", "other content (SHA-256", "404", "THALWEG_DATA"):
         load("tinyshakespeare")
     assert list((cache / "tinyshakespeare").iterdir()) == []
 
 
 def test_without_a_network_the_error_says_where_to_put_it(cache, monkeypatch):
     offer(monkeypatch, "http://127.0.0.1:1/stage.txt")
-    with refused("is not on this machine and could not be fetched", "set THALWEG_DATA", "folder="):
+    with refused("is not on this machine and could not be downloaded", "set THALWEG_DATA", "folder="):
         load("tinyshakespeare")
 
 
-def test_a_set_that_is_not_offered_must_lie_here(cache):
-    with refused("cifar10 must lie on this machine", "set THALWEG_DATA"):
+def test_a_set_without_addresses_must_lie_on_this_machine(cache):
+    with refused("cifar10 cannot be downloaded and must lie on this machine", "set THALWEG_DATA"):
         load("cifar10")
 
 
-def test_a_folder_that_is_given_is_the_only_place(cache, tmp_path):
+def test_a_given_folder_is_the_only_one_searched(cache, tmp_path):
     with refused("the folder must hold mnist", str(tmp_path), "subfolder mnist"):
         load("mnist", folder=tmp_path)
 
 
-def test_a_cache_that_cannot_be_made_is_refused(cache, monkeypatch):
+def test_an_unwritable_cache_is_refused(cache, monkeypatch):
     cache.write_text("a file stands in the way")
     offer(monkeypatch, "http://127.0.0.1:1/stage.txt")
     with refused("the cache folder must be writable", "THALWEG_DATA"):
         load("tinyshakespeare")
 
 
-def test_the_files_of_one_set_are_not_taken_for_another(tmp_path, monkeypatch):
-    monkeypatch.setenv(locate.VARIABLE, str(tmp_path))
+def test_the_files_of_one_set_are_not_read_as_another(tmp_path, monkeypatch):
+    monkeypatch.setenv(published.VARIABLE, str(tmp_path))
     for name in ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"):
         (tmp_path / name).touch()
-    assert locate.locate(published.SETS["fashion_mnist"], None) is None
-    assert locate.locate(published.SETS["fashion_mnist"], tmp_path) == tmp_path
+    assert published.locate(published.SETS["fashion_mnist"], None) is None
+    assert published.locate(published.SETS["fashion_mnist"], tmp_path) == tmp_path

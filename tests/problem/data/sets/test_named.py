@@ -25,7 +25,7 @@ SHAPES = {
 @pytest.mark.parametrize("name", SHAPES)
 def test_sets_that_need_no_file(name):
     data = load(name)
-    count = sum(part.count() for part in data.splits.values())
+    count = sum(split.count() for split in data.splits.values())
     assert (data.task, data.input_shape, data.outputs, count) == SHAPES[name]
     assert set(data.splits) == {"train", "validation", "test"} and data.name == name
     assert load(name).fingerprint == data.fingerprint
@@ -42,7 +42,7 @@ def test_iris_names_its_classes():
 
 
 @pytest.mark.parametrize("name", synthetic.SETS)
-def test_made_sets_never_change(name):
+def test_synthetic_sets_never_change(name):
     # Written down once: lessons and tests refer to these very numbers. The last bits are the processor's.
     raw = synthetic.make(name)
     assert float(raw.inputs[:, 0] @ np.cos(np.arange(1000))) == pytest.approx(MADE[name], abs=1e-3)
@@ -60,7 +60,7 @@ MADE = {
 
 
 @pytest.mark.parametrize("name", ["moons", "circles", "spirals", "xor"])
-def test_made_classes_are_learnable(name):
+def test_synthetic_classes_are_learnable(name):
     data = load(name)
     train, test = data.train, data.test
     near = (
@@ -81,9 +81,9 @@ def test_all_names_are_known():
 
 
 @needs_real
-def test_mnist_has_its_own_test_part():
+def test_mnist_has_its_own_test_split():
     data = load("mnist", folder=REAL)
-    assert [part.count() for part in data.splits.values()] == [54_000, 6_000, 10_000]
+    assert [split.count() for split in data.splits.values()] == [54_000, 6_000, 10_000]
     assert data.input_shape == (28, 28) and data.train.inputs.dtype == np.uint8
     assert -data.preparation.input_shift / 255 == pytest.approx(0.1307, abs=5e-4)
     assert 1 / data.preparation.input_scale / 255 == pytest.approx(0.3081, abs=5e-4)

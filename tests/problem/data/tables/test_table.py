@@ -11,12 +11,12 @@ RANDOM = np.random.default_rng(0)
 
 
 def columns(**more):
-    made = {
+    table = {
         "size": RANDOM.permutation(np.linspace(-2, 2, COUNT).round(4)).tolist(),
         "kind": [("red", "green", "blue")[i % 3] for i in range(COUNT)],
         "y": [i // 2 % 2 for i in range(COUNT)],
     }
-    return made | more
+    return table | more
 
 
 def kinds(data):
@@ -38,20 +38,20 @@ def test_a_csv_file_becomes_standardised_inputs(tmp_path):
 
 
 def test_file_polars_and_pandas_give_the_same_data(tmp_path):
-    made = columns()
-    from_file = load(csv(tmp_path / "t.csv", made), target="y")
-    from_polars = load(pl.DataFrame(made), target="y")
-    from_pandas = load(pd.DataFrame(made), target="y")
-    from_lazy = load(pl.LazyFrame(made), target="y")
-    from_pair = load((pd.DataFrame(made).drop(columns="y"), pd.Series(made["y"], name="y")))
+    table = columns()
+    from_file = load(csv(tmp_path / "t.csv", table), target="y")
+    from_polars = load(pl.DataFrame(table), target="y")
+    from_pandas = load(pd.DataFrame(table), target="y")
+    from_lazy = load(pl.LazyFrame(table), target="y")
+    from_pair = load((pd.DataFrame(table).drop(columns="y"), pd.Series(table["y"], name="y")))
     prints = {d.fingerprint for d in (from_file, from_polars, from_pandas, from_lazy, from_pair)}
     assert len(prints) == 1 and from_pair.preparation.target == "y"
 
 
-def test_figures_come_from_the_training_part_only():
-    made = columns()
-    made["size"] = [*made["size"][:144], *[1e6] * 56]
-    rule = load(pl.DataFrame(made), target="y", split="time").preparation.columns.rules[0]
+def test_statistics_come_from_the_train_split_only():
+    table = columns()
+    table["size"] = [*table["size"][:144], *[1e6] * 56]
+    rule = load(pl.DataFrame(table), target="y", split="time").preparation.columns.rules[0]
     assert abs(rule.mean) < 1 and rule.scale < 2
 
 
@@ -74,15 +74,15 @@ def test_numbers_are_regression_and_labels_classification():
     assert load(pl.DataFrame(columns()), target="y", task="regression").outputs == 1
 
 
-def test_identifiers_and_constants_are_left_out_and_said():
-    made = columns(
+def test_identifiers_and_constants_are_left_out_and_noted():
+    table = columns(
         number=list(range(1, COUNT + 1)),
         code=[f"x{i}" for i in range(COUNT)],
         customer_id=[i * 7919 % 100_003 for i in range(COUNT)],
         same=["a"] * COUNT,
         empty=[None] * COUNT,
     )
-    data = load(pl.DataFrame(made), target="y")
+    data = load(pl.DataFrame(table), target="y")
     gone = {name: n.kind for n in data.notes for name in n.columns}
     assert gone == {
         "number": "id",
@@ -95,70 +95,70 @@ def test_identifiers_and_constants_are_left_out_and_said():
 
 
 def test_a_column_may_be_kept_or_dropped():
-    made = columns(number=list(range(1, COUNT + 1)))
-    kept = load(pl.DataFrame(made), target="y", keep="number", drop=("kind",))
+    table = columns(number=list(range(1, COUNT + 1)))
+    kept = load(pl.DataFrame(table), target="y", keep="number", drop=("kind",))
     assert kept.preparation.columns.features == ("number", "size")[::-1]
 
 
-def test_the_only_column_is_never_taken_for_a_row_number():
+def test_the_only_column_is_kept_even_if_it_numbers_the_rows():
     data = load(pl.DataFrame({"x": range(100), "y": [i * 0.5 for i in range(100)]}), target="y")
     assert data.preparation.columns.features == ("x",)
 
 
 def test_missing_values_get_an_input_and_a_note():
-    made = columns()
-    made["size"][:50] = [None] * 50
-    made["kind"][10:20] = [" "] * 10
-    data = load(pl.DataFrame(made), target="y")
+    table = columns()
+    table["size"][:50] = [None] * 50
+    table["kind"][10:20] = [" "] * 10
+    data = load(pl.DataFrame(table), target="y")
     assert set(data.preparation.columns.features) >= {"size missing", "kind=missing"}
     assert "size 25.0%, kind 5.0%" in note(data, "missing").text
 
 
 def test_rows_without_a_target_are_left_out():
-    made = columns()
-    made["y"] = [None, *made["y"][1:]]
-    data = load(pl.DataFrame(made), target="y")
+    table = columns()
+    table["y"] = [None, *table["y"][1:]]
+    data = load(pl.DataFrame(table), target="y")
     assert "1 of 200 rows have no y" in note(data, "missing").text
-    assert sum(part.count() for part in data.splits.values()) == COUNT - 1
+    assert sum(split.count() for split in data.splits.values()) == COUNT - 1
 
 
-def test_a_mark_among_numbers_is_pointed_out():
-    made = columns()
-    made["size"] = ["?" if i < 5 else x for i, x in enumerate(map(str, made["size"]))]
-    assert "holds '?' in 5 rows" in note(load(pl.DataFrame(made), target="y"), "missing").text
-    cured = load(pl.DataFrame(made), target="y", missing="?")
+def test_a_mark_among_numbers_is_noted():
+    table = columns()
+    table["size"] = ["?" if i < 5 else x for i, x in enumerate(map(str, table["size"]))]
+    assert "size is '?' in 5 rows" in note(load(pl.DataFrame(table), target="y"), "missing").text
+    cured = load(pl.DataFrame(table), target="y", missing="?")
     assert "size missing" in cured.preparation.columns.features
 
 
-def test_a_column_that_gives_the_target_away_is_reported_and_kept():
-    made = columns()
-    made["answer"] = [f"is {y}" for y in made["y"]]
-    data = load(pl.DataFrame(made), target="y")
+def test_a_leaking_column_is_noted_and_kept():
+    table = columns()
+    table["answer"] = [f"is {y}" for y in table["y"]]
+    data = load(pl.DataFrame(table), target="y")
     assert note(data, "leak").columns == ("answer",) and "answer=is 0" in data.preparation.columns.features
-    made = columns(twin=None)
-    made["twin"] = [x * 1.8 + 32 for x in made["size"]]
-    assert note(load(pl.DataFrame(made), target="size"), "leak").columns == ("twin",)
+    table = columns(twin=None)
+    table["twin"] = [x * 1.8 + 32 for x in table["size"]]
+    assert note(load(pl.DataFrame(table), target="size"), "leak").columns == ("twin",)
 
 
-def test_copies_of_a_row_stay_in_one_part():
-    made = {name: values + values[:60] for name, values in columns().items()}
+def test_copies_of_a_row_stay_in_one_split():
+    table = {name: values + values[:60] for name, values in columns().items()}
     for seed in range(3):
-        data = load(pl.DataFrame(made), target="y", split_seed=seed)
-        homes = [{row.tobytes() for row in part.inputs} for part in data.splits.values()]
-        assert not (homes[0] & homes[1] or homes[0] & homes[2] or homes[1] & homes[2])
+        data = load(pl.DataFrame(table), target="y", split_seed=seed)
+        members = [{row.tobytes() for row in split.inputs} for split in data.splits.values()]
+        assert not (members[0] & members[1] or members[0] & members[2] or members[1] & members[2])
         assert "60 of 260 rows repeat" in note(data, "duplicates").text
 
 
-def test_groups_are_never_split_and_no_input():
-    made = columns(person=[f"p{i // 8}" for i in range(COUNT)])
-    made["size"] = [i // 8 + 0.01 * (i % 8) for i in range(COUNT)]
-    data = load(pl.DataFrame(made), target="y", split="group=person")
+def test_groups_are_kept_together_and_are_no_input():
+    table = columns(person=[f"p{i // 8}" for i in range(COUNT)])
+    table["size"] = [i // 8 + 0.01 * (i % 8) for i in range(COUNT)]
+    data = load(pl.DataFrame(table), target="y", split="group=person")
     sizes = data.preparation.columns.rules[0]
-    homes = [
+    members = [
         set(np.round(p.inputs[:, 0] * sizes.scale + sizes.mean - 0.035).astype(int))
         for p in data.splits.values()
     ]
-    assert not (homes[0] & homes[1] or homes[0] & homes[2] or homes[1] & homes[2])
+    assert not (members[0] & members[1] or members[0] & members[2] or members[1] & members[2])
     assert "25 groups of person" in note(data, "group").text
     assert all(rule.column != "person" for rule in data.preparation.columns.rules)
 
@@ -174,7 +174,7 @@ def test_a_test_file_is_read_the_same_way(tmp_path):
     assert np.array_equal(framed.test.inputs, data.test.inputs)
 
 
-def test_labels_with_a_full_stop_in_the_test_part_are_reconciled():
+def test_labels_with_a_full_stop_in_the_test_split_are_reconciled():
     train, test = columns(), columns()
     train["y"] = [("<=50K", ">50K")[y] for y in train["y"]]
     test["y"] = [("<=50K.", ">50K.")[y] for y in test["y"]]
@@ -183,19 +183,19 @@ def test_labels_with_a_full_stop_in_the_test_part_are_reconciled():
     assert "'<=50K.'" in note(data, "labels").text
 
 
-def test_test_rows_seen_in_training_are_pointed_out():
-    made = columns()
-    data = load(pl.DataFrame(made), target="y", test=pl.DataFrame(made)[:20])
-    assert "20 of 20 test rows also lie in the training part" in note(data, "duplicates").text
+def test_test_rows_seen_in_training_are_noted():
+    table = columns()
+    data = load(pl.DataFrame(table), target="y", test=pl.DataFrame(table)[:20])
+    assert "20 of 20 test rows also occur in training" in note(data, "duplicates").text
 
 
 TOO_FEW = {"a": [1.5, 2.5], "y": [0.1, 0.2]}
 
 
 @pytest.mark.parametrize(
-    ("made", "settings", "words"),
+    ("table", "settings", "words"),
     [
-        (columns(), {}, ("needs the column to predict", "target='y', the last column")),
+        (columns(), {}, ("needs a target, the column to predict", "target='y', the last column")),
         (columns(), {"target": "Y2"}, ("must be a column", "did you mean 'y'?")),
         (columns(), {"target": 7}, ("must lie in 0..2", "got 7")),
         (columns(), {"target": "y", "drop": ("sizes",)}, ("drop:", "did you mean 'size'?")),
@@ -216,9 +216,9 @@ TOO_FEW = {"a": [1.5, 2.5], "y": [0.1, 0.2]}
         (columns(), {"target": "y", "test": 5j}, ("a share, a path or a frame", "complex")),
     ],
 )
-def test_bad_tables_are_refused(made, settings, words):
+def test_bad_tables_are_refused(table, settings, words):
     with refused(*words):
-        load(pl.DataFrame(made), **settings)
+        load(pl.DataFrame(table), **settings)
 
 
 def test_bad_test_tables_are_refused():
@@ -227,7 +227,7 @@ def test_bad_test_tables_are_refused():
         (frame.rename({"kind": "kinds"}), ("no column kind (is it 'kinds'?)",)),
         (frame.drop("size"), ("no column size", "add the columns")),
         (frame.drop("y"), ("must be a column of the table",)),
-        (frame.with_columns(pl.lit(7).alias("y")), ("must occur in the training part", "[7]")),
+        (frame.with_columns(pl.lit(7).alias("y")), ("must occur in the train split", "[7]")),
         (frame.with_columns(pl.lit("?").alias("size")), ("must hold numbers", "missing='?'")),
     ]:
         with refused(*words):

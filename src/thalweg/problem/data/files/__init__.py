@@ -1,1 +1,31 @@
-"""Files that hold arrays, pictures or text: one reader for each form. Tables have their own folder."""
+"""Files of arrays, pictures, tables or text: one reader per format. `RawArrays` is what array files give."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from thalweg.problem.data.note import Note
+
+
+@dataclass(frozen=True)
+class RawArrays:
+    """A data set as arrays, before anything is decided about it.
+
+    Args:
+        name: Name of the set.
+        inputs: `example ...`.
+        targets: Labels or values, `example` or `example target`.
+        test: The set's own test split (inputs, targets), if it has one.
+        classes: Labels by class number, where `targets` holds numbers whose names are known.
+        target: Name of what is predicted.
+        image: Whether inputs are pictures; None: decided by their shape and range.
+        notes: Notes of the reader.
+    """
+
+    name: str
+    inputs: Any
+    targets: Any
+    test: tuple[Any, Any] | None = None
+    classes: tuple[Any, ...] | None = None
+    target: str = "target"
+    image: bool | None = None
+    notes: tuple[Note, ...] = ()

@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from thalweg.core.errors import DataError, did_you_mean
-from thalweg.problem.data.files.compressed import read_bytes
-from thalweg.problem.data.raw import RawArrays
+from thalweg.core.errors import DataError
+from thalweg.problem.data.files import RawArrays
+from thalweg.problem.data.files.content import read_bytes
+from thalweg.problem.data.files.tables import find_column
 
-# Names that people give to inputs and targets, as pairs; the first pair that is there counts.
+# Usual names of inputs and targets, as pairs; the first pair in the file is used.
 TRAIN_NAMES = (
     ("x_train", "y_train"),
     ("x", "y"),
@@ -24,8 +25,8 @@ TRAIN_NAMES = (
 )
 TEST_NAMES = (("x_test", "y_test"),)
 
-# All that zipfile and NumPy raise on damaged bytes: seen by changing bytes of whole files at random.
-_BROKEN = (
+# All that zipfile and NumPy raise on damaged bytes: found by changing bytes of valid files at random.
+_READ_ERRORS = (
     *(zipfile.BadZipFile, zlib.error, tokenize.TokenError, struct.error, OSError, EOFError, KeyError),
     *(ValueError, TypeError, SyntaxError, RuntimeError, OverflowError, MemoryError),
 )
@@ -40,51 +41,39 @@ def read_npz(path: Path, name: str) -> RawArrays:
     arrays = _npz_arrays(path)
     train = _named(arrays, TRAIN_NAMES)
     if train is None:
-        raise DataError(
-            "npz",
-            "must hold x_train and y_train, or x and y",
-            got=", ".join(arrays) or "no arrays",
-            where=path,
-            hint="save it with np.savez(path, x=inputs, y=targets)",
-        )
+        rule = "must hold x_train and y_train, or x and y"
+        hint = "save it with np.savez(path, x=inputs, y=targets)"
+        raise DataError("npz", rule, got=", ".join(arrays) or "no arrays", where=path, hint=hint)
     return RawArrays(name, *train, test=_named(arrays, TEST_NAMES))
 
 
 def read_npz_inputs(path: Path) -> np.ndarray:
-    """Return the inputs of an npz file for prediction: `x`, or whatever its only array is called."""
+    """Return the inputs of an npz file for prediction: its only array, else `x_test`, `x_train` or `x`."""
     arrays = _npz_arrays(path)
     if len(arrays) == 1:
         return next(iter(arrays.values()))
     lower = {key.lower(): value for key, value in arrays.items()}
-    for key in ("x_test", *(pair[0] for pair in TRAIN_NAMES)):
-        if key in lower:
-            return lower[key]
-    raise DataError(
-        "npz",
-        "must hold an array x",
-        got=", ".join(arrays),
-        where=path,
-        hint="save it with np.savez(path, x=inputs)",
-    )
+    for x, _ in (*TEST_NAMES, *TRAIN_NAMES):
+        if x in lower:
+            return lower[x]
+    hint = "save it with np.savez(path, x=inputs)"
+    raise DataError("npz", "must hold an array x", got=", ".join(arrays), where=path, hint=hint)
 
 
 def read_npy(path: Path, name: str, target: str | int | None) -> RawArrays:
     """Read a table of numbers, `row column`, from an npy file; one column is the target.
 
     Raises:
-        DataError: The file is damaged or holds objects, no table, or no such column.
+        DataError: The file is damaged, holds objects, is not a table, or has no such column.
     """
     array = read_array(path)
     if array.ndim != 2 or array.shape[1] < 2:
-        raise DataError(
-            "npy",
-            "must hold a table with at least two columns, the target among them",
-            got=f"shape {array.shape}",
-            where=path,
-            hint="use an npz file with x and y for other shapes",
-        )
-    column = _column(target, array.shape[1], path)
-    return RawArrays(name, np.delete(array, column, axis=1), array[:, column], target=f"column_{column}")
+        rule = "must hold a table with at least two columns, the target among them"
+        hint = "use an npz file with x and y for other shapes"
+        raise DataError("npy", rule, got=f"shape {array.shape}", where=path, hint=hint)
+    names = [f"column_{i}" for i in range(array.shape[1])]
+    column = names.index(find_column(names, target))
+    return RawArrays(name, np.delete(array, column, axis=1), array[:, column], target=names[column])
 
 
 def read_array(path: Path) -> np.ndarray:
@@ -93,32 +82,27 @@ def read_array(path: Path) -> np.ndarray:
     Raises:
         DataError: The file is damaged or holds objects.
     """
-    return _loaded(io.BytesIO(read_bytes(path)), path)
+    return _array(io.BytesIO(read_bytes(path)), path)
 
 
 def _npz_arrays(path: Path) -> dict[str, np.ndarray]:
     try:
         with zipfile.ZipFile(io.BytesIO(read_bytes(path))) as archive:
-            files = {
-                n.removesuffix(".npy"): archive.read(n) for n in archive.namelist() if n.endswith(".npy")
-            }
-    except _BROKEN as error:
+            names = [name for name in archive.namelist() if name.endswith(".npy")]
+            files = {name.removesuffix(".npy"): archive.read(name) for name in names}
+    except _READ_ERRORS as error:
         raise _damaged("npz", path, error) from error
-    return {key: _loaded(io.BytesIO(content), path) for key, content in files.items()}
+    return {key: _array(io.BytesIO(content), path) for key, content in files.items()}
 
 
-def _loaded(file: io.BytesIO, path: Path) -> np.ndarray:
+def _array(file: io.BytesIO, path: Path) -> np.ndarray:
     try:
         return np.lib.format.read_array(file, allow_pickle=False)
-    except _BROKEN as error:
+    except _READ_ERRORS as error:
         if "Object arrays" in str(error):
-            raise DataError(
-                "npy",
-                "must hold numbers; objects are never unpickled",
-                got="an array of objects",
-                where=path,
-                hint="save numbers, or text as a CSV file",
-            ) from error
+            rule = "must hold numbers; objects are never unpickled"
+            hint = "save numbers here, and text in a CSV file"
+            raise DataError("npy", rule, got="an array of objects", where=path, hint=hint) from error
         raise _damaged("npy", path, error) from error
 
 
@@ -127,29 +111,11 @@ def _named(arrays: dict[str, np.ndarray], pairs: tuple[tuple[str, str], ...]) ->
     return next(((lower[x], lower[y]) for x, y in pairs if x in lower and y in lower), None)
 
 
-def _column(target: str | int | None, width: int, path: Path) -> int:
-    names = [f"column_{i}" for i in range(width)]
-    if target is None:
-        hint = f"for example target={width - 1}, the last column"
-        raise DataError("target", "a table needs the column to predict", where=path, hint=hint)
-    if target in names:
-        return names.index(str(target))
-    try:
-        index = int(target)
-    except ValueError:
-        index = width
-    if not -width <= index < width:
-        raise DataError(
-            "target", f"must be a column, 0..{width - 1}", got=target, hint=did_you_mean(str(target), names)
-        )
-    return index % width
-
-
 def _damaged(who: str, path: Path, error: Exception) -> DataError:
     return DataError(
         who,
         "the file must be whole",
         got=str(error).splitlines()[0] if str(error) else type(error).__name__,
         where=path,
-        hint="the file is damaged, cut short, or in another form than its name says",
+        hint="the file is damaged, truncated, or not in the format that its name says",
     )

@@ -1,4 +1,8 @@
-"""What a column holds: numbers, categories or dates; read off its type, or off the text of its cells."""
+"""The type of a column: numbers, categories or dates, by its data type or by the text of its cells.
+
+Polars' own inference is not used: it knows neither our marks of missing values nor most of these date
+formats, and decides by the first rows, where every cell must agree here.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +16,14 @@ from thalweg.problem.data.inputs.array import LARGEST
 
 NUMBER, CATEGORY, DATE = "number", "category", "date"
 
-# What spreadsheets, databases and R write for a missing value. Compared after trimming, as written.
+# What spreadsheets, databases and R write for a missing value. Compared with the trimmed cell,
+# case-sensitive.
 MISSING = ("", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "<NA>", "null", "NULL", "None")
 
-MISSING_MARK = "missing"  # how the input that says so is called
+MISSING_MARK = "missing"  # name of the input that flags missing values
 
-# Tried in turn; the first that reads every cell wins. `%d/%m` stands before `%m/%d`: most of the world.
+# Tried in turn; the first that reads every cell is taken. `%d/%m` before `%m/%d`: most of the world writes
+# so.
 DATE_FORMATS = (
     "%Y-%m-%d",
     "%Y-%m-%d %H:%M:%S%.f",
@@ -39,13 +45,13 @@ DATE_FORMATS = (
 
 @dataclass(frozen=True)
 class Typed:
-    """A column read.
+    """A column with its type.
 
     Args:
         kind: `number`, `category` or `date`.
         values: Float64 for numbers, String for categories, Datetime for dates; missing values are null.
-        format: How dates were written; empty for columns that came as dates.
-        whole: Numbers that came as, or read as, whole numbers.
+        format: How dates are written; empty for columns of date type.
+        whole: Whether all numbers are whole.
     """
 
     kind: str
@@ -55,14 +61,14 @@ class Typed:
 
 
 def read_column(series: pl.Series, marks: tuple[str, ...] = ()) -> Typed:
-    """Find out what a column holds.
+    """Determine the type of a column, and read its values.
 
     Args:
         series: The column, typed or as text.
         marks: Marks for a missing value, besides the known ones.
 
     Raises:
-        DataError: The column holds lists, structures or objects, or infinite numbers.
+        DataError: The column holds lists, structures, objects or infinite numbers.
     """
     plain = plain_text(series, marks)
     if plain.dtype != pl.String:
@@ -74,15 +80,14 @@ def read_column(series: pl.Series, marks: tuple[str, ...] = ()) -> Typed:
     if numbers.null_count() == plain.null_count():
         return _number(numbers.fill_nan(None))
     if present.head(1).str.contains(r"^(\d{4}[-/]\d|\d{1,2}[/.]\d{1,2}[/.]\d{4})").item():
-        for form in DATE_FORMATS:
-            dates = dates_from(plain, form)
-            if dates.null_count() == plain.null_count():
-                return Typed(DATE, dates, form)
+        dates, form = _first_format(plain)
+        if dates is not None:
+            return Typed(DATE, dates, form)
     return Typed(CATEGORY, plain)
 
 
 def plain_text(series: pl.Series, marks: tuple[str, ...] = ()) -> pl.Series:
-    """Trim text, turn marks of missing values into nulls, and categories and booleans into text."""
+    """Trim text, replace marks of missing values by nulls, and cast categories and booleans to text."""
     dtype = series.dtype
     if dtype == pl.Boolean or isinstance(dtype, (pl.Categorical, pl.Enum)):
         series = series.cast(pl.String)
@@ -94,7 +99,7 @@ def plain_text(series: pl.Series, marks: tuple[str, ...] = ()) -> pl.Series:
 
 
 def dates_from(text: pl.Series, form: str) -> pl.Series:
-    """Read dates written in one form; what cannot be read becomes null."""
+    """Read dates written in one format; what cannot be read becomes null."""
     if not form:
         return text.cast(pl.Datetime("us"))
     if form == "%Y-%m":  # a date needs a day
@@ -102,7 +107,7 @@ def dates_from(text: pl.Series, form: str) -> pl.Series:
     return text.str.to_datetime(form, strict=False, time_unit="us")
 
 
-def numbers_from(series: pl.Series, marks: tuple[str, ...] = ()) -> pl.Series:
+def read_numbers(series: pl.Series, marks: tuple[str, ...] = ()) -> pl.Series:
     """Read numbers as Float64; missing values are null.
 
     Raises:
@@ -110,33 +115,27 @@ def numbers_from(series: pl.Series, marks: tuple[str, ...] = ()) -> pl.Series:
     """
     plain = plain_text(series, marks)
     if plain.dtype == pl.String:
-        found = plain.cast(pl.Float64, strict=False)
-        strange = found.is_null() & plain.is_not_null()
-        if strange.any():
-            row = int(strange.arg_max() or 0)
-            raise DataError(
-                "table",
-                f"column {series.name!r} must hold numbers, as in training",
-                got=plain[row],
-                where=f"row {row + 1}, {int(strange.sum())} such cells",
-                hint=f"if it marks a missing value, use missing={plain[row]!r}",
-            )
-        return _number(found.fill_nan(None)).values
+        numbers = plain.cast(pl.Float64, strict=False)
+        unreadable = numbers.is_null() & plain.is_not_null()
+        if unreadable.any():
+            row = int(unreadable.arg_max() or 0)
+            rule = f"column {series.name!r} must hold numbers, as in training"
+            where = f"row {row + 1}, {int(unreadable.sum())} such cells"
+            hint = f"if it marks a missing value, use missing={plain[row]!r}"
+            raise DataError("table", rule, got=plain[row], where=where, hint=hint)
+        return _number(numbers.fill_nan(None)).values
     if plain.dtype == pl.Null:
         return plain.cast(pl.Float64)
     typed = _typed(plain)
     if typed.kind != NUMBER:
-        raise DataError(
-            "table",
-            f"column {series.name!r} must hold numbers, as in training",
-            got=str(series.dtype),
-            hint="convert it as it was in the training table",
-        )
+        rule = f"column {series.name!r} must hold numbers, as in training"
+        hint = "convert it as it was in the training table"
+        raise DataError("table", rule, got=str(series.dtype), hint=hint)
     return typed.values
 
 
-def dates_read(series: pl.Series, form: str, marks: tuple[str, ...] = ()) -> pl.Series:
-    """Read dates as in training: typed, or written in `form` (empty: in any known form).
+def read_dates(series: pl.Series, form: str, marks: tuple[str, ...] = ()) -> pl.Series:
+    """Read dates as in training: of date type, or written in `form` (empty: in any known format).
 
     Raises:
         DataError: A cell holds something else.
@@ -144,21 +143,26 @@ def dates_read(series: pl.Series, form: str, marks: tuple[str, ...] = ()) -> pl.
     plain = plain_text(series, marks)
     if plain.dtype in (pl.Date, pl.Datetime, pl.Null):
         return plain.cast(pl.Datetime("us"))
-    found, count = None, plain.null_count()
+    dates, count = None, plain.null_count()
     if plain.dtype == pl.String and form:
-        found = dates_from(plain, form)
+        dates = dates_from(plain, form)
     elif plain.dtype == pl.String:
-        tried = (dates_from(plain, known) for known in DATE_FORMATS)
-        found = next((dates for dates in tried if dates.null_count() == count), None)
-    if found is None or found.null_count() > count:
-        strange = plain if found is None else plain.filter(found.is_null() & plain.is_not_null())
-        raise DataError(
-            "table",
-            f"column {series.name!r} must hold dates" + (f" written as {form}" if form else ""),
-            got=str(strange.drop_nulls()[0]) if strange.null_count() < strange.len() else str(plain.dtype),
-            hint="write them as in training; empty cells are allowed",
-        )
-    return found
+        dates = _first_format(plain)[0]
+    if dates is None or dates.null_count() > count:
+        unreadable = plain if dates is None else plain.filter(dates.is_null() & plain.is_not_null())
+        rule = f"column {series.name!r} must hold dates" + (f" written as {form}" if form else "")
+        got = str(unreadable.drop_nulls()[0]) if unreadable.drop_nulls().len() else str(plain.dtype)
+        raise DataError("table", rule, got=got, hint="write them as in training; empty cells are allowed")
+    return dates
+
+
+def _first_format(text: pl.Series) -> tuple[pl.Series | None, str]:
+    """Return (dates, format) for the first known format that reads every cell, or (None, "")."""
+    for form in DATE_FORMATS:
+        dates = dates_from(text, form)
+        if dates.null_count() == text.null_count():
+            return dates, form
+    return None, ""
 
 
 def _typed(series: pl.Series) -> Typed:
@@ -173,12 +177,8 @@ def _typed(series: pl.Series) -> Typed:
         return Typed(NUMBER, whole / per_second)
     if dtype == pl.Null:
         return Typed(CATEGORY, series.cast(pl.String))
-    raise DataError(
-        "table",
-        f"column {series.name!r} must hold numbers, text, booleans or dates",
-        got=str(dtype),
-        hint=f"leave it out with drop={series.name!r}",
-    )
+    rule = f"column {series.name!r} must hold numbers, text, booleans or dates"
+    raise DataError("table", rule, got=str(dtype), hint=f"leave it out with drop={series.name!r}")
 
 
 def _number(values: pl.Series) -> Typed:
@@ -191,6 +191,6 @@ def _number(values: pl.Series) -> Typed:
             f"column {values.name!r} must hold finite numbers that fit float32",
             got=f"{int(large.sum())} inf or larger than 3.4e38",
             where=f"the first, {values[row]}, in row {row + 1}",
-            hint=f"use missing='{values[row]}' to take it for a missing value",
+            hint=f"use missing='{values[row]}' to read it as a missing value",
         )
     return Typed(NUMBER, values, whole=bool(np.array_equal(array, np.round(array))))

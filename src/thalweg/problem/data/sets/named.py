@@ -1,19 +1,18 @@
-"""Named data sets to `Data`: one place that knows all names."""
+"""Named data sets: their names, and how each is read."""
 
 from pathlib import Path
 
-from thalweg.core.errors import DataError, did_you_mean
+from thalweg.core.errors import DataError
+from thalweg.core.lazy import pl
 from thalweg.problem.data.arrays import from_arrays
 from thalweg.problem.data.data import Data
-from thalweg.problem.data.files.cifar import read_cifar_folder
-from thalweg.problem.data.files.idx import read_idx_folder
-from thalweg.problem.data.options import LoadOptions
-from thalweg.problem.data.raw import RawArrays
+from thalweg.problem.data.files import RawArrays
+from thalweg.problem.data.files.binary_images import read_cifar_folder, read_idx_folder
+from thalweg.problem.data.files.content import read_text
+from thalweg.problem.data.options import LoadOptions, Reader, Source
 from thalweg.problem.data.sets import bundled, published, synthetic
-from thalweg.problem.data.sets.download import fetch
-from thalweg.problem.data.sets.locate import locate
 from thalweg.problem.data.tables.table import from_frame
-from thalweg.problem.data.text import from_text, read_text
+from thalweg.problem.data.text import from_text
 
 
 def names() -> list[str]:
@@ -21,43 +20,48 @@ def names() -> list[str]:
     return ["digits", *bundled.TABLES, *synthetic.SETS, *published.SETS]
 
 
-def load_named(name: str, options: LoadOptions) -> Data:
-    """Read a named set.
+def is_text(name: str) -> bool:
+    """Tell whether a set is text."""
+    return name in published.SETS and published.SETS[name].form == "text"
+
+
+def read_named(name: str, folder: Path | str | None) -> "RawArrays | tuple[pl.DataFrame, str] | str":
+    """Return a set as arrays, as a table with the name of its target, or as text.
 
     Raises:
-        DataError: The name is not known, or its files cannot be found or fetched.
+        DataError: Its files cannot be found or downloaded.
     """
     if name == "digits":
-        return from_arrays(bundled.digits(), options)
+        return bundled.digits()
     if name in synthetic.SETS:
-        return from_arrays(synthetic.make(name), options)
+        return synthetic.make(name)
     if name in bundled.TABLES:
-        frame, target = bundled.table(name)
-        return from_frame(frame, name, options, target=target)
-    if name in published.SETS:
-        return _load_published(published.SETS[name], options)
-    raise DataError("data", "must be a named set or a path", got=name, hint=did_you_mean(name, names()))
+        return bundled.table(name)
+    published_set = published.SETS[name]
+    path = published.locate(published_set, folder)
+    if path is None and folder is not None:
+        hint = f"searched it and its subfolder {published_set.folders[0]}; leave out folder to download"
+        raise DataError("data", f"the folder must hold {name}", got=str(folder), hint=hint)
+    path = published.download(published_set) if path is None else path
+    if published_set.form == "text":
+        return read_text(path if path.is_file() else path / published_set.files[0].name)
+    if published_set.form == "cifar":
+        return read_cifar_folder(path, name)
+    return read_idx_folder(path, name, published_set.classes)
 
 
-def read_published(name: str, folder: Path | str | None) -> RawArrays | str:
-    """Return the raw arrays, or the text, of a published set."""
-    known = published.SETS[name]
-    at = locate(known, folder)
-    if at is None and folder is not None:
-        raise DataError(
-            "data",
-            f"the folder must hold {name}",
-            got=str(folder),
-            hint=f"looked in it and in its subfolder {known.folders[0]}; leave folder out to fetch it",
-        )
-    at = fetch(known) if at is None else at
-    if known.form == "text":
-        return read_text(at if at.is_file() else at / known.files[0].name)
-    if known.form == "cifar":
-        return read_cifar_folder(at, name, known.classes)
-    return read_idx_folder(at, name, known.classes)
+def _accepts(source: Source, options: LoadOptions) -> bool:
+    return isinstance(source.data, str)
 
 
-def _load_published(known: published.Published, options: LoadOptions) -> Data:
-    raw = read_published(known.name, options.folder)
-    return from_text(raw, known.name, options) if isinstance(raw, str) else from_arrays(raw, options)
+def _read(source: Source, options: LoadOptions) -> Data:
+    raw = read_named(source.data, options.folder)
+    if isinstance(raw, str):
+        return from_text(raw, source.data, options)
+    if isinstance(raw, RawArrays):
+        return from_arrays(raw, options)
+    frame, target = raw
+    return from_frame(frame, source.data, options, target=target)
+
+
+READER = Reader(_accepts, _read)

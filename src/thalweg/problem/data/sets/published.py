@@ -1,42 +1,39 @@
-"""Published data sets that are too large to carry: their files, addresses, check sums and classes."""
+"""Published data sets that are too large to ship: their files, where they lie, and their download."""
 
+import gzip
+import hashlib
+import os
+import tempfile
+import zlib
 from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+from thalweg.core.errors import DataError
+from thalweg.core.lazy import LazyModule
+from thalweg.problem.data.files.binary_images import CIFAR_CLASSES, batch_files, idx_files
+
+# Imported when a file is downloaded: it would slow down every start.
+urllib_error, urllib_request = LazyModule("urllib.error"), LazyModule("urllib.request")
+
+VARIABLE = "THALWEG_DATA"  # environment variable with a folder of data sets
+TIMEOUT = 30  # seconds without an answer; a slower server is as good as down
 
 MNIST_CLASSES = tuple(range(10))
 FASHION_CLASSES = (
-    "T-shirt",
-    "trouser",
-    "pullover",
-    "dress",
-    "coat",
-    "sandal",
-    "shirt",
-    "sneaker",
-    "bag",
-    "boot",
-)
-CIFAR_CLASSES = (
-    "airplane",
-    "automobile",
-    "bird",
-    "cat",
-    "deer",
-    "dog",
-    "frog",
-    "horse",
-    "ship",
-    "truck",
+    *("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "boot"),
 )
 
 
 @dataclass(frozen=True)
-class Fetched:
+class File:
     """A file of a published set.
 
     Args:
         name: Name in the folder, without `.gz`.
-        sha256: Of the unpacked content, so that any packing will do.
-        addresses: Where it lies, tried in turn; a name that ends in `.gz` is packed.
+        sha256: Of the decompressed content, so that the compression does not matter.
+        addresses: Where it can be downloaded, tried in turn; one that ends in `.gz` is compressed.
     """
 
     name: str
@@ -51,7 +48,7 @@ class Published:
     Args:
         name: Name of the set.
         form: `idx`, `cifar` or `text`.
-        files: What may be fetched; empty where the set must lie on this machine.
+        files: What can be downloaded; empty if the set must lie on this machine.
         folders: Subfolders of a data folder where it may lie, besides the folder itself.
         classes: Labels by class number.
         source: Who published it.
@@ -59,15 +56,16 @@ class Published:
 
     name: str
     form: str
-    files: tuple[Fetched, ...] = ()
+    files: tuple[File, ...] = ()
     folders: tuple[str, ...] = ()
     classes: tuple[int | str, ...] = ()
     source: str = ""
 
 
-def _idx(addresses: tuple[str, ...], sums: dict[str, str]) -> tuple[Fetched, ...]:
+def _idx(addresses: tuple[str, ...], checksums: dict[str, str]) -> tuple[File, ...]:
     return tuple(
-        Fetched(name, sha, tuple(f"{at}{name}.gz" for at in addresses)) for name, sha in sums.items()
+        File(name, sha256, tuple(f"{address}{name}.gz" for address in addresses))
+        for name, sha256 in checksums.items()
     )
 
 
@@ -122,7 +120,7 @@ SETS = {
         "tinyshakespeare",
         "text",
         (
-            Fetched(
+            File(
                 "tinyshakespeare.txt",
                 "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",
                 (
@@ -135,3 +133,111 @@ SETS = {
         "A. Karpathy: char-rnn, 2015; works of W. Shakespeare",
     ),
 }
+
+
+def cache_folder() -> Path:
+    """Return the folder for downloaded data, in the user's cache."""
+    return Path(platformdirs.user_cache_dir("thalweg")) / "data"
+
+
+def locate(published: Published, folder: Path | str | None) -> Path | None:
+    """Return the folder (for text, the file) that holds a set, or None.
+
+    Args:
+        published: The set.
+        folder: The only folder to search; None: the one in THALWEG_DATA, then the cache.
+
+    The subfolders of a folder are searched first. The folder itself counts only if it was given, is named
+    after the set, or the set is text, so that MNIST's files in a data folder are not read as Fashion-MNIST.
+    """
+    variable = os.environ.get(VARIABLE)
+    searched = (
+        [Path(folder)] if folder is not None else [*([Path(variable)] if variable else []), cache_folder()]
+    )
+    for data_folder in searched:
+        candidates = [data_folder / name for name in published.folders]
+        if folder is not None or data_folder.name in published.folders or published.form == "text":
+            candidates.append(data_folder)
+        for candidate in candidates:
+            path = _holding(published, candidate)
+            if path is not None:
+                return path
+    return None
+
+
+def _holding(published: Published, folder: Path) -> Path | None:
+    """Return the folder, or the text file in it, if it holds the set."""
+    if not folder.is_dir():
+        return None
+    if published.form == "text":
+        names = [name for file in published.files for name in (file.name, f"{file.name}.gz")]
+        return next((folder / name for name in names if (folder / name).is_file()), None)
+    if published.form == "cifar":
+        return folder if batch_files(folder)["train"] else None
+    return folder if {"train_images", "train_labels"} <= set(idx_files(folder)) else None
+
+
+def download(published: Published) -> Path:
+    """Download the files of a set that are missing from the cache; they are checked, and complete or absent.
+
+    Returns:
+        The folder that holds them.
+
+    Raises:
+        DataError: The set cannot be downloaded, no address answers, or the content is not what was published.
+    """
+    name, hint = published.name, f"set {VARIABLE} to a folder that holds {published.name}, or give folder="
+    if not published.files:
+        raise DataError("data", f"{name} cannot be downloaded and must lie on this machine", hint=hint)
+    folder = cache_folder() / name
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        rule = "the cache folder must be writable"
+        raise DataError("data", rule, got=error.strerror, where=folder, hint=hint) from error
+    for file in published.files:
+        if (folder / file.name).exists():
+            continue
+        content, failures = _content(file)
+        if content is None:
+            rule = f"{name} is not on this machine and could not be downloaded"
+            raise DataError("data", rule, got="; ".join(failures), hint=hint)
+        _write(folder / file.name, content)
+    return folder
+
+
+def _content(file: File) -> tuple[bytes | None, list[str]]:
+    """Return the content of a file from the first address that has it, and why others failed."""
+    failures = []
+    for address in file.addresses:
+        try:
+            with urllib_request.urlopen(address, timeout=TIMEOUT) as answer:
+                content = answer.read()
+            content = gzip.decompress(content) if address.endswith(".gz") else content
+        except (OSError, EOFError, zlib.error, ValueError) as error:
+            failures.append(f"{address}: {_reason(error)}")
+            continue
+        sha256 = hashlib.sha256(content).hexdigest()
+        if sha256 == file.sha256:
+            return content, failures
+        failures.append(f"{address}: other content (SHA-256 {sha256[:12]}...)")
+    return None, failures
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write a temporary file and rename it, so that a file of this name is always complete."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _reason(error: Exception) -> str:
+    network = isinstance(error, urllib_error.URLError) and not isinstance(error, urllib_error.HTTPError)
+    return str(getattr(error, "reason", error)) if network else str(error)

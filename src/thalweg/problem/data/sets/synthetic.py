@@ -1,22 +1,22 @@
-"""Small sets made from a seed, for learning and for tests: the data of textbooks, with noise.
+"""Small synthetic sets, for learning and for tests: the data of textbooks, with noise.
 
-Every set is a pure function of its name: the numbers come from NumPy's Philox stream and inverse or
-Box-Muller transforms written here, which no library version changes (but for a last bit of a sine).
+A set is a pure function of its name: the numbers come from NumPy's Philox stream and transforms written here,
+so that no library version changes them (except for the last bit of a sine).
 """
 
 from collections.abc import Callable
 
 import numpy as np
 
-from thalweg.problem.data.raw import RawArrays
+from thalweg.problem.data.files import RawArrays
 
-# A purpose of its own, counted down from 255 beside those of `thalweg.core.keys`.
-MADE = 255
-COUNT = 1000  # rows in each set: small enough for seconds, large enough for test parts that mean something
+# Key of the random stream, counted down from 255 next to the purposes of `thalweg.core.keys`.
+SYNTHETIC = 255
+COUNT = 1000  # rows in each set: few enough to train in seconds, enough for a meaningful test split
 
 
 def make(name: str) -> RawArrays:
-    """Make a set by name: 1,000 rows."""
+    """Make a set of 1,000 rows by name."""
     inputs, targets = SETS[name](_Noise(sorted(SETS).index(name)))
     return RawArrays(
         name, inputs.astype(np.float32), targets, target="class" if targets.dtype.kind == "i" else "y"
@@ -27,7 +27,7 @@ class _Noise:
     """Uniform and normal numbers from one Philox stream."""
 
     def __init__(self, number: int):
-        self.stream = np.random.Philox(key=np.array([number, MADE], dtype=np.uint64))
+        self.stream = np.random.Philox(key=np.array([number, SYNTHETIC], dtype=np.uint64))
 
     def uniform(self, low: float, high: float, *shape: int) -> np.ndarray:
         words = self.stream.random_raw(int(np.prod(shape)))
@@ -47,7 +47,7 @@ def xor(noise: _Noise) -> tuple[np.ndarray, np.ndarray]:
 
 
 def moons(noise: _Noise) -> tuple[np.ndarray, np.ndarray]:
-    """Two half circles that reach into each other, with noise of deviation 0.1."""
+    """Two interleaving half circles, with noise of deviation 0.1."""
     labels = np.arange(COUNT) % 2
     angle = noise.uniform(0, np.pi, COUNT)
     upper = np.stack([np.cos(angle), np.sin(angle)], axis=1)

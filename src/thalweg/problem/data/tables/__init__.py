@@ -1,1 +1,1 @@
-"""Tables: frames, CSV and Parquet to standardised columns, with everything worth knowing pointed out."""
+"""Tables to `Data`: rows on their own, or windows of rows in time order."""

@@ -1,4 +1,4 @@
-"""A test part that comes as a table of its own: read the way the training table was read."""
+"""A test split given as a table of its own, read the way the training table was read."""
 
 from __future__ import annotations
 
@@ -10,24 +10,23 @@ import numpy as np
 
 from thalweg.core.errors import DataError
 from thalweg.core.lazy import pl
-from thalweg.problem.data.duplicates import shared_note
-from thalweg.problem.data.inputs.frames import as_frame, is_frame, joined
+from thalweg.problem.data.files.tables import find_column, read_table
+from thalweg.problem.data.inputs.frames import as_frame, is_frame, is_pair, join_target
 from thalweg.problem.data.inputs.table import check_columns
-from thalweg.problem.data.labels import Target
+from thalweg.problem.data.labels import Target, read_test_target
 from thalweg.problem.data.note import Note
 from thalweg.problem.data.options import LoadOptions
-from thalweg.problem.data.tables.read import read_table
-from thalweg.problem.data.tables.target import find_column, present_rows, read_known
+from thalweg.problem.data.splitting import shared_rows
 
 
 @dataclass(frozen=True)
-class OwnTest:
+class HeldOutTable:
     """A test table.
 
     Args:
-        frame: Its rows, as they came, those without a target left out.
+        frame: Its rows that have a target.
         targets: Encoded as in training.
-        notes: What was pointed out.
+        notes: Notes on it.
     """
 
     frame: pl.DataFrame
@@ -35,46 +34,48 @@ class OwnTest:
     notes: tuple[Note, ...]
 
 
-def read_test(
-    given: Any, train: pl.DataFrame, used: list[str], target: Target, options: LoadOptions
-) -> OwnTest:
-    """Read a test table.
+def read_test_table(
+    train: pl.DataFrame, used: list[str], target: Target, options: LoadOptions
+) -> HeldOutTable:
+    """Read the separate test table of `options`.
 
     Args:
-        given: A path, a frame, or a pair (frame, targets).
-        train: The training table, as it came.
+        train: The training table.
         used: Its columns that are learnt from.
         target: Its target, encoded.
-        options: How the training table was read.
+        options: How the training table was read; `test` is a path, a frame, or a pair (frame, targets).
 
     Raises:
-        DataError: It cannot be read, lacks columns, or holds labels that training lacks.
+        DataError: The table cannot be read, lacks columns, or has labels that do not occur in training.
     """
-    frame = _frame(given, target.name, options.header)
+    frame = _frame(options.separate_test, target.name, options.header)
     check_columns(used, train.columns, frame.columns)
     find_column(frame.columns, target.name)
-    frame, absent = present_rows(frame, target.name, options.missing)
-    who = f"{target.name}, test part"
-    targets, labels = read_known(frame[target.name], target, options.missing, who)
-    known = set(row_hashes(train, used).tolist())
-    shared = sum(key in known for key in row_hashes(frame, used).tolist())
-    return OwnTest(frame, targets, absent + labels + shared_note(shared, frame.height))
+    frame, targets, notes = read_test_target(frame, target, options.missing)
+    notes += shared_rows(frame_hashes(train, used), frame_hashes(frame, used))
+    return HeldOutTable(frame, targets, notes)
 
 
-def row_hashes(frame: pl.DataFrame, columns: list[str]) -> np.ndarray:
+def frame_hashes(frame: pl.DataFrame, columns: list[str]) -> np.ndarray:
     """Return a 64-bit hash of each row over some columns, for finding equal rows within one process."""
     return frame.select(pl.col(columns).cast(pl.String)).hash_rows().to_numpy()
 
 
-def _frame(given: Any, target: str, header: bool) -> pl.DataFrame:
-    if isinstance(given, tuple) and len(given) == 2 and is_frame(given[0]):
-        frame, name = joined(given)
+def read_test_file(path: Path | str, header: bool) -> pl.DataFrame:
+    """Read the table of a test file."""
+    if not Path(path).is_file():
+        rule = "test must be a share, or a file that exists"
+        raise DataError("load", rule, got=path, hint="try test=0.2")
+    return read_table(Path(path), header)
+
+
+def _frame(test: Any, target: str, header: bool) -> pl.DataFrame:
+    if isinstance(test, tuple) and is_pair(test) and is_frame(test[0]):
+        frame, name = join_target(*test)
         return frame.rename({name: target})
-    if is_frame(given):
-        return as_frame(given)
+    if is_frame(test):
+        return as_frame(test)
+    if isinstance(test, (str, Path)):
+        return read_test_file(test, header)
     rule = "test must be a share, a path or a frame"
-    if not isinstance(given, (str, Path)):
-        raise DataError("load", rule, got=type(given).__name__, hint="for example test=0.2")
-    if not Path(given).is_file():
-        raise DataError("load", "test must be a share, or a file that exists", got=given, hint="try test=0.2")
-    return read_table(Path(given), header)
+    raise DataError("load", rule, got=type(test).__name__, hint="for example test=0.2")

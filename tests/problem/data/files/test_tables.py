@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from tests.problem.data.given import refused
-from thalweg.problem.data.tables.read import read_table
+from thalweg.problem.data.files.tables import read_table
 
 
 def written(tmp_path, content, name="t.csv"):
@@ -35,13 +35,13 @@ def test_the_forms_of_csv_read_the_same(tmp_path, content, name):
 
 
 def test_quoted_cells_may_hold_separators_and_line_ends(tmp_path):
-    found = read_table(written(tmp_path, 'a,b\n"1,5","x\ny"\n2,"say ""hi"""\n'))
-    assert found["b"].to_list() == ["x\ny", 'say "hi"'] and found["a"][0] == "1,5"
+    table = read_table(written(tmp_path, 'a,b\n"1,5","x\ny"\n2,"say ""hi"""\n'))
+    assert table["b"].to_list() == ["x\ny", 'say "hi"'] and table["a"][0] == "1,5"
 
 
 def test_a_file_without_names_numbers_its_columns_as_target_counts(tmp_path):
-    found = read_table(written(tmp_path, "5,x\n6,y\n"), header=False)
-    assert found.columns == ["column_0", "column_1"] and found.height == 2
+    table = read_table(written(tmp_path, "5,x\n6,y\n"), header=False)
+    assert table.columns == ["column_0", "column_1"] and table.height == 2
 
 
 def test_western_european_files_are_read(tmp_path):

@@ -1,4 +1,4 @@
-"""Unpacking: whatever gzip takes, damage refused, and ahead of the reader."""
+"""Decompression: whatever gzip accepts, damage refused, ahead of the reader."""
 
 import gzip
 import os
@@ -7,8 +7,8 @@ import pytest
 
 from thalweg.core.errors import DataError
 from thalweg.problem.data import load as loading
-from thalweg.problem.data.files import compressed
-from thalweg.problem.data.files.compressed import forget_ahead, read_bytes, unpack_ahead
+from thalweg.problem.data.files import content
+from thalweg.problem.data.files.content import decompress_ahead, discard_ahead, read_bytes
 
 ONE = gzip.compress(b"hello" * 1000)
 OTHER = gzip.compress(b"hello" * 1000, 1)  # the same content, packed otherwise
@@ -20,7 +20,7 @@ EMPTY = gzip.compress(b"")
     [ONE, ONE + ONE, ONE + OTHER, ONE + EMPTY, EMPTY + ONE, EMPTY, ONE + b"\0" * 512],
     ids=["one", "twice", "same content", "empty last", "empty first", "empty", "padded"],
 )
-def test_every_part_is_unpacked(tmp_path, packed):
+def test_every_member_is_decompressed(tmp_path, packed):
     (tmp_path / "x.gz").write_bytes(packed)
     assert read_bytes(tmp_path / "x.gz") == gzip.decompress(packed)
 
@@ -37,21 +37,21 @@ def test_damage_is_refused(tmp_path, packed):
         read_bytes(tmp_path / "x.gz")
 
 
-def test_a_length_that_lies_takes_no_memory(tmp_path, monkeypatch):
+def test_a_wrong_length_allocates_no_memory(tmp_path, monkeypatch):
     asked = []
-    plain = compressed.zlib.decompress
-    monkeypatch.setattr(compressed.zlib, "decompress", lambda *given: asked.append(given[2]) or plain(*given))
+    plain = content.zlib.decompress
+    monkeypatch.setattr(content.zlib, "decompress", lambda *given: asked.append(given[2]) or plain(*given))
     (tmp_path / "x.gz").write_bytes(ONE[:-4] + b"\xff\xff\xff\xff")
     with pytest.raises(DataError):
         read_bytes(tmp_path / "x.gz")
     assert asked == []
 
 
-def test_memory_that_cannot_be_had_ends_in_the_same_words(tmp_path, monkeypatch):
+def test_a_failed_allocation_falls_back(tmp_path, monkeypatch):
     def refused(*given):
         raise MemoryError("Unable to allocate output buffer.")
 
-    monkeypatch.setattr(compressed.zlib, "decompress", refused)
+    monkeypatch.setattr(content.zlib, "decompress", refused)
     (tmp_path / "x.gz").write_bytes(ONE)
     (tmp_path / "torn.gz").write_bytes(ONE[:-1])
     assert read_bytes(tmp_path / "x.gz") == b"hello" * 1000
@@ -59,53 +59,53 @@ def test_memory_that_cannot_be_had_ends_in_the_same_words(tmp_path, monkeypatch)
         read_bytes(tmp_path / "torn.gz")
 
 
-def test_what_was_begun_is_read_once(tmp_path):
+def test_content_decompressed_ahead_is_read_once(tmp_path):
     path = tmp_path / "x.gz"
     path.write_bytes(ONE)
-    unpack_ahead([path])
+    decompress_ahead([path])
     assert read_bytes(path) == b"hello" * 1000
     path.write_bytes(gzip.compress(b"new"))
     assert read_bytes(path) == b"new"  # nothing is kept
 
 
-def test_what_nobody_read_is_let_go(tmp_path):
+def test_unread_content_is_discarded(tmp_path):
     path = tmp_path / "x.gz"
     path.write_bytes(ONE)
-    unpack_ahead([path])
-    forget_ahead()
+    decompress_ahead([path])
+    discard_ahead()
     path.write_bytes(gzip.compress(b"new"))
     assert read_bytes(path) == b"new"
 
 
-def test_damage_found_ahead_is_told_by_the_reader(tmp_path):
+def test_damage_found_ahead_is_raised_by_the_reader(tmp_path):
     path = tmp_path / "x.gz"
     path.write_bytes(ONE[:-1])
-    unpack_ahead([path, tmp_path / "missing.gz"])
+    decompress_ahead([path, tmp_path / "missing.gz"])
     with pytest.raises(DataError, match="whole gzip file"):
         read_bytes(path)
     with pytest.raises(DataError, match="readable"):
         read_bytes(tmp_path / "missing.gz")
 
 
-def test_a_pipe_is_left_to_its_reader(tmp_path):
+def test_a_pipe_is_not_opened_ahead(tmp_path):
     os.mkfifo(tmp_path / "pipe.gz")  # to open it would wait for somebody who writes
-    unpack_ahead([tmp_path / "pipe.gz", tmp_path])
-    assert compressed._AHEAD == {}
+    decompress_ahead([tmp_path / "pipe.gz", tmp_path])
+    assert content._AHEAD == {}
 
 
 @pytest.mark.parametrize("source", ["no such set", "", "\0", 3, ("x", "y")])
-def test_beginning_leaves_bad_sources_to_the_reader(monkeypatch, source):
-    monkeypatch.setattr(loading, "_REST", "not.imported")
+def test_begin_ignores_bad_sources(monkeypatch, source):
+    monkeypatch.setattr(loading, "_READING", "not.imported")
     loading.begin(source)
     loading.begin(source, folder=7)
-    assert compressed._AHEAD == {}
+    assert content._AHEAD == {}
 
 
-def test_a_folder_is_begun_with_its_packed_files(tmp_path, monkeypatch):
-    monkeypatch.setattr(loading, "_REST", "not.imported")
+def test_begin_decompresses_the_files_of_a_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(loading, "_READING", "not.imported")
     images = tmp_path / "train-images-idx3-ubyte.gz"
     images.write_bytes(ONE)
     (tmp_path / "train-labels-idx1-ubyte").write_bytes(b"")
     loading.begin(tmp_path)
-    assert set(compressed._AHEAD) == {images}
-    forget_ahead()
+    assert set(content._AHEAD) == {images}
+    discard_ahead()
