@@ -10,8 +10,8 @@ from tests.faults.tally import Line
 from tests.faults.victim import RUN, different, scratch, write_runs
 from thalweg.core.errors import RunFolderError
 from thalweg.run.checkpoint.store import Checkpoint, Damaged, Retention, Store
-from thalweg.run.folder.run_json import RunFile
-from thalweg.run.inspection import inspect
+from thalweg.run.folder.folder import RunFile
+from thalweg.run.verify import inspect
 
 STEPS = (3, 4, 5)
 PROMISE = "detected; the newest sound checkpoint is used and the damaged one named"

@@ -28,13 +28,13 @@ from thalweg.core.errors import ThalwegError
 from thalweg.problem.data.load import load
 from thalweg.recipe import toml
 from thalweg.recipe.recipe import Recipe
-from thalweg.run.checkpoint import safetensors_io as encoding
-from thalweg.run.checkpoint.manifest import Manifest
-from thalweg.run.folder import log_stream as trail
+from thalweg.run.checkpoint.safetensors_io import decoded, described
+from thalweg.run.checkpoint.store import ARRAYS, MANIFEST, Manifest
+from thalweg.run.folder import log_stream
+from thalweg.run.folder.filesystem import seal
+from thalweg.run.folder.folder import RunFile
 from thalweg.run.folder.lock import holder
-from thalweg.run.folder.record import TABLES
-from thalweg.run.folder.run_json import RunFile
-from thalweg.run.folder.sealed_json import text as sealed
+from thalweg.run.folder.log_stream import TABLES
 
 QUICK, FULL = 150, 3000
 SECONDS, BYTES = 20, 3 << 30
@@ -197,16 +197,19 @@ _COUNTS = st.sampled_from([0, 1, 2, 8, 10**6, 10**15, 2**31, 2**61, 2**62, 2**63
 
 
 @st.composite
+def _entries(draw: st.DrawFn) -> dict[str, Any]:
+    """Make entries of a header or a manifest that claim anything."""
+    dtypes = st.sampled_from(["F32", "BOOL", "I64", "BF16", "F8", "", "__class__"])
+    names = st.text(max_size=6) | st.sampled_from(["params.weight", "key", "empty"])
+    shapes = st.lists(_COUNTS, max_size=4)
+    return draw(st.dictionaries(names, st.fixed_dictionaries({"dtype": dtypes, "shape": shapes}), max_size=3))
+
+
+@st.composite
 def _headers(draw: st.DrawFn) -> bytes:
     """Make a safetensors file whose header is whole and claims anything."""
-    header = {
-        draw(st.text(max_size=6)): {
-            "dtype": draw(st.sampled_from(["F32", "BOOL", "I64", "BF16", "F8", "", "__class__"])),
-            "shape": draw(st.lists(_COUNTS, max_size=4)),
-            "data_offsets": draw(st.lists(_COUNTS, min_size=2, max_size=2)),
-        }
-        for _ in range(draw(st.integers(0, 3)))
-    }
+    offsets = st.lists(_COUNTS, min_size=2, max_size=2)
+    header = {name: entry | {"data_offsets": draw(offsets)} for name, entry in draw(_entries()).items()}
     text = json.dumps(header).encode()
     length = draw(st.sampled_from([len(text), 0, 10**15, 2**63, 2**64 - 1, len(text) + 1]))
     return length.to_bytes(8, "little") + text + draw(st.binary(max_size=64))
@@ -220,9 +223,10 @@ def _sealed(draw: st.DrawFn, sound: bytes) -> bytes:
     for name in draw(st.lists(st.sampled_from([*value, "more"]), min_size=1, max_size=3)):
         value[name] = draw(
             _JSON
+            | _entries()
             | st.sampled_from([{"../../bait": {"bytes": 1, "sha256": ""}}, {"arrays.safetensors": None}])
         )
-    return sealed(value)
+    return seal(value)
 
 
 def resealed(content: bytes) -> bytes:
@@ -230,7 +234,7 @@ def resealed(content: bytes) -> bytes:
     try:
         value = json.loads(content)
         value.pop("sha256", None)
-        return sealed(value)
+        return seal(value)
     except (ValueError, AttributeError, RecursionError):
         return content
 
@@ -240,20 +244,26 @@ def readers() -> Iterator[Reader]:
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         write_runs(folder, 3, 1, lambda step: None)
-        manifest = (folder / "checkpoints" / "step-0000000003" / "manifest.json").read_bytes()
+        checkpoint = folder / "checkpoints" / "step-0000000003"
+        manifest, arrays = (checkpoint / MANIFEST).read_bytes(), (checkpoint / ARRAYS).read_bytes()
         run_file = (folder / "run.json").read_bytes()
-    yield Reader("manifest", manifest, lambda content, at: Manifest.read(content, at), _sealed(manifest))
-    yield Reader("run.json", run_file, _in("run.json", _findings), _sealed(run_file))
-    arrays = b"".join(encoding.encoded(arrays_of(1)))
-    yield Reader("safetensors header", arrays, lambda content, at: encoding.decoded(content, at), _headers())
+    yield Reader("manifest", manifest, _manifest(arrays), _sealed(manifest))
+    yield Reader("run.json", run_file, _in("run.json", _checks), _sealed(run_file))
+    description = described(arrays_of(3))
+    yield Reader("safetensors header", arrays, lambda data, at: decoded(data, description, at), _headers())
     yield Reader("lock file", b'{"pid": 1, "started": 2}', _in(".lock", lambda path: holder(path.parent)))
     yield Reader("recipe TOML", toml.write(Recipe()).encode(), _in("recipe.toml", toml.read), _settings())
-    yield Reader("log", _log(), lambda content, at: trail.batches(content, TABLES["evaluations"]))
+    yield Reader("log", _log(), lambda content, at: log_stream.batches(content, TABLES["evaluations"]))
     yield from _data_readers()
 
 
-def _findings(path: Path) -> Any:
-    return RunFile.read(path.parent).findings(path.parent)
+def _manifest(arrays: bytes) -> Callable[[bytes, Path], Any]:
+    """Read a manifest, and the arrays that it describes."""
+    return lambda content, at: decoded(arrays, Manifest.read(content, at).arrays, at)
+
+
+def _checks(path: Path) -> Any:
+    return RunFile.read(path.parent).check_all(path.parent)
 
 
 def _in(name: str, read: Callable[[Path], Any]) -> Callable[[bytes, Path], Any]:

@@ -126,7 +126,7 @@ def _left_behind() -> Line:
         ("before the machine was started again", me | {"boot": str(uuid.uuid4())}, False),
         ("another machine", me | {"machine": "elsewhere"}, True),
         ("another container", me | {"space": "pid:[1]"}, True),
-        ("a process that lives", me | {"pid": os.getppid(), "started": lock._started(os.getppid())}, True),
+        ("a process that lives", me | {"pid": os.getppid(), "started": lock._start_time(os.getppid())}, True),
         ("a torn file", None, False),
         ("not ours", {"pid": "x"}, False),
     ):

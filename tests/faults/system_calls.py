@@ -21,8 +21,8 @@ from typing import NamedTuple
 from tests.faults.tally import Line
 from tests.faults.victim import RUN, arrays_of, facts_of, judged, scratch, write_runs
 from thalweg.run.checkpoint.store import Retention, Store
+from thalweg.run.folder.folder import RunFile
 from thalweg.run.folder.lock import Lock
-from thalweg.run.folder.run_json import RunFile
 
 NOTHING, KILL_BEFORE, KILL_AFTER, FAIL, SHORT, TORN = range(6)
 REPORTED = 7

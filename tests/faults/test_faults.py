@@ -13,9 +13,8 @@ from tests.faults import damage, diverging, fuzz, guided, kills, power, victim
 from tests.faults.__main__ import TRIALS
 from tests.faults.tally import Line
 from thalweg.run.checkpoint import store as checkpoints
-from thalweg.run.checkpoint.manifest import ARRAYS
 from thalweg.run.checkpoint.safetensors_io import decoded
-from thalweg.run.checkpoint.store import Store
+from thalweg.run.checkpoint.store import ARRAYS, Store
 
 ROOT = Path(__file__).parents[2]
 
@@ -62,7 +61,7 @@ def test_the_judge_notices_other_content(tmp_path):
 
 def test_a_writer_that_renames_too_early_is_noticed(tmp_path, monkeypatch):
     """Commit as a careless writer would: under the final name from the start."""
-    monkeypatch.setattr(checkpoints, "_LEFT_OVER", "")
+    monkeypatch.setattr(checkpoints, "LEFT_OVER", "")
     seen = Line("", "")
     folder = tmp_path / "run"
     for length in range(1, 9):
@@ -92,9 +91,11 @@ class _Stopping(victim.Files):
 
 
 def test_damage_notices_a_reader_that_believes_everything(monkeypatch):
-    def believing(self, name, expected=None):
+    def believing(self, name):
+        manifest = self.manifest(name)
         content = self._files.read(self.folder / name / ARRAYS, 1 << 20)
-        return checkpoints.Checkpoint(self.folder / name, self.manifest(name), decoded(content, name))
+        arrays = decoded(content, manifest.arrays, name)
+        return checkpoints.Checkpoint(self.folder / name, manifest, arrays)
 
     monkeypatch.setattr(Store, "read", believing)
     assert any(line.broken for line in damage.damaged_files(False))

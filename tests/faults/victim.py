@@ -11,8 +11,8 @@ from thalweg.core.errors import RunFolderError
 from thalweg.run.checkpoint.store import Checkpoint, Damaged, Retention, Store
 from thalweg.run.checkpoint.writer_thread import Order, Saver
 from thalweg.run.folder.filesystem import DISK, Files
+from thalweg.run.folder.folder import RunFile
 from thalweg.run.folder.lock import Lock
-from thalweg.run.folder.run_json import RunFile
 
 RUN = "0123456789abcdef"
 

@@ -10,7 +10,7 @@ from tests.insight.swept import row, table
 from thalweg.insight.over_seeds import over_seeds
 from thalweg.insight.ranking import as_dict, label_of, rank, ranking_of
 from thalweg.insight.sweep_statements import findings, headline
-from thalweg.run.folder.folder import plain
+from thalweg.run.folder.filesystem import plain
 
 VARIED = ["optimizer.lr", "seed"]
 

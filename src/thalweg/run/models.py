@@ -19,6 +19,7 @@ from thalweg.engine.plan import LanePlan
 from thalweg.problem.problem import Problem
 from thalweg.recipe.recipe import Recipe
 from thalweg.run.folder import folder as folders
+from thalweg.run.folder.filesystem import replace as replace_file
 from thalweg.run.folder.sweep_record import FILE, FOLDER, lane_folder
 from thalweg.run.progress import Progress
 from thalweg.run.runs import Runs
@@ -118,8 +119,8 @@ def _joined(folder: Path, problems: Sequence[Problem], parts: Sequence[Runs]) ->
         "seconds": _added([part.result["seconds"] for part in parts]),
     }
     for name in ("problem.json", "environment.json"):
-        folders.write_atomically(folder / name, (folder / f"{PART}0" / name).read_bytes())
-    folders.write_json(folder / FILE, result | {"rows": table.to_dicts()})
+        replace_file(folder / name, (folder / f"{PART}0" / name).read_bytes())
+    folders.RunFolder(folder).write_json(FILE, result | {"rows": table.to_dicts()})
     return Runs(tuple(run for part in parts for run in part), table, result, folder)
 
 

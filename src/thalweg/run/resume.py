@@ -17,12 +17,12 @@ from thalweg.recipe.schedules.schedule import Clock
 from thalweg.recipe.toml import settings
 from thalweg.run.checkpoint.store import FOLDER, Checkpoint, Store
 from thalweg.run.folder import folder as folders
-from thalweg.run.folder.environment import environment
+from thalweg.run.folder.describe import environment
+from thalweg.run.folder.folder import RUN_FILE, RunFile
 from thalweg.run.folder.lock import Lock
 from thalweg.run.folder.log import Log, read_back
 from thalweg.run.folder.log_stream import first_rows
 from thalweg.run.folder.record import finding_of
-from thalweg.run.folder.run_json import NAME, RunFile
 from thalweg.run.progress import Progress, Silent
 from thalweg.run.run import Run
 from thalweg.run.runs import Runs
@@ -86,11 +86,11 @@ def resume(
     change, path, told = change or Change(), Path(folder), progress or Silent()
     _check_change(change)
     run = _run_file(path, told)
-    origin = Origin.from_dict(run.origin, path / NAME)
+    origin = Origin.from_dict(run.origin, path / RUN_FILE)
     if change.out is not None:
         with Lock(path):
             path, run = _forked(path, run, origin, change, told)
-        origin = Origin.from_dict(run.origin, path / NAME)
+        origin = Origin.from_dict(run.origin, path / RUN_FILE)
         change = replace(change, at=None)
     ready = origin.made_problem(problem, _parts(path, run))
     recipes, total = _recipes(ready, origin, change)
@@ -121,7 +121,7 @@ def resume(
 
 def is_begun(folder: Path | str) -> bool:
     """Tell whether there is a run in a folder that can go on."""
-    return (Path(folder) / NAME).is_file() or (Path(folder) / FOLDER).is_dir()
+    return (Path(folder) / RUN_FILE).is_file() or (Path(folder) / FOLDER).is_dir()
 
 
 def check_recipe(folder: Path | str, *recipes: Recipe) -> None:

@@ -22,7 +22,7 @@ from thalweg.problem.models.architecture import Architecture
 from thalweg.problem.problem import Problem
 from thalweg.recipe import toml
 from thalweg.recipe.recipe import Recipe
-from thalweg.run.folder.folder import plain
+from thalweg.run.folder.filesystem import plain
 from thalweg.run.session.halving import Halving
 
 

@@ -11,6 +11,7 @@ from thalweg.problem.problem import Problem
 from thalweg.recipe.book import default_recipe
 from thalweg.recipe.recipe import Recipe
 from thalweg.run.folder import folder as folders
+from thalweg.run.folder.filesystem import plain
 from thalweg.run.progress import Progress, Silent
 from thalweg.run.run import Run
 from thalweg.run.runs import Runs
@@ -118,7 +119,7 @@ def train(
         init=init,
         every=kept.every,
         last=kept.last,
-        finding=None if many or kept.finding is None else folders.plain(dict(kept.finding)),
+        finding=None if many or kept.finding is None else plain(dict(kept.finding)),
         watch=watch,
     )
     work = Session(job)

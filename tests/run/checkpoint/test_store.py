@@ -7,13 +7,10 @@ import numpy as np
 import pytest
 
 from thalweg.core.errors import RunFolderError
-from thalweg.run.checkpoint.manifest import MANIFEST
-from thalweg.run.checkpoint.store import Checkpoint, Damaged, Retention, Store
+from thalweg.run.checkpoint.store import MANIFEST, Checkpoint, Damaged, Retention, Store
 from thalweg.run.checkpoint.writer_thread import Order, Saver
-from thalweg.run.folder import sealed_json as sealed
-from thalweg.run.folder.filesystem import Files, replace
-from thalweg.run.folder.run_json import RunFile
-from thalweg.run.inspection import inspect
+from thalweg.run.folder.filesystem import Files, replace, seal, unseal
+from thalweg.run.folder.folder import RunFile
 
 ARRAYS = {"a": np.arange(5.0)}
 
@@ -41,25 +38,17 @@ def test_a_second_one_of_the_same_step_counts_and_is_never_written_over_the_firs
     assert newest.arrays["a"].tolist() == [2, 2, 2]
 
 
-def test_what_a_checkpoint_must_have_is_seen_to_before_it_is_read(tmp_path):
-    store = Store(tmp_path, "run")
-    store.commit(1, ARRAYS, {})
-    (tmp_path / "checkpoints" / store.names()[0] / "arrays.safetensors").unlink()
-    with pytest.raises(RunFolderError, match="must have the arrays of this run"):
-        store.read(store.names()[0], {"a": {"dtype": "F64", "shape": [6]}})
-
-
 def test_another_schema_is_refused_with_the_reason(tmp_path):
     store = Store(tmp_path, "run")
     store.commit(1, ARRAYS, {})
     path = tmp_path / "checkpoints" / store.names()[0] / MANIFEST
-    value = sealed.opened(path.read_bytes(), path)
-    path.write_bytes(sealed.text(value | {"schema": 99}))
+    value = unseal(path.read_bytes(), path)
+    path.write_bytes(seal(value | {"schema": 99}))
     (found,) = store.sound()
     assert isinstance(found, Damaged) and "schema 1 (99)" in found.why
     RunFile().write(tmp_path, [])
-    value = sealed.opened((tmp_path / "run.json").read_bytes(), "")
-    (tmp_path / "run.json").write_bytes(sealed.text(value | {"schema": 0}))
+    value = unseal((tmp_path / "run.json").read_bytes(), "")
+    (tmp_path / "run.json").write_bytes(seal(value | {"schema": 0}))
     with pytest.raises(RunFolderError, match="must be of schema 1"):
         RunFile.read(tmp_path)
 
@@ -76,7 +65,7 @@ def test_a_full_disk_costs_this_checkpoint_and_nothing_else(tmp_path):
     assert os.listdir(tmp_path / "checkpoints") == ["step-0000000001"]
     (tmp_path / "result.json").write_text("before")
     with pytest.raises(OSError, match="No space"):
-        replace(tmp_path / "result.json", b"after", Full())
+        replace(tmp_path / "result.json", b"after", files=Full())
     assert (tmp_path / "result.json").read_text() == "before" and not list(tmp_path.glob(".*"))
 
 
@@ -105,18 +94,3 @@ def test_a_bug_in_what_is_saved_is_a_warning_too(tmp_path):
     saver.close()
     assert steps(Store(tmp_path, "run")) == [3] and 1 <= len(heard) <= 2
     assert os.listdir(tmp_path / "checkpoints") == ["step-0000000003"]
-
-
-def test_an_inspection_tells_what_is_sound_and_what_is_left_over(tmp_path):
-    store = Store(tmp_path, "run")
-    (tmp_path / "notes.txt").write_text("mine")
-    RunFile("run").write(tmp_path, ["notes.txt"])
-    store.commit(1, ARRAYS, {})
-    (store.folder / ".part-step-0000000002").mkdir()
-    found = inspect(tmp_path)
-    assert not found.damaged and (found.newest, found.ended, found.writer) == (1, False, None)
-    assert any("left over" in finding.why for finding in found.findings)
-    (tmp_path / "notes.txt").write_text("MINE")
-    assert [finding.name for finding in inspect(tmp_path).damaged] == ["notes.txt"]
-    with pytest.raises(RunFolderError, match="must be a folder with a run"):
-        inspect(tmp_path / "nowhere")

@@ -10,7 +10,7 @@ from rich.console import Console, RenderableType
 
 from thalweg.core.errors import BadInput
 from thalweg.insight.ranking import Ranking
-from thalweg.run.folder.folder import plain, write_atomically
+from thalweg.run.folder.filesystem import plain, replace
 from thalweg.run.folder.record import Record
 from thalweg.run.folder.sweep_record import Sweep
 from thalweg.view import text
@@ -51,7 +51,7 @@ def write_sweep_report(sweep: Sweep, ranking: Ranking, out: Path | None = None) 
 def written(path: Path, content: str) -> Path:
     """Write a file that a person looks at; return where it lies."""
     try:
-        write_atomically(path, content.encode())
+        replace(path, content.encode(), durable=False)
     except OSError as error:
         raise BadInput("report", "the file must be writable", got=str(path), where=error.strerror) from error
     return path

@@ -8,7 +8,6 @@ environment.json  versions and machine
 finding.html      the picture, and what it rests on; finding.svg the picture alone
 """
 
-import json
 import math
 from collections.abc import Mapping
 from io import BytesIO
@@ -30,8 +29,9 @@ from thalweg.insight.finder.finding import (
 )
 from thalweg.recipe import toml
 from thalweg.recipe.recipe import Recipe
-from thalweg.run.folder.environment import environment
-from thalweg.run.folder.folder import RunFolder, plain
+from thalweg.run.folder.describe import environment
+from thalweg.run.folder.filesystem import plain, read_json
+from thalweg.run.folder.folder import RunFolder
 
 FILE, LANES, SIZES, PROBLEM = "finding.json", "lanes.parquet", "sizes.parquet", "problem.json"
 
@@ -125,15 +125,8 @@ def read(folder: Path | str) -> dict[str, Any]:
         RunFolderError: A file is missing or damaged.
     """
     path = Path(folder)
-    found = {}
-    for name in (FILE, "environment.json"):
-        try:
-            found[name] = json.loads((path / name).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise RunFolderError(
-                "finding", "every file of it must be readable", got=str(error), where=path / name
-            ) from error
-    return found[FILE] | {"environment": found["environment.json"]}
+    found, environment = (read_json(path / name, "finding") for name in (FILE, "environment.json"))
+    return found | {"environment": environment}
 
 
 def _no_finding(error: Exception) -> RunFolderError:

@@ -20,7 +20,8 @@ from thalweg.problem.data.preparation import class_logits
 from thalweg.problem.problem import Problem
 from thalweg.run.folder import weights as files
 from thalweg.run.folder.describe import Descriptions
-from thalweg.run.folder.folder import RunFolder, plain
+from thalweg.run.folder.filesystem import plain
+from thalweg.run.folder.folder import RunFolder
 from thalweg.run.folder.record import Record
 from thalweg.run.run import Run
 from thalweg.run.sample import FILE as SAMPLE_FILE
@@ -84,7 +85,7 @@ def _concluded(
     params, model_state = weights
     result = _result(problem, course, told, ended, test, lane)
     result["run"] = None if home.folder is None else str(home.folder)
-    result |= _sample(problem, course, (params, model_state), home) | told.found()
+    result |= _sample(problem, course, (params, model_state), home) | told.finding_summary()
     if home.folder is not None:
         course.log.write(lane, home)
         _write_test(home, test)

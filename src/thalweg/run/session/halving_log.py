@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from thalweg.core.stop_reason import StopReason
-from thalweg.run.folder import sealed_json as sealed
-from thalweg.run.folder.filesystem import DISK, replace
+from thalweg.run.folder.filesystem import DISK, SEALED_LIMIT, replace, seal, unseal
 from thalweg.run.session.lane_states import LaneStates
 
 FILE = "rungs.json"
@@ -29,7 +28,7 @@ class Decisions:
         self._path = None if folder is None else folder / FILE
         self._halved: list[list[int]] = []
         if self._path is not None and self._path.exists():
-            self._halved = sealed.opened(DISK.read(self._path, sealed.LIMIT), self._path)["halved"]
+            self._halved = unseal(DISK.read(self._path, SEALED_LIMIT), self._path)["halved"]
 
     def note(self, courses: Sequence[LaneStates]) -> None:
         """Keep which lanes of all these courses are frozen now."""
@@ -43,7 +42,7 @@ class Decisions:
         self._halved.append(sorted(before | now))
         if self._path is not None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            replace(self._path, sealed.text({"halved": self._halved}))
+            replace(self._path, seal({"halved": self._halved}))
 
     def known(self, rest: int) -> bool:
         """Whether it is decided already what follows this rest (0 is the first)."""

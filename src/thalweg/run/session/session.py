@@ -20,13 +20,11 @@ from thalweg.engine.plan import LanePlan
 from thalweg.problem.problem import Problem
 from thalweg.recipe import differences
 from thalweg.recipe.recipe import Recipe
-from thalweg.run.folder import checksums as sealing
 from thalweg.run.folder import folder as folders
 from thalweg.run.folder import sweep_record as sweeps
 from thalweg.run.folder.describe import Descriptions, describe, write_descriptions
-from thalweg.run.folder.folder import RunFolder
+from thalweg.run.folder.folder import SHARDS, RunFile, RunFolder
 from thalweg.run.folder.lock import Lock
-from thalweg.run.folder.run_json import RunFile
 from thalweg.run.folder.weights import load as load_weights
 from thalweg.run.folder.weights import transferred
 from thalweg.run.progress import Progress, TrainingPlan
@@ -136,7 +134,7 @@ class Session:
                     if not (folder / "problem.json").exists():  # the folder was removed under the run
                         write_descriptions(home, told, self._recipes[0])
                         home.write_json("result.json", self._runs[0].result)
-                    sealing.end(self._run_file, folder, not self._interrupted)
+                    self._run_file.write_end(folder, not self._interrupted)
             result = self._runs[0].result
             return self._runs[0]
         finally:
@@ -162,7 +160,7 @@ class Session:
                     many=True,
                     write=lambda: _begin_sweep(RunFolder(folder), told, result, homes, self._recipes),
                 )
-                self._go(homes, told, folder and folder / sweeps.SHARDS, gathered)
+                self._go(homes, told, folder and folder / SHARDS, gathered)
                 return self._ended(folder, result)
         finally:
             self._progress.finish(result)
@@ -173,7 +171,7 @@ class Session:
             return
         self._run_file = self._job.run_file(many)
         write()
-        sealing.begin(self._run_file, folder)
+        self._run_file.write_start(folder)
 
     def _go(self, homes: list[RunFolder], told: Descriptions, logs: Path | None, progress: Progress) -> None:
         """Run all shards, wave after wave."""
@@ -310,10 +308,10 @@ class Session:
             RunFolder(folder).write_json(sweeps.FILE, result | {"rows": table.to_dicts()})
             for run in runs:
                 if run.folder is not None:
-                    sealing.end(RunFile(self._run_file.run), run.folder, not self._interrupted)
-            sealing.end(self._run_file, folder, not self._interrupted)
+                    RunFile(self._run_file.run).write_end(run.folder, not self._interrupted)
+            self._run_file.write_end(folder, not self._interrupted)
             if not self._interrupted:
-                folders.remove(folder / sweeps.SHARDS)
+                folders.remove(folder / SHARDS)
         return Runs(runs, table, result, folder)
 
 
