@@ -24,5 +24,5 @@ def test_an_inspection_lists_sound_damaged_and_left_over_files(tmp_path):
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path):
-    with pytest.raises(RunFolderError, match="must be a folder with a run"):
+    with pytest.raises(RunFolderError, match="must hold a run"):
         inspect(tmp_path / "nowhere")

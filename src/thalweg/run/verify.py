@@ -5,7 +5,7 @@ from typing import Any, NamedTuple, Self
 
 from thalweg.core.errors import RunFolderError
 from thalweg.run.checkpoint.store import FOLDER, Damaged, Store
-from thalweg.run.folder.folder import LANES, RUN_FILE, SHARDS, FileCheck, RunFile
+from thalweg.run.folder.folder import LANES, RUN_FILE, SHARDS, FileCheck, RunFile, missing_run
 from thalweg.run.folder.lock import holder
 
 
@@ -83,7 +83,8 @@ def inspect(folder: Path | str, run: str | None = None) -> Inspection:
     path = Path(folder)
     run_file, files = None, []
     if run is None:
-        _check_is_run(path)
+        if not (path / RUN_FILE).exists() and not (path / FOLDER).exists():
+            raise missing_run(path / RUN_FILE, "no such file")
         try:
             run_file = RunFile.read(path)
             files = [FileCheck(RUN_FILE, True), *run_file.check_all(path)]
@@ -105,16 +106,6 @@ def inspect(folder: Path | str, run: str | None = None) -> Inspection:
 
 def _inspect_within(sweep: Path, folder: Path, run: str | None = None) -> Inspection:
     return inspect(folder, run).within(str(folder.relative_to(sweep)))
-
-
-def _check_is_run(folder: Path) -> None:
-    if not folder.is_dir() or not any((folder / name).exists() for name in (RUN_FILE, FOLDER)):
-        raise RunFolderError(
-            "run",
-            "must be a folder with a run in it (run.json)",
-            got=str(folder),
-            hint="the last line of `thalweg fit` names the folder it wrote",
-        )
 
 
 def _identity(folder: Path) -> str:

@@ -81,7 +81,7 @@ def test_a_header_other_than_the_described_one_is_refused(header):
 def test_a_truncated_or_longer_file_is_refused():
     content = content_of({"a": np.ones(1, np.float32)})
     for length in range(len(content)):
-        with pytest.raises(RunFolderError, match="header must be the one|must fill the file"):
+        with pytest.raises(RunFolderError, match=r"header must be the one|must fill the file"):
             decoded(content[:length], ONE, "here")
     with pytest.raises(RunFolderError, match="must fill the file"):
         decoded(content + b"\0", ONE, "here")

@@ -1,4 +1,4 @@
-"""Checkpoints written in a thread while training continues; a failure is a warning, not the end of the run."""
+"""Checkpoints written in a thread while training continues; a failed checkpoint does not end the run."""
 
 import contextlib
 import queue

@@ -220,10 +220,10 @@ def unseal(content: bytes, where: object) -> dict[str, Any]:
         reason = str(error)
     raise RunFolderError(
         "run",
-        "a manifest must be as it was written",
+        "must be as it was written",
         got=reason,
         where=where,
-        hint="the file is damaged or was edited; restore a copy",
+        hint="it is damaged or was edited; restore a copy",
     )
 
 
@@ -245,16 +245,14 @@ def unseal_object(
     number = value.pop("schema", None)
     if number != schema:
         hint = "read it with the version of Thalweg that wrote it (environment.json)"
-        raise RunFolderError(
-            "run", f"the file must be of schema {schema}", got=number, where=where, hint=hint
-        )
+        raise RunFolderError("run", f"must be of schema {schema}", got=number, where=where, hint=hint)
     if set(value) != set(types) or any(type(value[name]) not in kinds for name, kinds in types.items()):
         raise RunFolderError(
             "run",
-            f"the file must have the entries {', '.join(types)}, of the right types",
+            f"must have the entries {', '.join(types)}, of the right types",
             got={name: type(entry).__name__ for name, entry in value.items()},
             where=where,
-            hint="the file was not written by Thalweg",
+            hint="it was not written by Thalweg",
         )
     return value
 

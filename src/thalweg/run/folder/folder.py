@@ -73,7 +73,7 @@ class RunFolder:
     Args:
         folder: The folder; None for a run that is kept in memory only.
         durable: Whether a file is on disk when `write` returns. The lanes of a sweep, of which there may be
-            hundreds, do without: run.json of the sweep is synced at the end.
+            hundreds, do without.
     """
 
     folder: Path | None
@@ -155,13 +155,7 @@ class RunFile:
         try:
             content = DISK.read(path, SEALED_LIMIT)
         except OSError as error:
-            raise RunFolderError(
-                "run",
-                "the folder must hold a run (run.json)",
-                got=error.strerror or str(error),
-                where=path,
-                hint="give the folder that `thalweg fit` wrote",
-            ) from error
+            raise missing_run(path, error.strerror or str(error)) from error
         run_file = cls(**unseal_object(content, SCHEMA, _TYPES, path))
         for name, entry in run_file.files.items():  # no name may lead out of the folder
             if name in ("", ".", "..") or set(name) & set("/\\\0") or not isinstance(entry, dict):
@@ -177,8 +171,8 @@ class RunFile:
             actual = _size_and_checksum(DISK.read(Path(folder) / name, _LARGEST_FILE))
         except OSError as error:
             return FileCheck(name, False, (error.strerror or str(error)).lower())
-        if actual["bytes"] != expected["bytes"]:
-            return FileCheck(name, False, f"has {actual['bytes']} bytes instead of {expected['bytes']}")
+        if actual["bytes"] != expected.get("bytes"):
+            return FileCheck(name, False, f"has {actual['bytes']} bytes instead of {expected.get('bytes')}")
         if actual != expected:
             return FileCheck(name, False, "its bytes were changed since it was written")
         return FileCheck(name, True)
@@ -208,6 +202,22 @@ def check_files(folder: Path, names: Sequence[str]) -> None:
                 hint="see `thalweg check`; the file is damaged or was edited: restore a copy, or let "
                 "`thalweg resume` make it again from the last sound checkpoint",
             )
+
+
+def missing_run(path: Path, got: object) -> RunFolderError:
+    """Return the error for a folder without a run.
+
+    Args:
+        path: The file, or folder, that is missing.
+        got: What was found instead.
+    """
+    return RunFolderError(
+        "run",
+        f"the folder must hold a run ({path.name})",
+        got=got,
+        where=path,
+        hint="give the folder that `thalweg fit` wrote, for example runs/digits-1",
+    )
 
 
 def make(out: Path | str | None, name: str, force: bool = False) -> Path:

@@ -29,10 +29,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from thalweg.core.errors import RunFolderError
 from thalweg.core.lazy import pl
 from thalweg.run.folder.filesystem import read_json, unreadable
-from thalweg.run.folder.folder import check_files
+from thalweg.run.folder.folder import check_files, missing_run
 from thalweg.run.folder.log_stream import TABLES, batches
 
 _CHECKED = (
@@ -81,20 +80,8 @@ def read(folder: Path | str) -> Record:
         RunFolderError: There is no such folder, it holds no run, or a file in it is damaged.
     """
     path = Path(folder)
-    if not path.is_dir():
-        raise RunFolderError(
-            "run",
-            "must be a folder with a run in it",
-            got=str(path),
-            hint="the last line of `thalweg fit` names the folder it wrote",
-        )
     if not (path / "problem.json").exists():
-        raise RunFolderError(
-            "run",
-            "the folder must hold a run (problem.json)",
-            got=str(path),
-            hint="give the folder that `thalweg fit` wrote, for example runs/digits-1",
-        )
+        raise missing_run(path / "problem.json", "no such file")
     check_files(path, _CHECKED)
     return Record(
         folder=path,

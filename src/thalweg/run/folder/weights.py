@@ -15,6 +15,7 @@ from jaxtyping import PyTree
 from thalweg.core import keys
 from thalweg.core.errors import ModelError, RunFolderError
 from thalweg.core.tree import dotted
+from thalweg.run.folder.filesystem import unreadable
 
 STATE = "state:"  # prefix of arrays that change without gradients (batch-norm statistics)
 
@@ -47,13 +48,7 @@ def load(path: Path) -> dict[str, np.ndarray]:
             hint="the run may have been killed before it wrote them",
         ) from error
     except (safetensors.SafetensorError, OSError, ValueError) as error:
-        raise RunFolderError(
-            "run",
-            "the weights must be readable",
-            got=str(error),
-            where=path,
-            hint="the file is damaged; restore a copy or train again",
-        ) from error
+        raise unreadable(path, error) from error
 
 
 def named(tree: PyTree) -> dict[str, np.ndarray]:
