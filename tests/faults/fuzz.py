@@ -1,7 +1,7 @@
-"""Readers given what nobody wrote: random bytes, sound files with bytes changed, headers that claim too much.
+"""Fuzzing of readers: random bytes, sound files with changed bytes, headers with impossible claims.
 
-Whatever comes, a reader answers with a value or with one of Thalweg's own errors, soon, in little memory, and
-opens nothing outside of its folder. The limits hold for the whole process while this runs.
+For any input a reader returns a value or raises one of Thalweg's errors, quickly and in little memory, and
+opens nothing outside its folder. The limits hold for the whole process while this runs.
 """
 
 import json
@@ -39,17 +39,17 @@ from thalweg.run.folder.log_stream import TABLES
 QUICK, FULL = 150, 3000
 SECONDS, BYTES = 20, 3 << 30
 BAIT = ("/bait", "/etc/passwd")
-PROMISE = "a value or an error of our own: no crash, no hang, no memory blow-up, no path outside"
+PROMISE = "a value or a Thalweg error: no crash, no hang, no memory blow-up, no path outside"
 
 
 class Reader(NamedTuple):
     """A reader and a sound file for it.
 
     Args:
-        name: For the tally.
+        name: Name in the tally.
         sound: The content of a sound file.
-        read: Reads content that was put into a folder.
-        more: Further content worth trying.
+        read: Called with content and a folder, to read it from there.
+        more: Further content to try.
     """
 
     name: str
@@ -59,7 +59,7 @@ class Reader(NamedTuple):
 
 
 def fuzzed_readers(full: bool) -> Iterator[Line]:
-    """Give every reader its share."""
+    """Fuzz every reader."""
     with limits(), tempfile.TemporaryDirectory() as place:
         for reader in readers():
             yield _fuzzed(reader, FULL if full else QUICK, Path(place))
@@ -67,7 +67,7 @@ def fuzzed_readers(full: bool) -> Iterator[Line]:
 
 def _fuzzed(reader: Reader, times: int, place: Path) -> Line:
     line = Line(f"fuzzing: {reader.name}", PROMISE)
-    reader.read(reader.sound, place)  # the sound one is read, or all of this would show nothing
+    reader.read(reader.sound, place)  # otherwise refusing all content would pass
 
     @hypothesis.settings(
         max_examples=times,
@@ -87,7 +87,7 @@ def _fuzzed(reader: Reader, times: int, place: Path) -> Line:
 
 
 def wrong_with(reader: Reader, content: bytes, place: Path, line: Line) -> str | None:
-    """Have a content read; say what is wrong with the answer, and count whether it was read or refused."""
+    """Read a content; return what is wrong with the outcome, and count whether it was read or refused."""
     signal.alarm(SECONDS)
     try:
         with _no_path_outside(place):
@@ -104,12 +104,12 @@ def wrong_with(reader: Reader, content: bytes, place: Path, line: Line) -> str |
 
 @contextmanager
 def limits() -> Iterator[None]:
-    """Bound the process's memory and a reader's time."""
+    """Limit the memory of the process and the time of a reader."""
 
-    def late(number: int, frame: object) -> None:
+    def timed_out(number: int, frame: object) -> None:
         raise TimeoutError(f"longer than {SECONDS} s")
 
-    before, handler = resource.getrlimit(resource.RLIMIT_AS), signal.signal(signal.SIGALRM, late)
+    before, handler = resource.getrlimit(resource.RLIMIT_AS), signal.signal(signal.SIGALRM, timed_out)
     pages = int(Path("/proc/self/statm").read_text().split()[0]) if sys.platform.startswith("linux") else 0
     resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + BYTES, before[1]))
     try:
@@ -120,18 +120,18 @@ def limits() -> Iterator[None]:
 
 
 class _Watch:
-    """Hears of every file that is opened, while `place` is set; refuses what no reader should open."""
+    """Audits every file that is opened while `place` is set; refuses what no reader should open."""
 
     def __init__(self) -> None:
         self.place: Path | None = None
-        sys.addaudithook(self._heard)
+        sys.addaudithook(self._audit)
 
-    def _heard(self, event: str, given: tuple) -> None:
-        if event != "open" or self.place is None or not isinstance(given[0], (str, bytes, os.PathLike)):
+    def _audit(self, event: str, args: tuple) -> None:
+        if event != "open" or self.place is None or not isinstance(args[0], (str, bytes, os.PathLike)):
             return
-        path = os.path.abspath(os.fsdecode(given[0]))
+        path = os.path.abspath(os.fsdecode(args[0]))
         inside = path.startswith(str(self.place))
-        writes = isinstance(given[2], int) and given[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
+        writes = isinstance(args[2], int) and args[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
         if not inside and (writes or path.endswith(BAIT)):
             self.place = None
             raise AssertionError(f"opens {path}")
@@ -153,7 +153,7 @@ def _no_path_outside(place: Path) -> Iterator[None]:
 
 @st.composite
 def mutated(draw: st.DrawFn, sound: bytes) -> bytes:
-    """Change a sound content here and there."""
+    """Change the content of a sound file in a few places."""
     content = bytearray(sound)
     for _ in range(draw(st.integers(1, 6))):
         at = draw(st.integers(0, max(0, len(content) - 1)))
@@ -198,7 +198,7 @@ _COUNTS = st.sampled_from([0, 1, 2, 8, 10**6, 10**15, 2**31, 2**61, 2**62, 2**63
 
 @st.composite
 def _entries(draw: st.DrawFn) -> dict[str, Any]:
-    """Make entries of a header or a manifest that claim anything."""
+    """Make arbitrary entries of a header or a manifest."""
     dtypes = st.sampled_from(["F32", "BOOL", "I64", "BF16", "F8", "", "__class__"])
     names = st.text(max_size=6) | st.sampled_from(["params.weight", "key", "empty"])
     shapes = st.lists(_COUNTS, max_size=4)
@@ -207,7 +207,7 @@ def _entries(draw: st.DrawFn) -> dict[str, Any]:
 
 @st.composite
 def _headers(draw: st.DrawFn) -> bytes:
-    """Make a safetensors file whose header is whole and claims anything."""
+    """Make a safetensors file with a complete header of arbitrary entries."""
     offsets = st.lists(_COUNTS, min_size=2, max_size=2)
     header = {name: entry | {"data_offsets": draw(offsets)} for name, entry in draw(_entries()).items()}
     text = json.dumps(header).encode()
@@ -217,7 +217,7 @@ def _headers(draw: st.DrawFn) -> bytes:
 
 @st.composite
 def _sealed(draw: st.DrawFn, sound: bytes) -> bytes:
-    """Make JSON whose seal is right and whose entries are anything."""
+    """Make JSON with a valid checksum and arbitrary entries."""
     value = json.loads(sound)
     value.pop("sha256")
     for name in draw(st.lists(st.sampled_from([*value, "more"]), min_size=1, max_size=3)):
@@ -230,7 +230,7 @@ def _sealed(draw: st.DrawFn, sound: bytes) -> bytes:
 
 
 def resealed(content: bytes) -> bytes:
-    """Return JSON under a seal that is right, so that what lies behind the seal is reached; else as it is."""
+    """Return JSON with a valid checksum, to reach the checks behind it; other content unchanged."""
     try:
         value = json.loads(content)
         value.pop("sha256", None)
@@ -240,7 +240,7 @@ def resealed(content: bytes) -> bytes:
 
 
 def readers() -> Iterator[Reader]:
-    """Yield every reader with a sound file made for it."""
+    """Yield every reader with a sound file for it."""
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         write_runs(folder, 3, 1, lambda step: None)
@@ -306,18 +306,18 @@ def _data_readers() -> Iterator[Reader]:
         np.save(folder / "t.npy", rng.random((40, 4)).astype(np.float32))
         np.savez(folder / "t.npz", x=rng.random((40, 4)), y=np.arange(40) % 2)
         Image.fromarray(rng.integers(0, 255, (8, 8), np.uint8)).save(folder / "t.png")
-        found = {path.suffix[1:]: path.read_bytes() for path in folder.iterdir()}
+        files = {path.suffix[1:]: path.read_bytes() for path in folder.iterdir()}
     yield Reader("data: CSV", table.encode(), _in("t.csv", _labelled))
-    yield Reader("data: Parquet", found["parquet"], _in("t.parquet", _labelled))
-    yield Reader("data: npy", found["npy"], _in("t.npy", lambda path: load(path, target=3)))
-    yield Reader("data: npz", found["npz"], _in("t.npz", load))
+    yield Reader("data: Parquet", files["parquet"], _in("t.parquet", _labelled))
+    yield Reader("data: npy", files["npy"], _in("t.npy", lambda path: load(path, target=3)))
+    yield Reader("data: npz", files["npz"], _in("t.npz", load))
     yield Reader("data: text", b"the quick brown fox jumps over it. " * 40, _in("t.txt", load))
     images = np.concatenate([[0, 0, 8, 3], _big(20), _big(4), _big(4), rng.integers(0, 255, 320)]).astype(
         np.uint8
     )
     labels = np.concatenate([[0, 0, 8, 1], _big(20), np.arange(20) % 2]).astype(np.uint8)
     yield Reader("data: idx", images.tobytes(), _idx(labels.tobytes()))
-    yield Reader("data: pictures", found["png"], _pictures(found["png"]))
+    yield Reader("data: pictures", files["png"], _pictures(files["png"]))
 
 
 def _labelled(path: Path) -> Any:
@@ -332,9 +332,9 @@ def _idx(labels: bytes) -> Callable[[bytes, Path], Any]:
     def read(content: bytes, place: Path) -> Any:
         folder = place / "idx"
         folder.mkdir(exist_ok=True)
-        for part in ("train", "t10k"):
-            (folder / f"{part}-images-idx3-ubyte").write_bytes(content)
-            (folder / f"{part}-labels-idx1-ubyte").write_bytes(labels)
+        for split in ("train", "t10k"):
+            (folder / f"{split}-images-idx3-ubyte").write_bytes(content)
+            (folder / f"{split}-labels-idx1-ubyte").write_bytes(labels)
         return load(str(folder))
 
     return read
