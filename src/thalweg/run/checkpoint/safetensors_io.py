@@ -42,8 +42,7 @@ _DTYPES: dict[str, np.dtype] = {
     }.items()
 }
 _NAMES = {dtype: name for name, dtype in _DTYPES.items()}
-# The format's limit on the header, and NumPy's on the number of dimensions.
-_HEADER_BYTES, _DIMENSIONS = 100_000_000, 32
+_DIMENSIONS = 32  # at most, in NumPy
 
 
 def described(arrays: Mapping[str, np.ndarray]) -> dict[str, dict[str, Any]]:
@@ -80,20 +79,25 @@ def decoded(
         RunFolderError: The description is not valid, or the content is not exactly what it describes.
     """
     try:
-        header, size = _header(description)
+        return _views(memoryview(content), description)
     except (KeyError, TypeError, ValueError) as error:
-        raise _refused("the arrays must have a known dtype and a possible shape", str(error), where) from None
-    view, start = memoryview(content), len(header)
-    if bytes(view[:start]) != header:
-        raise _refused("the header must be the one that its manifest describes", f"{len(view)} bytes", where)
-    if len(view) != start + size:
-        raise _refused("the arrays must fill the file", f"{len(view)} of {start + size} bytes", where)
-    arrays = {}
+        rule = "must be exactly what its manifest describes"
+        raise RunFolderError(
+            "arrays", rule, got=str(error), where=where, hint="see `thalweg check RUN`"
+        ) from None
+
+
+def _views(content: memoryview, description: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    header, size = _header(description)
+    start, arrays = len(header), {}
+    if bytes(content[:start]) != header:
+        raise ValueError("another header")
+    if len(content) != start + size:
+        raise ValueError(f"{len(content)} bytes instead of {start + size}")
     for name, entry in description.items():
-        dtype, shape = _DTYPES[entry["dtype"]], entry["shape"]
         end = start + _size(entry)
-        arrays[name] = np.frombuffer(view[start:end], dtype).reshape(shape)
-        start = end
+        array = np.frombuffer(content[start:end], _DTYPES[entry["dtype"]])
+        arrays[name], start = array.reshape(entry["shape"]), end
     return arrays
 
 
@@ -102,26 +106,20 @@ def _header(description: Mapping[str, Any]) -> tuple[bytes, int]:
     header, start = {}, 0
     for name, entry in description.items():
         end = start + _size(entry)
-        header[name] = {"dtype": entry["dtype"], "shape": entry["shape"], "data_offsets": [start, end]}
+        header[name] = entry | {"data_offsets": [start, end]}
         start = end
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-len(text) % 8)
-    if len(text) > _HEADER_BYTES:
-        raise ValueError(f"a header of {len(text)} bytes")
     return len(text).to_bytes(8, "little") + text, start
 
 
 def _size(entry: Mapping[str, Any]) -> int:
-    """Return the size of an array in bytes; raise for an entry that no array has."""
+    """Return the size of an array in bytes."""
     dtype, shape = _DTYPES[entry["dtype"]], entry["shape"]
-    # Also an empty array must have sides whose product NumPy can address.
-    sides = [max(1, side) for side in shape if type(side) is int and side >= 0]
-    if set(entry) != {"dtype", "shape"} or not isinstance(shape, list) or len(sides) != len(shape):
-        raise ValueError(f"{entry!r}")
-    if len(shape) > _DIMENSIONS or math.prod(sides) * dtype.itemsize >= 2**62:
-        raise ValueError(f"shape {shape}")
+    if (
+        len(entry) != 2
+        or len(shape) > _DIMENSIONS
+        or any(type(side) is not int or side < 0 for side in shape)
+    ):
+        raise ValueError(f"no dtype and shape: {entry}")
     return math.prod(shape) * dtype.itemsize
-
-
-def _refused(rule: str, got: str, where: object) -> RunFolderError:
-    return RunFolderError("arrays", rule, got=got, where=where, hint="see `thalweg check RUN`")
