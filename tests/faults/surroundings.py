@@ -47,15 +47,16 @@ def _two_writers(times: int) -> Line:
     with scratch(fast=True) as place:
         folder = Path(place)
         for number in range(times):
-            ready, go = os.pipe()
+            reading, writing = os.pipe()
             child = os.fork()
             if child == 0:
                 with Lock(folder):
-                    os.write(go, b"x")
+                    os.write(writing, b"x")
                     time.sleep(60)
                 os._exit(0)
-            os.read(ready, 1)
-            os.close(ready), os.close(go)
+            os.read(reading, 1)
+            os.close(reading)
+            os.close(writing)
             refused = _is_refused(folder) and (holder(folder) or {}).get("pid") == child
             time.sleep(rng.uniform(0, 0.002))
             os.kill(child, signal.SIGKILL)

@@ -14,7 +14,7 @@ from thalweg.run.checkpoint.store import Retention, Store
 class Order(NamedTuple):
     """A checkpoint to write; arguments as for `Store.commit`. The arrays must not change any more.
 
-    The thread calls `ready` before it writes: it syncs the files that the checkpoint refers to, and returns
+    The thread calls `prepare` before it writes: it syncs the files that the checkpoint refers to, and returns
     further facts, which may take long to compute.
     """
 
@@ -22,7 +22,7 @@ class Order(NamedTuple):
     arrays: Mapping[str, np.ndarray]
     facts: dict[str, Any]
     score: float | None = None
-    ready: Callable[[], dict[str, Any]] = dict
+    prepare: Callable[[], dict[str, Any]] = dict
 
 
 class Saver:
@@ -72,7 +72,7 @@ class Saver:
     def _work(self) -> None:
         while (order := self._orders.get()) is not None:
             try:
-                facts = order.facts | order.ready()
+                facts = order.facts | order.prepare()
                 self._store.commit(order.step, order.arrays, facts, order.score, self._keep)
                 self.saved = order.step
             except Exception as error:  # no error of a checkpoint may end the training
