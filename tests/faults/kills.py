@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tests.faults.tally import Line
-from tests.faults.victim import scratch, write_by_thread, write_runs
+from tests.faults.victim import check_left, scratch, write_by_thread, write_runs
 
 QUICK, FULL = 300, 10_000
 LONGEST_SECONDS = 0.05
