@@ -125,8 +125,9 @@ def read(folder: Path | str) -> dict[str, Any]:
         RunFolderError: A file is missing or damaged.
     """
     path = Path(folder)
-    found, environment = (read_json(path / name, "finding") for name in (FILE, "environment.json"))
-    return found | {"environment": environment}
+    return read_json(path / FILE, "finding") | {
+        "environment": read_json(path / "environment.json", "finding")
+    }
 
 
 def _no_finding(error: Exception) -> RunFolderError:
