@@ -74,7 +74,8 @@ def test_the_writer_thread_saves_the_newest_order_and_warns_of_failures(tmp_path
     saver = Saver(Store(tmp_path, "run", Full()), Retention(), warnings.append)
     saver.submit(Order(3, ARRAYS, {}))
     saver.close()
-    assert len(warnings) == 1 and "no checkpoint at step 3: No space left" in warnings[0] and saver.saved is None
+    assert len(warnings) == 1 and "no checkpoint at step 3: No space left" in warnings[0]
+    assert saver.saved is None
     saver = Saver(Store(tmp_path, "run"), Retention(), warnings.append)
     for step in range(50):
         saver.submit(Order(step, ARRAYS, {}))
