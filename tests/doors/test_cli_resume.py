@@ -30,7 +30,7 @@ def finished(tmp_path_factory):
         (["resume", "run", "--epochs", "3"], "say what becomes of it"),
         (["resume", "run", "--set", "optimizer.lr=1e-4"], "needs a folder of its own"),
         (["resume", "run", "--at", "1", "--out", "fork"], "must have a sound checkpoint"),
-        (["check", "nowhere"], "must be a folder with a run"),
+        (["check", "nowhere"], "must hold a run"),
     ],
 )
 def test_what_cannot_be_is_refused_with_exit_code_2(finished, arguments, said):

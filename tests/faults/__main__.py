@@ -1,4 +1,4 @@
-"""`python -m tests.faults --quick | --full [--only NAME ...] [--record]`: try the faults, print the tally.
+"""`python -m tests.faults --quick | --full [--only NAME ...] [--record]`: try faults and print the tally.
 
 Exit code 1 when a promise was broken.
 """
@@ -8,9 +8,9 @@ import importlib
 import sys
 
 from tests.faults import record
-from tests.faults.tally import Line, Trial, carried_out, table
+from tests.faults.tally import Line, Trial, run_trial, table
 
-# Name: module and function. Modules with JAX are loaded when their turn comes: the first ones fork.
+# Module and function of each trial. Modules that use JAX are loaded last, because the first trials fork.
 TRIALS = {
     "kills": ("kills", "random_kills"),
     "system-calls": ("system_calls", "every_call"),
@@ -30,7 +30,7 @@ TRIALS = {
 
 
 def main() -> int:
-    """Carry out what was asked for."""
+    """Run the trials that the command line names."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     size = parser.add_mutually_exclusive_group(required=True)
     size.add_argument("--quick", action="store_true", help="under five minutes")
@@ -39,15 +39,15 @@ def main() -> int:
     parser.add_argument(
         "--record",
         action="store_true",
-        help="keep the tally, and put all that is kept into docs/durability.md",
+        help="save the tally, and write all saved tallies into docs/durability.md",
     )
-    asked = parser.parse_args()
+    options = parser.parse_args()
     lines = []
-    for name in asked.only:
-        found = _found(name, asked.full)
-        lines += found
-        if asked.record:
-            record.keep(name, found, asked.full)
+    for name in options.only:
+        trial_lines = _run(name, options.full)
+        lines += trial_lines
+        if options.record:
+            record.save(name, trial_lines, options.full)
             record.write_page(list(TRIALS))
     print(table(lines))
     broken = sum(line.broken for line in lines)
@@ -55,11 +55,11 @@ def main() -> int:
     return 1 if broken else 0
 
 
-def _found(name: str, full: bool) -> list[Line]:
+def _run(name: str, full: bool) -> list[Line]:
     module, function = TRIALS[name]
     print(f"{name} ...", file=sys.stderr, flush=True)
     trial = Trial(name, getattr(importlib.import_module(f"tests.faults.{module}"), function))
-    lines = carried_out(trial, full)
+    lines = run_trial(trial, full)
     for line in lines:
         for seen in line.seen:
             print(f"BROKEN {line.name}: {seen}", file=sys.stderr, flush=True)

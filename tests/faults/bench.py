@@ -1,4 +1,4 @@
-"""A place for whole runs: real `thalweg` processes, an undisturbed run, and the comparison with it."""
+"""Whole runs of real `thalweg` processes, and the comparison with an undisturbed run."""
 
 import json
 import os
@@ -25,11 +25,11 @@ FIGURES = (
 
 
 class Bench:
-    """A folder to work in, a compilation cache of its own, and the undisturbed run to compare with.
+    """A folder to work in, with its own compilation cache and the undisturbed run to compare with.
 
     Args:
         place: The folder.
-        arguments: Of `thalweg fit`, but for the folder; none for no such run.
+        arguments: Arguments of `thalweg fit` without the folder; none for no undisturbed run.
     """
 
     def __init__(self, place: Path, *arguments: str):
@@ -38,50 +38,48 @@ class Bench:
         if not arguments:
             return
         assert self.run(*self.fit(self.whole)).returncode == 0
-        shutil.rmtree(self.whole)  # once more, now that the programs are compiled: this is how long it takes
-        begun = time.perf_counter()
+        shutil.rmtree(self.whole)  # again, with compiled programs, to measure the time
+        start = time.perf_counter()
         assert self.run(*self.fit(self.whole)).returncode == 0
-        self.seconds = time.perf_counter() - begun
+        self.seconds = time.perf_counter() - start
 
     def fit(self, folder: Path) -> list[str]:
         """Return the command that starts the run."""
         return ["fit", *self._arguments, "--out", str(folder), "-q"]
 
     def start(self, *arguments: str, **more: str) -> subprocess.Popen[str]:
-        """Start `thalweg`."""
-        surroundings = (
-            os.environ | {"JAX_PLATFORMS": "cpu", "THALWEG_CACHE": str(self.place / "cache")} | more
-        )
+        """Start a `thalweg` process."""
+        environment = os.environ | {"JAX_PLATFORMS": "cpu", "THALWEG_CACHE": str(self.place / "cache")} | more
         command = [sys.executable, "-m", "thalweg", *arguments]
         return subprocess.Popen(
             command,
             cwd=self.place,
-            env=surroundings,
+            env=environment,
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )
 
     def run(self, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
-        """Run `thalweg` to its end."""
+        """Run a `thalweg` process to its end."""
         process = self.start(*arguments, **more)
-        said, _ = process.communicate(timeout=600)
-        return subprocess.CompletedProcess(arguments, process.returncode, said)
+        output, _ = process.communicate(timeout=600)
+        return subprocess.CompletedProcess(arguments, process.returncode, output)
 
-    def go_on(self, folder: Path) -> str | None:
-        """Go on until the run has ended; say what went wrong."""
+    def resume(self, folder: Path) -> str | None:
+        """Resume a run until it has ended; return what went wrong, or None."""
         done = self.run(*self.fit(folder), "--resume", "auto")
         return (
-            None if done.returncode == 0 else f"going on ended with {done.returncode}: {done.stdout[-300:]}"
+            None if done.returncode == 0 else f"resuming ended with {done.returncode}: {done.stdout[-300:]}"
         )
 
     def different(self, folder: Path) -> str | None:
-        """Say where a run differs from the undisturbed one."""
+        """Return where a run differs from the undisturbed one, or None."""
         return different(self.whole, folder)
 
 
 def different(whole: Path, again: Path) -> str | None:
-    """Say where two runs differ, clock columns aside; None: nowhere."""
+    """Return where two runs differ, apart from clock columns, or None."""
     for name in SAME:
         if (whole / name).exists() and (whole / name).read_bytes() != (again / name).read_bytes():
             return f"{name} differs"

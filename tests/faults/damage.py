@@ -1,4 +1,4 @@
-"""Damage to a folder: every byte of every file of the store, and files that are not what they seem."""
+"""Damage to a run folder: at every byte of every file, and by files that are swapped or replaced."""
 
 import os
 import random
@@ -10,12 +10,12 @@ from tests.faults.tally import Line
 from tests.faults.victim import RUN, different, scratch, write_runs
 from thalweg.core.errors import RunFolderError
 from thalweg.run.checkpoint.store import Checkpoint, Damaged, Retention, Store
-from thalweg.run.folder.run_json import RunFile
-from thalweg.run.inspection import inspect
+from thalweg.run.folder.folder import RunFile
+from thalweg.run.verify import inspect
 
 STEPS = (3, 4, 5)
-PROMISE = "detected; the newest sound checkpoint is used and the damaged one named"
-EVERY_QUICK = 7  # every so many bytes; all of them in full
+PROMISE = "detected; the newest sound checkpoint is used, and the damaged one is named"
+EVERY_QUICK = 7  # bytes between flips; 1 in the full trial
 Harm = tuple[str, Callable[[], None]]
 
 
@@ -23,34 +23,33 @@ def damaged_files(full: bool) -> Iterator[Line]:
     """Damage one file of the newest checkpoint or run.json at a time, and read the folder."""
     with scratch(fast=True) as place:
         run, other = Path(place) / "run", Path(place) / "other"
-        _made(run, other)
+        _write_folders(run, other)
         flips, rest = Line("one bit flipped, at every byte of every file", PROMISE), {}
         for file in _files(run):
             content = file.read_bytes()
             for label, harm in _flips(file, content, 1 if full else EVERY_QUICK):
-                flips.add(_judged(run, file, label, harm, content))
+                flips.add(_outcome(run, file, label, harm, content))
             flips.count(f"bytes of {file.name}", len(content))
             for kind, label, harm in _harms(run, other, file, content):
                 line = rest.setdefault(kind, Line(kind, PROMISE))
-                line.add(_judged(run, file, label, harm, content))
+                line.add(_outcome(run, file, label, harm, content))
         yield flips
         yield from rest.values()
         yield _moved_folders(run, other)
 
 
-def _made(run: Path, other: Path) -> None:
+def _write_folders(run: Path, other: Path) -> None:
     for folder in (run, other):
         folder.mkdir()
         write_runs(folder, STEPS[0], len(STEPS), lambda step: None)
         write_runs(folder, 100, 0, lambda step: None)
-    # The other run is of another identity and else the same to the last bit.
+    # The other run differs in its identity only.
     store = Store(other, "fedcba9876543210")
     for name in store.names():
         shutil.rmtree(other / "checkpoints" / name)
-    for found in Store(run, RUN).sound():
-        store.commit(
-            found.manifest.step, found.arrays, found.manifest.facts, found.manifest.score, Retention(9)
-        )
+    for checkpoint in Store(run, RUN).sound():
+        manifest = checkpoint.manifest
+        store.commit(manifest.step, checkpoint.arrays, manifest.facts, manifest.score, Retention(9))
     RunFile("fedcba9876543210", {"step": 1}).write(other, [])
 
 
@@ -90,20 +89,20 @@ def _harms(
         theirs = other / file.relative_to(run)
         yield "a manifest from another run", theirs.parent.name, written(theirs.read_bytes())
     yield "removed", file.name, file.unlink
-    yield "a folder in its place", file.name, lambda: (file.unlink(), file.mkdir())
-    yield "a link in its place", file.name, lambda: _linked(file, content)
-    yield "a pipe in its place", file.name, lambda: (file.unlink(), os.mkfifo(file))
+    yield "replaced by a folder", file.name, lambda: (file.unlink(), file.mkdir())
+    yield "replaced by a link", file.name, lambda: _linked(file, content)
+    yield "replaced by a pipe", file.name, lambda: (file.unlink(), os.mkfifo(file))
 
 
 def _linked(file: Path, content: bytes) -> None:
-    # To a file of the very same content outside of the run folder: still not to be followed.
+    # A link to the same content outside the run folder must not be followed either.
     outside = file.parents[2] / "outside"
     outside.write_bytes(content)
     file.unlink()
     file.symlink_to(outside)
 
 
-def _judged(run: Path, file: Path, label: str, harm: Callable[[], object], content: bytes) -> str | None:
+def _outcome(run: Path, file: Path, label: str, harm: Callable[[], object], content: bytes) -> str | None:
     try:
         harm()
         wrong = _wrong_checkpoint(run, file) if file.name != "run.json" else _wrong_run_file(run)
@@ -115,15 +114,15 @@ def _judged(run: Path, file: Path, label: str, harm: Callable[[], object], conte
 
 
 def _wrong_checkpoint(run: Path, file: Path) -> str | None:
-    found = list(Store(run, RUN).sound())
-    if not isinstance(found[0], Damaged) or found[0].path != file.parent:
+    newest, *older = Store(run, RUN).sound()
+    if not isinstance(newest, Damaged) or newest.path != file.parent:
         return "read as sound"
-    rest = [one for one in found[1:] if isinstance(one, Checkpoint)]
-    if [one.manifest.step for one in rest] != [4, 3] or any(different(one) for one in rest):
-        return "the sound ones before it were not read"
-    report = inspect(run)
-    if len(report.damaged) != 1 or report.newest != 4:
-        return f"the inspection says {report.damaged}"
+    sound = [checkpoint for checkpoint in older if isinstance(checkpoint, Checkpoint)]
+    if [each.manifest.step for each in sound] != [4, 3] or any(different(each) for each in sound):
+        return "the older sound checkpoints were not read"
+    inspection = inspect(run)
+    if len(inspection.damaged) != 1 or inspection.newest != 4:
+        return f"the inspection says {inspection.damaged}"
     return None
 
 
@@ -148,7 +147,7 @@ def _overwrite(file: Path, data: bytes | bytearray) -> None:
 
 
 def _moved_folders(run: Path, other: Path) -> Line:
-    """Put whole checkpoints where they do not belong."""
+    """Move whole checkpoints to other names and runs."""
     line = Line("a whole checkpoint under another step's name, or of another run", PROMISE)
     place = run / "checkpoints"
     for source, name in (

@@ -1,4 +1,4 @@
-"""Damage to the folder of a run under way, and a folder that cannot be written, met by a real `thalweg`."""
+"""Damage to the folder of an unfinished run, and a read-only folder, with real `thalweg` processes."""
 
 import errno
 import random
@@ -14,14 +14,21 @@ from tests.faults.tally import Line
 from tests.faults.victim import scratch
 
 BAD_INPUT = 2
-ATTEMPTS = 5  # a run of half a second may be over before it is killed
-HARMS = ("a bit flipped", "cut to a half", "a page zeroed", "emptied", "removed", "swapped with another file")
-SAID = ("damaged and is skipped", "does not match", "no log is sound", "not usable")
+ATTEMPTS = 5  # a run of half a second may end before it is killed
+DAMAGES = (
+    "a bit flipped",
+    "cut to a half",
+    "a page zeroed",
+    "emptied",
+    "removed",
+    "swapped with another file",
+)
+MESSAGES = ("damaged and is skipped", "does not match", "no log is sound", "not usable")
 EQUAL = "it equals the undisturbed run byte for byte"
 
 
 def damaged_runs(full: bool) -> Iterator[Line]:
-    """Carry both out on one undisturbed run."""
+    """Try all of these, with one undisturbed run to compare with."""
     with scratch() as place:
         bench = Bench(Path(place), "digits", "--epochs", "12", "--checkpoint-every", "40")
         yield _checkpoints(bench, full)
@@ -32,48 +39,48 @@ def damaged_runs(full: bool) -> Iterator[Line]:
 def _checkpoints(bench: Bench, full: bool) -> Line:
     line = Line(
         "the newest checkpoint of a killed run damaged",
-        f"it goes on from the one before and says so; {EQUAL}",
+        f"it resumes from the previous checkpoint and says so; {EQUAL}",
     )
     killed = _killed(bench, "killed")
-    newest = sorted(one.name for one in (killed / "checkpoints").glob("step-*"))[-1]
+    newest = sorted(path.name for path in (killed / "checkpoints").glob("step-*"))[-1]
     files = [f"checkpoints/{newest}/{name}" for name in ("arrays.safetensors", "manifest.json")]
-    tries = [(name, harm) for name in files for harm in HARMS]
-    for name, harm in tries if full else [(files[0], HARMS[0]), (files[1], HARMS[2])]:
-        code, said, folder = _gone_on(bench, killed, name, harm)
-        wrong = bench.different(folder) if code == 0 else f"it ended with {code}: {said[-300:]}"
-        if newest not in said or SAID[0] not in said:
-            wrong = wrong or f"nothing was said: {said[-300:]}"
-        line.add(wrong and f"{name}, {harm}: {wrong}")
+    tries = [(name, damage) for name in files for damage in DAMAGES]
+    for name, damage in tries if full else [(files[0], DAMAGES[0]), (files[1], DAMAGES[2])]:
+        code, output, folder = _resume_damaged(bench, killed, name, damage)
+        wrong = bench.different(folder) if code == 0 else f"it ended with {code}: {output[-300:]}"
+        if newest not in output or MESSAGES[0] not in output:
+            wrong = wrong or f"no message: {output[-300:]}"
+        line.add(wrong and f"{name}, {damage}: {wrong}")
         shutil.rmtree(folder)
     return line
 
 
 def _other_files(bench: Bench, full: bool) -> Line:
-    """Damage what lies beside the checkpoints: the log, run.json, and what describes the run."""
+    """Damage the other files: the log, run.json, and what describes the run."""
     line = Line(
-        "a file beside the checkpoints of a killed run damaged",
-        f"it goes on, and {EQUAL} or says what is lost of the log; or it is refused, exit code 2",
+        "another file of a killed run damaged",
+        f"it resumes, and {EQUAL} or says which part of the log is lost; or it is refused with exit code 2",
     )
     killed = _killed(bench, "killed-too")
-    files = sorted(one.name for one in killed.iterdir() if one.is_file() and one.stat().st_size)
-    tries = [(name, harm) for name in files for harm in HARMS]
-    for name, harm in tries if full else [("steps.arrows", HARMS[1]), ("run.json", HARMS[0])]:
-        code, said, folder = _gone_on(bench, killed, name, harm)
-        if code == BAD_INPUT and "Traceback" not in said:
+    files = sorted(path.name for path in killed.iterdir() if path.is_file() and path.stat().st_size)
+    tries = [(name, damage) for name in files for damage in DAMAGES]
+    for name, damage in tries if full else [("steps.arrows", DAMAGES[1]), ("run.json", DAMAGES[0])]:
+        code, output, folder = _resume_damaged(bench, killed, name, damage)
+        if code == BAD_INPUT and "Traceback" not in output:
             line.count("refused")
             line.add(None)
         else:
-            wrong = bench.different(folder) if code == 0 else f"it ended with {code}: {said[-300:]}"
+            wrong = bench.different(folder) if code == 0 else f"it ended with {code}: {output[-300:]}"
             line.count("equal", int(wrong is None))
-            lost = code == 0 and any(word in said for word in SAID)
-            line.add(wrong and (None if lost else f"{name}, {harm}: {wrong}; said: {said[-200:]}"))
-            line.count("not equal in the log, and said so", int(wrong is not None and lost))
+            lost = code == 0 and any(word in output for word in MESSAGES)
+            line.add(wrong and (None if lost else f"{name}, {damage}: {wrong}; output: {output[-200:]}"))
+            line.count("not equal in the log, and reported", int(wrong is not None and lost))
         shutil.rmtree(folder)
     return line
 
 
 def _killed(bench: Bench, name: str) -> Path:
-    """Return the folder of a run that was killed with two checkpoints or more."""
+    """Return the folder of a run that was killed after two checkpoints or more."""
     for attempt in range(ATTEMPTS):
         folder = bench.place / f"{name}-{attempt}"
         process = bench.start(*bench.fit(folder))
@@ -86,38 +93,38 @@ def _killed(bench: Bench, name: str) -> Path:
     return folder
 
 
-def _gone_on(bench: Bench, killed: Path, name: str, harm: str) -> tuple[int, str, Path]:
-    """Copy a folder, harm one file of the copy, and go on; return the exit code and what was said."""
-    folder = bench.place / "harmed"
+def _resume_damaged(bench: Bench, killed: Path, name: str, damage: str) -> tuple[int, str, Path]:
+    """Copy a folder, damage one file of the copy, and resume; return exit code, output and folder."""
+    folder = bench.place / "damaged"
     shutil.copytree(killed, folder)
-    _harm(folder / name, harm, random.Random(name + harm))
+    _damage(folder / name, damage, random.Random(name + damage))
     done = bench.run("resume", str(folder))
     return done.returncode, done.stdout, folder
 
 
-def _harm(file: Path, harm: str, rng: random.Random) -> None:
+def _damage(file: Path, damage: str, rng: random.Random) -> None:
     content = bytearray(file.read_bytes())
-    if harm == "a bit flipped":
+    if damage == "a bit flipped":
         content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
-    elif harm == "cut to a half":
+    elif damage == "cut to a half":
         del content[len(content) // 2 :]
-    elif harm == "a page zeroed":
+    elif damage == "a page zeroed":
         start = rng.randrange(-(-len(content) // 4096)) * 4096
         content[start : start + 4096] = bytes(len(content[start : start + 4096]))
-    elif harm == "emptied":
+    elif damage == "emptied":
         content.clear()
-    elif harm == "swapped with another file":
-        other = next(one for one in sorted(file.parent.iterdir()) if one != file and one.is_file())
+    elif damage == "swapped with another file":
+        other = next(path for path in sorted(file.parent.iterdir()) if path != file and path.is_file())
         content[:] = other.read_bytes()
     file.unlink()
-    if harm != "removed":
+    if damage != "removed":
         file.write_bytes(content)
 
 
 def _read_only(bench: Bench, times: int) -> Line:
     line = Line(
-        "the folder read-only (EROFS) from a write on, under `thalweg fit`",
-        f"it ends well or with an error of ours; gone on with, {EQUAL}",
+        "the folder read-only (EROFS) from some write on, during `thalweg fit`",
+        f"it succeeds or fails with a Thalweg error; resumed, {EQUAL}",
     )
     with tempfile.TemporaryDirectory() as place:
         library = built(Path(place))
@@ -130,7 +137,7 @@ def _read_only(bench: Bench, times: int) -> Line:
             fault = {"FAULT_WHAT": FAIL, "FAULT_AT": at, "FAULT_FROM": 1, "FAULT_WRITES": 1}
             fault |= {"FAULT_ERRNO": errno.EROFS, "FAULT_ROOT": folder, "LD_PRELOAD": library}
             done = bench.run(*bench.fit(folder), **{name: str(value) for name, value in fault.items()})
-            wrong = bench.go_on(folder) or bench.different(folder)
+            wrong = bench.resume(folder) or bench.different(folder)
             if done.returncode not in (0, BAD_INPUT) or "Traceback" in done.stdout:
                 wrong = f"it ended with {done.returncode}: {done.stdout[-300:]}"
             line.add(wrong and f"at call {at}: {wrong}")

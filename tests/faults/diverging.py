@@ -1,4 +1,4 @@
-"""NaN and infinities at a chosen step, saved before, at and after it, in single runs and among lanes."""
+"""NaN and infinities at a chosen step, with checkpoints before, at and after it, in runs and in lanes."""
 
 import itertools
 import json
@@ -14,17 +14,17 @@ from tests.faults.tally import Line
 from tests.faults.victim import scratch
 from thalweg.run.checkpoint.store import Checkpoint, Store
 
-# As in `poisoned`, which is not imported here: it has JAX, and is a process of its own.
+# As in `poisoned`, which is not imported here: it uses JAX and runs as a process of its own.
 KINDS = ("loss NaN", "loss inf", "gradient NaN", "gradient inf")
 HOWS = ("it stops", "skipped", "loss scaling")
 POISONED, STEPS, LANES = 20, 50, 16
-# After so many updates a checkpoint is the last before the poisoned one, of that one, or of the next.
+# Updates between checkpoints: a checkpoint is the last before the poisoned update, of it, or of the next.
 EVERY = (POISONED, POISONED + 1, POISONED + 2)
 KILLS = (("before", 1), ("after", 1))
 LANE_KILLS = (("after", 1), ("before", 2), ("after", 2), ("after", 3))
 EQUAL = (
-    "gone on with, it equals the undisturbed run byte for byte: result, step, result code, weights, "
-    "optimizer's state, log and test figures"
+    "resumed, it equals the undisturbed run byte for byte: result, step, result code, weights, "
+    "optimizer state, log and test figures"
 )
 
 
@@ -39,28 +39,29 @@ class Case(NamedTuple):
 
     @property
     def name(self) -> str:
-        """For the folder and the tally."""
+        """Name of the folder, and in the tally."""
         return f"{self.kind}, {self.how}, every {self.every}, {self.kill[0]} {self.kill[1]}".replace(" ", "-")
 
     @property
     def whole(self) -> str:
-        """Of the undisturbed run."""
+        """Name of the undisturbed run."""
         return f"whole-{self.kind}-{self.how}-{self.lanes}".replace(" ", "-")
 
 
 def diverging_runs(full: bool) -> Iterator[Line]:
-    """Carry out all of them in one process that forks, and compare."""
+    """Try all cases in one process that forks, and compare."""
     alone, lanes = cases(full)
     with scratch() as place:
         folder = Path(place)
-        wrong = _carried_out(folder, [*alone, *lanes])
+        wrong = _run_all(folder, [*alone, *lanes])
         for kind in KINDS:
             line = Line(f"{kind} at a chosen step; saved before, at and after it, and killed there", EQUAL)
             for case in (case for case in alone if case.kind == kind):
                 line.add(wrong or _wrong(case, folder))
             yield line
         line = Line(
-            "lanes that diverge in the updates around a checkpoint, among others; killed there", EQUAL
+            "lanes that diverge in the updates around a checkpoint, next to lanes that do not; killed there",
+            EQUAL,
         )
         for case in lanes:
             line.add(wrong or _wrong_lanes(case, folder, line))
@@ -68,7 +69,7 @@ def diverging_runs(full: bool) -> Iterator[Line]:
 
 
 def cases(full: bool) -> tuple[list[Case], list[Case]]:
-    """Return single runs and sweeps; the quick ones have every kind, place and instant, not every mix."""
+    """Return single runs and sweeps; the quick ones cover each kind, reaction and time, not every mix."""
     mixes = list(itertools.product(KINDS, HOWS))
     instants = list(itertools.product(EVERY, KILLS))
     if full:
@@ -78,8 +79,8 @@ def cases(full: bool) -> tuple[list[Case], list[Case]]:
     return alone, [Case("loss NaN", "", POISONED, kill, True) for kill in LANE_KILLS[:2]]
 
 
-def _carried_out(folder: Path, chosen: list[Case]) -> str | None:
-    """Make the undisturbed runs; those to be killed; and let these go on. Say what went wrong."""
+def _run_all(folder: Path, chosen: list[Case]) -> str | None:
+    """Run the undisturbed runs, run and kill the others, and resume them; return what went wrong."""
     whole = {case.whole: [case.kind, case.how, "off", case.lanes] for case in chosen}
     again = [[str(folder / case.name), case.kind, case.how, str(case.every), case.lanes] for case in chosen]
     killed = [[*job, *case.kill] for job, case in zip(again, chosen, strict=True)]
@@ -98,15 +99,15 @@ def _carried_out(folder: Path, chosen: list[Case]) -> str | None:
 
 def _wrong(case: Case, folder: Path) -> str | None:
     whole, again = folder / case.whole, folder / case.name
-    told = json.loads((whole / "result.json").read_text())
-    if (told["stopped"], told["steps"]) != _expected(case):
-        return f"{case.name}: the undisturbed run ended with {told['stopped']} at {told['steps']}"
+    result = json.loads((whole / "result.json").read_text())
+    if (result["stopped"], result["steps"]) != _expected(case):
+        return f"{case.name}: the undisturbed run ended with {result['stopped']} at {result['steps']}"
     wrong = different(whole, again) or different_states(whole, again)
     return wrong and f"{case.name}: {wrong}"
 
 
 def _expected(case: Case) -> tuple[str, int]:
-    """Return why a run stops, and after how many updates. A bad gradient shows in the loss a step later."""
+    """Return why a run stops, and after how many updates. A bad gradient shows in the next step's loss."""
     if case.how != "it stops":
         return "steps", STEPS
     return "diverged", POISONED + case.kind.startswith("gradient")
@@ -114,19 +115,19 @@ def _expected(case: Case) -> tuple[str, int]:
 
 def _wrong_lanes(case: Case, folder: Path, line: Line) -> str | None:
     whole, again = (folder / name / "lanes" for name in (case.whole, case.name))
-    names = sorted(one.name for one in whole.iterdir())
+    names = sorted(lane.name for lane in whole.iterdir())
     stopped = json.loads((folder / case.whole / "sweep.json").read_text())["stopped"]
     line.count("lanes that diverged", stopped.get("diverged", 0))
     if len(names) != LANES or not 0 < stopped.get("diverged", 0) < LANES:
         return f"{len(names)} lanes, {stopped}"
     wrong = (different(whole / name, again / name) for name in names)
-    return next((f"{case.name}: {one}" for one in wrong if one), None)
+    return next((f"{case.name}: {reason}" for reason in wrong if reason), None)
 
 
 def different_states(whole: Path, again: Path) -> str | None:
-    """Say which array of the state that was last saved differs between two runs; None: none.
+    """Return which array of the last saved state differs between two runs, or None.
 
-    Not the step that was planned for all lanes: a run learns only at the end of a dispatch that its lane
+    The step planned for all lanes is not compared: a run notices only at the end of a dispatch that its lane
     stopped, and dispatches end where checkpoints are due.
     """
     first, second = (_state(folder) for folder in (whole, again))

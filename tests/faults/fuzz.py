@@ -1,7 +1,7 @@
-"""Readers given what nobody wrote: random bytes, sound files with bytes changed, headers that claim too much.
+"""Fuzzing of readers: random bytes, sound files with changed bytes, headers with impossible claims.
 
-Whatever comes, a reader answers with a value or with one of Thalweg's own errors, soon, in little memory, and
-opens nothing outside of its folder. The limits hold for the whole process while this runs.
+For any input a reader returns a value or raises one of Thalweg's errors, quickly and in little memory, and
+opens nothing outside its folder. The limits hold for the whole process while this runs.
 """
 
 import json
@@ -28,28 +28,28 @@ from thalweg.core.errors import ThalwegError
 from thalweg.problem.data.load import load
 from thalweg.recipe import toml
 from thalweg.recipe.recipe import Recipe
-from thalweg.run.checkpoint import safetensors_io as encoding
-from thalweg.run.checkpoint.manifest import Manifest
-from thalweg.run.folder import log_stream as trail
+from thalweg.run.checkpoint.safetensors_io import decoded, described
+from thalweg.run.checkpoint.store import ARRAYS, MANIFEST, Manifest
+from thalweg.run.folder import log_stream
+from thalweg.run.folder.filesystem import seal
+from thalweg.run.folder.folder import RunFile
 from thalweg.run.folder.lock import holder
-from thalweg.run.folder.record import TABLES
-from thalweg.run.folder.run_json import RunFile
-from thalweg.run.folder.sealed_json import text as sealed
+from thalweg.run.folder.log_stream import TABLES
 
 QUICK, FULL = 150, 3000
 SECONDS, BYTES = 20, 3 << 30
 BAIT = ("/bait", "/etc/passwd")
-PROMISE = "a value or an error of our own: no crash, no hang, no memory blow-up, no path outside"
+PROMISE = "a value or a Thalweg error: no crash, no hang, no memory blow-up, no path outside"
 
 
 class Reader(NamedTuple):
     """A reader and a sound file for it.
 
     Args:
-        name: For the tally.
+        name: Name in the tally.
         sound: The content of a sound file.
-        read: Reads content that was put into a folder.
-        more: Further content worth trying.
+        read: Called with content and a folder, to read it from there.
+        more: Further content to try.
     """
 
     name: str
@@ -59,7 +59,7 @@ class Reader(NamedTuple):
 
 
 def fuzzed_readers(full: bool) -> Iterator[Line]:
-    """Give every reader its share."""
+    """Fuzz every reader."""
     with limits(), tempfile.TemporaryDirectory() as place:
         for reader in readers():
             yield _fuzzed(reader, FULL if full else QUICK, Path(place))
@@ -67,7 +67,7 @@ def fuzzed_readers(full: bool) -> Iterator[Line]:
 
 def _fuzzed(reader: Reader, times: int, place: Path) -> Line:
     line = Line(f"fuzzing: {reader.name}", PROMISE)
-    reader.read(reader.sound, place)  # the sound one is read, or all of this would show nothing
+    reader.read(reader.sound, place)  # otherwise refusing all content would pass
 
     @hypothesis.settings(
         max_examples=times,
@@ -87,7 +87,7 @@ def _fuzzed(reader: Reader, times: int, place: Path) -> Line:
 
 
 def wrong_with(reader: Reader, content: bytes, place: Path, line: Line) -> str | None:
-    """Have a content read; say what is wrong with the answer, and count whether it was read or refused."""
+    """Read a content; return what is wrong with the outcome, and count whether it was read or refused."""
     signal.alarm(SECONDS)
     try:
         with _no_path_outside(place):
@@ -104,12 +104,12 @@ def wrong_with(reader: Reader, content: bytes, place: Path, line: Line) -> str |
 
 @contextmanager
 def limits() -> Iterator[None]:
-    """Bound the process's memory and a reader's time."""
+    """Limit the memory of the process and the time of a reader."""
 
-    def late(number: int, frame: object) -> None:
+    def timed_out(number: int, frame: object) -> None:
         raise TimeoutError(f"longer than {SECONDS} s")
 
-    before, handler = resource.getrlimit(resource.RLIMIT_AS), signal.signal(signal.SIGALRM, late)
+    before, handler = resource.getrlimit(resource.RLIMIT_AS), signal.signal(signal.SIGALRM, timed_out)
     pages = int(Path("/proc/self/statm").read_text().split()[0]) if sys.platform.startswith("linux") else 0
     resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + BYTES, before[1]))
     try:
@@ -120,18 +120,18 @@ def limits() -> Iterator[None]:
 
 
 class _Watch:
-    """Hears of every file that is opened, while `place` is set; refuses what no reader should open."""
+    """Audits every file that is opened while `place` is set; refuses what no reader should open."""
 
     def __init__(self) -> None:
         self.place: Path | None = None
-        sys.addaudithook(self._heard)
+        sys.addaudithook(self._audit)
 
-    def _heard(self, event: str, given: tuple) -> None:
-        if event != "open" or self.place is None or not isinstance(given[0], (str, bytes, os.PathLike)):
+    def _audit(self, event: str, args: tuple) -> None:
+        if event != "open" or self.place is None or not isinstance(args[0], (str, bytes, os.PathLike)):
             return
-        path = os.path.abspath(os.fsdecode(given[0]))
+        path = os.path.abspath(os.fsdecode(args[0]))
         inside = path.startswith(str(self.place))
-        writes = isinstance(given[2], int) and given[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
+        writes = isinstance(args[2], int) and args[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
         if not inside and (writes or path.endswith(BAIT)):
             self.place = None
             raise AssertionError(f"opens {path}")
@@ -153,7 +153,7 @@ def _no_path_outside(place: Path) -> Iterator[None]:
 
 @st.composite
 def mutated(draw: st.DrawFn, sound: bytes) -> bytes:
-    """Change a sound content here and there."""
+    """Change the content of a sound file in a few places."""
     content = bytearray(sound)
     for _ in range(draw(st.integers(1, 6))):
         at = draw(st.integers(0, max(0, len(content) - 1)))
@@ -197,16 +197,19 @@ _COUNTS = st.sampled_from([0, 1, 2, 8, 10**6, 10**15, 2**31, 2**61, 2**62, 2**63
 
 
 @st.composite
+def _entries(draw: st.DrawFn) -> dict[str, Any]:
+    """Make arbitrary entries of a header or a manifest."""
+    dtypes = st.sampled_from(["F32", "BOOL", "I64", "BF16", "F8", "", "__class__"])
+    names = st.text(max_size=6) | st.sampled_from(["params.weight", "key", "empty"])
+    shapes = st.lists(_COUNTS, max_size=4)
+    return draw(st.dictionaries(names, st.fixed_dictionaries({"dtype": dtypes, "shape": shapes}), max_size=3))
+
+
+@st.composite
 def _headers(draw: st.DrawFn) -> bytes:
-    """Make a safetensors file whose header is whole and claims anything."""
-    header = {
-        draw(st.text(max_size=6)): {
-            "dtype": draw(st.sampled_from(["F32", "BOOL", "I64", "BF16", "F8", "", "__class__"])),
-            "shape": draw(st.lists(_COUNTS, max_size=4)),
-            "data_offsets": draw(st.lists(_COUNTS, min_size=2, max_size=2)),
-        }
-        for _ in range(draw(st.integers(0, 3)))
-    }
+    """Make a safetensors file with a complete header of arbitrary entries."""
+    offsets = st.lists(_COUNTS, min_size=2, max_size=2)
+    header = {name: entry | {"data_offsets": draw(offsets)} for name, entry in draw(_entries()).items()}
     text = json.dumps(header).encode()
     length = draw(st.sampled_from([len(text), 0, 10**15, 2**63, 2**64 - 1, len(text) + 1]))
     return length.to_bytes(8, "little") + text + draw(st.binary(max_size=64))
@@ -214,46 +217,53 @@ def _headers(draw: st.DrawFn) -> bytes:
 
 @st.composite
 def _sealed(draw: st.DrawFn, sound: bytes) -> bytes:
-    """Make JSON whose seal is right and whose entries are anything."""
+    """Make JSON with a valid checksum and arbitrary entries."""
     value = json.loads(sound)
     value.pop("sha256")
     for name in draw(st.lists(st.sampled_from([*value, "more"]), min_size=1, max_size=3)):
         value[name] = draw(
             _JSON
+            | _entries()
             | st.sampled_from([{"../../bait": {"bytes": 1, "sha256": ""}}, {"arrays.safetensors": None}])
         )
-    return sealed(value)
+    return seal(value)
 
 
 def resealed(content: bytes) -> bytes:
-    """Return JSON under a seal that is right, so that what lies behind the seal is reached; else as it is."""
+    """Return JSON with a valid checksum, to reach the checks behind it; other content unchanged."""
     try:
         value = json.loads(content)
         value.pop("sha256", None)
-        return sealed(value)
+        return seal(value)
     except (ValueError, AttributeError, RecursionError):
         return content
 
 
 def readers() -> Iterator[Reader]:
-    """Yield every reader with a sound file made for it."""
+    """Yield every reader with a sound file for it."""
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         write_runs(folder, 3, 1, lambda step: None)
-        manifest = (folder / "checkpoints" / "step-0000000003" / "manifest.json").read_bytes()
+        checkpoint = folder / "checkpoints" / "step-0000000003"
+        manifest, arrays = (checkpoint / MANIFEST).read_bytes(), (checkpoint / ARRAYS).read_bytes()
         run_file = (folder / "run.json").read_bytes()
-    yield Reader("manifest", manifest, lambda content, at: Manifest.read(content, at), _sealed(manifest))
-    yield Reader("run.json", run_file, _in("run.json", _findings), _sealed(run_file))
-    arrays = b"".join(encoding.encoded(arrays_of(1)))
-    yield Reader("safetensors header", arrays, lambda content, at: encoding.decoded(content, at), _headers())
+    yield Reader("manifest", manifest, _manifest(arrays), _sealed(manifest))
+    yield Reader("run.json", run_file, _in("run.json", _checks), _sealed(run_file))
+    description = described(arrays_of(3))
+    yield Reader("safetensors header", arrays, lambda data, at: decoded(data, description, at), _headers())
     yield Reader("lock file", b'{"pid": 1, "started": 2}', _in(".lock", lambda path: holder(path.parent)))
     yield Reader("recipe TOML", toml.write(Recipe()).encode(), _in("recipe.toml", toml.read), _settings())
-    yield Reader("log", _log(), lambda content, at: trail.batches(content, TABLES["evaluations"]))
+    yield Reader("log", _log(), lambda content, at: log_stream.batches(content, TABLES["evaluations"]))
     yield from _data_readers()
 
 
-def _findings(path: Path) -> Any:
-    return RunFile.read(path.parent).findings(path.parent)
+def _manifest(arrays: bytes) -> Callable[[bytes, Path], Any]:
+    """Read a manifest, and the arrays that it describes."""
+    return lambda content, at: decoded(arrays, Manifest.read(content, at).arrays, at)
+
+
+def _checks(path: Path) -> Any:
+    return RunFile.read(path.parent).check_all(path.parent)
 
 
 def _in(name: str, read: Callable[[Path], Any]) -> Callable[[bytes, Path], Any]:
@@ -296,18 +306,18 @@ def _data_readers() -> Iterator[Reader]:
         np.save(folder / "t.npy", rng.random((40, 4)).astype(np.float32))
         np.savez(folder / "t.npz", x=rng.random((40, 4)), y=np.arange(40) % 2)
         Image.fromarray(rng.integers(0, 255, (8, 8), np.uint8)).save(folder / "t.png")
-        found = {path.suffix[1:]: path.read_bytes() for path in folder.iterdir()}
+        files = {path.suffix[1:]: path.read_bytes() for path in folder.iterdir()}
     yield Reader("data: CSV", table.encode(), _in("t.csv", _labelled))
-    yield Reader("data: Parquet", found["parquet"], _in("t.parquet", _labelled))
-    yield Reader("data: npy", found["npy"], _in("t.npy", lambda path: load(path, target=3)))
-    yield Reader("data: npz", found["npz"], _in("t.npz", load))
+    yield Reader("data: Parquet", files["parquet"], _in("t.parquet", _labelled))
+    yield Reader("data: npy", files["npy"], _in("t.npy", lambda path: load(path, target=3)))
+    yield Reader("data: npz", files["npz"], _in("t.npz", load))
     yield Reader("data: text", b"the quick brown fox jumps over it. " * 40, _in("t.txt", load))
     images = np.concatenate([[0, 0, 8, 3], _big(20), _big(4), _big(4), rng.integers(0, 255, 320)]).astype(
         np.uint8
     )
     labels = np.concatenate([[0, 0, 8, 1], _big(20), np.arange(20) % 2]).astype(np.uint8)
     yield Reader("data: idx", images.tobytes(), _idx(labels.tobytes()))
-    yield Reader("data: pictures", found["png"], _pictures(found["png"]))
+    yield Reader("data: pictures", files["png"], _pictures(files["png"]))
 
 
 def _labelled(path: Path) -> Any:
@@ -322,9 +332,9 @@ def _idx(labels: bytes) -> Callable[[bytes, Path], Any]:
     def read(content: bytes, place: Path) -> Any:
         folder = place / "idx"
         folder.mkdir(exist_ok=True)
-        for part in ("train", "t10k"):
-            (folder / f"{part}-images-idx3-ubyte").write_bytes(content)
-            (folder / f"{part}-labels-idx1-ubyte").write_bytes(labels)
+        for split in ("train", "t10k"):
+            (folder / f"{split}-images-idx3-ubyte").write_bytes(content)
+            (folder / f"{split}-labels-idx1-ubyte").write_bytes(labels)
         return load(str(folder))
 
     return read

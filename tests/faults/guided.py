@@ -1,8 +1,8 @@
-"""Readers given what coverage leads to: atheris changes sound files and keeps whatever takes another branch.
+"""Fuzzing of readers guided by coverage: atheris changes sound files and keeps those that take a new branch.
 
-Beside `fuzz.py`, whose readers, limits and promise these are. Each reader is a process of its own
-(`python -m tests.faults.guided READER TIMES PLACE`), because the fuzzer never returns and what it follows,
-Thalweg's modules, must be instrumented as they are imported: nothing of Thalweg is imported above that.
+Readers, limits and promise are those of `fuzz.py`. Each reader runs in a process of its own
+(`python -m tests.faults.guided READER TIMES PLACE`), because the fuzzer never returns, and because Thalweg's
+modules must be instrumented when they are imported. So nothing of Thalweg is imported at the top.
 """
 
 import dataclasses
@@ -23,19 +23,19 @@ try:
 except ImportError:  # an extra (`fuzz`), and not made for every system
     atheris = None
 
-# Executions of each reader; readers of data write files and go through whole libraries, and get a share.
+# Executions of each reader. Readers of data, which write files and run whole libraries, get a fraction.
 QUICK, FULL = 2_000, 40_000
 DATA_SHARE = 20
 READERS = ("manifest", "run.json", "safetensors header", "lock file", "recipe TOML", "log")
 DATA_READERS = tuple(f"data: {kind}" for kind in ("CSV", "Parquet", "npy", "npz", "text", "idx", "pictures"))
 SEALED = ("manifest", "run.json")
-PROMISE = "a value or an error of our own: no crash, no hang, no memory blow-up, no path outside"
+PROMISE = "a value or a Thalweg error: no crash, no hang, no memory blow-up, no path outside"
 LONGEST_BYTES = 4096
 WORDS = (b"../../bait", b"/etc/passwd", b"NaN", b"1e999", b"\xff" * 8, b"null", b"-1", b"9" * 20)
 
 
 def guided_readers(full: bool) -> Iterator[Line]:
-    """Give every reader its executions."""
+    """Fuzz every reader."""
     for name in (*READERS, *DATA_READERS):
         line = Line(f"fuzzing guided by coverage: {name}", PROMISE)
         if atheris is None:
@@ -47,7 +47,7 @@ def guided_readers(full: bool) -> Iterator[Line]:
 
 
 def guided(line: Line, name: str, times: int) -> Line:
-    """Have one reader driven in a process of its own, and return its line."""
+    """Fuzz one reader in a process of its own, and return its line."""
     with tempfile.TemporaryDirectory() as place:
         done = subprocess.run(
             [sys.executable, "-m", "tests.faults.guided", name, str(times), place],
@@ -58,22 +58,22 @@ def guided(line: Line, name: str, times: int) -> Line:
             errors="replace",
             check=False,
         )
-    told = re.search(r"^TALLY (.*)$", done.stdout, re.MULTILINE)
-    if told is None:
+    tally = re.search(r"^TALLY (.*)$", done.stdout, re.MULTILINE)
+    if tally is None:
         line.add(f"the process ended with {done.returncode}: {done.stderr[-500:]}")
         return line
     covered = re.findall(r"cov: (\d+)", done.stderr)
-    found = Line(**json.loads(told[1]))
-    found.count("branches of ours reached", int(covered[-1]) if covered else 0)
-    return found
+    result = Line(**json.loads(tally[1]))
+    result.count("Thalweg branches reached", int(covered[-1]) if covered else 0)
+    return result
 
 
 def main(name: str, times: int, place: Path) -> None:
-    """Drive one reader so many times, print its line, and end."""
-    # The name is not known before the import: it must happen under instrumentation.
+    """Execute one reader `times` times, print its line, and exit."""
+    # Imported here, because the import must be instrumented.
     with atheris.instrument_imports(include=["thalweg"]):
         fuzz = importlib.import_module("tests.faults.fuzz")
-    reader = next(one for one in fuzz.readers() if one.name == name)
+    reader = next(reader for reader in fuzz.readers() if reader.name == name)
     corpus, folder, words = place / "corpus", place / "read", place / "words"
     corpus.mkdir()
     folder.mkdir()
@@ -89,7 +89,7 @@ def main(name: str, times: int, place: Path) -> None:
             print("\nTALLY " + json.dumps(dataclasses.asdict(line)), flush=True)
             os._exit(0)
 
-    # Time and memory are watched by `limits`, so that what breaks them is counted and the rest goes on.
+    # `limits` watches time and memory, so that a violation is counted and fuzzing continues.
     settings = ["-seed=1", "-timeout=0", "-rss_limit_mb=0", f"-dict={words}", f"-artifact_prefix={place}/"]
     settings.append(f"-max_len={max(LONGEST_BYTES, len(reader.sound))}")
     with fuzz.limits():
@@ -98,7 +98,7 @@ def main(name: str, times: int, place: Path) -> None:
 
 
 def _words(sound: bytes) -> list[bytes]:
-    """Return what mutations may put in: the words of the sound file, and some that nobody should write."""
+    """Return words for mutations: those of the sound file, and some hostile ones."""
     return [*WORDS, *sorted(set(re.findall(rb"[A-Za-z_]{3,20}", sound)))[:200]]
 
 

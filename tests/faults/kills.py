@@ -1,4 +1,4 @@
-"""SIGKILL at random instants of the writer."""
+"""SIGKILL of the writer at random times."""
 
 import os
 import random
@@ -8,17 +8,20 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tests.faults.tally import Line
-from tests.faults.victim import judged, scratch, write_by_thread, write_runs
+from tests.faults.victim import check_left, scratch, write_by_thread, write_runs
 
 QUICK, FULL = 300, 10_000
 LONGEST_SECONDS = 0.05
-PROMISE = "the newest sound checkpoint is at least the last one said to be durable, and bit for bit"
+PROMISE = (
+    "the newest sound checkpoint is at least as new as the last one reported durable, "
+    "and bit for bit as written"
+)
 
 
 def random_kills(full: bool) -> Iterator[Line]:
-    """Kill writers after a random time, each going on in the folder that the last one left."""
+    """Kill writers after a random time, each in the folder that the previous one left."""
     for name, write in (("writer", write_runs), ("writer in a thread, under the lock", write_by_thread)):
-        line = Line(f"SIGKILL at a random instant: {name}", PROMISE)
+        line = Line(f"SIGKILL at a random time: {name}", PROMISE)
         rng = random.Random(name)
         with scratch(fast=full) as place:
             _series(Path(place), write, (FULL if full else QUICK) // 2, rng, line)
@@ -28,18 +31,22 @@ def random_kills(full: bool) -> Iterator[Line]:
 def _series(folder: Path, write: Callable, kills: int, rng: random.Random, line: Line) -> None:
     newest = None
     for _ in range(kills):
-        said, code = killed_writer(folder, write, (newest or 0) + 1, rng.uniform(0, LONGEST_SECONDS))
-        found, wrong = judged(folder, said if said is not None else newest)
+        durable, code = killed_writer(folder, write, (newest or 0) + 1, rng.uniform(0, LONGEST_SECONDS))
+        left, wrong = check_left(folder, durable if durable is not None else newest)
         if wrong is None and code != -signal.SIGKILL:
-            wrong = f"the writer ended by itself with {code}"
+            wrong = f"the writer ended with {code} before the kill"
         line.add(wrong)
-        line.count("commits", (found or 0) - (newest or 0))
+        line.count("commits", (left or 0) - (newest or 0))
         line.count("kills that left a half-written checkpoint", int(_left_over(folder)))
-        newest = found
+        newest = left
 
 
 def killed_writer(folder: Path, write: Callable, first: int, seconds: float) -> tuple[int | None, int]:
-    """Let a writer run in a process of its own, kill it, and return the last step it said was durable."""
+    """Run a writer in a process of its own and kill it.
+
+    Returns:
+        The last step that it reported durable, and how the process ended.
+    """
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
@@ -58,7 +65,7 @@ def killed_writer(folder: Path, write: Callable, first: int, seconds: float) -> 
 
 
 def _waited(child: int, seconds: float) -> int:
-    """Wait so long, kill the process unless it has ended, and return how it ended."""
+    """Wait for some seconds, kill the process unless it has ended, and return how it ended."""
     end = time.monotonic() + seconds
     while seconds > 1 and time.monotonic() < end:
         ended, status = os.waitpid(child, os.WNOHANG)

@@ -1,9 +1,9 @@
-"""Runs that turn NaN or infinite at a chosen step: `python -m tests.faults.poisoned JOBS` carries jobs out.
+"""Runs that turn NaN or infinite at a chosen step. `python -m tests.faults.poisoned JOBS` runs jobs.
 
-One row of the data is poisoned; what it does to the loss or the gradient stands in its last column. A single
-run takes the rows as they lie, so that the row's place is the step; lanes of other seeds meet it at others.
-Each job that is to be killed is a fork that kills itself when a checkpoint is, or is not yet, on the disk; no
-backend is started before a fork.
+One row of the data is poisoned: its last column selects what it does to the loss or the gradient. A single
+run takes the rows in order, so that the position of the row gives the step; lanes with other seeds take it at
+other steps. Each job that is to be killed is a fork that kills itself before or after a checkpoint is on
+disk. No backend is started before a fork.
 """
 
 import itertools
@@ -33,28 +33,28 @@ from thalweg.run.resume import is_resumable, resume
 from thalweg.run.spec import SaveOptions
 from thalweg.run.train import train
 
-# What the poisoned row does; the numbers are its last column.
+# What the poisoned row does, and its last column.
 KINDS = {"loss NaN": 2, "loss inf": 3, "gradient NaN": 4, "gradient inf": 5}
 BATCH, BATCHES, STEPS = 16, 60, 50
-POISONED = 20  # the step, and the batch, from 0, of a single run
-# Where lanes meet the row when a checkpoint comes after 20 updates: well before, the last two updates before
-# it, the first two after, and not at all (the run ends before that batch).
+POISONED = 20  # step and batch of the row in a single run, from 0
+# Steps at which lanes take the row, with a checkpoint after 20 updates: long before, the last two updates
+# before it, the first two after, and never (the run ends before that batch).
 PLACES = (9, 18, 19, 20, 21, 55, 56, 57)
 HOW = {"it stops": {}, "skipped": {"skip_nonfinite": True}, "loss scaling": {"precision": "f16"}}
 
 
 class Job(NamedTuple):
-    """A run or a sweep to start or to go on with.
+    """A run or a sweep to start or to resume.
 
     Args:
-        folder: Where.
+        folder: The run folder.
         kind: What the row does.
-        how: What the recipe does about it.
-        every: When checkpoints are due, in updates; `off` for none.
+        how: How the recipe reacts to it.
+        every: Updates between checkpoints; `off` for none.
         lanes: Whether it is a sweep: `PLACES`, once stopping and once skipping.
-        kill: Whether it is killed, and when: `before` or `after` its checkpoint number `number` is on the
-            disk; empty: not.
-        number: Of that checkpoint, from 1.
+        kill: `before` or `after`, to kill the process before or after checkpoint `number` is on disk; empty
+            for no kill.
+        number: Number of that checkpoint, from 1.
     """
 
     folder: str
@@ -67,23 +67,23 @@ class Job(NamedTuple):
 
 
 class Poisoned(eqx.Module):
-    """A small network that reads from the last column what goes wrong."""
+    """A small network whose last input selects what goes wrong."""
 
     mlp: eqx.nn.MLP
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        found, what = self.mlp(x[:-1]), x[-1]
+        logits, what = self.mlp(x[:-1]), x[-1]
         first = jnp.arange(3) == 0
-        # The root of zero has no gradient: infinite, or NaN where it meets a factor of zero.
+        # The gradient of the root is infinite at zero, and NaN after multiplication by zero.
         under = (
-            jnp.where(what >= 4, 0.0, 1.0).astype(found.dtype) + found[0] - jax.lax.stop_gradient(found[0])
+            jnp.where(what >= 4, 0.0, 1.0).astype(logits.dtype) + logits[0] - jax.lax.stop_gradient(logits[0])
         )
-        found = found + jnp.where(what == 5, first, True) * jnp.sqrt(under)
-        found = jnp.where(what == 2, jnp.nan, found)
-        return jnp.where((what == 3) & first, -jnp.inf, found)  # the row's label is the first class
+        logits = logits + jnp.where(what == 5, first, True) * jnp.sqrt(under)
+        logits = jnp.where(what == 2, jnp.nan, logits)
+        return jnp.where((what == 3) & first, -jnp.inf, logits)  # the row's label is the first class
 
 
-def made(key: jax.Array) -> Poisoned:
+def network(key: jax.Array) -> Poisoned:
     """Make a 6-8-3 network."""
     return Poisoned(eqx.nn.MLP(6, 3, 8, 1, key=key))
 
@@ -91,16 +91,18 @@ def made(key: jax.Array) -> Poisoned:
 def data(kind: str) -> Data:
     """Return Gaussian blobs, one training row of which is poisoned."""
     rng = np.random.default_rng(0)
-    parts = []
+    splits = []
     for count in (BATCH * BATCHES, 64, 64):
         labels = rng.integers(0, 3, count).astype(np.int32)
         inputs = np.ones((count, 7), np.float32)
         inputs[:, :-1] = labels[:, None] + rng.normal(0, 1, (count, 6))
-        parts.append(Rows(inputs, labels))
+        splits.append(Rows(inputs, labels))
     row = POISONED * BATCH
-    parts[0].inputs[row, -1], parts[0].targets[row] = KINDS[kind], 0
-    ready = Preparation(columns=ArrayInputs.fit(parts[0].inputs, standardise=False), classes=tuple(range(3)))
-    return Data("poisoned", "classification", *parts, preparation=ready, fingerprint=kind)
+    splits[0].inputs[row, -1], splits[0].targets[row] = KINDS[kind], 0
+    preparation = Preparation(
+        columns=ArrayInputs.fit(splits[0].inputs, standardise=False), classes=tuple(range(3))
+    )
+    return Data("poisoned", "classification", *splits, preparation=preparation, fingerprint=kind)
 
 
 def recipes(job: Job) -> list[Recipe]:
@@ -121,47 +123,47 @@ def _seed(place: int) -> int:
     return seed
 
 
-def carry_out(job: Job) -> None:
-    """Start a job or go on with it."""
-    problem = Problem(made, data(job.kind))
+def run_job(job: Job) -> None:
+    """Start or resume a job."""
+    problem = Problem(network, data(job.kind))
     if job.kill:
-        _deadly(job.kill, job.number)
+        _kill_at_checkpoint(job.kill, job.number)
     if is_resumable(job.folder):
         resume(job.folder, problem)
         return
-    given = recipes(job)
+    lane_recipes = recipes(job)
     keep = SaveOptions(job.folder, every=job.every)
     if job.lanes:
-        train(problem, given, keep=keep, strict=True)
+        train(problem, lane_recipes, keep=keep, strict=True)
     else:
-        train(problem, given[0], keep=keep)
+        train(problem, lane_recipes[0], keep=keep)
 
 
-def _deadly(when: str, number: int) -> None:
-    """Have the process kill itself around this checkpoint."""
-    commit, begun = Store.commit, itertools.count(1)
+def _kill_at_checkpoint(when: str, number: int) -> None:
+    """Let the process kill itself before or after this checkpoint."""
+    commit, numbers = Store.commit, itertools.count(1)
 
-    def killing(self: Store, *given: Any, **more: Any) -> Path:
-        last = next(begun) >= number
+    def killing_commit(self: Store, *args: Any, **options: Any) -> Path:
+        last = next(numbers) >= number
         if last and when == "before":
             os.kill(os.getpid(), signal.SIGKILL)
-        path = commit(self, *given, **more)
+        path = commit(self, *args, **options)
         if last:
             os.kill(os.getpid(), signal.SIGKILL)
         return path
 
-    Store.commit = killing
+    Store.commit = killing_commit
 
 
 def forked(jobs: list[Job]) -> int:
-    """Carry jobs out one after another in a process of their own; return how it ended."""
+    """Run jobs one after another in a process of their own; return how it ended."""
     child = os.fork()
     if child:
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     code = 1
     try:
         for job in jobs:
-            carry_out(job)
+            run_job(job)
         code = 0
     except BaseException:
         traceback.print_exc()
@@ -171,14 +173,14 @@ def forked(jobs: list[Job]) -> int:
 
 
 def main(path: str) -> int:
-    """Carry out rounds of jobs: those to be killed in a fork each, the others of a round in one."""
-    for told in json.loads(Path(path).read_text()):
-        jobs = [Job(*one) for one in told]
+    """Run rounds of jobs: those to be killed in a fork each, the other jobs of a round in one fork."""
+    for round_of_jobs in json.loads(Path(path).read_text()):
+        jobs = [Job(*job) for job in round_of_jobs]
         for job in (job for job in jobs if job.kill):
             if (code := forked([job])) != -signal.SIGKILL:
                 print(f"{job} was not killed: {code}", file=sys.stderr)
                 return 1
-        if (calm := [job for job in jobs if not job.kill]) and forked(calm) != 0:
+        if (others := [job for job in jobs if not job.kill]) and forked(others) != 0:
             return 1
     return 0
 

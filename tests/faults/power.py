@@ -1,8 +1,8 @@
-"""Power cuts: a model of a disk that keeps only what was synced, and any part of the rest.
+"""Power cuts: a model of a disk that keeps what was synced, and any part of the rest.
 
-A kill leaves the system's memory of a file whole; a power cut does not. The model is stricter than any
-file system: of the bytes not synced any part may be there, or zeros; of the names not synced any subset, in
-any combination over folders. Only a rename within a folder is indivisible.
+A kill does not lose what the system holds in memory; a power cut does. The model is stricter than any file
+system: any part of the unsynced bytes may survive, or zeros in their place, and any subset of the unsynced
+names, in any combination over folders. Only a rename within a folder is atomic.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.faults.tally import Line
-from tests.faults.victim import judged, scratch, write_runs
+from tests.faults.victim import check_left, scratch, write_runs
 from thalweg.run.folder.filesystem import Files
 
 COMMITS = 4
@@ -37,13 +37,13 @@ class Cut(BaseException):
 
 @dataclass
 class Content:
-    """A file: its bytes as the system sees them, and those that are on the disk."""
+    """A file: its bytes as the system sees them, and as they are on disk."""
 
     seen: bytearray = field(default_factory=bytearray)
     disk: bytes = b""
 
     def survivor(self, mode: str, rng: random.Random) -> bytes:
-        """Return what is there after the cut."""
+        """Return what survives the cut."""
         if bytes(self.seen) == self.disk or mode == "old":
             return self.disk
         if mode == "any":
@@ -56,23 +56,23 @@ class Content:
 
 @dataclass
 class Names:
-    """A folder: its names as the system sees them, those on the disk, and what lies between the two."""
+    """A folder: its names as the system sees them, as they are on disk, and the changes between the two."""
 
     seen: dict[str, "Content | Names"] = field(default_factory=dict)
     disk: dict[str, "Content | Names"] = field(default_factory=dict)
     pending: list[Callable[[dict], None]] = field(default_factory=list)
 
     def do(self, change: Callable[[dict], None]) -> None:
-        """Change the names, for the system now, for the disk later."""
+        """Change the names for the system now; a sync changes them on disk."""
         change(self.seen)
         self.pending.append(change)
 
     def sync(self) -> None:
-        """Bring the names to the disk."""
+        """Write the names to disk."""
         self.disk, self.pending = dict(self.seen), []
 
     def survivors(self, mode: str, rng: random.Random) -> dict:
-        """Return the names that are there after the cut."""
+        """Return the names that survive the cut."""
         found = dict(self.disk)
         for change in self.pending:
             if mode == "all" or (mode == "any" and rng.random() < 0.5):
@@ -81,7 +81,7 @@ class Names:
 
 
 class Disk(Files):
-    """The model, as the store's file system; the power is cut at call number `cut`."""
+    """The model as a file system; the power is cut at call number `cut`."""
 
     def __init__(self, root: Path, cut: int = -1):
         self.root, self.calls, self._cut = root, 0, cut
@@ -92,12 +92,12 @@ class Disk(Files):
         """Make a folder and those above it."""
         for part in [path, *path.parents][::-1]:
             if part.is_relative_to(self.root) and part != self.root and self._find(part) is None:
-                self._turn()
+                self._call()
                 self._add(part)
 
     def create(self, path: Path) -> int:
-        """Open a file, emptied."""
-        self._turn()
+        """Open a file, truncated."""
+        self._call()
         found = self._find(path)
         if not isinstance(found, Content):
             found = Content()
@@ -108,28 +108,28 @@ class Disk(Files):
         return descriptor
 
     def write(self, descriptor: int, data: memoryview) -> int:
-        """Take all of it."""
-        self._turn()
+        """Write all of it."""
+        self._call()
         self._open[descriptor].seen += data
         return len(data)
 
     def sync(self, descriptor: int) -> None:
-        """Bring the bytes to the disk; the file's name is another matter."""
-        self._turn()
+        """Write the bytes to disk, but not the name of the file."""
+        self._call()
         self._open[descriptor].disk = bytes(self._open[descriptor].seen)
 
     def close(self, descriptor: int) -> None:
         """Do nothing."""
 
     def sync_folder(self, path: Path) -> None:
-        """Bring the folder's names to the disk."""
-        self._turn()
+        """Write the names of the folder to disk."""
+        self._call()
         self._folder(path).sync()
 
     def rename(self, source: Path, target: Path) -> None:
         """Rename within a folder."""
-        self._turn()
-        assert source.parent == target.parent, "the model knows renames within a folder only"
+        self._call()
+        assert source.parent == target.parent, "the model has renames within a folder only"
         found = self._find(source)
         if found is None:
             raise FileNotFoundError(errno.ENOENT, "no such file", str(source))
@@ -142,7 +142,7 @@ class Disk(Files):
 
     def remove(self, path: Path) -> None:
         """Remove a name."""
-        self._turn()
+        self._call()
         self._folder(path.parent).do(lambda names: names.pop(path.name, None))
 
     def remove_folder(self, path: Path) -> None:
@@ -165,14 +165,14 @@ class Disk(Files):
         """Write what survives into a real folder."""
         _written(self.top, folder, names, data, rng)
 
-    def _turn(self) -> None:
+    def _call(self) -> None:
         self.calls += 1
         if 0 <= self._cut <= self.calls:
             raise Cut
 
     def _add(self, path: Path) -> None:
-        made = Names()
-        self._folder(path.parent).do(lambda names: names.setdefault(path.name, made))
+        folder = Names()
+        self._folder(path.parent).do(lambda names: names.setdefault(path.name, folder))
 
     def _find(self, path: Path) -> Content | Names | None:
         at: Content | Names | None = self.top
@@ -197,7 +197,7 @@ def _written(folder: Names, place: Path, names: str, data: str, rng: random.Rand
 
 
 def power_cuts(full: bool, disk: type[Disk] = Disk) -> Iterator[Line]:
-    """Cut the power at every call of the save path, and look at all that may be left."""
+    """Cut the power at every call of a save, and check everything that may be left."""
     line = Line(
         "power cut at every call: unsynced bytes and names lost, zeroed or kept in any mix",
         "the last durable checkpoint is sound; damage is detected",
@@ -206,21 +206,21 @@ def power_cuts(full: bool, disk: type[Disk] = Disk) -> Iterator[Line]:
     with scratch(fast=True) as place:
         calls = _until(disk(Path("/run")), [])
         for cut in range(1, calls + 1):
-            said: list[int] = []
+            durable: list[int] = []
             model = disk(Path("/run"), cut)
-            _until(model, said)
+            _until(model, durable)
             variants = [*FIXED, *[("any", "any")] * (RANDOM_FULL if full else RANDOM_QUICK)]
             for names, data in variants:
                 folder = Path(place) / "run"
                 model.after_the_cut(folder, names, data, rng)
-                wrong = judged(folder, said[-1] if said else None, visible_is_sound=False)[1]
+                wrong = check_left(folder, durable[-1] if durable else None, visible_is_sound=False)[1]
                 line.add(wrong and f"call {cut} of {calls}, names {names}, bytes {data}: {wrong}")
                 shutil.rmtree(folder)
         line.count("calls", calls)
     yield line
 
 
-def _until(model: Disk, said: list[int]) -> int:
+def _until(model: Disk, durable: list[int]) -> int:
     with contextlib.suppress(Cut):
-        write_runs(model.root, 0, COMMITS, said.append, model)
+        write_runs(model.root, 0, COMMITS, durable.append, model)
     return model.calls

@@ -1,4 +1,4 @@
-"""What was found, kept for the page: one file for each trial, and the table in docs/durability.md."""
+"""Recorded tallies: one file for each trial, and the tables in docs/durability.md."""
 
 import dataclasses
 import datetime
@@ -14,30 +14,32 @@ PAGE = Path(__file__).parents[2] / "docs" / "durability.md"
 BEGIN, END = "<!-- tally: python -m tests.faults --full --record -->", "<!-- end of tally -->"
 
 
-def keep(trial: str, lines: list[Line], full: bool) -> None:
-    """Keep a trial's lines, with the machine and the day."""
+def save(trial: str, lines: list[Line], full: bool) -> None:
+    """Save the lines of a trial with the machine and the date."""
     RESULTS.mkdir(exist_ok=True)
-    told = {
+    tally = {
         "size": "full" if full else "quick",
         "date": datetime.date.today().isoformat(),
         "machine": f"{_processor()}, {os.cpu_count()} cores, Python {platform.python_version()}",
         "lines": [dataclasses.asdict(line) for line in lines],
     }
-    (RESULTS / f"{trial}.json").write_text(json.dumps(told, indent=1) + "\n")
+    (RESULTS / f"{trial}.json").write_text(json.dumps(tally, indent=1) + "\n")
 
 
 def write_page(trials: list[str]) -> None:
-    """Put the kept tallies into the page, between its marks."""
-    parts = []
+    """Write the saved tallies into the page, between its marks."""
+    tables = []
     for trial in trials:
         path = RESULTS / f"{trial}.json"
         if path.exists():
-            told = json.loads(path.read_text())
-            lines = [Line(**line) for line in told["lines"]]
-            parts.append(f"**{trial}** ({told['size']}, {told['date']}; {told['machine']})\n\n{table(lines)}")
+            tally = json.loads(path.read_text())
+            lines = [Line(**line) for line in tally["lines"]]
+            tables.append(
+                f"**{trial}** ({tally['size']}, {tally['date']}; {tally['machine']})\n\n{table(lines)}"
+            )
     text = PAGE.read_text(encoding="utf-8")
     before, after = text[: text.index(BEGIN) + len(BEGIN)], text[text.index(END) :]
-    PAGE.write_text(before + "\n" + "\n\n".join(parts) + "\n" + after, encoding="utf-8")
+    PAGE.write_text(before + "\n" + "\n\n".join(tables) + "\n" + after, encoding="utf-8")
 
 
 def _processor() -> str:

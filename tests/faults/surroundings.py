@@ -1,4 +1,4 @@
-"""What happens around the writer: other writers, stale locks, a folder removed, a failing disk, no memory."""
+"""Faults around the writer: other writers, stale locks, a removed folder, a failing disk, no memory."""
 
 import contextlib
 import errno
@@ -17,7 +17,7 @@ from typing import Any
 
 from tests.faults.kills import killed_writer
 from tests.faults.tally import Line
-from tests.faults.victim import RUN, arrays_of, facts_of, judged, scratch, write_by_thread, write_runs
+from tests.faults.victim import RUN, arrays_of, check_left, facts_of, scratch, write_by_thread, write_runs
 from thalweg.core.errors import RunFolderError
 from thalweg.run.checkpoint.store import Retention, Store
 from thalweg.run.checkpoint.writer_thread import Order, Saver
@@ -29,46 +29,47 @@ MEMORY_LIMIT = 150 << 20
 
 
 def surroundings(full: bool) -> Iterator[Line]:
-    """Carry all of these out."""
+    """Try all of these."""
     yield _two_writers(300 if full else 30)
-    yield _a_race(200 if full else 20)
+    yield _race(200 if full else 20)
     yield _left_behind()
-    yield _a_failing_disk(300 if full else 40)
-    yield _a_removed_folder(100 if full else 10)
+    yield _failing_disk(300 if full else 40)
+    yield _removed_folder(100 if full else 10)
     yield _no_memory(10 if full else 2)
 
 
 def _two_writers(times: int) -> Line:
     line = Line(
-        "two processes want one run; the one that has it is killed",
-        "the second is refused while the first lives, and let in at once when it is dead",
+        "two processes want one run; the owner is killed",
+        "the second is refused while the first lives, and gets the lock as soon as the first has ended",
     )
     rng = random.Random(1)
     with scratch(fast=True) as place:
         folder = Path(place)
         for number in range(times):
-            ready, go = os.pipe()
+            reading, writing = os.pipe()
             child = os.fork()
             if child == 0:
                 with Lock(folder):
-                    os.write(go, b"x")
+                    os.write(writing, b"x")
                     time.sleep(60)
                 os._exit(0)
-            os.read(ready, 1)
-            os.close(ready), os.close(go)
+            os.read(reading, 1)
+            os.close(reading)
+            os.close(writing)
             refused = _is_refused(folder) and (holder(folder) or {}).get("pid") == child
             time.sleep(rng.uniform(0, 0.002))
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
-            let_in = not _is_refused(folder) and holder(folder) is None
-            line.add(None if refused and let_in else f"try {number}: refused {refused}, let in {let_in}")
+            granted = not _is_refused(folder) and holder(folder) is None
+            line.add(None if refused and granted else f"try {number}: refused {refused}, granted {granted}")
     return line
 
 
-def _a_race(times: int, processes: int = 6) -> Line:
+def _race(times: int, processes: int = 6) -> Line:
     line = Line(
-        f"{processes} processes take a free lock at once, with and without the system's file locks",
-        "at most one has it at any time",
+        f"{processes} processes take a free lock at once, with and without file locks of the system",
+        "at most one holds it at any time",
     )
     for number in range(times):
         with scratch(fast=True) as place:
@@ -111,10 +112,10 @@ def _is_refused(folder: Path) -> bool:
 
 
 def _left_behind() -> Line:
-    """Locks without the system's help: the file alone says who wrote it."""
+    """Lock files where the system has no file locks: only their content names the owner."""
     line = Line(
         "a lock file left behind, where the system has no file locks",
-        "stale where the writer is seen to be gone; refused where it lives or cannot be seen",
+        "stale if the owner is known to have ended; refused if it lives or cannot be seen",
     )
     me = lock.this_process()
     gone = subprocess.run(
@@ -122,11 +123,11 @@ def _left_behind() -> Line:
     )
     for label, owner, refused in (
         ("a dead process", me | {"pid": int(gone.stdout)}, False),
-        ("a process that took over the number", me | {"started": 1}, False),
-        ("before the machine was started again", me | {"boot": str(uuid.uuid4())}, False),
+        ("a later process with the same number", me | {"started": 1}, False),
+        ("before a restart of the machine", me | {"boot": str(uuid.uuid4())}, False),
         ("another machine", me | {"machine": "elsewhere"}, True),
         ("another container", me | {"space": "pid:[1]"}, True),
-        ("a process that lives", me | {"pid": os.getppid(), "started": lock._started(os.getppid())}, True),
+        ("a process that lives", me | {"pid": os.getppid(), "started": lock._start_time(os.getppid())}, True),
         ("a torn file", None, False),
         ("not ours", {"pid": "x"}, False),
     ):
@@ -136,49 +137,49 @@ def _left_behind() -> Line:
     return line
 
 
-def _without_locks(act: Callable[[], Any]) -> Any:
-    kept, lock.fcntl = lock.fcntl, None
+def _without_locks(call: Callable[[], Any]) -> Any:
+    fcntl, lock.fcntl = lock.fcntl, None
     try:
-        return act()
+        return call()
     finally:
-        lock.fcntl = kept
+        lock.fcntl = fcntl
 
 
 class Failing(Files):
-    """A disk on which some kinds of calls fail for a while."""
+    """A disk on which some calls fail for a while."""
 
     def __init__(self, failing: dict[str, int]):
         self.failing = failing
 
-    def _meet(self, name: str) -> None:
+    def _fail_if_chosen(self, name: str) -> None:
         if name in self.failing:
             raise OSError(self.failing[name], os.strerror(self.failing[name]))
 
     def write(self, descriptor: int, data: memoryview) -> int:
         """Write, or fail."""
-        self._meet("write")
+        self._fail_if_chosen("write")
         return super().write(descriptor, data)
 
     def sync(self, descriptor: int) -> None:
         """Sync, or fail."""
-        self._meet("sync")
+        self._fail_if_chosen("sync")
         super().sync(descriptor)
 
     def rename(self, source: Path, target: Path) -> None:
         """Rename, or fail."""
-        self._meet("rename")
+        self._fail_if_chosen("rename")
         super().rename(source, target)
 
     def create(self, path: Path) -> int:
         """Create, or fail."""
-        self._meet("create")
+        self._fail_if_chosen("create")
         return super().create(path)
 
 
-def _a_failing_disk(times: int) -> Line:
+def _failing_disk(times: int) -> Line:
     line = Line(
-        "beside training: disk full, EIO, renaming or creating fails, for a while",
-        "a warning each; training goes on; the last sound checkpoint stays; saving works again after",
+        "while training: disk full, EIO, or renaming or creating fails, for a while",
+        "a warning each; training continues; the last sound checkpoint stays; saving works again afterwards",
     )
     rng = random.Random(2)
     kinds = [
@@ -186,29 +187,29 @@ def _a_failing_disk(times: int) -> Line:
     ]
     with scratch(fast=True) as place:
         for number in range(times):
-            folder, failing, heard = Path(place) / str(number), {}, []
-            saver = Saver(Store(folder, RUN, Failing(failing)), Retention(2), heard.append)
-            said, lost = None, 0
+            folder, failing, warnings = Path(place) / str(number), {}, []
+            saver = Saver(Store(folder, RUN, Failing(failing)), Retention(2), warnings.append)
+            durable, lost = None, 0
             for step in range(8):
                 failing.clear()
                 if 2 <= step < 6:
                     failing.update([rng.choice(kinds)])
                 saver.submit(Order(step, arrays_of(step), facts_of(step)))
                 saver.settle()
-                said = step if saver.saved == step else said
+                durable = step if saver.saved == step else durable
                 lost += saver.saved != step
             saver.close()
-            wrong = judged(folder, said)[1]
-            if said != 7 or lost != 4 or len(heard) != 4:
-                wrong = wrong or f"last {said}, lost {lost}, heard {heard[:1]}"
+            wrong = check_left(folder, durable)[1]
+            if durable != 7 or lost != 4 or len(warnings) != 4:
+                wrong = wrong or f"last {durable}, lost {lost}, warnings {warnings[:1]}"
             line.add(wrong)
-            line.count("warnings", len(heard))
+            line.count("warnings", len(warnings))
             shutil.rmtree(folder)
     return line
 
 
-def _a_removed_folder(times: int) -> Line:
-    line = Line("the run folder removed under a writer", "the next checkpoint makes it anew")
+def _removed_folder(times: int) -> Line:
+    line = Line("the run folder removed while a writer uses it", "the next checkpoint creates it again")
     with scratch(fast=True) as place:
         folder = Path(place) / "run"
         for number in range(times):
@@ -216,13 +217,13 @@ def _a_removed_folder(times: int) -> Line:
             shutil.rmtree(folder)
             store = Store(folder, RUN)
             store.commit(5, arrays_of(5), facts_of(5))
-            line.add(judged(folder, 5)[1] and f"try {number}")
+            line.add(check_left(folder, 5)[1] and f"try {number}")
             shutil.rmtree(folder)
     return line
 
 
 def _no_memory(times: int) -> Line:
-    """Have the kernel kill a writer for its memory, in a control group of its own."""
+    """Let the kernel kill a writer for its memory, in a control group of its own."""
     line = Line("out-of-memory kill by the kernel", "the last durable checkpoint is sound")
     group = _limited_group()
     if group is None:
@@ -232,8 +233,8 @@ def _no_memory(times: int) -> Line:
         with scratch() as place:
             newest = None
             for _ in range(times):
-                said, code = killed_writer(Path(place), _growing(group), (newest or 0) + 1, 30.0)
-                newest, wrong = judged(Path(place), said if said is not None else newest)
+                durable, code = killed_writer(Path(place), _growing(group), (newest or 0) + 1, 30.0)
+                newest, wrong = check_left(Path(place), durable if durable is not None else newest)
                 line.add(wrong or (None if code == -signal.SIGKILL else f"it ended with {code}"))
     finally:
         group.rmdir()
@@ -241,7 +242,7 @@ def _no_memory(times: int) -> Line:
 
 
 def _limited_group() -> Path | None:
-    """Make a control group with a memory limit, of either version; None where that cannot be done."""
+    """Make a control group (version 1 or 2) with a memory limit; return None where that is not possible."""
     for parent, limit in (("", "memory.max"), ("memory", "memory.limit_in_bytes")):
         group = Path("/sys/fs/cgroup", parent, f"thalweg-faults-{os.getpid()}")
         if not (group.parent / "cgroup.procs").exists():
@@ -257,12 +258,12 @@ def _limited_group() -> Path | None:
 
 
 def _growing(group: Path) -> Callable[..., None]:
-    def write(folder: Path, first: int, count: int, said: Callable[[int], None]) -> None:
+    def write(folder: Path, first: int, count: int, durable: Callable[[int], None]) -> None:
         (group / "cgroup.procs").write_text(str(os.getpid()))
         hoard: list[bytes] = []
 
         def grow(step: int) -> None:
-            said(step)
+            durable(step)
             hoard.append(b"x" * (8 << 20))
 
         write_by_thread(folder, first, count, grow)

@@ -1,4 +1,4 @@
-"""A sweep of 16 lanes as a process of its own: `python -m tests.faults.sweep FOLDER` starts it or goes on."""
+"""A sweep of 16 lanes as a process of its own: `python -m tests.faults.sweep FOLDER` starts or resumes it."""
 
 import sys
 
@@ -13,7 +13,7 @@ from thalweg.run.train import train
 
 
 def main(folder: str) -> None:
-    """Start the sweep in a folder, or go on with it."""
+    """Start or resume the sweep in a folder."""
     problem = Problem(MLP([6, 16, 3]), blobs(count=1500))
     rates = [10 ** (-4 + lane / 4) for lane in range(15)] + [1e6]
     if is_resumable(folder):

@@ -1,8 +1,8 @@
-"""Faults at every system call of the save path, one by one, by a library that is loaded before the C library.
+"""Faults at every system call of a save, one at a time, by a library that is loaded before the C library.
 
-The trial is a process of its own that has the library; for every call and fault it forks a writer, arms the
-fault there, and judges what is left. A kill must leave the last durable checkpoint; a failing call must be
-reported or overcome, and must not hinder the next commit.
+The trial is a process of its own with that library. For every call and fault it forks a writer, arms the
+fault there, and checks what is left. A kill must leave the last durable checkpoint. A failing call must be
+reported or handled, and must not prevent the next commit.
 """
 
 import ctypes
@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.faults.tally import Line
-from tests.faults.victim import RUN, arrays_of, facts_of, judged, scratch, write_runs
+from tests.faults.victim import RUN, arrays_of, check_left, facts_of, scratch, write_runs
 from thalweg.run.checkpoint.store import Retention, Store
+from thalweg.run.folder.folder import RunFile
 from thalweg.run.folder.lock import Lock
-from thalweg.run.folder.run_json import RunFile
 
 NOTHING, KILL_BEFORE, KILL_AFTER, FAIL, SHORT, TORN = range(6)
 REPORTED = 7
@@ -32,10 +32,10 @@ class Fault(NamedTuple):
     """What happens at the chosen call.
 
     Args:
-        name: For the tally.
+        name: Name in the tally.
         what: One of the numbers above.
-        error: What a failing call reports.
-        onward: Whether all calls after it do the same: a disk that stays full.
+        error: The error of a failing call.
+        onward: Whether all later calls fail as well, as on a disk that stays full.
         writes: Which calls are counted: 0 all, 1 those that change something, 2 those that write bytes.
     """
 
@@ -50,31 +50,31 @@ FAULTS = (
     Fault("SIGKILL before every system call", KILL_BEFORE),
     Fault("SIGKILL after every system call", KILL_AFTER),
     Fault("SIGKILL in the middle of every write", TORN, writes=2),
-    Fault("disk full (ENOSPC) at every write and change, once", FAIL, errno.ENOSPC, writes=1),
-    Fault("disk full (ENOSPC) from every write and change on", FAIL, errno.ENOSPC, onward=True, writes=1),
+    Fault("disk full (ENOSPC) at every write or change, once", FAIL, errno.ENOSPC, writes=1),
+    Fault("disk full (ENOSPC) from every write or change on", FAIL, errno.ENOSPC, onward=True, writes=1),
     Fault("EIO at every call, once", FAIL, errno.EIO),
     Fault("EIO from every call on", FAIL, errno.EIO, onward=True),
     Fault("short write at every write", SHORT, writes=2),
     Fault(
-        "read-only file system (EROFS) from every write and change on",
+        "read-only file system (EROFS) from every write or change on",
         FAIL,
         errno.EROFS,
         onward=True,
         writes=1,
     ),
-    Fault("no right (EACCES) at every call, once", FAIL, errno.EACCES),
+    Fault("permission denied (EACCES) at every call, once", FAIL, errno.EACCES),
 )
 PROMISE = {
-    KILL_BEFORE: "the last durable checkpoint is sound, none reads as whole that is not",
-    KILL_AFTER: "the last durable checkpoint is sound, none reads as whole that is not",
-    TORN: "the last durable checkpoint is sound, none reads as whole that is not",
-    FAIL: "reported or overcome; the last durable checkpoint is sound; the next commit works",
-    SHORT: "nobody notices",
+    KILL_BEFORE: "the last durable checkpoint is sound; no incomplete checkpoint reads as sound",
+    KILL_AFTER: "the last durable checkpoint is sound; no incomplete checkpoint reads as sound",
+    TORN: "the last durable checkpoint is sound; no incomplete checkpoint reads as sound",
+    FAIL: "reported or handled; the last durable checkpoint is sound; the next commit works",
+    SHORT: "the commit works as usual",
 }
 
 
 def every_call(full: bool) -> Iterator[Line]:
-    """Build the library, and carry out every fault at every call."""
+    """Build the library, and try every fault at every call."""
     lines = {fault.name: Line(fault.name, PROMISE[fault.what]) for fault in FAULTS}
     with tempfile.TemporaryDirectory() as place:
         library = built(Path(place))
@@ -82,15 +82,15 @@ def every_call(full: bool) -> Iterator[Line]:
             for line in lines.values():
                 line.skipped = "no C compiler (gcc or cc), or no LD_PRELOAD, here"
         else:
-            for told in _trial(library, full):
-                line = lines[told["fault"]]
-                line.add(told["wrong"])
-                line.count("reported", int(told["code"] == REPORTED))
+            for result in _trial(library, full):
+                line = lines[result["fault"]]
+                line.add(result["wrong"])
+                line.count("reported", int(result["code"] == REPORTED))
     yield from lines.values()
 
 
 def built(place: Path) -> Path | None:
-    """Compile the library; None where that cannot be done."""
+    """Compile the library; return None where that is not possible."""
     compiler = shutil.which("gcc") or shutil.which("cc")
     if compiler is None or not sys.platform.startswith("linux"):
         return None
@@ -102,10 +102,10 @@ def built(place: Path) -> Path | None:
 
 
 def _trial(library: Path, full: bool) -> Iterator[dict]:
-    """Run this module with the library in place; every line that it prints is one try."""
-    surroundings = os.environ | {"LD_PRELOAD": str(library)}
+    """Run this module with the library; every line that it prints is one try."""
+    environment = os.environ | {"LD_PRELOAD": str(library)}
     command = [sys.executable, "-m", "tests.faults.system_calls", "full" if full else "quick"]
-    with subprocess.Popen(command, env=surroundings, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         for text in process.stdout:
             yield json.loads(text)
@@ -113,14 +113,14 @@ def _trial(library: Path, full: bool) -> Iterator[dict]:
         raise RuntimeError(f"the trial ended with {process.returncode}")
 
 
-def _episode(folder: Path, said: int) -> None:
-    """What is tried: a run begins or goes on, with its lock, two commits, a removal and run.json."""
+def _episode(folder: Path, durable: int) -> None:
+    """Do what is tried: take the lock, commit twice, remove a checkpoint, write run.json."""
     with Lock(folder):
-        write_runs(folder, 3, 2, lambda step: os.write(said, bytes([step])))
+        write_runs(folder, 3, 2, lambda step: os.write(durable, bytes([step])))
 
 
 def _tried(fault: Fault, number: int, at: Path) -> tuple[int, int, str | None]:
-    """Carry one fault out at one call; return how the writer ended, the calls it made, and what is wrong."""
+    """Try one fault at one call; return how the writer ended, the calls it made, and what is wrong."""
     folder = at / "run"
     write_runs(folder, 0, 3, lambda step: None)
     control, (reading, writing) = ctypes.CDLL(None), os.pipe()
@@ -146,21 +146,21 @@ def _tried(fault: Fault, number: int, at: Path) -> tuple[int, int, str | None]:
     return code, number_of_calls, _wrong(fault, folder, code, max(words) if words else 2)
 
 
-def _wrong(fault: Fault, folder: Path, code: int, said: int) -> str | None:
+def _wrong(fault: Fault, folder: Path, code: int, durable: int) -> str | None:
     allowed = {FAIL: (0, REPORTED), SHORT: (0,)}.get(fault.what, (0, -signal.SIGKILL))
     if code not in allowed:
         return f"the writer ended with {code}"
-    newest, wrong = judged(folder, said)
+    newest, wrong = check_left(folder, durable)
     if wrong is not None:
         return wrong
     if code == 0 and newest != 4:
         return f"the writer reported nothing, and the newest sound step is {newest}"
-    # What was left must not hinder who comes next.
+    # What was left must not prevent the next commit.
     with Lock(folder):
         Store(folder, RUN).commit(9, arrays_of(9), facts_of(9), keep=Retention(1))
         RunFile(RUN).write(folder, [])
     left = sorted(name for name in os.listdir(folder / "checkpoints") if name.startswith(".part-"))
-    return judged(folder, 9)[1] or (f"left over after the next commit: {left}" if left else None)
+    return check_left(folder, 9)[1] or (f"left over after the next commit: {left}" if left else None)
 
 
 def _all() -> None:

@@ -1,4 +1,4 @@
-"""The tally: what was tried, how often, and what happened. One line for each kind of fault."""
+"""The tally: one line for each kind of fault, with how often it was tried and what happened."""
 
 import sys
 import time
@@ -14,12 +14,13 @@ class Line:
 
     Args:
         name: What was done.
-        promise: What must hold whenever it is done.
-        tried: How often.
-        broken: How often the promise did not hold; the first few with what was seen.
-        skipped: Why it was not tried at all; empty when it was.
-        counts: What else was counted.
-        seconds: How long all of it took.
+        promise: What must hold afterwards.
+        tried: Number of tries.
+        broken: Number of tries in which the promise did not hold.
+        seen: What was wrong in the first of these.
+        skipped: Why it was not tried; empty if it was.
+        counts: Other counts.
+        seconds: Time of all tries.
     """
 
     name: str
@@ -32,7 +33,7 @@ class Line:
     seconds: float = 0.0
 
     def add(self, wrong: str | None) -> None:
-        """Count one try; `wrong` says what was wrong with what came of it, None when nothing was."""
+        """Count one try; `wrong` says what was wrong, or is None."""
         self.tried += 1
         if wrong is not None:
             self.broken += 1
@@ -40,23 +41,23 @@ class Line:
                 self.seen.append(wrong)
 
     def count(self, what: str, number: int = 1) -> None:
-        """Count something else."""
+        """Add to another count."""
         self.counts[what] = self.counts.get(what, 0) + number
 
 
 @dataclass(frozen=True)
 class Trial:
-    """A kind of fault as it is carried out: `carry_out(full)` returns its lines."""
+    """A trial: `run(full)` tries its faults and yields their lines."""
 
     name: str
-    carry_out: Callable[[bool], Iterable[Line]]
+    run: Callable[[bool], Iterable[Line]]
 
 
-def carried_out(trial: Trial, full: bool) -> list[Line]:
-    """Carry a trial out and note how long it took."""
-    begun = time.perf_counter()
+def run_trial(trial: Trial, full: bool) -> list[Line]:
+    """Run a trial and measure its time."""
+    start = time.perf_counter()
     lines = []
-    for line in trial.carry_out(full):
+    for line in trial.run(full):
         print(
             f"  {line.name}: {line.skipped or f'{line.tried} tried, {line.broken} broken'}",
             file=sys.stderr,
@@ -64,7 +65,7 @@ def carried_out(trial: Trial, full: bool) -> list[Line]:
         )
         lines.append(line)
     for line in lines:
-        line.seconds = (time.perf_counter() - begun) / len(lines)
+        line.seconds = (time.perf_counter() - start) / len(lines)
     return lines
 
 

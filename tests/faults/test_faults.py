@@ -1,4 +1,4 @@
-"""The quick tally holds; and every kind of trial notices a fault that is planted."""
+"""The quick trials break no promise, and every kind of trial notices a planted defect."""
 
 import os
 import shutil
@@ -13,19 +13,18 @@ from tests.faults import damage, diverging, fuzz, guided, kills, power, victim
 from tests.faults.__main__ import TRIALS
 from tests.faults.tally import Line
 from thalweg.run.checkpoint import store as checkpoints
-from thalweg.run.checkpoint.manifest import ARRAYS
 from thalweg.run.checkpoint.safetensors_io import decoded
-from thalweg.run.checkpoint.store import Store
+from thalweg.run.checkpoint.store import ARRAYS, Store
 
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize(
     "trial",
-    [name for name in TRIALS if name not in ("mnist", "soak")],  # these are only tried in full
+    [name for name in TRIALS if name not in ("mnist", "soak")],  # these run only in full
 )
-def test_the_quick_tally_holds(trial):
-    # A process of its own: writers are forked, which JAX in this one would not like.
+def test_quick_trials_break_no_promise(trial):
+    # In a process of its own, because writers are forked, which JAX does not support.
     done = subprocess.run(
         [sys.executable, "-m", "tests.faults", "--quick", "--only", trial],
         cwd=ROOT,
@@ -39,30 +38,30 @@ def test_the_quick_tally_holds(trial):
 
 @pytest.mark.parametrize("call", ["sync", "sync_folder"])
 def test_power_cuts_notice_a_missing_sync(call):
-    careless = type("Careless", (power.Disk,), {call: lambda self, given: self._turn()})
+    careless = type("Careless", (power.Disk,), {call: lambda self, argument: self._call()})
     (line,) = power.power_cuts(False, careless)
     assert line.broken > 100
 
 
-def test_the_judge_notices_a_half_written_checkpoint(tmp_path):
+def test_the_check_notices_a_half_written_checkpoint(tmp_path):
     victim.write_runs(tmp_path, 0, 3, lambda step: None)
-    assert victim.judged(tmp_path, 2) == (2, None)
+    assert victim.check_left(tmp_path, 2) == (2, None)
     shutil.rmtree(tmp_path / "checkpoints" / "step-0000000002")
-    assert "said to be on the disk" in victim.judged(tmp_path, 2)[1]
+    assert "was reported durable" in victim.check_left(tmp_path, 2)[1]
     (tmp_path / "checkpoints" / "step-0000000001" / "manifest.json").unlink()
-    assert "visible and damaged" in victim.judged(tmp_path, 1)[1]
+    assert "visible and damaged" in victim.check_left(tmp_path, 1)[1]
 
 
-def test_the_judge_notices_other_content(tmp_path):
+def test_the_check_notices_other_content(tmp_path):
     victim.write_runs(tmp_path, 0, 1, lambda step: None)
     store = Store(tmp_path, victim.RUN)
     store.commit(5, victim.arrays_of(4), victim.facts_of(5))
-    assert "holds something else" in victim.judged(tmp_path, 5)[1]
+    assert "holds other content" in victim.check_left(tmp_path, 5)[1]
 
 
 def test_a_writer_that_renames_too_early_is_noticed(tmp_path, monkeypatch):
-    """Commit as a careless writer would: under the final name from the start."""
-    monkeypatch.setattr(checkpoints, "_LEFT_OVER", "")
+    """Commit under the final name from the start."""
+    monkeypatch.setattr(checkpoints, "LEFT_OVER", "")
     seen = Line("", "")
     folder = tmp_path / "run"
     for length in range(1, 9):
@@ -71,7 +70,7 @@ def test_a_writer_that_renames_too_early_is_noticed(tmp_path, monkeypatch):
         try:
             victim.write_runs(folder, 0, 1, lambda step: None, disk)
         except power.Cut:
-            seen.add(victim.judged(folder, None)[1])
+            seen.add(victim.check_left(folder, None)[1])
         shutil.rmtree(folder)
     assert seen.broken > 0
 
@@ -91,20 +90,22 @@ class _Stopping(victim.Files):
             super().rename(source, target)
 
 
-def test_damage_notices_a_reader_that_believes_everything(monkeypatch):
-    def believing(self, name, expected=None):
+def test_damage_notices_a_reader_that_verifies_nothing(monkeypatch):
+    def read_unverified(self, name):
+        manifest = self.manifest(name)
         content = self._files.read(self.folder / name / ARRAYS, 1 << 20)
-        return checkpoints.Checkpoint(self.folder / name, self.manifest(name), decoded(content, name))
+        arrays = decoded(content, manifest.arrays, name)
+        return checkpoints.Checkpoint(self.folder / name, manifest, arrays)
 
-    monkeypatch.setattr(Store, "read", believing)
+    monkeypatch.setattr(Store, "read", read_unverified)
     assert any(line.broken for line in damage.damaged_files(False))
 
 
-def test_kills_count_what_was_said_to_be_durable():
+def test_enough_kills_are_tried():
     assert kills.QUICK >= 300 and kills.FULL >= 10_000
 
 
-def test_a_diverging_run_has_every_kind_place_and_instant_also_when_it_is_quick():
+def test_quick_diverging_runs_cover_every_kind_reaction_and_time():
     alone, _ = diverging.cases(False)
     assert {(case.kind, case.how) for case in alone} == {
         (kind, how) for kind in diverging.KINDS for how in diverging.HOWS
@@ -131,7 +132,7 @@ def test_another_result_code_is_noticed(tmp_path):
         (lambda content, place: bytearray(1 << 40), "MemoryError"),
     ],
 )
-def test_fuzzing_notices_a_reader_that_is_not_careful(read, wrong, tmp_path):
+def test_fuzzing_notices_a_careless_reader(read, wrong, tmp_path):
     place = tmp_path / "inside"
     place.mkdir()
     with fuzz.limits():
@@ -139,9 +140,9 @@ def test_fuzzing_notices_a_reader_that_is_not_careful(read, wrong, tmp_path):
 
 
 @pytest.mark.skipif(guided.atheris is None, reason="atheris is not installed")
-def test_a_guided_reader_whose_process_ends_is_noticed():
+def test_the_end_of_a_guided_process_is_noticed():
     assert guided.guided(Line("", ""), "no such reader", 5).broken == 1
 
 
-def test_guided_readers_are_those_that_are_fuzzed():
+def test_guided_fuzzing_has_the_same_readers():
     assert {reader.name for reader in fuzz.readers()} == {*guided.READERS, *guided.DATA_READERS}

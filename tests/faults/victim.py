@@ -1,4 +1,4 @@
-"""The writer that is killed, and the judge of what it leaves. No JAX, so that thousands cost minutes."""
+"""The writer that is killed, and the check of what it leaves. Without JAX, so that thousands take minutes."""
 
 import os
 import tempfile
@@ -11,14 +11,14 @@ from thalweg.core.errors import RunFolderError
 from thalweg.run.checkpoint.store import Checkpoint, Damaged, Retention, Store
 from thalweg.run.checkpoint.writer_thread import Order, Saver
 from thalweg.run.folder.filesystem import DISK, Files
+from thalweg.run.folder.folder import RunFile
 from thalweg.run.folder.lock import Lock
-from thalweg.run.folder.run_json import RunFile
 
 RUN = "0123456789abcdef"
 
 
 def arrays_of(step: int) -> dict[str, np.ndarray]:
-    """Return what a checkpoint of this step holds: several types and shapes, all of it a function of it."""
+    """Return the arrays of a checkpoint: several dtypes and shapes, all a function of the step."""
     rng = np.random.default_rng(step)
     return {
         "params.weight": rng.normal(size=(60, 40)).astype(np.float32),
@@ -31,52 +31,54 @@ def arrays_of(step: int) -> dict[str, np.ndarray]:
 
 
 def facts_of(step: int) -> dict:
-    """Return the facts of a checkpoint of this step."""
+    """Return the facts of a checkpoint, a function of the step."""
     return {"step": step, "best": {"loss": [1 / (step + 1)]}}
 
 
 def write_runs(
-    folder: Path, first: int, count: int, said: Callable[[int], None], files: Files = DISK
+    folder: Path, first: int, count: int, report: Callable[[int], None], files: Files = DISK
 ) -> None:
-    """Write checkpoints `first`, `first + 1`, ... and run.json; `said` hears of each that is durable."""
+    """Write checkpoints `first`, `first + 1`, ... and run.json; call `report` with each durable step."""
     store = Store(folder, RUN, files)
     for step in range(first, first + count):
         store.commit(step, arrays_of(step), facts_of(step), score=float(step % 3), keep=Retention(2))
-        said(step)
+        report(step)
         RunFile(RUN, {"step": step}).write(folder, [], files=files)
 
 
-def write_by_thread(folder: Path, first: int, count: int, said: Callable[[int], None]) -> None:
-    """Do the same with a lock and the thread that saves beside training."""
+def write_by_thread(folder: Path, first: int, count: int, report: Callable[[int], None]) -> None:
+    """Do the same under the lock and with the writer thread."""
     with Lock(folder):
         saver = Saver(Store(folder, RUN), Retention(2), lambda text: None)
         for step in range(first, first + count):
             saver.submit(Order(step, arrays_of(step), facts_of(step), float(step % 3)))
             saver.settle()
             if saver.saved == step:
-                said(step)
+                report(step)
         saver.close()
 
 
-def judged(folder: Path, said: int | None, visible_is_sound: bool = True) -> tuple[int | None, str | None]:
-    """Look at what a killed writer left: return the newest sound step, and what is wrong (None: nothing).
+def check_left(
+    folder: Path, durable: int | None, visible_is_sound: bool = True
+) -> tuple[int | None, str | None]:
+    """Check what a killed writer left; return the newest sound step, and what is wrong or None.
 
     Args:
-        folder: The run's folder.
-        said: The last step that was said to be durable.
-        visible_is_sound: Whether a name `step-...` must stand for a sound checkpoint. After a kill it must.
+        folder: The run folder.
+        durable: The last step that was reported durable.
+        visible_is_sound: Whether every name `step-...` must stand for a sound checkpoint, as after a kill.
     """
     newest = None
-    for found in Store(folder, RUN).sound():
-        if isinstance(found, Damaged):
+    for checkpoint in Store(folder, RUN).sound():
+        if isinstance(checkpoint, Damaged):
             if visible_is_sound:
-                return newest, f"{found.path.name} is visible and damaged: {found.why}"
+                return newest, f"{checkpoint.path.name} is visible and damaged: {checkpoint.why}"
             continue
-        if (wrong := different(found)) is not None:
+        if (wrong := different(checkpoint)) is not None:
             return newest, wrong
-        newest = max(newest or 0, found.manifest.step)
-    if said is not None and (newest is None or newest < said):
-        return newest, f"step {said} was said to be on the disk, and the newest sound one is {newest}"
+        newest = max(newest or 0, checkpoint.manifest.step)
+    if durable is not None and (newest is None or newest < durable):
+        return newest, f"step {durable} was reported durable, and the newest sound checkpoint is {newest}"
     try:
         if (folder / "run.json").exists():
             RunFile.read(folder)
@@ -85,20 +87,21 @@ def judged(folder: Path, said: int | None, visible_is_sound: bool = True) -> tup
     return newest, None
 
 
-def different(found: Checkpoint) -> str | None:
-    """Say how a checkpoint that was read as sound differs from what was written; None: in nothing."""
-    wanted = arrays_of(found.manifest.step)
-    same = list(found.arrays) == list(wanted) and all(
-        found.arrays[name].dtype == wanted[name].dtype and np.array_equal(found.arrays[name], wanted[name])
-        for name in wanted
+def different(checkpoint: Checkpoint) -> str | None:
+    """Return how a sound checkpoint differs from what was written, or None."""
+    expected = arrays_of(checkpoint.manifest.step)
+    same = list(checkpoint.arrays) == list(expected) and all(
+        checkpoint.arrays[name].dtype == expected[name].dtype
+        and np.array_equal(checkpoint.arrays[name], expected[name])
+        for name in expected
     )
-    if not same or found.manifest.facts != facts_of(found.manifest.step):
-        return f"{found.path.name} reads as sound and holds something else"
+    if not same or checkpoint.manifest.facts != facts_of(checkpoint.manifest.step):
+        return f"{checkpoint.path.name} reads as sound and holds other content"
     return None
 
 
 def scratch(fast: bool = False) -> tempfile.TemporaryDirectory:
-    """Return a folder for a trial; a fast one lies in memory where the system has such a place."""
+    """Return a temporary folder for a trial; a fast one is in memory if the system has a place for that."""
     memory = Path("/dev/shm")
     return tempfile.TemporaryDirectory(
         prefix="thalweg-faults-",

@@ -1,4 +1,4 @@
-"""Real `thalweg` processes, killed and disturbed, gone on with, and compared with an undisturbed one."""
+"""Real `thalweg` processes, killed and disturbed, resumed, and compared with an undisturbed run."""
 
 import contextlib
 import errno
@@ -21,16 +21,16 @@ from tests.faults.victim import scratch
 
 QUICK_KILLS, FULL_KILLS = 20, 300
 SOAK_SECONDS = 30 * 60
-EQUAL = "gone on with, it equals the undisturbed run: weights, log and test figures, byte for byte"
+EQUAL = "resumed, it equals the undisturbed run: weights, log and test figures, byte for byte"
 BAD_INPUT, INTERRUPTED = 2, 130
 SMALL = ("digits", "--epochs", "12", "--checkpoint-every", "40")
 QUICK_SWEEP_KILLS, FULL_SWEEP_KILLS = 2, 20
-# A run of half a second may be over before the signal comes; so many are started to meet one under way.
+# A run of half a second may end before the signal arrives; at most this many are started.
 ATTEMPTS = 5
 
 
 def killed_runs(full: bool) -> Iterator[Line]:
-    """Kill runs of half a second until enough of the kills met one under way."""
+    """Kill runs of half a second until enough of them were killed before their end."""
     with scratch() as place:
         yield _killed(Bench(Path(place), *SMALL), FULL_KILLS if full else QUICK_KILLS)
 
@@ -47,11 +47,11 @@ def soak(full: bool) -> Iterator[Line]:
 
 
 def whole_runs(full: bool) -> Iterator[Line]:
-    """Carry all of these out on one undisturbed run."""
+    """Try all of these, with one undisturbed run to compare with."""
     with scratch() as place:
         bench = Bench(Path(place), *SMALL)
-        yield _asked_to_end(bench, 5 if full else 1)
-        yield _twice_asked(bench, 5 if full else 1)
+        yield _signals(bench, 5 if full else 1)
+        yield _two_interrupts(bench, 5 if full else 1)
         yield from _failing_disk(bench, 24 if full else 2)
         yield _removed_folder(bench, 5 if full else 1)
         yield _clock(bench)
@@ -62,7 +62,7 @@ def whole_runs(full: bool) -> Iterator[Line]:
 
 
 def mnist(full: bool) -> Iterator[Line]:
-    """Kill one run of a real size 20 times; only in full, it takes minutes."""
+    """Kill one run of a realistic size 20 times; only in full, as it takes minutes."""
     line = Line("`thalweg fit mnist --epochs 4 --checkpoint-every 200`, killed 20 times", EQUAL)
     if not full or not Path(os.environ.get("THALWEG_DATA", ""), "mnist").is_dir():
         line.skipped = "only with --full, and MNIST under THALWEG_DATA"
@@ -70,9 +70,9 @@ def mnist(full: bool) -> Iterator[Line]:
         return
     with scratch() as place:
         bench = Bench(Path(place), "mnist", "--epochs", "4", "--checkpoint-every", "200")
-        found = _killed(bench, 20)
-        found.name = line.name
-    yield found
+        killed = _killed(bench, 20)
+        killed.name = line.name
+    yield killed
 
 
 def whole_sweeps(full: bool) -> Iterator[Line]:
@@ -80,31 +80,29 @@ def whole_sweeps(full: bool) -> Iterator[Line]:
     line = Line("SIGKILL of a sweep of 16 lanes, one of which diverges, until it has ended", EQUAL)
     with scratch() as place:
         bench = Bench(Path(place))
-        whole, rng, made, number = bench.place / "whole", random.Random(4), 0, 0
-        for _ in range(
-            2
-        ):  # the second time its programs are compiled: kills are drawn from how long that takes
+        whole, rng, kills, number = bench.place / "whole", random.Random(4), 0, 0
+        for _ in range(2):  # the second run, with compiled programs, gives the time for the kills
             shutil.rmtree(whole, ignore_errors=True)
-            begun = time.perf_counter()
+            start = time.perf_counter()
             assert _sweep(bench, whole).wait() == 0
-            seconds = time.perf_counter() - begun
-        while made < (FULL_SWEEP_KILLS if full else QUICK_SWEEP_KILLS):
+            seconds = time.perf_counter() - start
+        while kills < (FULL_SWEEP_KILLS if full else QUICK_SWEEP_KILLS):
             folder = bench.place / f"sweep-{number}"
             number += 1
             while _kill_sweep(bench, folder, rng.uniform(0.3, 1.0) * seconds):
-                made += 1
-            lanes = [(one, folder / "lanes" / one.name) for one in sorted((whole / "lanes").iterdir())]
+                kills += 1
+            lanes = [(lane, folder / "lanes" / lane.name) for lane in sorted((whole / "lanes").iterdir())]
             wrong = None if len(lanes) == 16 else f"it has {len(lanes)} lanes"
             line.add(wrong or next((wrong for pair in lanes if (wrong := different(*pair))), None))
             shutil.rmtree(folder)
         reasons = json.loads((whole / "sweep.json").read_text())["stopped"]
-        line.count("kills", made)
+        line.count("kills", kills)
         line.count("lanes that diverged", reasons.get("diverged", 0))
     yield line
 
 
 def _kill_sweep(bench: Bench, folder: Path, seconds: float) -> bool:
-    """Start or go on with the sweep, and kill it after so many seconds; False when it ended before."""
+    """Start or resume the sweep, and kill it after some seconds; return False if it ended before."""
     process = _sweep(bench, folder)
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(seconds)
@@ -115,35 +113,35 @@ def _kill_sweep(bench: Bench, folder: Path, seconds: float) -> bool:
 
 
 def _sweep(bench: Bench, folder: Path) -> subprocess.Popen[str]:
-    """Start the sweep, or go on with it."""
-    surroundings = os.environ | {"JAX_PLATFORMS": "cpu", "THALWEG_CACHE": str(bench.place / "cache")}
+    """Start or resume the sweep."""
+    environment = os.environ | {"JAX_PLATFORMS": "cpu", "THALWEG_CACHE": str(bench.place / "cache")}
     command = [sys.executable, "-m", "tests.faults.sweep", str(folder)]
-    return subprocess.Popen(command, cwd=Path(__file__).parents[2], env=surroundings, text=True)
+    return subprocess.Popen(command, cwd=Path(__file__).parents[2], env=environment, text=True)
 
 
 def _killed(bench: Bench, kills: int) -> Line:
-    line = Line("SIGKILL of `thalweg fit` at random instants, until it has ended", EQUAL)
-    rng, made, number = random.Random(3), 0, 0
-    while made < kills:
+    line = Line("SIGKILL of `thalweg fit` at random times, until it has ended", EQUAL)
+    rng, done, number = random.Random(3), 0, 0
+    while done < kills:
         folder = bench.place / f"killed-{number}"
         number += 1
-        while (left := _kill(bench, folder, rng)) and made < kills:
-            made += 1
-        made += int(bool(left))
-        wrong = bench.go_on(folder) or bench.different(folder)
+        while (killed := _kill(bench, folder, rng)) and done < kills:
+            done += 1
+        done += int(killed)
+        wrong = bench.resume(folder) or bench.different(folder)
         line.add(wrong)
         shutil.rmtree(folder, ignore_errors=True)
-    line.count("kills", made)
+    line.count("kills", done)
     return line
 
 
 def _kill(bench: Bench, folder: Path, rng: random.Random) -> bool:
-    """Start or go on, and kill after a random time or at a telling moment; False when it ended before."""
+    """Start or resume, and kill after a random time or at a critical moment; False if it ended before."""
     process = bench.start(*bench.fit(folder), "--resume", "auto")
     end = time.monotonic() + rng.uniform(0.3, 1.3) * bench.seconds
     moment = rng.choice([None, ".part-", "final.safetensors", "step-"])
     while process.poll() is None and time.monotonic() < end:
-        if moment is not None and _is_there(folder, moment) and rng.random() < 0.3:
+        if moment is not None and _exists(folder, moment) and rng.random() < 0.3:
             break
         time.sleep(0.002)
     process.kill()
@@ -151,51 +149,53 @@ def _kill(bench: Bench, folder: Path, rng: random.Random) -> bool:
     return process.returncode == -signal.SIGKILL
 
 
-def _is_there(folder: Path, name: str) -> bool:
+def _exists(folder: Path, name: str) -> bool:
     try:
-        return any(one.startswith(name) for at in (folder, folder / "checkpoints") for one in os.listdir(at))
+        return any(
+            entry.startswith(name) for at in (folder, folder / "checkpoints") for entry in os.listdir(at)
+        )
     except OSError:
         return False
 
 
 def _until_training(bench: Bench, folder: Path, process: subprocess.Popen[str]) -> None:
-    """Wait until the first checkpoint is there."""
-    while process.poll() is None and not _is_there(folder, "step-"):
+    """Wait until the first checkpoint exists."""
+    while process.poll() is None and not _exists(folder, "step-"):
         time.sleep(0.005)
 
 
-def _asked_to_end(bench: Bench, times: int) -> Line:
+def _signals(bench: Bench, times: int) -> Line:
     line = Line("SIGTERM and Ctrl-C", f"the state is saved, exit code {INTERRUPTED}; " + EQUAL)
     for number in range(times):
-        for one in (signal.SIGTERM, signal.SIGINT):
-            folder, process = _signalled(bench, f"asked-{number}-{one}", one)
-            told = json.loads((folder / "result.json").read_text())
+        for number_of_signal in (signal.SIGTERM, signal.SIGINT):
+            folder, process = _signalled(bench, f"signal-{number}-{number_of_signal}", number_of_signal)
+            result = json.loads((folder / "result.json").read_text())
             saved = max(int(name[5:15]) for name in os.listdir(folder / "checkpoints"))
             wrong = None
             if (
                 process.returncode != INTERRUPTED
-                or told["stopped"] != "interrupted"
-                or told["steps"] != saved
+                or result["stopped"] != "interrupted"
+                or result["steps"] != saved
             ):
-                wrong = f"{process.returncode}, {told['stopped']}, step {told['steps']}, saved {saved}"
-            line.add(wrong or bench.go_on(folder) or bench.different(folder))
+                wrong = f"{process.returncode}, {result['stopped']}, step {result['steps']}, saved {saved}"
+            line.add(wrong or bench.resume(folder) or bench.different(folder))
     return line
 
 
-def _signalled(bench: Bench, name: str, one: signal.Signals) -> tuple[Path, subprocess.Popen[str]]:
-    """Start a run and send it a signal; once more when it had come to its end before."""
+def _signalled(bench: Bench, name: str, number: signal.Signals) -> tuple[Path, subprocess.Popen[str]]:
+    """Start a run and send it a signal; try again if it ended before."""
     for attempt in range(ATTEMPTS):
         folder = bench.place / f"{name}-{attempt}"
         process = bench.start(*bench.fit(folder))
         _until_training(bench, folder, process)
-        process.send_signal(one)
+        process.send_signal(number)
         process.communicate(timeout=120)
         if json.loads((folder / "result.json").read_text())["stopped"] not in ("epochs", "steps"):
             break
     return folder, process
 
 
-def _twice_asked(bench: Bench, times: int) -> Line:
+def _two_interrupts(bench: Bench, times: int) -> Line:
     line = Line("Ctrl-C twice", "it ends at once; " + EQUAL)
     for number in range(times):
         folder = bench.place / f"twice-{number}"
@@ -206,17 +206,19 @@ def _twice_asked(bench: Bench, times: int) -> Line:
             time.sleep(0.01)
         process.communicate(timeout=60)
         wrong = None if process.returncode in (INTERRUPTED, 0) else f"it ended with {process.returncode}"
-        line.add(wrong or bench.go_on(folder) or bench.different(folder))
+        line.add(wrong or bench.resume(folder) or bench.different(folder))
     return line
 
 
 def _failing_disk(bench: Bench, times: int) -> Iterator[Line]:
-    """Let the disk fail under a whole run: from some write on, or at one call."""
-    kinds = (("disk full from a write on", errno.ENOSPC, True), ("EIO at one write", errno.EIO, False))
+    """Let the disk fail during a run: from some write on, or at one call."""
+    kinds = (("disk full from some write on", errno.ENOSPC, True), ("EIO at one write", errno.EIO, False))
     with tempfile.TemporaryDirectory() as place:
         library = built(Path(place))
         for name, error, onward in kinds:
-            line = Line(f"{name}, under `thalweg fit`", "it ends well or with an error of ours; " + EQUAL)
+            line = Line(
+                f"{name}, during `thalweg fit`", "it succeeds or fails with a Thalweg error; " + EQUAL
+            )
             if library is None:
                 line.skipped = "no C compiler (gcc or cc), or no LD_PRELOAD, here"
                 yield line
@@ -239,29 +241,27 @@ def _with_fault(bench: Bench, folder: Path, library: Path, at: int, more: dict[s
     done = bench.run(*bench.fit(folder), **fault, FAULT_WRITES="1", **more)
     if done.returncode not in (0, BAD_INPUT) or "Traceback" in done.stdout:
         return f"at call {at} it ended with {done.returncode}: {done.stdout[-300:]}"
-    wrong = bench.go_on(folder) or bench.different(folder)
+    wrong = bench.resume(folder) or bench.different(folder)
     return wrong and f"at call {at}: {wrong}"
 
 
 def _removed_folder(bench: Bench, times: int) -> Line:
-    line = Line(
-        "the run folder removed under `thalweg fit`", "it ends well, and weights and result are there"
-    )
+    line = Line("the run folder removed during `thalweg fit`", "it succeeds, and weights and result exist")
     for number in range(times):
         folder = bench.place / f"removed-{number}"
         process = bench.start(*bench.fit(folder))
         _until_training(bench, folder, process)
         shutil.rmtree(folder, ignore_errors=True)
-        said, _ = process.communicate(timeout=120)
+        output, _ = process.communicate(timeout=120)
         if process.returncode != 0 or not (folder / "final.safetensors").exists():
-            line.add(f"it ended with {process.returncode}: {said[-300:]}")
+            line.add(f"it ended with {process.returncode}: {output[-300:]}")
         else:
             line.add(bench.different(folder))
     return line
 
 
 def _clock(bench: Bench) -> Line:
-    line = Line("the clock jumps back a day under `thalweg fit`, and between two parts of it", EQUAL)
+    line = Line("the clock jumps back a day during `thalweg fit`, and between start and resume", EQUAL)
     with tempfile.TemporaryDirectory() as place:
         library = built(Path(place))
         if library is None:
@@ -274,34 +274,34 @@ def _clock(bench: Bench) -> Line:
         process.communicate()
         for path in folder.rglob("*"):
             os.utime(path, (time.time() + 86400, time.time() + 86400))
-        line.add(bench.go_on(folder) or bench.different(folder))
+        line.add(bench.resume(folder) or bench.different(folder))
     return line
 
 
 def _two_at_once(bench: Bench) -> Line:
     line = Line(
-        "two processes resume one run", "one goes on, the other is refused with exit code 2; " + EQUAL
+        "two processes resume one run", "one resumes, the other is refused with exit code 2; " + EQUAL
     )
     folder = bench.place / "two"
     process = bench.start(*bench.fit(folder))
     _until_training(bench, folder, process)
-    process.send_signal(signal.SIGSTOP)  # it must live until the second has come
+    process.send_signal(signal.SIGSTOP)  # it must live until the second has started
     second = bench.run("resume", str(folder), "-q")
     refused = second.returncode == BAD_INPUT and "one process at a time" in second.stdout
     process.kill()
     process.communicate()
     both = [bench.start("resume", str(folder), "-q") for _ in range(2)]
-    said = [one.communicate()[0] for one in both]
-    codes = sorted(one.returncode for one in both)
+    output = [process.communicate()[0] for process in both]
+    codes = sorted(process.returncode for process in both)
     wrong = None if refused else f"the second was not refused: {second.returncode} {second.stdout[-200:]}"
-    if codes not in ([0, BAD_INPUT], [0, 0]):  # when one ended before the other began, both went well
-        wrong = wrong or f"{codes}: {said}"
+    if codes not in ([0, BAD_INPUT], [0, 0]):  # if one ended before the other started, both succeed
+        wrong = wrong or f"{codes}: {output}"
     line.add(wrong or bench.different(folder))
     return line
 
 
 def _other_devices(bench: Bench) -> Line:
-    line = Line("going on with another number of devices", "allowed, and said that the bits may differ")
+    line = Line("resuming with another number of devices", "allowed, with a message that bits may differ")
     folder = bench.place / "devices"
     process = bench.start(*bench.fit(folder))
     _until_training(bench, folder, process)
@@ -312,16 +312,14 @@ def _other_devices(bench: Bench) -> Line:
     done = bench.run(*command, XLA_FLAGS="--xla_force_host_platform_device_count=3")
     wrong = None if done.returncode == 0 else f"it ended with {done.returncode}: {done.stdout[-300:]}"
     if "the bits may differ" not in done.stdout:
-        wrong = wrong or f"nothing was said: {done.stdout[:300]}"
+        wrong = wrong or f"no message: {done.stdout[:300]}"
     line.add(wrong)
-    line.count("equal bits all the same", int(wrong is None and bench.different(folder) is None))
+    line.count("equal bits nevertheless", int(wrong is None and bench.different(folder) is None))
     return line
 
 
 def _changed_data(bench: Bench) -> Line:
-    line = Line(
-        "data that changed between two parts of a run", "refused with exit code 2, saying what changed"
-    )
+    line = Line("data that changed between start and resume", "refused with exit code 2 and what changed")
     table = bench.place / "t.csv"
     rows = [f"{n % 7},{n % 11},{n % 2}" for n in range(400)]
     for word, changed in (
@@ -337,8 +335,8 @@ def _changed_data(bench: Bench) -> Line:
         process.communicate()
         table.write_text("\n".join(["a,b,label", *changed]) + "\n")
         done = bench.run("resume", str(folder), "-q")
-        right = done.returncode == BAD_INPUT and word in done.stdout
-        line.add(None if right else f"{done.returncode}: {done.stdout[-300:]}")
+        correct = done.returncode == BAD_INPUT and word in done.stdout
+        line.add(None if correct else f"{done.returncode}: {done.stdout[-300:]}")
     return line
 
 
@@ -347,7 +345,7 @@ def _damaged_files(bench: Bench, full: bool) -> Line:
         "a byte changed in every file of a finished run", "`thalweg check` names the file, exit code 3"
     )
     rng = random.Random(5)
-    files = [one for one in sorted(bench.whole.rglob("*")) if one.is_file() and one.name != "report.html"]
+    files = [path for path in sorted(bench.whole.rglob("*")) if path.is_file() and path.name != "report.html"]
     for file in files if full else files[::4]:
         content = file.read_bytes()
         changed = bytearray(content)
@@ -355,10 +353,10 @@ def _damaged_files(bench: Bench, full: bool) -> Line:
         file.write_bytes(changed)
         done = bench.run("check", str(bench.whole), "--json")
         file.write_bytes(content)
-        named = [one["name"] for one in json.loads(done.stdout)["findings"] if one["sound"] is False]
+        named = [check["name"] for check in json.loads(done.stdout)["findings"] if check["sound"] is False]
         name = str(file.relative_to(bench.whole))
-        right = done.returncode == 3 and len(named) == 1 and name.startswith(named[0])
-        line.add(None if right else f"{name}: {done.returncode}, named {named}")
+        correct = done.returncode == 3 and len(named) == 1 and name.startswith(named[0])
+        line.add(None if correct else f"{name}: {done.returncode}, named {named}")
     return line
 
 
@@ -368,7 +366,7 @@ def _soak(bench: Bench, line: Line) -> Line:
         folder = bench.place / "soak"
         while _kill(bench, folder, rng) and time.monotonic() < end:
             kills += 1
-        line.add(bench.go_on(folder) or bench.different(folder))
+        line.add(bench.resume(folder) or bench.different(folder))
         shutil.rmtree(folder)
     line.count("kills", kills)
     return line

@@ -9,7 +9,7 @@ from tests.insight import swept
 from tests.insight.swept import row, table
 from thalweg.insight.ranking import as_dict, label_of, rank, ranking_of
 from thalweg.insight.sweep_statements import headline, statements
-from thalweg.run.folder.folder import plain
+from thalweg.run.folder.filesystem import plain
 
 VARIED = ["optimizer.lr", "seed"]
 

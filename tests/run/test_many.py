@@ -15,6 +15,7 @@ from thalweg.problem.problem import Problem
 from thalweg.recipe.optimizers import SGD, AdamW
 from thalweg.recipe.recipe import Recipe
 from thalweg.run.folder import sweep_record as sweeps
+from thalweg.run.folder.folder import SHARDS
 from thalweg.run.folder.record import read
 from thalweg.run.spec import Halving
 from thalweg.run.train import train
@@ -109,7 +110,7 @@ def test_a_sweep_on_disk_is_a_table_and_ordinary_runs(tmp_path):
         "epochs": 2,
         "diverged": 2,
     }
-    assert not (tmp_path / "sweep" / sweeps.SHARDS).exists()
+    assert not (tmp_path / "sweep" / SHARDS).exists()
     for lane, run in enumerate(runs):
         record = sweep.lane(lane)
         assert record.result["test_loss"] == run.result["test_loss"]

@@ -16,8 +16,8 @@ from thalweg.problem.data.predict_inputs import inputs_for
 from thalweg.problem.data.preparation import Preparation
 from thalweg.problem.models import ARCHITECTURES
 from thalweg.problem.models.adapter import PartitionedModel, build
-from thalweg.run.folder import checksums as sealing
 from thalweg.run.folder import weights as files
+from thalweg.run.folder.folder import check_files
 from thalweg.run.folder.record import Record, read
 from thalweg.run.run import outputs
 
@@ -70,7 +70,7 @@ def restore(folder: Path | str, *, weights: str | None = None, model: Any = None
     if which is None:
         which = "best" if (path / "best.safetensors").exists() else "final"
     built = build(model if model is not None else _model(record), keys.lane_key(0))
-    sealing.check(path, (f"{which}.safetensors",))
+    check_files(path, (f"{which}.safetensors",))
     arrays = files.load(path / f"{which}.safetensors")
     params = files.restored(built.params, arrays)
     model_state = files.restored(built.model_state, arrays, prefix=files.STATE)

@@ -16,10 +16,10 @@ from thalweg.recipe.schedules import Clock
 from thalweg.recipe.toml import settings
 from thalweg.run.checkpoint.store import FOLDER
 from thalweg.run.folder import folder as folders
-from thalweg.run.folder.environment import environment
+from thalweg.run.folder.describe import environment
+from thalweg.run.folder.folder import RUN_FILE, RunFile
 from thalweg.run.folder.lock import Lock
 from thalweg.run.folder.record import finding_of
-from thalweg.run.folder.run_json import NAME, RunFile
 from thalweg.run.progress import Progress, Silent
 from thalweg.run.run import Run, Runs
 from thalweg.run.session.checkpointer import fork, newest_checkpoint, newest_facts
@@ -131,7 +131,7 @@ def resume(
 
 def is_resumable(folder: Path | str) -> bool:
     """Tell whether a folder holds a run that can be resumed."""
-    return (Path(folder) / NAME).is_file() or (Path(folder) / FOLDER).is_dir()
+    return (Path(folder) / RUN_FILE).is_file() or (Path(folder) / FOLDER).is_dir()
 
 
 def check_recipe(folder: Path | str, *recipes: Recipe) -> None:
@@ -172,7 +172,7 @@ def _read(folder: Path, progress: Progress) -> tuple[RunFile, RunSpec]:
         name = checkpoint.path.name
         progress.note(f"run.json is not usable ({error.rule}); its content is taken from {name}")
         run = RunFile(checkpoint.manifest.run, checkpoint.manifest.facts["origin"])
-    return run, RunSpec.from_dict(run.origin, folder / NAME)
+    return run, RunSpec.from_dict(run.origin, folder / RUN_FILE)
 
 
 def _extended(problem: Problem, spec: RunSpec, change: Change) -> tuple[tuple[Recipe, ...], int | None]:

@@ -22,7 +22,8 @@ from thalweg.problem.problem import Problem
 from thalweg.recipe import toml
 from thalweg.recipe.recipe import Recipe
 from thalweg.recipe.settings import flat_settings, label, varied
-from thalweg.run.folder.folder import RunFolder, plain
+from thalweg.run.folder.filesystem import plain
+from thalweg.run.folder.folder import RunFolder
 from thalweg.run.folder.sweep_record import lane_folder
 
 

@@ -20,7 +20,9 @@ from thalweg.engine.plan import plan as plan_lanes
 from thalweg.problem.problem import Problem
 from thalweg.recipe.book import default_recipe
 from thalweg.recipe.recipe import Recipe
+from thalweg.run.folder import filesystem
 from thalweg.run.folder import folder as folders
+from thalweg.run.folder.folder import RunFolder
 from thalweg.run.folder.sweep_record import FILE, FOLDER, lane_folder
 from thalweg.run.progress import Progress, Silent
 from thalweg.run.run import Run, Runs
@@ -199,8 +201,8 @@ def _joined(folder: Path, problems: Sequence[Problem], sweeps: Sequence[Runs]) -
         "seconds": _summed([sweep.result["seconds"] for sweep in sweeps]),
     }
     for name in ("problem.json", "environment.json"):
-        folders.write_atomically(folder / name, (folder / f"{MODEL_FOLDER}0" / name).read_bytes())
-    folders.write_json(folder / FILE, result | {"rows": table.to_dicts()})
+        filesystem.replace(folder / name, (folder / f"{MODEL_FOLDER}0" / name).read_bytes())
+    RunFolder(folder).write_json(FILE, result | {"rows": table.to_dicts()})
     return Runs(tuple(run for sweep in sweeps for run in sweep), table, result, folder)
 
 

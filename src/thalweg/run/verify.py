@@ -1,64 +1,111 @@
-"""What of a run or a sweep is sound: the store's look at every file, and what that means for going on."""
+"""Verification of a run or sweep folder: which files are sound, and from where the run can be resumed."""
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from thalweg.core.errors import RunFolderError
-from thalweg.run.checkpoint.store import FOLDER
-from thalweg.run.folder.run_json import NAME, FileCheck, RunFile
-from thalweg.run.folder.sweep_record import LANES, SHARDS
-from thalweg.run.inspection import Inspection, inspect
+from thalweg.run.checkpoint.store import FOLDER, Damaged, Store
+from thalweg.run.folder.folder import LANES, RUN_FILE, SHARDS, FileCheck, RunFile, missing_run
+from thalweg.run.folder.lock import holder
 
 
-class Soundness(NamedTuple):
-    """What was found.
+class Inspection(NamedTuple):
+    """What is known of a folder.
 
     Args:
-        findings: File by file.
-        resumes_at: The step that `resume` would go on from: 0 for the start; of a sweep that of the shard
-            which is least far. None for a run that has ended.
-        ended: Whether it came to its end; None when that cannot be told.
-        writer: The process that writes there now; None when nobody does.
+        files: run.json, every file that it lists, every checkpoint (newest first), and left-over files. Of a
+            sweep the same for its shards and lanes.
+        newest: Step of the newest sound checkpoint; None if there is none. Of a sweep the lowest over its
+            shards.
+        ended: Whether the run has ended and listed all of its files; None if that cannot be decided.
+        writer: The process that is writing to the folder; None if there is none.
     """
 
-    findings: list[FileCheck]
-    resumes_at: int | None
+    files: list[FileCheck]
+    newest: int | None
     ended: bool | None
     writer: dict[str, Any] | None
 
     @property
     def damaged(self) -> list[FileCheck]:
-        """What is not as it was written."""
-        return [finding for finding in self.findings if finding.sound is False]
+        """The files that differ from what was written."""
+        return [check for check in self.files if check.sound is False]
+
+    @property
+    def resumes_at(self) -> int | None:
+        """The step from which `resume` continues, 0 for the start; None for a run that has ended."""
+        return None if self.ended else self.newest or 0
 
     @property
     def summary(self) -> list[str]:
-        """What that means, in sentences."""
-        sound = sum(finding.sound is True for finding in self.findings)
+        """The result in sentences."""
+        sound = sum(check.sound is True for check in self.files)
         lines = [f"{sound} sound, {len(self.damaged)} damaged"]
         if self.writer is not None:
-            lines.append(f"process {self.writer.get('pid', '?')} writes there now")
+            lines.append(f"process {self.writer.get('pid', '?')} is writing to the folder")
         elif self.ended:
-            lines.append("the run has come to its end")
-        elif self.resumes_at is not None:
-            where = f"step {self.resumes_at}" if self.resumes_at else "its start: no sound checkpoint"
-            lines.append(f"the run was broken off; `thalweg resume` goes on from {where}")
+            lines.append("the run has ended")
+        else:
+            start = f"step {self.newest}" if self.newest else "the start, as there is no sound checkpoint"
+            lines.append(f"the run was interrupted; `thalweg resume` continues from {start}")
         return lines
 
+    def within(self, prefix: str) -> Self:
+        """Return the same with file names relative to the folder of the sweep."""
+        return self._replace(files=[check._replace(name=f"{prefix}/{check.name}") for check in self.files])
 
-def examine(folder: Path | str) -> Soundness:
-    """Verify every byte of a run or a sweep that a checksum was kept of. Nothing is changed.
+
+def examine(folder: Path | str) -> Inspection:
+    """Verify every byte of a run or a sweep that has a checksum. Nothing is changed.
 
     Raises:
-        RunFolderError: There is no such folder, or nothing of a run in it.
+        RunFolderError: There is no such folder, or it holds no run.
     """
     path = Path(folder)
     whole = inspect(path)
-    shards = [_within(path, one, _identity(path)) for one in _shards(path / SHARDS)]
-    lanes = [_within(path, one, None) for one in _folders(path / LANES) if (one / NAME).exists()]
-    findings = whole.findings + [finding for part in shards + lanes for finding in part.findings]
-    steps = [part.newest or 0 for part in shards] or [whole.newest or 0]
-    return Soundness(findings, None if whole.ended else min(steps), whole.ended, whole.writer)
+    shards = [_inspect_within(path, shard, _identity(path)) for shard in _shards(path / SHARDS)]
+    lanes = [_inspect_within(path, lane) for lane in _folders(path / LANES) if (lane / RUN_FILE).exists()]
+    newest = min(shard.newest or 0 for shard in shards) if shards else whole.newest
+    files = [check for inspection in (whole, *shards, *lanes) for check in inspection.files]
+    return whole._replace(files=files, newest=newest)
+
+
+def inspect(folder: Path | str, run: str | None = None) -> Inspection:
+    """Verify every byte of a single run folder that has a checksum.
+
+    Args:
+        folder: The folder.
+        run: Identity of the run, for a folder without its own run.json: a shard of a sweep.
+
+    Raises:
+        RunFolderError: There is no such folder, or it holds no run.
+    """
+    path = Path(folder)
+    run_file, files = None, []
+    if run is None:
+        if not (path / RUN_FILE).exists() and not (path / FOLDER).exists():
+            raise missing_run(path / RUN_FILE, "no such file")
+        try:
+            run_file = RunFile.read(path)
+            files = [FileCheck(RUN_FILE, True), *run_file.check_all(path)]
+        except RunFolderError as error:
+            files = [FileCheck(RUN_FILE, False, f"{error.rule} ({error.got})")]
+    store = Store(path, run_file.run if run_file is not None else run)
+    newest = None
+    for checkpoint in store.sound():
+        name = f"{FOLDER}/{checkpoint.path.name}"
+        if isinstance(checkpoint, Damaged):
+            files.append(FileCheck(name, False, checkpoint.why))
+        else:
+            files.append(FileCheck(name, True))
+            newest = checkpoint.manifest.step if newest is None else newest
+    why = "left over from a killed writer; the next writer removes it"
+    files += [FileCheck(f"{FOLDER}/{name}", None, why) for name in store.left_over()]
+    return Inspection(files, newest, None if run_file is None else run_file.ended, holder(path))
+
+
+def _inspect_within(sweep: Path, folder: Path, run: str | None = None) -> Inspection:
+    return inspect(folder, run).within(str(folder.relative_to(sweep)))
 
 
 def _identity(folder: Path) -> str:
@@ -69,16 +116,9 @@ def _identity(folder: Path) -> str:
 
 
 def _shards(folder: Path) -> list[Path]:
-    """Return the folders of a sweep's shards; that of a sweep of one lane has no parts."""
-    return _folders(folder) if not (folder / FOLDER).is_dir() else [folder]
-
-
-def _within(root: Path, folder: Path, run: str | None) -> Inspection:
-    """Look at a part of a sweep; its findings are named from the sweep's folder."""
-    found = inspect(folder, run)
-    prefix = folder.relative_to(root)
-    return found._replace(findings=[one._replace(name=f"{prefix}/{one.name}") for one in found.findings])
+    """Return the folders of a sweep's shards. A sweep with one shard keeps it in `shards` itself."""
+    return [folder] if (folder / FOLDER).is_dir() else _folders(folder)
 
 
 def _folders(parent: Path) -> list[Path]:
-    return sorted(one for one in parent.iterdir() if one.is_dir()) if parent.is_dir() else []
+    return sorted(path for path in parent.iterdir() if path.is_dir()) if parent.is_dir() else []

@@ -11,7 +11,7 @@ from thalweg.core.errors import RunFolderError
 from thalweg.insight.finder import finding_io as kept
 from thalweg.recipe import toml
 from thalweg.recipe.recipe import Recipe
-from thalweg.run.folder.folder import as_json
+from thalweg.run.folder.filesystem import as_json
 
 
 @pytest.mark.parametrize("make", [found.finding, found.kept, found.lost, found.full_batch, found.empty])

@@ -1,4 +1,4 @@
-"""Checkpoints: which are kept, what is refused, what a failed one leaves behind."""
+"""Checkpoints: retention, refusal of unknown schemas, and what a failed commit leaves behind."""
 
 import errno
 import os
@@ -7,13 +7,10 @@ import numpy as np
 import pytest
 
 from thalweg.core.errors import RunFolderError
-from thalweg.run.checkpoint.manifest import MANIFEST
-from thalweg.run.checkpoint.store import Checkpoint, Damaged, Retention, Store
+from thalweg.run.checkpoint.store import MANIFEST, Checkpoint, Damaged, Retention, Store
 from thalweg.run.checkpoint.writer_thread import Order, Saver
-from thalweg.run.folder import sealed_json as sealed
-from thalweg.run.folder.filesystem import Files, replace
-from thalweg.run.folder.run_json import RunFile
-from thalweg.run.inspection import inspect
+from thalweg.run.folder.filesystem import Files, replace, seal, unseal
+from thalweg.run.folder.folder import RunFile
 
 ARRAYS = {"a": np.arange(5.0)}
 
@@ -22,7 +19,7 @@ def steps(store):
     return [int(name[5:15]) for name in store.names()]
 
 
-def test_the_last_ones_and_the_best_are_kept(tmp_path):
+def test_the_last_checkpoints_and_the_best_are_kept(tmp_path):
     store = Store(tmp_path, "run")
     for step, score in enumerate([5.0, 1.0, 3.0, None, 2.0, 4.0]):
         store.commit(step, ARRAYS, {}, score, Retention(last=2))
@@ -32,7 +29,7 @@ def test_the_last_ones_and_the_best_are_kept(tmp_path):
     assert os.listdir(store.folder) == ["step-0000000006"]
 
 
-def test_a_second_one_of_the_same_step_counts_and_is_never_written_over_the_first(tmp_path):
+def test_the_newest_of_several_checkpoints_of_a_step_is_used(tmp_path):
     store = Store(tmp_path, "run")
     for number in range(3):
         store.commit(7, {"a": np.full(3, number)}, {"number": number}, keep=Retention(last=1))
@@ -41,25 +38,17 @@ def test_a_second_one_of_the_same_step_counts_and_is_never_written_over_the_firs
     assert newest.arrays["a"].tolist() == [2, 2, 2]
 
 
-def test_what_a_checkpoint_must_have_is_seen_to_before_it_is_read(tmp_path):
-    store = Store(tmp_path, "run")
-    store.commit(1, ARRAYS, {})
-    (tmp_path / "checkpoints" / store.names()[0] / "arrays.safetensors").unlink()
-    with pytest.raises(RunFolderError, match="must have the arrays of this run"):
-        store.read(store.names()[0], {"a": {"dtype": "F64", "shape": [6]}})
-
-
 def test_another_schema_is_refused_with_the_reason(tmp_path):
     store = Store(tmp_path, "run")
     store.commit(1, ARRAYS, {})
     path = tmp_path / "checkpoints" / store.names()[0] / MANIFEST
-    value = sealed.opened(path.read_bytes(), path)
-    path.write_bytes(sealed.text(value | {"schema": 99}))
-    (found,) = store.sound()
-    assert isinstance(found, Damaged) and "schema 1 (99)" in found.why
+    value = unseal(path.read_bytes(), path)
+    path.write_bytes(seal(value | {"schema": 99}))
+    (checkpoint,) = store.sound()
+    assert isinstance(checkpoint, Damaged) and "schema 1 (99)" in checkpoint.why
     RunFile().write(tmp_path, [])
-    value = sealed.opened((tmp_path / "run.json").read_bytes(), "")
-    (tmp_path / "run.json").write_bytes(sealed.text(value | {"schema": 0}))
+    value = unseal((tmp_path / "run.json").read_bytes(), "")
+    (tmp_path / "run.json").write_bytes(seal(value | {"schema": 0}))
     with pytest.raises(RunFolderError, match="must be of schema 1"):
         RunFile.read(tmp_path)
 
@@ -69,54 +58,40 @@ class Full(Files):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-def test_a_full_disk_costs_this_checkpoint_and_nothing_else(tmp_path):
+def test_a_full_disk_loses_only_the_new_checkpoint(tmp_path):
     Store(tmp_path, "run").commit(1, ARRAYS, {})
     with pytest.raises(OSError, match="No space"):
         Store(tmp_path, "run", Full()).commit(2, ARRAYS, {})
     assert os.listdir(tmp_path / "checkpoints") == ["step-0000000001"]
     (tmp_path / "result.json").write_text("before")
     with pytest.raises(OSError, match="No space"):
-        replace(tmp_path / "result.json", b"after", Full())
+        replace(tmp_path / "result.json", b"after", files=Full())
     assert (tmp_path / "result.json").read_text() == "before" and not list(tmp_path.glob(".*"))
 
 
-def test_saving_beside_training_takes_the_newest_and_warns(tmp_path):
-    heard = []
-    saver = Saver(Store(tmp_path, "run", Full()), Retention(), heard.append)
+def test_the_writer_thread_saves_the_newest_order_and_warns_of_failures(tmp_path):
+    warnings = []
+    saver = Saver(Store(tmp_path, "run", Full()), Retention(), warnings.append)
     saver.submit(Order(3, ARRAYS, {}))
     saver.close()
-    assert len(heard) == 1 and "no checkpoint at step 3: No space left" in heard[0] and saver.saved is None
-    saver = Saver(Store(tmp_path, "run"), Retention(), heard.append)
+    assert len(warnings) == 1 and "no checkpoint at step 3: No space left" in warnings[0]
+    assert saver.saved is None
+    saver = Saver(Store(tmp_path, "run"), Retention(), warnings.append)
     for step in range(50):
         saver.submit(Order(step, ARRAYS, {}))
     saver.settle()
     assert saver.saved == 49 and steps(Store(tmp_path, "run"))[0] == 49
     saver.close()
-    assert len(heard) == 1
+    assert len(warnings) == 1
 
 
-def test_a_bug_in_what_is_saved_is_a_warning_too(tmp_path):
-    heard = []
-    saver = Saver(Store(tmp_path, "run"), Retention(), heard.append)
+def test_an_order_that_cannot_be_written_is_a_warning(tmp_path):
+    warnings = []
+    saver = Saver(Store(tmp_path, "run"), Retention(), warnings.append)
     saver.submit(Order(1, {"a": np.array(["text"])}, {}))
     saver.submit(Order(2, ARRAYS, {"loss": float("nan")}))
     saver.settle()
     saver.submit(Order(3, ARRAYS, {}))
     saver.close()
-    assert steps(Store(tmp_path, "run")) == [3] and 1 <= len(heard) <= 2
+    assert steps(Store(tmp_path, "run")) == [3] and 1 <= len(warnings) <= 2
     assert os.listdir(tmp_path / "checkpoints") == ["step-0000000003"]
-
-
-def test_an_inspection_tells_what_is_sound_and_what_is_left_over(tmp_path):
-    store = Store(tmp_path, "run")
-    (tmp_path / "notes.txt").write_text("mine")
-    RunFile("run").write(tmp_path, ["notes.txt"])
-    store.commit(1, ARRAYS, {})
-    (store.folder / ".part-step-0000000002").mkdir()
-    found = inspect(tmp_path)
-    assert not found.damaged and (found.newest, found.ended, found.writer) == (1, False, None)
-    assert any("left over" in finding.why for finding in found.findings)
-    (tmp_path / "notes.txt").write_text("MINE")
-    assert [finding.name for finding in inspect(tmp_path).damaged] == ["notes.txt"]
-    with pytest.raises(RunFolderError, match="must be a folder with a run"):
-        inspect(tmp_path / "nowhere")

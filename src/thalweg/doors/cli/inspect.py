@@ -65,20 +65,20 @@ def report(folder: Path, out: Path | None) -> int:
 
 def check(folder: Path, as_json: bool) -> int:
     """Verify every byte that has a checksum; return 3 when something is damaged."""
-    soundness = examine(folder)
+    inspection = examine(folder)
     if as_json:
         print_json(
             {
-                "sound": not soundness.damaged,
-                "ended": soundness.ended,
-                "writer": None if soundness.writer is None else soundness.writer.get("pid"),
-                "resumes_at": soundness.resumes_at,
-                "findings": [file._asdict() for file in soundness.findings],
-                "summary": soundness.summary,
+                "sound": not inspection.damaged,
+                "ended": inspection.ended,
+                "writer": None if inspection.writer is None else inspection.writer.get("pid"),
+                "resumes_at": inspection.resumes_at,
+                "findings": [file._asdict() for file in inspection.files],
+                "summary": inspection.summary,
             }
         )
     else:
-        for file in soundness.findings:
+        for file in inspection.files:
             print(f"{_WORDS[file.sound]:8}{file.name}{f': {file.why}' if file.why else ''}")
-        print("\n" + "\n".join(soundness.summary))
-    return EXIT_FAILED if soundness.damaged else EXIT_DONE
+        print("\n" + "\n".join(inspection.summary))
+    return EXIT_FAILED if inspection.damaged else EXIT_DONE

@@ -13,7 +13,7 @@ from thalweg.core.errors import BadInput
 from thalweg.core.stop_reason import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, StopReason
 from thalweg.insight.finder import finding_io
 from thalweg.insight.ranking import Ranking, as_dict, ranking_of
-from thalweg.run.folder.folder import plain, write_atomically
+from thalweg.run.folder.filesystem import plain, replace
 from thalweg.run.folder.record import Record
 from thalweg.run.folder.sweep_record import Sweep, read
 from thalweg.run.run import Run, Runs
@@ -144,7 +144,7 @@ def write_file(path: Path, content: str) -> Path:
         BadInput: It cannot be written.
     """
     try:
-        write_atomically(path, content.encode())
+        replace(path, content.encode(), durable=False)
     except OSError as error:
         raise BadInput("report", "the file must be writable", got=str(path), where=error.strerror) from error
     return path

@@ -8,7 +8,6 @@ environment.json  versions and machine
 finding.html      the figure and its evidence; finding.svg is the figure alone
 """
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import fields
@@ -31,8 +30,9 @@ from thalweg.insight.finder.finding import (
 )
 from thalweg.recipe import toml
 from thalweg.recipe.recipe import Recipe
-from thalweg.run.folder.environment import environment
-from thalweg.run.folder.folder import RunFolder, plain
+from thalweg.run.folder.describe import environment
+from thalweg.run.folder.filesystem import plain, read_json
+from thalweg.run.folder.folder import RunFolder
 
 FILE, LANES, SIZES, PROBLEM = "finding.json", "lanes.parquet", "sizes.parquet", "problem.json"
 SCHEMA = 2
@@ -112,17 +112,10 @@ def read(folder: Path | str) -> dict[str, Any]:
     Raises:
         RunFolderError: A file is missing or damaged.
     """
-    finding, machine = (_json(Path(folder) / name) for name in (FILE, "environment.json"))
-    return current(finding) | {"environment": machine}
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RunFolderError(
-            "finding", "every file of the folder must be readable", got=str(error), where=path
-        ) from error
+    path = Path(folder)
+    return current(read_json(path / FILE, "finding")) | {
+        "environment": read_json(path / "environment.json", "finding")
+    }
 
 
 def _read(kind: type[Any], values: Mapping[str, Any]) -> Any:

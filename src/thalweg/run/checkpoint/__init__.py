@@ -1,1 +1,1 @@
-"""Checkpoints on disk: bytes and manifests, without JAX."""
+"""Checkpoints on disk: manifests and arrays, without JAX."""

@@ -1,137 +1,125 @@
-"""Arrays as safetensors: written in pieces without a second copy in memory, read with every claim checked.
+"""The arrays of a checkpoint as a safetensors file, written in pieces and read without a copy.
 
-The format: eight bytes, the header's length, little endian; a JSON header of name -> dtype, shape and place;
-the bytes of the arrays, one after another without gaps. https://github.com/huggingface/safetensors
+The format: eight bytes with the length of the header, little endian; a JSON header that gives the dtype,
+shape and position of every array; the bytes of the arrays without gaps.
+https://github.com/huggingface/safetensors
+
+The manifest of a checkpoint also lists dtypes and shapes, and they determine the header. So reading parses no
+header: the file must begin with exactly the header that follows from the manifest, and be exactly as long as
+that header says.
+
+The safetensors library copies every array when writing and when reading, cannot write through `Files`, and
+does not read bfloat16 into NumPy.
 """
 
 import json
 import math
 from collections.abc import Iterator, Mapping
-from typing import Any, TypeGuard
+from typing import Any
 
 import ml_dtypes
 import numpy as np
 
 from thalweg.core.errors import RunFolderError
 
-_DTYPES: dict[str, Any] = {
-    "BOOL": np.bool_,
-    "U8": np.uint8,
-    "I8": np.int8,
-    "U16": np.uint16,
-    "I16": np.int16,
-    "U32": np.uint32,
-    "I32": np.int32,
-    "U64": np.uint64,
-    "I64": np.int64,
-    "F16": np.float16,
-    "BF16": ml_dtypes.bfloat16,
-    "F32": np.float32,
-    "F64": np.float64,
-    "C64": np.complex64,
+_DTYPES: dict[str, np.dtype] = {
+    name: np.dtype(dtype)
+    for name, dtype in {
+        "BOOL": np.bool_,
+        "U8": np.uint8,
+        "I8": np.int8,
+        "U16": np.uint16,
+        "I16": np.int16,
+        "U32": np.uint32,
+        "I32": np.int32,
+        "U64": np.uint64,
+        "I64": np.int64,
+        "F16": np.float16,
+        "BF16": ml_dtypes.bfloat16,
+        "F32": np.float32,
+        "F64": np.float64,
+        "C64": np.complex64,
+    }.items()
 }
-_NAMES = {np.dtype(kind): name for name, kind in _DTYPES.items()}
-# The format's own bound on the header, 100 MB; and NumPy's on the number of dimensions.
-_HEADER, _DIMENSIONS = 100_000_000, 32
+_NAMES = {dtype: name for name, dtype in _DTYPES.items()}
+_DIMENSIONS = 32  # at most, in NumPy
 
 
 def described(arrays: Mapping[str, np.ndarray]) -> dict[str, dict[str, Any]]:
-    """Return dtype and shape of every array, as they stand in a header and in a manifest.
+    """Return dtype and shape of every array, as in a header and in a manifest.
 
     Raises:
-        TypeError: An array has a dtype that the format does not know.
+        TypeError: The format does not have the dtype of an array.
     """
-    return {name: {"dtype": _name(name, array), "shape": list(array.shape)} for name, array in arrays.items()}
+    for name, array in arrays.items():
+        if array.dtype not in _NAMES:
+            raise TypeError(f"{name}: the format has no {array.dtype}")
+    return {name: {"dtype": _NAMES[a.dtype], "shape": list(a.shape)} for name, a in arrays.items()}
 
 
 def encoded(arrays: Mapping[str, np.ndarray]) -> Iterator[memoryview]:
-    """Yield the file's bytes piece by piece: the header, then every array as it lies in memory."""
-    header, place = {}, 0
-    for name, told in described(arrays).items():
-        end = place + arrays[name].nbytes
-        header[name] = told | {"data_offsets": [place, end]}
-        place = end
-    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
-    text += b" " * (-len(text) % 8)
-    yield memoryview(len(text).to_bytes(8, "little") + text)
+    """Yield the bytes of the file: the header, then each array as it is in memory."""
+    yield memoryview(_header(described(arrays))[0])
     for array in arrays.values():
         if array.nbytes:
             yield np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
 
 
-def decoded(content: bytes | memoryview, where: object) -> dict[str, np.ndarray]:
-    """Return the arrays of a file's content, as views of it.
+def decoded(
+    content: bytes | memoryview, description: Mapping[str, Any], where: object
+) -> dict[str, np.ndarray]:
+    """Return the arrays in the content of a file, as views of it.
 
-    Nothing is allocated by what the header claims: dtype, shape and place of every array must agree with each
-    other and with the content's length.
+    Args:
+        content: The bytes of the file.
+        description: Dtype and shape of every array, in the order of the file, as `described` gives them.
+        where: The file, for the error message.
 
     Raises:
-        RunFolderError: The content is no safetensors, or claims what is not there.
+        RunFolderError: The description is not valid, or the content is not exactly what it describes.
     """
-    view = memoryview(content)
-    header, body = _header(view, where), len(view)
-    start = 8 + int.from_bytes(view[:8], "little")
-    found, place = {}, 0
-    entries = [(name, _entry(name, told, where)) for name, told in header.items() if name != "__metadata__"]
-    for name, (kind, shape, begin, end) in sorted(entries, key=lambda entry: entry[1][2:]):
-        if begin != place or end - begin != math.prod(shape) * kind.itemsize or start + end > body:
-            raise _refused("the places of the arrays must fit the file", f"{name}: {begin} to {end}", where)
-        found[name] = _placed(view[start + begin : start + end], kind, shape, where)
-        place = end
-    if start + place != body:
-        raise _refused("the arrays must fill the file", f"{start + place} of {body} bytes", where)
-    return {name: found[name] for name, _ in entries}
-
-
-def _header(view: memoryview, where: object) -> dict[str, Any]:
-    length = int.from_bytes(view[:8], "little")
-    if len(view) < 8 or length > min(len(view) - 8, _HEADER):
-        raise _refused("the header must lie within the file", f"{length} of {len(view)} bytes", where)
     try:
-        header = json.loads(bytes(view[8 : 8 + length]))
-    except (ValueError, RecursionError) as error:
-        raise _refused("the header must be JSON", str(error), where) from None
-    if not isinstance(header, dict):
-        raise _refused("the header must be an object", type(header).__name__, where)
-    return header
+        return _views(memoryview(content), description)
+    except (KeyError, TypeError, ValueError) as error:
+        rule = "must be exactly what its manifest describes"
+        raise RunFolderError(
+            "arrays", rule, got=str(error), where=where, hint="see `thalweg check RUN`"
+        ) from None
 
 
-def _entry(name: str, told: Any, where: object) -> tuple[np.dtype, list[int], int, int]:
-    if not isinstance(told, dict):
-        raise _refused("an entry of the header must be an object", f"{name}: {told!r}", where)
-    kind, shape, places = told.get("dtype"), told.get("shape"), told.get("data_offsets")
+def _views(content: memoryview, description: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    header, size = _header(description)
+    start, arrays = len(header), {}
+    if bytes(content[:start]) != header:
+        raise ValueError("another header")
+    if len(content) != start + size:
+        raise ValueError(f"{len(content)} bytes instead of {start + size}")
+    for name, entry in description.items():
+        end = start + _size(entry)
+        array = np.frombuffer(content[start:end], _DTYPES[entry["dtype"]])
+        arrays[name], start = array.reshape(entry["shape"]), end
+    return arrays
+
+
+def _header(description: Mapping[str, Any]) -> tuple[bytes, int]:
+    """Return the header of a file, and how many bytes the arrays have."""
+    header, start = {}, 0
+    for name, entry in description.items():
+        end = start + _size(entry)
+        header[name] = entry | {"data_offsets": [start, end]}
+        start = end
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text, start
+
+
+def _size(entry: Mapping[str, Any]) -> int:
+    """Return the size of an array in bytes."""
+    dtype, shape = _DTYPES[entry["dtype"]], entry["shape"]
     if (
-        isinstance(kind, str)
-        and kind in _DTYPES
-        and _counts(shape, _DIMENSIONS)
-        and _counts(places, 2)
-        and len(places) == 2
+        len(entry) != 2
+        or len(shape) > _DIMENSIONS
+        or any(type(side) is not int or side < 0 for side in shape)
     ):
-        return np.dtype(_DTYPES[kind]), shape, places[0], places[1]
-    raise _refused("an entry must have dtype, shape and data_offsets", f"{name}: {told!r}", where)
-
-
-def _placed(data: memoryview, kind: np.dtype, shape: list[int], where: object) -> np.ndarray:
-    try:
-        return np.frombuffer(data, kind).reshape(shape)
-    except ValueError as error:  # empty, with a side that no address can reach
-        raise _refused("an array's shape must be possible", f"{shape}: {error}", where) from None
-
-
-def _counts(value: Any, most: int) -> TypeGuard[list[int]]:
-    return (
-        isinstance(value, list)
-        and len(value) <= most
-        and all(type(one) is int and 0 <= one < 2**62 for one in value)
-    )
-
-
-def _name(name: str, array: np.ndarray) -> str:
-    found = _NAMES.get(array.dtype)
-    if found is None:
-        raise TypeError(f"{name}: the format has no {array.dtype}")
-    return found
-
-
-def _refused(rule: str, got: str, where: object) -> RunFolderError:
-    return RunFolderError("arrays", rule, got=got, where=where, hint="the file is damaged, or no safetensors")
+        raise ValueError(f"no dtype and shape: {entry}")
+    return math.prod(shape) * dtype.itemsize

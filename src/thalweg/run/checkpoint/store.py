@@ -1,32 +1,92 @@
-"""Checkpoints of a run: committed whole or not at all, kept by rule, read with everything verified.
+"""Checkpoints of a run: written whole or not at all, kept by rule, and verified when they are read.
 
     RUN/checkpoints/step-0000001200/arrays.safetensors, manifest.json
 
-Commit: the arrays and then the manifest are written into a folder of a temporary name, each synced to disk;
-the folder is synced; renamed in one indivisible step; the folder above it is synced. Only then are older ones
-removed, each by first renaming it away. So at every instant a name `step-...` stands for a whole checkpoint,
-and the last sound one is never given up before the next is on the disk.
+A commit writes the arrays and then the manifest into a folder with a temporary name, syncs each to disk,
+syncs the folder, renames it atomically, and syncs the folder above. Only then are older checkpoints removed,
+each renamed away first. So a name `step-...` always stands for a whole checkpoint, and the last sound
+checkpoint is not removed before the next one is on disk.
+
+manifest.json has these entries:
+
+    schema      1; another number is refused
+    run         identity of the run, so that a checkpoint of another run is noticed
+    step        number of updates, the same as in the folder's name
+    score       validation loss, to keep the best checkpoint; null if there is none
+    files       size in bytes and SHA-256 of arrays.safetensors
+    arrays      dtype and shape of every array, in the order of the file
+    facts       what the run itself needs to resume, as plain JSON
+    sha256      checksum of the other entries (`filesystem.seal`)
 """
 
 import contextlib
 import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
 from thalweg.core.errors import RunFolderError
-from thalweg.run.checkpoint import safetensors_io as encoding
-from thalweg.run.checkpoint.manifest import ARRAYS, MANIFEST, Manifest
-from thalweg.run.folder import sealed_json as sealed
-from thalweg.run.folder.filesystem import DISK, Files, remove_tree, write_file
+from thalweg.run.checkpoint.safetensors_io import decoded, described, encoded
+from thalweg.run.folder.filesystem import (
+    DISK,
+    SEALED_LIMIT,
+    Files,
+    checksum,
+    remove_tree,
+    seal,
+    unseal_object,
+    write_file,
+)
 
-FOLDER = "checkpoints"
+FOLDER, MANIFEST, ARRAYS = "checkpoints", "manifest.json", "arrays.safetensors"
+# Names of folders that a writer has not finished, or has begun to remove.
+LEFT_OVER = ".part-"
+SCHEMA = 1
+_TYPES = {
+    "run": (str,),
+    "step": (int,),
+    "score": (float, int, type(None)),
+    "files": (dict,),
+    "arrays": (dict,),
+    "facts": (dict,),
+}
 _NAME = re.compile(r"step-(\d{10,18})(?:\.(\d{1,4}))?")
-_LEFT_OVER = ".part-"
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A manifest; the fields are the entries of the file."""
+
+    run: str
+    step: int
+    score: float | None
+    files: dict[str, dict[str, Any]]
+    arrays: dict[str, dict[str, Any]]
+    facts: dict[str, Any]
+
+    def to_bytes(self) -> bytes:
+        """Return the content of the file."""
+        return seal({"schema": SCHEMA} | asdict(self))
+
+    @classmethod
+    def read(cls, content: bytes, where: object) -> Self:
+        """Return the manifest in the content of a file.
+
+        Raises:
+            RunFolderError: It is damaged, has another schema, or names a file that no checkpoint has.
+        """
+        manifest = cls(**unseal_object(content, SCHEMA, _TYPES, where))
+        entry = manifest.files.get(ARRAYS)
+        length = entry.get("bytes") if isinstance(entry, dict) else None
+        # Only one name is allowed, so that a manifest cannot lead out of its folder.
+        if len(manifest.files) != 1 or type(length) is not int or length < 0 or manifest.step < 0:
+            rule = f"must have a step, and the length of {ARRAYS} and of no other file"
+            raise RunFolderError("manifest", rule, got=manifest.files, where=where)
+        return manifest
 
 
 @dataclass(frozen=True)
@@ -35,8 +95,8 @@ class Checkpoint:
 
     Args:
         path: Its folder.
-        manifest: What it says of itself.
-        arrays: By name, as they were given; read-only views of the file's content.
+        manifest: Its manifest.
+        arrays: The arrays by name, as read-only views of the content of the file.
     """
 
     path: Path
@@ -45,14 +105,14 @@ class Checkpoint:
 
 
 class Damaged(NamedTuple):
-    """A checkpoint that cannot be used, and why."""
+    """A checkpoint that cannot be used, and the reason."""
 
     path: Path
     why: str
 
 
 class Retention(NamedTuple):
-    """Which checkpoints are kept: the last so many, and the one of the lowest score."""
+    """Which checkpoints are kept: those of the `last` newest steps, and the one with the lowest score."""
 
     last: int = 2
     best: bool = True
@@ -65,8 +125,8 @@ class Store:
     """The checkpoints of one run.
 
     Args:
-        run: The run's folder.
-        identity: The run's identity; checkpoints of another are damaged ones. None takes any.
+        run: The run folder.
+        identity: Identity of the run; a checkpoint of another run counts as damaged. None accepts any.
         files: The file system.
     """
 
@@ -81,25 +141,26 @@ class Store:
         score: float | None = None,
         keep: Retention = KEEP,
     ) -> Path:
-        """Write a checkpoint; when this returns, it is on the disk, and those no longer kept are gone.
+        """Write a checkpoint. When this returns it is on disk, and those no longer kept are removed.
 
         Args:
-            step: Updates behind it.
-            arrays: By name.
-            facts: Plain JSON that is wanted again, without NaN or infinities.
-            score: Validation loss, the lower the better; None where there is none.
-            keep: Which ones to keep.
+            step: Number of updates.
+            arrays: The arrays by name.
+            facts: Plain JSON that is needed to resume, without NaN or infinities.
+            score: Validation loss, lower is better; None if there is none.
+            keep: Which checkpoints are kept.
 
         Raises:
-            OSError: It could not be written. Nothing of it is left, and older ones are as they were.
+            OSError: It could not be written. Nothing of it is left, and older checkpoints are unchanged.
         """
         if FOLDER not in self._files.names(self.folder.parent):
             self._files.make_folder(self.folder)
             self._files.sync_folder(self.folder.parent)
-        with contextlib.suppress(OSError):  # what cannot be removed now is tried again at the next commit
-            self.sweep()
+        with contextlib.suppress(OSError):  # the next commit tries again
+            for name in self.left_over():
+                remove_tree(self._files, self.folder / name)
         path = self.folder / self._free_name(step)
-        temporary = self.folder / f"{_LEFT_OVER}{path.name}"
+        temporary = self.folder / f"{LEFT_OVER}{path.name}"
         try:
             self._write(temporary, step, arrays, facts, score)
             self._files.rename(temporary, path)
@@ -113,71 +174,63 @@ class Store:
         return path
 
     def names(self) -> list[str]:
-        """Return the names of what claims to be a checkpoint, newest first."""
-        found = [name for name in self._files.names(self.folder) if _NAME.fullmatch(name)]
-        return sorted(found, key=_order, reverse=True)
+        """Return the names of all checkpoints, newest first, without reading them."""
+        names = [name for name in self._files.names(self.folder) if _NAME.fullmatch(name)]
+        return sorted(names, key=_order, reverse=True)
+
+    def left_over(self) -> list[str]:
+        """Return the names of what a killed writer left behind."""
+        return [name for name in self._files.names(self.folder) if name.startswith(LEFT_OVER)]
 
     def manifest(self, name: str) -> Manifest:
-        """Return a checkpoint's manifest; its arrays are not looked at.
+        """Return the manifest of a checkpoint, without reading its arrays.
 
         Raises:
             RunFolderError: It is missing, damaged, or of another run or step.
         """
         path = self.folder / name / MANIFEST
-        try:
-            manifest = Manifest.read(self._files.read(path, sealed.LIMIT), path)
-        except OSError as error:
-            raise _unreadable(path, error) from error
+        manifest = Manifest.read(self._read(path, SEALED_LIMIT), path)
         if self._identity is not None and manifest.run != self._identity:
             raise _wrong("must be of this run", manifest.run, path)
         if manifest.step != _order(name)[0]:
             raise _wrong("must be of the step in its folder's name", manifest.step, path)
         return manifest
 
-    def read(self, name: str, expected: Mapping[str, Any] | None = None) -> Checkpoint:
-        """Return a checkpoint with every byte of it verified.
+    def read(self, name: str) -> Checkpoint:
+        """Return a checkpoint after verifying every byte of it.
 
         Args:
-            name: As `names` gives it.
-            expected: Dtype and shape by name (as `arrays.described` gives them) that it must have; seen to
-                before anything large is read.
+            name: As returned by `names`.
 
         Raises:
-            RunFolderError: It is damaged, or of another run or step, or has other arrays.
+            RunFolderError: It is damaged, or of another run or step.
         """
         manifest, path = self.manifest(name), self.folder / name / ARRAYS
-        if expected is not None and manifest.arrays != expected:
-            raise _wrong("must have the arrays of this run", _difference(manifest.arrays, expected), path)
-        told = manifest.files[ARRAYS]
-        try:
-            content = self._files.read(path, told["bytes"])
-        except OSError as error:
-            raise _unreadable(path, error) from error
-        if len(content) != told["bytes"] or sealed.checksum(content) != told.get("sha256"):
+        entry = manifest.files[ARRAYS]
+        content = self._read(path, entry["bytes"])
+        if len(content) != entry["bytes"] or checksum(content) != entry.get("sha256"):
             raise _wrong("must have the length and checksum of its manifest", f"{len(content)} bytes", path)
-        arrays = encoding.decoded(content, path)
-        if encoding.described(arrays) != manifest.arrays:
-            raise _wrong("must hold the arrays of its manifest", sorted(arrays)[:4], path)
-        return Checkpoint(self.folder / name, manifest, arrays)
+        return Checkpoint(self.folder / name, manifest, decoded(content, manifest.arrays, path))
 
-    def sound(self, at: int | None = None, expected: Mapping[str, Any] | None = None) -> Iterator[Any]:
-        """Yield every checkpoint up to step `at`, newest first: a `Checkpoint`, or a `Damaged` with why."""
+    def sound(self, at: int | None = None) -> Iterator[Checkpoint | Damaged]:
+        """Yield the checkpoints up to step `at` (None for all), newest first, read or found damaged."""
         for name in self.names():
             if at is None or _order(name)[0] <= at:
                 try:
-                    yield self.read(name, expected)
+                    yield self.read(name)
                 except RunFolderError as error:
                     yield Damaged(self.folder / name, _why(error))
 
     def forget_after(self, step: int) -> None:
-        """Remove the checkpoints of steps after this one: of a course that is about to be taken again."""
+        """Remove the checkpoints of later steps, which are about to be trained again."""
         self._remove(name for name in self.names() if _order(name)[0] > step)
 
-    def sweep(self) -> None:
-        """Remove what a killed writer left behind."""
-        for name in self._files.names(self.folder):
-            if name.startswith(_LEFT_OVER):
-                remove_tree(self._files, self.folder / name)
+    def _read(self, path: Path, limit: int) -> bytes:
+        try:
+            return self._files.read(path, limit)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise RunFolderError("checkpoint", "must be readable", got=reason, where=path) from error
 
     def _write(self, folder: Path, step: int, arrays: Mapping, facts: dict, score: float | None) -> None:
         self._files.make_folder(folder)
@@ -185,74 +238,64 @@ class Store:
 
         def hashed() -> Iterator[memoryview]:
             nonlocal length
-            for piece in encoding.encoded(arrays):
+            for piece in encoded(arrays):
                 digest.update(piece)
                 length += len(piece)
                 yield piece
 
         write_file(self._files, folder / ARRAYS, hashed())
-        told = {ARRAYS: {"bytes": length, "sha256": digest.hexdigest()}}
-        manifest = Manifest(self._identity or "", step, score, told, encoding.described(arrays), facts)
-        write_file(self._files, folder / MANIFEST, [memoryview(manifest.text())])
+        files = {ARRAYS: {"bytes": length, "sha256": digest.hexdigest()}}
+        manifest = Manifest(self._identity or "", step, score, files, described(arrays), facts)
+        write_file(self._files, folder / MANIFEST, [memoryview(manifest.to_bytes())])
         self._files.sync_folder(folder)
 
     def _free_name(self, step: int) -> str:
-        # Never over an older one, not even of the same step: it is needed until this one is on the disk. And
-        # always above those of the same step, whatever of them is left: the highest name is the newest.
+        # A checkpoint never overwrites an older one, not even of the same step, because that is needed until
+        # the new one is on disk. The highest number of a step is the newest, whichever of them still exist.
         numbers = [number for at, number in map(_order, self.names()) if at == step]
         return f"step-{step:010d}" + (f".{max(numbers) + 1}" if numbers else "")
 
     def _superseded(self, keep: Retention) -> list[str]:
-        names, steps, kept = self.names(), [], set()
+        names = self.names()
+        newest: dict[int, str] = {}  # of each step
         for name in names:
-            step = _order(name)[0]
-            if step not in steps:
-                steps.append(step)
-                if len(steps) <= max(1, keep.last):
-                    kept.add(name)
-        if keep.best and (best := self._best(names)) is not None:
-            kept.add(best)
+            newest.setdefault(_order(name)[0], name)
+        kept = set(list(newest.values())[: max(1, keep.last)])
+        if keep.best:
+            kept |= self._best(names)
         return [name for name in names if name not in kept]
 
-    def _best(self, names: list[str]) -> str | None:
+    def _best(self, names: list[str]) -> set[str]:
         scores = {}
         for name in names:
             with contextlib.suppress(RunFolderError):
                 score = self.manifest(name).score
                 if score is not None:
                     scores[name] = score
-        return min(scores, key=scores.__getitem__) if scores else None
+        return {min(scores, key=scores.__getitem__)} if scores else set()
 
     def _remove(self, names: Iterable[str]) -> None:
-        gone = [(self.folder / name, self.folder / f"{_LEFT_OVER}old-{name}") for name in names]
-        for path, aside in gone:
+        moves = [(self.folder / name, self.folder / f"{LEFT_OVER}old-{name}") for name in names]
+        for path, aside in moves:
             self._files.rename(path, aside)
-        if gone:
+        if moves:
             self._files.sync_folder(self.folder)
-        for _, aside in gone:
+        for _, aside in moves:
             remove_tree(self._files, aside)
 
 
 def _order(name: str) -> tuple[int, int]:
-    found = _NAME.fullmatch(name)
-    if found is None:
+    """Return the step of a checkpoint, and its number among those of the step."""
+    match = _NAME.fullmatch(name)
+    if match is None:
         raise RunFolderError("checkpoint", "must be named step-<number>", got=name)
-    return int(found[1]), int(found[2] or 0)
-
-
-def _difference(found: Mapping[str, Any], expected: Mapping[str, Any]) -> str:
-    names = [name for name in {**expected, **found} if found.get(name) != expected.get(name)]
-    return "; ".join(f"{name}: {found.get(name)} for {expected.get(name)}" for name in names[:3])
+    return int(match[1]), int(match[2] or 0)
 
 
 def _why(error: RunFolderError) -> str:
     got = "" if error.got is None else f" ({error.got})"
-    place = Path(str(error.where)).name if error.where is not None else "it"
-    return f"{place} {error.rule}{got}"
-
-
-def _unreadable(path: Path, error: OSError) -> RunFolderError:
-    return RunFolderError("checkpoint", "must be readable", got=error.strerror or str(error), where=path)
+    file = Path(str(error.where)).name if error.where is not None else "it"
+    return f"{file} {error.rule}{got}"
 
 
 def _wrong(rule: str, got: object, path: Path) -> RunFolderError:

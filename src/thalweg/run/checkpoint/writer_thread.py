@@ -1,5 +1,7 @@
-"""Saving beside training: a thread commits, the training goes on, and a failure is a warning, not an end."""
+"""Checkpoints written in a thread while training continues; a failed checkpoint does not end the run."""
 
+import contextlib
+import queue
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -10,92 +12,73 @@ from thalweg.run.checkpoint.store import Retention, Store
 
 
 class Order(NamedTuple):
-    """What is to be saved; as `Store.commit` takes it. The arrays must not change any more.
+    """A checkpoint to write; arguments as for `Store.commit`. The arrays must not change any more.
 
-    `ready` is called in the saving thread before: it brings to the disk what the checkpoint speaks of, and
-    returns further facts, which may take long to find.
+    The thread calls `prepare` before it writes: it syncs the files that the checkpoint refers to, and returns
+    further facts, which may take long to compute.
     """
 
     step: int
     arrays: Mapping[str, np.ndarray]
     facts: dict[str, Any]
     score: float | None = None
-    ready: Callable[[], dict[str, Any]] = dict
+    prepare: Callable[[], dict[str, Any]] = dict
 
 
 class Saver:
-    """Commits checkpoints in a thread of its own.
+    """Writes checkpoints in a thread of its own.
 
-    At most one order waits while another is being written: a newer one takes its place, so that a slow disk
-    costs checkpoints and never memory or time of training.
+    At most one order waits while another is being written, and a newer order replaces it. So a slow disk
+    costs checkpoints, but neither memory nor training time. All methods are called from one thread.
 
     Args:
-        store: Where to.
-        keep: Which ones to keep.
-        warn: Told, in the thread that calls `submit` or `close`, of every checkpoint that could not be
-            written; the last sound one still lies there.
+        store: Where checkpoints are written.
+        keep: Which checkpoints are kept.
+        warn: Called by the next method for every checkpoint that could not be written. The last sound
+            checkpoint is still there.
     """
 
     def __init__(self, store: Store, keep: Retention, warn: Callable[[str], None]):
         self._store, self._keep, self._warn = store, keep, warn
-        self._state = threading.Condition()
-        self._waiting: Order | None = None
-        self._busy, self._ended = False, False
-        self._failures: list[str] = []
+        self._orders: queue.Queue[Order | None] = queue.Queue(maxsize=1)
+        self._failures: queue.SimpleQueue[str] = queue.SimpleQueue()
         self.saved: int | None = None
         self._thread = threading.Thread(target=self._work, name="checkpoints", daemon=True)
         self._thread.start()
 
     def submit(self, order: Order) -> None:
-        """Have a checkpoint written, and return at once."""
-        with self._state:
-            self._waiting = order
-            self._state.notify_all()
-        self._tell()
+        """Have a checkpoint written; return at once."""
+        with contextlib.suppress(queue.Empty):
+            self._orders.get_nowait()  # an older one that still waits
+            self._orders.task_done()
+        self._orders.put(order)
+        self._report()
 
     def settle(self) -> None:
-        """Return when all that was submitted is on the disk or was given up."""
-        with self._state:
-            self._state.wait_for(lambda: self._waiting is None and not self._busy)
-        self._tell()
+        """Return when every submitted checkpoint is on disk or has failed."""
+        self._orders.join()
+        self._report()
 
     def close(self) -> None:
-        """Finish what was submitted, and end the thread."""
-        with self._state:
-            self._ended = True
-            self._state.notify_all()
+        """Write what was submitted, and end the thread."""
+        self._orders.put(None)
         self._thread.join()
-        self._tell()
+        self._report()
 
-    def _tell(self) -> None:
-        with self._state:
-            failures, self._failures = self._failures, []
-        for text in failures:
-            self._warn(text)
+    def _report(self) -> None:
+        while not self._failures.empty():
+            self._warn(self._failures.get())
 
     def _work(self) -> None:
-        while (order := self._next()) is not None:
-            failure = self._committed(order)
-            with self._state:
-                self._busy = False
-                if failure is None:
-                    self.saved = order.step
-                else:
-                    self._failures.append(failure)
-                self._state.notify_all()
-
-    def _next(self) -> Order | None:
-        with self._state:
-            self._state.wait_for(lambda: self._waiting is not None or self._ended)
-            order, self._waiting = self._waiting, None
-            self._busy = order is not None
-            return order
-
-    def _committed(self, order: Order) -> str | None:
-        try:
-            facts = order.facts | order.ready()
-            self._store.commit(order.step, order.arrays, facts, order.score, self._keep)
-        except Exception as error:  # whatever it is, training must not end by it
-            reason = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
-            return f"no checkpoint at step {order.step}: {reason}; the last one before it still counts"
-        return None
+        while (order := self._orders.get()) is not None:
+            try:
+                facts = order.facts | order.prepare()
+                self._store.commit(order.step, order.arrays, facts, order.score, self._keep)
+                self.saved = order.step
+            except Exception as error:  # no error of a checkpoint may end the training
+                reason = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
+                self._failures.put(
+                    f"no checkpoint at step {order.step}: {reason}; the previous one is still valid"
+                )
+            finally:
+                self._orders.task_done()

@@ -1,1 +1,1 @@
-"""A run folder: every file in it, how it is written, read, locked and sealed."""
+"""A run folder: every file in it, how it is written, read, locked and verified."""

@@ -1,5 +1,9 @@
-"""What is written before the first step: the resolved problem and recipe, and where it runs."""
+"""What a run writes before its first step: the problem, the recipe, the machine and the versions."""
 
+import os
+import platform
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -10,56 +14,80 @@ from thalweg.problem.models.architecture import Architecture
 from thalweg.problem.problem import Problem
 from thalweg.recipe import toml
 from thalweg.recipe.recipe import Recipe
-from thalweg.run.folder.environment import environment
-from thalweg.run.folder.folder import RunFolder, plain
+from thalweg.run.folder.filesystem import plain
+from thalweg.run.folder.folder import RunFolder
 
-# The keys of finding.json that result.json repeats. `standing` is the name of `status` in schema 1.
-_IN_RESULT = ("setting", "value", "low", "high", "default", "status", "standing", "cost")
+_PACKAGES = ("thalweg", "jax", "jaxlib", "equinox", "optax", "numpy")
+# The entries of finding.json that result.json repeats. The evidence stays in finding.json.
+# `standing` is the name of `status` in schema 1.
+_FINDING_SUMMARY = ("setting", "value", "low", "high", "default", "status", "standing", "cost")
 
 
 class Descriptions(NamedTuple):
-    """The contents of problem.json and environment.json; of finding.json, where a finder chose the rate."""
+    """The contents of problem.json and environment.json, and of finding.json if a finder chose the rate."""
 
     problem: dict[str, Any]
     environment: dict[str, Any]
     finding: dict[str, Any] | None = None
 
-    def found(self) -> dict[str, Any]:
-        """Return what the result says of the finding; nothing without one."""
+    def finding_summary(self) -> dict[str, Any]:
+        """Return the entry `finding` of result.json; empty without a finding."""
         if self.finding is None:
             return {}
-        return {"finding": {name: self.finding[name] for name in _IN_RESULT if name in self.finding}}
+        return {"finding": {name: self.finding[name] for name in _FINDING_SUMMARY if name in self.finding}}
 
 
 def describe(problem: Problem, params: PyTree, layout: str, lanes: int) -> Descriptions:
-    """Gather what is to be written; `params` of one lane, or their shapes."""
-    told = environment() | {"layout": layout, "lanes": lanes}
-    return Descriptions(plain(_problem(problem, params)), plain(told))
+    """Describe a run.
+
+    Args:
+        problem: The problem.
+        params: Parameters of one lane, or their shapes.
+        layout: How the lanes are laid out.
+        lanes: Number of lanes.
+    """
+    machine = environment() | {"layout": layout, "lanes": lanes}
+    return Descriptions(plain(_describe_problem(problem, params)), plain(machine))
 
 
-def write_descriptions(home: RunFolder, told: Descriptions, recipe: Recipe) -> None:
+def write_descriptions(run_folder: RunFolder, descriptions: Descriptions, recipe: Recipe) -> None:
     """Write what is known before the first step."""
-    home.write_json("problem.json", told.problem)
-    home.write("recipe.toml", toml.write(recipe).encode())
-    home.write_json("environment.json", told.environment)
-    if told.finding is not None:
-        home.write_json("finding.json", told.finding)
-    home.write_json("result.json", {"run": str(home.folder), "stopped": None})
+    run_folder.write_json("problem.json", descriptions.problem)
+    run_folder.write("recipe.toml", toml.write(recipe).encode())
+    run_folder.write_json("environment.json", descriptions.environment)
+    if descriptions.finding is not None:
+        run_folder.write_json("finding.json", descriptions.finding)
+    run_folder.write_json("result.json", {"run": str(run_folder.folder), "stopped": None})
 
 
-def _problem(problem: Problem, params: PyTree) -> dict[str, Any]:
+def environment() -> dict[str, Any]:
+    """Return package versions, the device and the kind of machine, without names or paths."""
+    device = jax.devices()[0]
+    return {
+        "python": platform.python_version(),
+        **{name: version(name) for name in _PACKAGES},
+        "device": f"{device.platform}: {device.device_kind}",
+        "devices": jax.device_count(),
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "precision": "float32",
+    }
+
+
+def _describe_problem(problem: Problem, params: PyTree) -> dict[str, Any]:
     data = problem.data
     return {
         "data": {
             "name": data.name,
             "source": data.source,
             "task": data.task,
-            "counts": {name: part.count() for name, part in data.splits.items()},
+            "counts": {name: split.count() for name, split in data.splits.items()},
             "input_shape": data.input_shape,
             "outputs": data.outputs,
             "classes": data.preparation.classes,
             "target": data.preparation.target,
-            "notes": [{"kind": n.kind, "text": n.text, "columns": n.columns} for n in data.notes],
+            "notes": [{"kind": note.kind, "text": note.text, "columns": note.columns} for note in data.notes],
             "fingerprint": data.fingerprint,
             "preparation": data.preparation.to_dict(),
         },
@@ -75,14 +103,22 @@ def _problem(problem: Problem, params: PyTree) -> dict[str, Any]:
 
 
 def _architecture(model: Any) -> dict[str, Any] | None:
-    """Return what rebuilds the model; None for a caller's own class, which the caller must bring again."""
+    """Return what builds the model again; None for a class of the caller's own, which `restore` must get."""
     return {"name": model.name} | model.to_dict() if isinstance(model, Architecture) else None
 
 
 def _layers(params: PyTree) -> list[dict[str, Any]]:
-    flat, _ = jax.tree_util.tree_flatten_with_path(params)
-    kinds = jax.tree.leaves(roles(params))
+    leaves, _ = jax.tree_util.tree_flatten_with_path(params)
     return [
         {"path": dotted(path), "shape": leaf.shape, "role": role, "count": leaf.size}
-        for (path, leaf), role in zip(flat, kinds, strict=True)
+        for (path, leaf), role in zip(leaves, jax.tree.leaves(roles(params)), strict=True)
     ]
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()

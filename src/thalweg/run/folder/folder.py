@@ -1,18 +1,40 @@
-"""Run folders: where they are made, what may be overwritten, and writing that is never seen half done."""
+"""A run folder: creating it, writing its files, and `run.json`, which lists their checksums.
 
-import json
-import os
+`run.json` says which run the folder holds, what it was started with, and the size and SHA-256 of its files.
+It is written when a run starts (its descriptions) and again when it ends (all of its files), each time last
+and atomically. A listed file whose content differs is damaged. A file that is not listed is still being
+written, or can be made again (the report).
+"""
+
 import re
 import shutil
-from dataclasses import dataclass
+import uuid
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 from thalweg.core.errors import RunFolderError
+from thalweg.run.folder.filesystem import (
+    DISK,
+    SEALED_LIMIT,
+    Files,
+    as_json,
+    checksum,
+    replace,
+    seal,
+    unseal_object,
+)
 from thalweg.run.folder.lock import check_free
 
-# What a run writes, and so what `force` may remove. Nothing else in a folder is ever touched.
-FILES = (
+RUN_FILE, SCHEMA = "run.json", 1
+_TYPES = {"run": (str,), "origin": (dict,), "ended": (bool,), "files": (dict,)}
+# Folders of a sweep: complete runs of its lanes, and the state of those that still train.
+LANES, SHARDS = "lanes", "shards"
+# Files that do not change after the first step.
+_DESCRIPTIONS = ("problem.json", "recipe.toml", "environment.json", "finding.json")
+# Files that do not change after the run.
+_RESULTS = (
     "recipe.toml",
     "problem.json",
     "result.json",
@@ -23,74 +45,205 @@ FILES = (
     "test.parquet",
     "final.safetensors",
     "best.safetensors",
-    "report.html",
-    "steps.arrows",
-    "evaluations.arrows",
-    "layers.arrows",
     "sample.txt",
     "sweep.json",
-    "run.json",
     "finding.json",
-    "finding.html",
-    "finding.svg",
     "lanes.parquet",
     "sizes.parquet",
 )
-# Folders of a sweep, and of a run that saves its state; `force` removes them whole.
-FOLDERS = ("lanes", "shards", "checkpoints")
-
-
-def remove(folder: Path) -> None:
-    """Remove one of a sweep's folders, if it is there."""
-    shutil.rmtree(folder, ignore_errors=True)
+# Files without a checksum: streams that grow, and figures that can be drawn again at any time.
+_UNLISTED = (
+    RUN_FILE,
+    "report.html",
+    "finding.html",
+    "finding.svg",
+    "steps.arrows",
+    "evaluations.arrows",
+    "layers.arrows",
+)
+_FOLDERS = (LANES, SHARDS, "checkpoints")
+# Files are read whole to compute their checksum, and the table of a very long run may be large.
+_LARGEST_FILE = 1 << 40
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """Where a run's files go.
+    """Where the files of a run are written.
 
     Args:
-        folder: None for a run that is kept in memory only.
-        durable: Whether a file is on the disk when its writing returns. One of hundreds of lanes leaves that
-            to the end of the sweep.
+        folder: The folder; None for a run that is kept in memory only.
+        durable: Whether a file is on disk when `write` returns. The lanes of a sweep, of which there may be
+            hundreds, do without.
     """
 
     folder: Path | None
     durable: bool = True
 
     def write(self, name: str, content: bytes) -> None:
-        """Write a file, whole or not at all."""
+        """Write a file atomically."""
         if self.folder is not None:
-            self.folder.mkdir(parents=True, exist_ok=True)  # it may have been removed under a long run
-            write_atomically(self.folder / name, content, durable=self.durable)
+            self.folder.mkdir(parents=True, exist_ok=True)  # it may have been removed during a long run
+            replace(self.folder / name, content, durable=self.durable)
 
     def write_json(self, name: str, value: dict[str, Any]) -> None:
         """Write plain values as JSON; NaN and infinities become null."""
         self.write(name, as_json(value))
 
 
-def make(out: Path | str | None, name: str, force: bool = False) -> Path:
-    """Make the folder of a new run.
+class FileCheck(NamedTuple):
+    """Whether a file is as it was written.
 
     Args:
-        out: Where; None for `runs/<name>-<n>` with the next free n.
-        name: Short name of the data.
-        force: Whether a run that lies there already may be overwritten.
+        name: Path within the run folder.
+        sound: True, False, or None if it cannot be decided.
+        why: What is wrong with the file, or why it cannot be decided.
+    """
+
+    name: str
+    sound: bool | None
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class RunFile:
+    """The content of run.json.
+
+    Args:
+        run: Identity of the run, the same in all of its checkpoints.
+        origin: What `resume` needs to build problem and recipe again, as plain JSON.
+        ended: Whether the run has ended and all of its files are listed.
+        files: Size and SHA-256 of each file, by name.
+    """
+
+    run: str = field(default_factory=lambda: uuid.uuid4().hex)
+    origin: dict[str, Any] = field(default_factory=dict)
+    ended: bool = False
+    files: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def write(self, folder: Path, names: Sequence[str], ended: bool = False, files: Files = DISK) -> Self:
+        """Write run.json with the current checksums of the files in `names`; return what was written.
+
+        Raises:
+            OSError: A file could not be read, or run.json could not be written.
+        """
+        listed = {name: _size_and_checksum(files.read(folder / name, _LARGEST_FILE)) for name in names}
+        run_file = type(self)(self.run, self.origin, ended, listed)
+        replace(folder / RUN_FILE, seal({"schema": SCHEMA} | asdict(run_file)), files=files)
+        return run_file
+
+    def write_start(self, folder: Path) -> Self:
+        """Write run.json for a run that starts or resumes: only its descriptions are listed."""
+        return self.write(folder, _existing(folder, _DESCRIPTIONS))
+
+    def write_end(self, folder: Path, ended: bool) -> Self:
+        """Write run.json when no file changes any more.
+
+        Args:
+            folder: The run folder.
+            ended: Whether the run has ended; False if it was interrupted and can be resumed.
+        """
+        return self.write(folder, _existing(folder, _RESULTS), ended)
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Read the run.json of a folder.
+
+        Raises:
+            RunFolderError: It is missing, damaged, or has another schema.
+        """
+        path = Path(folder) / RUN_FILE
+        try:
+            content = DISK.read(path, SEALED_LIMIT)
+        except OSError as error:
+            raise missing_run(path, error.strerror or str(error)) from error
+        run_file = cls(**unseal_object(content, SCHEMA, _TYPES, path))
+        for name, entry in run_file.files.items():  # no name may lead out of the folder
+            if name in ("", ".", "..") or set(name) & set("/\\\0") or not isinstance(entry, dict):
+                raise RunFolderError("run", "run.json must list files of its folder", got=name, where=path)
+        return run_file
+
+    def check(self, folder: Path, name: str) -> FileCheck:
+        """Compare a file with its checksum."""
+        expected = self.files.get(name)
+        if expected is None:
+            return FileCheck(name, None, "has no checksum in run.json")
+        try:
+            actual = _size_and_checksum(DISK.read(Path(folder) / name, _LARGEST_FILE))
+        except OSError as error:
+            return FileCheck(name, False, (error.strerror or str(error)).lower())
+        if actual["bytes"] != expected.get("bytes"):
+            return FileCheck(name, False, f"has {actual['bytes']} bytes instead of {expected.get('bytes')}")
+        if actual != expected:
+            return FileCheck(name, False, "its bytes were changed since it was written")
+        return FileCheck(name, True)
+
+    def check_all(self, folder: Path) -> list[FileCheck]:
+        """Compare every listed file with its checksum."""
+        return [self.check(folder, name) for name in self.files]
+
+
+def check_files(folder: Path, names: Sequence[str]) -> None:
+    """Refuse files that differ from their checksums. A folder without run.json is not checked.
 
     Raises:
-        RunFolderError: The folder holds a run already, is being written by another process, is no folder, or
-            cannot be written.
+        RunFolderError: A file, or run.json itself, is damaged.
+    """
+    if not (folder / RUN_FILE).exists():
+        return
+    run_file = RunFile.read(folder)
+    for name in names:
+        check = run_file.check(folder, name)
+        if check.sound is False:
+            raise RunFolderError(
+                "run",
+                "every file of a run must be as it was written",
+                got=check.why,
+                where=folder / name,
+                hint="see `thalweg check`; the file is damaged or was edited: restore a copy, or let "
+                "`thalweg resume` make it again from the last sound checkpoint",
+            )
+
+
+def missing_run(path: Path, got: object) -> RunFolderError:
+    """Return the error for a folder without a run.
+
+    Args:
+        path: The file, or folder, that is missing.
+        got: What was found instead.
+    """
+    return RunFolderError(
+        "run",
+        f"the folder must hold a run ({path.name})",
+        got=got,
+        where=path,
+        hint="give the folder that `thalweg fit` wrote, for example runs/digits-1",
+    )
+
+
+def make(out: Path | str | None, name: str, force: bool = False) -> Path:
+    """Create the folder of a new run, and with `force` remove the files of an earlier run from it.
+
+    Only files and folders that a run writes are removed.
+
+    Args:
+        out: The folder; None for `runs/<name>-<n>` with the smallest free n.
+        name: Short name of the data.
+        force: Whether an earlier run in the folder may be overwritten.
+
+    Raises:
+        RunFolderError: The folder already holds a run, another process is writing to it, it is not a folder,
+            or it cannot be written.
     """
     if out is None:
         return _next_free(Path("runs"), re.sub(r"[^\w.-]+", "-", name).strip("-.") or "run")
     folder = Path(out)
     refuse_taken(folder, force)
     _create(folder)
-    taken = _taken(folder)
+    earlier = _earlier(folder)
     _check_writable(folder)
     check_free(folder)
-    for name in taken:
-        if name in FOLDERS:
+    for name in earlier:
+        if name in _FOLDERS:
             shutil.rmtree(folder / name)
         else:
             (folder / name).unlink()
@@ -98,12 +251,12 @@ def make(out: Path | str | None, name: str, force: bool = False) -> Path:
 
 
 def refuse_taken(folder: Path | str | None, force: bool = False) -> None:
-    """Refuse a folder that holds a run already: what takes long asks before it begins.
+    """Refuse a folder that already holds a run; for commands that work for long before they write.
 
     Raises:
-        RunFolderError: It does, and `force` does not allow to overwrite it.
+        RunFolderError: The folder holds a run, and `force` does not allow overwriting it.
     """
-    if folder is not None and not force and _taken(Path(folder)):
+    if folder is not None and not force and _earlier(Path(folder)):
         raise RunFolderError(
             "run",
             "the output folder must not hold a run already",
@@ -112,45 +265,17 @@ def refuse_taken(folder: Path | str | None, force: bool = False) -> None:
         )
 
 
-def write_atomically(path: Path, content: bytes, durable: bool = True) -> None:
-    """Write a file so that a reader, or a kill at any instant, sees the old content or the new, never a
-    part; when durable, so does a crash of the machine.
-    """
-    temporary = path.with_name(f".{path.name}.part")
-    with temporary.open("wb") as file:
-        file.write(content)
-        if durable:
-            file.flush()
-            os.fsync(file.fileno())
-    temporary.replace(path)
+def remove(folder: Path) -> None:
+    """Remove a folder of a sweep, if it exists."""
+    shutil.rmtree(folder, ignore_errors=True)
 
 
-def write_json(path: Path, value: dict[str, Any]) -> None:
-    """Write plain values as JSON that a person can read."""
-    write_atomically(path, as_json(value))
+def _earlier(folder: Path) -> list[str]:
+    return _existing(folder, (*_RESULTS, *_UNLISTED, *_FOLDERS))
 
 
-def as_json(value: dict[str, Any]) -> bytes:
-    """Return plain values as indented JSON. NaN and infinities become null: JSON has none."""
-    text = json.dumps(plain(value), indent=2, ensure_ascii=False, allow_nan=False)
-    return (text + "\n").encode()
-
-
-def plain(value: Any) -> Any:
-    """Turn NumPy numbers, tuples and paths into what JSON has; non-finite numbers into None."""
-    if isinstance(value, dict):
-        return {str(key): plain(inner) for key, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(inner) for inner in value]
-    if hasattr(value, "tolist"):
-        return plain(value.tolist())
-    if isinstance(value, float):
-        return value if value - value == 0 else None
-    return value if isinstance(value, (str, int, bool, type(None))) else str(value)
-
-
-def _taken(folder: Path) -> list[str]:
-    return [name for name in (*FILES, *FOLDERS) if (folder / name).exists()]
+def _existing(folder: Path, names: Sequence[str]) -> list[str]:
+    return [name for name in names if (folder / name).exists()]
 
 
 def _next_free(parent: Path, name: str) -> Path:
@@ -159,7 +284,7 @@ def _next_free(parent: Path, name: str) -> Path:
     while True:
         folder = parent / f"{name}-{number}"
         try:
-            folder.mkdir()  # fails when it exists, so that two processes never share one
+            folder.mkdir()  # fails if it exists, so that two processes never share a folder
             return folder
         except FileExistsError:
             number += 1
@@ -191,3 +316,7 @@ def _unwritable(folder: Path, error: OSError) -> RunFolderError:
         where=error.strerror or str(error),
         hint="choose another folder with --out",
     )
+
+
+def _size_and_checksum(content: bytes) -> dict[str, Any]:
+    return {"bytes": len(content), "sha256": checksum(content)}

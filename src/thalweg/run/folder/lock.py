@@ -1,8 +1,12 @@
 """One writer at a time: a lock on a run folder that a crash does not leave behind.
 
-Where the system locks files (`flock`) the lock ends with the process, however that ends. Where it does not
-(some network file systems), the file's own words decide: who wrote it (process, when it started, which boot
-of which machine); a writer that is seen to be gone is stale, one that cannot be seen is not.
+With file locks of the operating system (`flock`) the lock ends when its process ends, however that happens.
+Where they do not exist (some network file systems) the content of the lock file decides. It names the owner:
+process, start time, and the machine, boot and container of the process. An owner that is known to have ended
+is stale; an owner that cannot be seen from here is not.
+
+The filelock library is not used because its lock files do not name the owner under `flock`, and because it
+refuses a torn lock file for good (`tests/faults/surroundings.py` tries both).
 """
 
 import contextlib
@@ -24,9 +28,9 @@ except ImportError:  # not a Unix
     fcntl = None
 
 NAME = ".lock"
-# Without file locks two can judge at the same moment; whoever is held up for longer than this is too late.
+# Without file locks two processes may find the same stale lock. One that is slower than this loses it.
 _SETTLE_SECONDS = 0.3
-_NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL)
+_UNSUPPORTED = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL)
 _OWNER_BYTES = 4096
 
 
@@ -37,37 +41,36 @@ class Lock:
         folder: The run folder.
 
     Raises:
-        RunFolderError: Another process writes there, or it cannot be told; when entered.
+        RunFolderError: When entered: another process holds the lock, or may hold it.
     """
 
     def __init__(self, folder: Path):
         self._path, self._descriptor = Path(folder) / NAME, -1
 
     def __enter__(self) -> Self:
-        while not self._taken():
+        while not self._acquire():
             pass
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with contextlib.suppress(OSError):  # the folder may be gone by now
-            if _same(self._path, self._descriptor):
+        with contextlib.suppress(OSError):  # the folder may have been removed
+            if _is_same_file(self._path, self._descriptor):
                 self._path.unlink()
         os.close(self._descriptor)
 
-    def _taken(self) -> bool:
-        """Take the lock; False when its file was removed between opening and locking: try again."""
+    def _acquire(self) -> bool:
+        """Take the lock; return False if its file was removed after it was opened, to try again."""
         descriptor = _open(self._path)
         try:
-            alone = _flock(descriptor, self._path)
-            if not _same(self._path, descriptor):
+            exclusive, owner = _lock(descriptor)
+            if not _is_same_file(self._path, descriptor):
                 os.close(descriptor)
                 return False
-            owner = _owner(descriptor)
-            if owner is not None and not _gone(owner, unseen_is_gone=alone):
+            if owner is not None:
                 raise _held(self._path, owner)
-            _sign(descriptor, self._path, alone)
+            _write_owner(descriptor, self._path, exclusive)
         except BaseException:
             os.close(descriptor)
             raise
@@ -76,40 +79,38 @@ class Lock:
 
 
 def holder(folder: Path) -> dict[str, Any] | None:
-    """Return who writes into a run folder now; None when nobody does. Nothing is changed."""
-    path = Path(folder) / NAME
+    """Return the process that is writing to a run folder, {} if it is unknown; None if there is none.
+
+    Nothing is changed.
+    """
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        descriptor = os.open(Path(folder) / NAME, os.O_RDWR | os.O_CLOEXEC)
     except OSError:
         return None
     try:
-        alone = _flock(descriptor, path)
-        owner = _owner(descriptor)
-        return None if owner is None or _gone(owner, unseen_is_gone=alone) else owner
-    except RunFolderError:
-        return _owner(descriptor) or {}
+        return _lock(descriptor)[1]
     finally:
         os.close(descriptor)
 
 
 def check_free(folder: Path) -> None:
-    """Refuse a folder that somebody writes into now.
+    """Refuse a folder that another process is writing to.
 
     Raises:
-        RunFolderError: A process that lives holds its lock.
+        RunFolderError: A live process holds its lock.
     """
     owner = holder(folder)
     if owner is not None:
-        raise _held(Path(folder) / NAME, owner if "pid" in owner else None)
+        raise _held(Path(folder) / NAME, owner)
 
 
 def this_process() -> dict[str, Any]:
-    """Return what tells this process from any other, before and after."""
+    """Return what identifies this process among all processes, past and future."""
     return {
         "pid": os.getpid(),
-        "started": _started(os.getpid()),
+        "started": _start_time(os.getpid()),
         "boot": _boot(),
-        "space": _space(),
+        "space": _pid_namespace(),
         "machine": platform.node(),
         "token": uuid.uuid4().hex,
     }
@@ -124,68 +125,66 @@ def _open(path: Path) -> int:
             "the run folder must be writable",
             got=str(path.parent),
             where=error.strerror,
-            hint="look at its owner and its rights, or copy it elsewhere",
+            hint="check its owner and permissions, or copy it elsewhere",
         ) from error
 
 
-def _flock(descriptor: int, path: Path) -> bool:
-    """Lock the open file; False where the system has no such locks.
+def _lock(descriptor: int) -> tuple[bool, dict[str, Any] | None]:
+    """Lock an open lock file.
 
-    Raises:
-        RunFolderError: Another process holds it.
+    Returns:
+        Whether the file is locked now; it is not where the system has no file locks. And the other process
+        that holds the lock, {} if it is unknown; None if there is none.
     """
-    if fcntl is None:
-        return False
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if fcntl is not None:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        exclusive = fcntl is not None
     except OSError as error:
-        if error.errno in _NO_LOCKS:
-            return False
-        raise _held(path, _owner(descriptor)) from None
-    return True
+        if error.errno not in _UNSUPPORTED:
+            return False, _read_owner(descriptor) or {}
+        exclusive = False
+    owner = _read_owner(descriptor)
+    return exclusive, None if owner is None or _has_ended(owner, if_unseen=exclusive) else owner
 
 
-def _sign(descriptor: int, path: Path, alone: bool) -> None:
-    mine = json.dumps(this_process()).encode()
+def _write_owner(descriptor: int, path: Path, exclusive: bool) -> None:
+    content = json.dumps(this_process()).encode()
     os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, mine, 0)
-    if not alone:
-        # Two that found the same stale lock both write; the last word counts, once both have spoken.
+    os.pwrite(descriptor, content, 0)
+    if not exclusive:
+        # Two processes that found the same stale lock both write. After a pause the last writer holds it.
         time.sleep(_SETTLE_SECONDS)
-        if os.pread(descriptor, _OWNER_BYTES, 0) != mine:
-            raise _held(path, _owner(descriptor))
+        if os.pread(descriptor, _OWNER_BYTES, 0) != content:
+            raise _held(path, _read_owner(descriptor) or {})
 
 
-def _owner(descriptor: int) -> dict[str, Any] | None:
-    """Return who signed; None for a file that nobody signed, or a torn one."""
+def _read_owner(descriptor: int) -> dict[str, Any] | None:
+    """Return the owner that a lock file names; None for an empty or torn file."""
     with contextlib.suppress(OSError, ValueError, RecursionError):
-        found = json.loads(os.pread(descriptor, _OWNER_BYTES, 0))
-        if isinstance(found, dict) and type(found.get("pid")) is int:
-            return found
+        owner = json.loads(os.pread(descriptor, _OWNER_BYTES, 0))
+        if isinstance(owner, dict) and type(owner.get("pid")) is int:
+            return owner
     return None
 
 
-def _gone(owner: dict[str, Any], unseen_is_gone: bool) -> bool:
-    """Whether the process that signed has ended."""
-    if owner.get("machine") != platform.node() or owner.get("space") != _space():
-        return unseen_is_gone  # another machine or container: not to be seen from here
+def _has_ended(owner: dict[str, Any], if_unseen: bool) -> bool:
+    """Whether an owner has ended; `if_unseen` for one on another machine or in another container."""
+    if owner.get("machine") != platform.node() or owner.get("space") != _pid_namespace():
+        return if_unseen
     if owner.get("boot") != _boot():
-        return True  # this machine was started again since
-    return not _lives(owner["pid"]) or owner.get("started") != _started(owner["pid"])
-
-
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError, ValueError):
-        return False
-    except OSError:
         return True
-    return True
+    try:
+        os.kill(owner["pid"], 0)
+    except (ProcessLookupError, OverflowError, ValueError):
+        return True
+    except OSError:  # it exists and belongs to another user
+        pass
+    return owner.get("started") != _start_time(owner["pid"])
 
 
-def _started(pid: int) -> int | None:
-    """Return when a process was started, in clock ticks since boot; None where the system does not tell."""
+def _start_time(pid: int) -> int | None:
+    """Return when a process started, in clock ticks since boot; None where that is unknown."""
     with contextlib.suppress(OSError, ValueError, IndexError):
         text = Path(f"/proc/{pid}/stat").read_text()
         return int(text.rpartition(")")[2].split()[19])  # field 22; the name may hold blanks and brackets
@@ -198,24 +197,24 @@ def _boot() -> str | None:
     return None
 
 
-def _space() -> str | None:
+def _pid_namespace() -> str | None:
     with contextlib.suppress(OSError):
         return os.readlink("/proc/self/ns/pid")
     return None
 
 
-def _same(path: Path, descriptor: int) -> bool:
+def _is_same_file(path: Path, descriptor: int) -> bool:
     try:
         return os.path.samestat(os.stat(path), os.fstat(descriptor))
     except OSError:
         return False
 
 
-def _held(path: Path, owner: dict[str, Any] | None) -> RunFolderError:
+def _held(path: Path, owner: dict[str, Any]) -> RunFolderError:
     return RunFolderError(
         "run",
         "one process at a time may write into a run folder",
-        got=f"process {owner['pid']}" if owner else "another process",
+        got=f"process {owner['pid']} on {owner.get('machine', '?')}" if owner else "another process",
         where=path.parent,
-        hint=f"wait for it or end it; if it is surely gone, remove {path}",
+        hint=f"wait for it or end it; if it has surely ended, remove {path}",
     )

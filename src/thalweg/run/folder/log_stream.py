@@ -1,9 +1,10 @@
-"""The log on its way to disk: whole batches appended, a running checksum of every lane's rows, cutting back.
+"""The tables of a log on disk while they grow: batches appended, cut back to a checkpoint, and verified.
 
-A table that grows is an Arrow stream: the schema, then record batches, each written at once. A checkpoint
-notes how many rows of each lane were there and a checksum of their values (not of the file's bytes: chunks
-follow the clock, and the same rows may lie in other batches), so that what is read back later can be proven
-to be what was logged, and cut back to exactly that.
+A growing table is an Arrow stream (`steps.arrows`): the schema, then record batches, each written at once. A
+torn tail costs the last batch. A checkpoint notes the number of rows of each lane and a checksum of their
+values, so that a resumed run can cut the tables back to exactly those rows and prove that it did. The
+checksum covers values, not bytes of the file: where one batch ends depends on timing, a resumed run writes
+the same rows in other batches, and an extended run reads them back from Parquet.
 """
 
 import contextlib
@@ -18,12 +19,46 @@ import pyarrow as pa
 
 from thalweg.core.errors import RunFolderError
 
+TABLES = {
+    "steps": pa.schema(
+        {
+            "lane": pa.int32(),
+            "step": pa.int64(),
+            "loss": pa.float32(),
+            "learning_rate": pa.float32(),
+            "gradient_norm": pa.float32(),
+        }
+    ),
+    "evaluations": pa.schema(
+        {
+            "lane": pa.int32(),
+            "step": pa.int64(),
+            "epoch": pa.float64(),
+            "part": pa.string(),
+            "loss": pa.float64(),
+            "metric": pa.float64(),
+            "seconds": pa.float64(),
+        }
+    ),
+    "layers": pa.schema(
+        {
+            "lane": pa.int32(),
+            "step": pa.int64(),
+            "path": pa.string(),
+            "weight_norm": pa.float32(),
+            "gradient_norm": pa.float32(),
+            "update_norm": pa.float32(),
+        }
+    ),
+}
+_NUMPY = {pa.int32(): np.int32, pa.int64(): np.int64, pa.float32(): np.float32, pa.float64(): np.float64}
+
 
 class Tally:
-    """Rows of every lane and a checksum of their values, as they are appended.
+    """The number of rows of every lane, and a checksum of their values.
 
     Args:
-        lanes: How many lanes there are.
+        lanes: Number of lanes.
     """
 
     def __init__(self, lanes: int):
@@ -31,65 +66,72 @@ class Tally:
         self._digests = [hashlib.sha256() for _ in range(lanes)]
 
     def add(self, lane: int, batch: pa.RecordBatch) -> None:
-        """Take in rows of one lane, in the order of its steps."""
+        """Add rows of one lane, in the order of its steps."""
         self.rows[lane] += batch.num_rows
-        self._digests[lane].update(_bytes_of(batch))
+        self._digests[lane].update(_row_bytes(batch))
 
     def mark(self) -> dict[str, Any]:
-        """Return what has been appended so far, for a checkpoint."""
+        """Return the rows and the checksum so far, for a checkpoint."""
         whole = hashlib.sha256(b"".join(digest.digest() for digest in self._digests))
         return {"rows": list(self.rows), "sha256": whole.hexdigest()}
 
 
 class Stream:
-    """A table's file while it grows.
+    """The file of a growing table.
 
-    A batch that the disk does not take (it is full) waits in memory and is tried again with the next; what
-    was half written is cut off first.
+    A batch that the disk does not take, because it is full, waits in memory and is tried again with the next
+    batch. A half-written batch is cut off first.
 
     Args:
         path: The file.
-        schema: Of the table.
-        warn: Told once when the disk does not take a batch, and once when it has taken all that waited.
+        schema: Schema of the table.
+        warn: Called once when the disk does not take a batch, and once when all waiting batches are written.
     """
 
     def __init__(self, path: Path, schema: pa.Schema, warn: Callable[[str], None]):
         self.path, self._warn = path, warn
         self._waiting: list[memoryview] = []
         self._failing = False
-        # Under another name until `publish`: what lies there may be needed again after a kill.
+        # Under a temporary name until `publish`: after a kill the old file may still be needed.
         self._temporary = path.with_name(f".{path.name}.part")
         self._file = self._temporary.open("w+b", buffering=0)
         self._length = self._file.write(schema.serialize()) or 0
 
     def publish(self, durable: bool) -> None:
-        """Give the file its name, in the place of one that lies there."""
+        """Give the file its name, replacing an older file.
+
+        Args:
+            durable: Whether the file holds rows of a resumed run. They are synced to disk first, and the
+                Parquet file of the earlier run, which readers would prefer, is removed.
+        """
         if durable:
             os.fsync(self._file.fileno())
         self._temporary.replace(self.path)
-        if durable:  # a run that goes on: its table at rest is of the past, and readers would prefer it
+        if durable:
             self.path.with_suffix(".parquet").unlink(missing_ok=True)
 
     def append(self, batch: pa.RecordBatch) -> None:
-        """Append a batch; never raises for the disk's sake."""
+        """Append a batch; a failing disk is a warning."""
         self._waiting.append(memoryview(batch.serialize()))
         try:
             self._flush()
         except OSError as error:
-            self._say(f"the log waits in memory: {self.path.name}: {error.strerror or error}")
+            if not self._failing:
+                self._warn(f"the log waits in memory: {self.path.name}: {error.strerror or error}")
+            self._failing = True
             return
         if self._failing:
             self._failing = False
             self._warn(f"the log is written again: {self.path.name}")
 
     def content(self) -> bytes:
-        """Return all that was appended, also where the file was removed or the disk is full."""
+        """Return all that was appended, even if the file was removed or the disk is full."""
         self._file.seek(0)
         written = self._file.read(self._length)
         return b"".join([written, *self._waiting])
 
     def sync(self) -> None:
-        """Bring what was appended to the disk, as far as it takes it."""
+        """Sync to disk what the disk has taken."""
         with contextlib.suppress(OSError):
             os.fsync(self._file.fileno())
 
@@ -111,105 +153,111 @@ class Stream:
             self._length += len(data)
             del self._waiting[0]
 
-    def _say(self, text: str) -> None:
-        if not self._failing:
-            self._failing = True
-            self._warn(text)
-
 
 def batches(content: bytes, schema: pa.Schema) -> list[pa.RecordBatch]:
-    """Return all whole record batches of a stream; what follows the first that is not whole is left out.
+    """Return the record batches of a stream, up to the first that is damaged or incomplete.
 
-    The content is in memory already, and batches are views of it: what a damaged file claims is never
-    allocated.
+    Batches are views of `content`, so a damaged file cannot cause a large allocation.
     """
-    found: list[pa.RecordBatch] = []
+    whole: list[pa.RecordBatch] = []
     with contextlib.suppress(StopIteration, pa.ArrowException, OSError, ValueError):
         reader = pa.ipc.open_stream(pa.BufferReader(content))
         while reader.schema.equals(schema):
             batch = reader.read_next_batch()
             batch.validate(full=True)
-            found.append(batch)
-    return found
+            whole.append(batch)
+    return whole
 
 
 def cut(rows: pa.Table, mark: dict[str, Any], name: str) -> pa.Table:
-    """Return the rows that were there at a checkpoint: of each lane the first so many.
+    """Return the rows that were there at a checkpoint.
 
     Args:
-        rows: What was read back, each lane's rows in the order in which they were appended.
-        mark: What the checkpoint noted.
-        name: Of the table, for the message.
+        rows: The rows that were read back, those of each lane in the order of its steps.
+        mark: What the checkpoint noted of the table (`Log.mark`).
+        name: Name of the table, for the error message.
 
     Raises:
-        RunFolderError: Rows are missing, or are not those that were logged.
+        RunFolderError: Rows are missing, or differ from those that were logged.
     """
     counts = mark["rows"]
-    kept = first_rows(rows, counts)
+    first = first_rows(rows, counts)
     tally = Tally(len(counts))
-    for lane, table in enumerate(by_lane(kept, len(counts))):
+    for lane, table in enumerate(by_lane(first, len(counts))):
         for batch in table.to_batches():
             tally.add(lane, batch)
     if tally.mark() != mark:
-        missing = sum(counts) - kept.num_rows
+        missing = sum(counts) - first.num_rows
         raise RunFolderError(
             "log",
             "must hold the rows that the checkpoint saw",
             got=f"{missing} rows are missing" if missing else "other values",
             where=name,
         )
-    return kept
+    return first
 
 
 def first_rows(rows: pa.Table, counts: Sequence[int]) -> pa.Table:
     """Return the first `counts[lane]` rows of every lane, or as many as there are, in their order."""
-    lanes = _lanes(rows)
+    lanes = _lane_column(rows)
     keep = np.zeros(len(lanes), bool)
     for lane, count in enumerate(counts):
         keep[np.flatnonzero(lanes == lane)[:count]] = True
-    return _taken(rows, keep)
+    return _select(rows, keep)
 
 
 def by_lane(rows: pa.Table, lanes: int) -> list[pa.Table]:
-    """Part a table by lane."""
-    column = _lanes(rows)
-    return [_taken(rows, column == lane) for lane in range(lanes)]
+    """Split a table by lane."""
+    column = _lane_column(rows)
+    return [_select(rows, column == lane) for lane in range(lanes)]
 
 
-def _lanes(rows: pa.Table) -> np.ndarray:
+# `pa.array` and `to_numpy` import pandas where it is installed, which takes half a second. The functions
+# below work on buffers instead.
+
+
+def column_of(values: Any, kind: pa.DataType) -> pa.Array:
+    """Return a column of an Arrow type."""
+    if pa.types.is_string(kind):
+        encoded = [value.encode() for value in values]
+        ends = np.cumsum([0, *map(len, encoded)], dtype=np.int32)
+        return pa.StringArray.from_buffers(len(encoded), pa.py_buffer(ends), pa.py_buffer(b"".join(encoded)))
+    numbers = np.ascontiguousarray(values, _NUMPY[kind])
+    return pa.Array.from_buffers(kind, len(numbers), [None, pa.py_buffer(numbers)])
+
+
+def _values(column: pa.Array) -> np.ndarray:
+    dtype = np.dtype(_NUMPY[column.type])
+    return np.frombuffer(column.buffers()[1], dtype, len(column), column.offset * dtype.itemsize)
+
+
+def _lane_column(rows: pa.Table) -> np.ndarray:
     chunks = [_values(chunk) for chunk in rows.column("lane").chunks]
     return np.concatenate(chunks) if chunks else np.zeros(0, np.int32)
 
 
-def _taken(rows: pa.Table, which: np.ndarray) -> pa.Table:
-    places = np.flatnonzero(which)  # `pa.array` would import pandas where it is installed: half a second
-    return rows.take(pa.Array.from_buffers(pa.int64(), len(places), [None, pa.py_buffer(places)]))
+def _select(rows: pa.Table, mask: np.ndarray) -> pa.Table:
+    return rows.take(column_of(np.flatnonzero(mask), pa.int64()))
 
 
-def _bytes_of(batch: pa.RecordBatch) -> bytes:
-    """Return a batch's values row by row. All NaNs are one, and both zeros: Parquet may not part them."""
+def _row_bytes(batch: pa.RecordBatch) -> bytes:
+    """Return the values of a batch row by row, without the lane; strings first, each ended by a zero byte."""
     columns = [
-        column for column, name in zip(batch.columns, batch.schema.names, strict=True) if name != "lane"
+        column for field, column in zip(batch.schema, batch.columns, strict=True) if field.name != "lane"
     ]
-    numbers = [column for column in columns if not pa.types.is_string(column.type)]
-    words = [column.to_pylist() for column in columns if pa.types.is_string(column.type)]
-    arrays = [_canonical(_values(column)) for column in numbers]
-    table = np.empty(batch.num_rows, [(str(place), array.dtype) for place, array in enumerate(arrays)])
-    for place, array in enumerate(arrays):
-        table[str(place)] = array
-    if not words:
-        return table.tobytes()
-    rows = zip(*words, strict=True)
-    return b"".join("\0".join(row).encode() + b"\0" + table[at].tobytes() for at, row in enumerate(rows))
-
-
-def _values(column: pa.Array) -> np.ndarray:
-    # `to_numpy` would import pandas where it is installed: half a second.
-    kind = np.dtype(column.type.to_pandas_dtype())
-    return np.frombuffer(column.buffers()[1], kind, len(column), column.offset * kind.itemsize)
+    strings = [column.to_pylist() for column in columns if pa.types.is_string(column.type)]
+    arrays = [_canonical(_values(column)) for column in columns if not pa.types.is_string(column.type)]
+    numbers = np.empty(batch.num_rows, [(str(index), array.dtype) for index, array in enumerate(arrays)])
+    for index, array in enumerate(arrays):
+        numbers[str(index)] = array
+    if not strings:
+        return numbers.tobytes()
+    rows = zip(*strings, strict=True)
+    return b"".join("\0".join(row).encode() + b"\0" + numbers[at].tobytes() for at, row in enumerate(rows))
 
 
 def _canonical(values: np.ndarray) -> np.ndarray:
+    """Return numbers with one NaN and one zero: Parquet may not keep different NaNs and zeros apart."""
     if values.dtype.kind != "f":
         return values
     return np.where(np.isnan(values), np.asarray(np.nan, values.dtype), values + values.dtype.type(0))

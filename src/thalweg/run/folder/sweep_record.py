@@ -1,16 +1,15 @@
-"""A sweep on disk, and its table.
+"""A sweep folder as data, and the table with one row per lane.
 
 sweep.json            the sweep: what varied, groups, the plan, metric, seconds, and a row for each lane
-problem.json          as of a run
-environment.json      as of a run
-lanes/000, ...        one complete run folder for each lane
-shards/               logs of lanes that still run; gone at the end
-report.html           when asked for
+problem.json          as for a run
+environment.json      as for a run
+lanes/000, ...        a complete run folder for each lane
+shards/               logs and checkpoints of lanes that still train; removed at the end
+report.html           on request
 """
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,11 +20,13 @@ from thalweg.core.errors import RunFolderError
 from thalweg.core.lazy import pl
 from thalweg.core.stop_reason import StopReason
 from thalweg.recipe.settings import values, varied
+from thalweg.run.folder.filesystem import read_json
+from thalweg.run.folder.folder import LANES
 from thalweg.run.folder.record import Record
 from thalweg.run.folder.record import read as read_run
 
-FILE, LANES, SHARDS = "sweep.json", "lanes", "shards"
-# Column of the table that says where a lane lies, where that is not in `lanes`.
+FILE = "sweep.json"
+# Column of the table with the folder of each lane, in a sweep over several models.
 FOLDER = "folder"
 
 
@@ -34,10 +35,10 @@ class Sweep:
     """A sweep as data.
 
     Args:
-        folder: Where it lies.
-        result: The object of sweep.json.
-        table: One row for each lane.
-        problem, environment: As of a run.
+        folder: The sweep folder.
+        result: The content of sweep.json without its rows.
+        table: One row per lane.
+        problem, environment: As for a run.
     """
 
     folder: Path
@@ -48,31 +49,31 @@ class Sweep:
 
     @property
     def lanes(self) -> list[Path]:
-        """The lanes' run folders."""
-        if FOLDER in self.table.columns:  # of several models, each in a folder of its own
+        """The run folders of the lanes."""
+        if FOLDER in self.table.columns:
             return [self.folder / name for name in self.table[FOLDER]]
         return [lane_folder(self.folder, lane) for lane in self.table["lane"]]
 
     def lane(self, number: int) -> Record:
-        """Return one lane's run."""
+        """Return the run of one lane."""
         return read_run(self.lanes[self.table["lane"].to_list().index(number)])
 
 
 def lane_folder(folder: Path, lane: int) -> Path:
-    """Return where a lane's run lies."""
+    """Return the run folder of a lane."""
     return folder / LANES / f"{lane:03d}"
 
 
 def is_sweep(folder: Path | str) -> bool:
-    """Tell whether a folder holds a sweep."""
+    """Return whether a folder holds a sweep."""
     return (Path(folder) / FILE).is_file()
 
 
 def read(folder: Path | str) -> Sweep:
-    """Read a sweep.
+    """Read a sweep folder.
 
     Raises:
-        RunFolderError: There is none, or it is damaged.
+        RunFolderError: The folder holds no sweep, or is damaged.
     """
     path = Path(folder)
     if not is_sweep(path):
@@ -82,28 +83,20 @@ def read(folder: Path | str) -> Sweep:
             got=str(path),
             hint="the last lines of `thalweg sweep` name the folder it wrote",
         )
-    found = {}
-    for name in (FILE, "problem.json", "environment.json"):
-        try:
-            found[name] = json.loads((path / name).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise RunFolderError(
-                "run", "every file of a sweep must be readable", got=str(error), where=path / name
-            ) from error
-    rows = found[FILE].pop("rows", [])
-    table = pl.DataFrame(rows, infer_schema_length=None)
-    return Sweep(path, found[FILE], table, found["problem.json"], found["environment.json"])
+    result = read_json(path / FILE)
+    table = pl.DataFrame(result.pop("rows", []), infer_schema_length=None)
+    return Sweep(path, result, table, read_json(path / "problem.json"), read_json(path / "environment.json"))
 
 
 def table(
     settings: Sequence[dict[str, Any]], groups: Sequence[int], results: Sequence[dict[str, Any]]
 ) -> pl.DataFrame:
-    """Return a row for each lane.
+    """Return the table of a sweep.
 
     Args:
-        settings: The lanes' settings (`recipe.settings.flat_settings`).
-        groups: The group of each.
-        results: What came of each; the objects of their result.json.
+        settings: Settings of each lane (`recipe.settings.flat_settings`).
+        groups: Group of each lane.
+        results: Content of result.json of each lane.
     """
     paths = varied(settings)
     rows = []
@@ -112,10 +105,10 @@ def table(
         row |= {name: result[name] for name in ("stopped", "steps", "epochs")}
         row["diverged_at"] = result["steps"] if result["stopped"] == StopReason.DIVERGED else None
         row["train_loss"] = _finite(result["train_loss"])
-        for part in ("validation", "test"):
-            metric = result[f"{part}_metric"]
-            row[f"{part}_loss"] = _finite(result[f"{part}_loss"])
-            row[f"{part}_metric"] = None if metric is None else _finite(metric["value"])
+        for split in ("validation", "test"):
+            metric = result[f"{split}_metric"]
+            row[f"{split}_loss"] = _finite(result[f"{split}_loss"])
+            row[f"{split}_metric"] = None if metric is None else _finite(metric["value"])
         rows.append(row)
     return pl.DataFrame(rows, infer_schema_length=None, strict=False)
 

@@ -28,9 +28,9 @@ from thalweg.core.tree import dotted
 from thalweg.engine.state import RUNNING, STOPPED
 from thalweg.run.checkpoint.store import Checkpoint, Damaged, Retention, Store
 from thalweg.run.checkpoint.writer_thread import Order, Saver
+from thalweg.run.folder.folder import RunFile
 from thalweg.run.folder.log import Log, read_back
 from thalweg.run.folder.log_stream import cut, first_rows
-from thalweg.run.folder.run_json import RunFile
 from thalweg.run.session.lane_states import LaneStates
 from thalweg.run.spec import SaveOptions
 

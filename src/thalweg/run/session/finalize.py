@@ -24,7 +24,8 @@ from thalweg.problem.models.sampling import Sampling, sample
 from thalweg.problem.problem import Problem
 from thalweg.run.folder import weights as files
 from thalweg.run.folder.describe import Descriptions
-from thalweg.run.folder.folder import RunFolder, plain
+from thalweg.run.folder.filesystem import plain
+from thalweg.run.folder.folder import RunFolder
 from thalweg.run.folder.record import Record
 from thalweg.run.run import Run
 from thalweg.run.scores import baseline, prediction_of, prediction_tables, scores
@@ -168,7 +169,7 @@ def _run(
         result["test_metrics"] = scores(problem.data.task, test)
         result["baseline"] = baseline(problem.data, test)
     result |= _seconds(lane_states, index)
-    result |= _write_sample(problem, lane_states, weights, lane.folder) | descriptions.found()
+    result |= _write_sample(problem, lane_states, weights, lane.folder) | descriptions.finding_summary()
     if folder is not None:
         lane_states.log.write(index, lane.folder)
         if len(test):

@@ -11,8 +11,7 @@ import numpy as np
 
 from thalweg.core.stop_reason import StopReason
 from thalweg.recipe.recipe import Recipe
-from thalweg.run.folder import sealed_json as sealed
-from thalweg.run.folder.filesystem import DISK, replace
+from thalweg.run.folder.filesystem import DISK, SEALED_LIMIT, replace, seal, unseal
 from thalweg.run.session.lane_states import LaneStates
 from thalweg.run.spec import Halving
 
@@ -41,7 +40,7 @@ class Halver:
         self._path = None if halving is None or folder is None else folder / FILE
         self._frozen: list[list[int]] = []  # lane numbers, after each rung
         if self._path is not None and self._path.exists():
-            self._frozen = sealed.opened(DISK.read(self._path, sealed.LIMIT), self._path)["halved"]
+            self._frozen = unseal(DISK.read(self._path, SEALED_LIMIT), self._path)["halved"]
 
     def compare(self, shards: Sequence[LaneStates]) -> None:
         """Freeze the losers among all lanes at one rung, and write down which lanes are frozen now."""
@@ -58,7 +57,7 @@ class Halver:
         self._frozen.append(sorted(before | now))
         if self._path is not None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            replace(self._path, sealed.text({"halved": self._frozen}))
+            replace(self._path, seal({"halved": self._frozen}))
 
     def decided(self, rung: int) -> bool:
         """Whether this rung (0 is the first) has been decided."""

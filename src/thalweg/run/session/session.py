@@ -17,13 +17,12 @@ from thalweg.engine import compilation
 from thalweg.engine.group import feed_of, length, resident
 from thalweg.problem.problem import Problem
 from thalweg.recipe.settings import flat_settings, varied
-from thalweg.run.folder import checksums as sealing
 from thalweg.run.folder import folder as folders
 from thalweg.run.folder import sweep_record as sweeps
 from thalweg.run.folder.describe import Descriptions, describe, write_descriptions
-from thalweg.run.folder.folder import RunFolder, plain
+from thalweg.run.folder.filesystem import plain
+from thalweg.run.folder.folder import SHARDS, RunFile, RunFolder
 from thalweg.run.folder.lock import Lock
-from thalweg.run.folder.run_json import RunFile
 from thalweg.run.folder.weights import load as load_weights
 from thalweg.run.folder.weights import transferred
 from thalweg.run.progress import Progress, TrainingPlan
@@ -107,14 +106,14 @@ class Session:
             whole.write_json(sweeps.FILE, result)
         for lane in lanes:
             write_descriptions(lane.folder, descriptions, lane.recipe)
-        sealing.begin(self._run_file, folder)
+        self._run_file.write_start(folder)
 
     def _train(
         self, lanes: list[Lane], descriptions: Descriptions, folder: Path | None, progress: Progress
     ) -> None:
         """Run all shards, wave after wave."""
         spec, problem = self._spec, self._problem
-        logs = folder / sweeps.SHARDS if folder is not None and spec.many else folder
+        logs = folder / SHARDS if folder is not None and spec.many else folder
         splits, halver = resident(problem.data), Halver(spec.halving, spec.recipes, logs)
         with Interrupt() as interrupt:
             start = self._initial_weights
@@ -168,7 +167,7 @@ class Session:
             if not (folder / "problem.json").exists():  # the folder was removed while the run trained
                 write_descriptions(lane.folder, descriptions, lane.recipe)
                 lane.folder.write_json("result.json", run.result)
-            sealing.end(self._run_file, folder, not self._interrupted)
+            self._run_file.write_end(folder, not self._interrupted)
         return run
 
     def _finish_sweep(self, folder: Path | None, result: dict[str, Any]) -> Runs:
@@ -184,10 +183,10 @@ class Session:
             RunFolder(folder).write_json(sweeps.FILE, result | {"rows": table.to_dicts()})
             for run in runs:
                 if run.folder is not None:
-                    sealing.end(RunFile(self._run_file.run), run.folder, not self._interrupted)
-            sealing.end(self._run_file, folder, not self._interrupted)
+                    RunFile(self._run_file.run).write_end(run.folder, not self._interrupted)
+            self._run_file.write_end(folder, not self._interrupted)
             if not self._interrupted:
-                folders.remove(folder / sweeps.SHARDS)
+                folders.remove(folder / SHARDS)
         return Runs(runs, table, result, folder)
 
     @property

@@ -1,0 +1,28 @@
+"""Verification of run folders: which files are sound, damaged or left over."""
+
+import numpy as np
+import pytest
+
+from thalweg.core.errors import RunFolderError
+from thalweg.run.checkpoint.store import Store
+from thalweg.run.folder.folder import RunFile
+from thalweg.run.verify import inspect
+
+
+def test_an_inspection_lists_sound_damaged_and_left_over_files(tmp_path):
+    store = Store(tmp_path, "run")
+    (tmp_path / "notes.txt").write_text("mine")
+    RunFile("run").write(tmp_path, ["notes.txt"])
+    store.commit(1, {"a": np.arange(5.0)}, {})
+    (store.folder / ".part-step-0000000002").mkdir()
+    inspection = inspect(tmp_path)
+    assert not inspection.damaged
+    assert (inspection.newest, inspection.ended, inspection.writer) == (1, False, None)
+    assert any("left over" in check.why for check in inspection.files)
+    (tmp_path / "notes.txt").write_text("MINE")
+    assert [check.name for check in inspect(tmp_path).damaged] == ["notes.txt"]
+
+
+def test_a_folder_without_a_run_is_refused(tmp_path):
+    with pytest.raises(RunFolderError, match="must hold a run"):
+        inspect(tmp_path / "nowhere")
