@@ -24,7 +24,7 @@ def evaluated(layout, which=None):
     recipes = [Recipe(SGD(lr=0.1), batch_size=16, steps=1, seed=seed) for seed in range(3)]
     group, states = init_group(GIVEN, recipes, layout=layout)
     given = (weights(group, states), states.model_state)
-    return evaluate(group.program, group.inputs, group.splits["train"], given, which=which, answer=largest)
+    return evaluate(group.program, group.inputs, group.splits["train"], given, which=which, predict=largest)
 
 
 def test_both_layouts_give_the_same_means():
@@ -34,9 +34,9 @@ def test_both_layouts_give_the_same_means():
     assert one.examples == other.examples == count
     # Sums of at most 512 losses in other batches, of float32: as many roundings.
     np.testing.assert_allclose(one.loss[:3], other.loss[:3], rtol=EVALUATION_ROWS * 2**-24)
-    assert one.answers.shape[1:] == other.answers.shape[1:] == (count,)
-    np.testing.assert_array_equal(one.answers[:3], other.answers[:3])
-    right = (one.answers[:3] == np.asarray(GIVEN.data.train.targets)).mean(axis=1)
+    assert one.predictions.shape[1:] == other.predictions.shape[1:] == (count,)
+    np.testing.assert_array_equal(one.predictions[:3], other.predictions[:3])
+    right = (one.predictions[:3] == np.asarray(GIVEN.data.train.targets)).mean(axis=1)
     np.testing.assert_allclose(right, one.metric[:3], rtol=1e-6)
 
 
@@ -47,5 +47,5 @@ def test_a_lane_that_is_not_selected_has_no_means(layout):
     which[1] = True
     some = evaluated(layout, which)
     assert some.loss[1] == all_of_them.loss[1] and np.isnan(some.loss[[0, 2]]).all()
-    assert (some.answers[[0, 2]] == -1).all()
-    np.testing.assert_array_equal(some.answers[1], all_of_them.answers[1])
+    assert (some.predictions[[0, 2]] == -1).all()
+    np.testing.assert_array_equal(some.predictions[1], all_of_them.predictions[1])
