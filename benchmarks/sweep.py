@@ -25,15 +25,15 @@ def run(quick: bool) -> dict:
     part = 10 if quick else 1
     contestants = [
         Contestant(CALL, "lanes_train", given | {"epochs": EPOCHS} | ({"rows": 3200} if quick else {})),
-        Contestant("Thalweg, lanes alone", "lanes", given | {"steps": 1500 // part}),
+        Contestant("Thalweg, lanes without a run", "lanes", given | {"steps": 1500 // part}),
         Contestant("Thalweg, one after another", "engine", given | {"steps": 20_000 // part}),
         Contestant(
-            "PyTorch, a process a core with one thread, fused",
+            "PyTorch, one single-threaded process per core, fused",
             "sweep_pytorch",
             given | {"processes": cores, "steps": 4000 // part},
         ),
         Contestant(
-            "joblib and scikit-learn, a process a core",
+            "scikit-learn with joblib, one process per core",
             "sweep_scikit_learn",
             given | {"processes": cores, "epochs": 1} | ({"rows": 6400} if quick else {}),
         ),

@@ -59,7 +59,7 @@ def test_a_peer_that_could_not_take_part_is_not_measured_rather_than_beaten():
 
 def test_upper_bounds_are_upper_bounds():
     goal = Goal("a", "b", 5.0, "x", lambda result: [4.0, 5.0, 9.0], at_least=False, unit="%")
-    assert goal.bound() == "<= 5 %"
+    assert goal.bound_text() == "<= 5 %"
     assert goal.reached([4.0, 5.0, 9.0]) and not goal.reached([4.0, 5.1, 9.0])
 
 
