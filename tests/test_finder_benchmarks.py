@@ -132,10 +132,10 @@ def test_the_table_says_which_goals_are_missed():
         "groups": {"development": {"a": task(2.0**1.5)}},
     }
     said = tables.table(result)
-    assert "| octaves from the best, median, own budget | 1.5 | <= 0.5 | **not reached** |" in said
-    assert "| picks that diverge, own budget | 0 | 0 | reached |" in said
+    assert "| octaves from the best, median, default budget | 1.5 | <= 0.5 | **not reached** |" in said
+    assert "| picks that diverge, default budget | 0 | 0 | reached |" in said
     result["groups"]["development"]["a"] = task(1.0)
-    assert "| octaves from the best, median, own budget | 0 | <= 0.5 | reached |" in tables.table(result)
+    assert "| octaves from the best, median, default budget | 0 | <= 0.5 | reached |" in tables.table(result)
 
 
 def test_fifteen_tasks_are_set_aside_by_the_rule_and_are_what_they_were():
