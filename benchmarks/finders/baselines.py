@@ -1,11 +1,11 @@
 """The methods that are compared: the finder at several budgets, and common alternatives.
 
-Range tests are those of `tw.range_test`: the steepest descent of the textbook's test (from 1e-8, doubled after
-each batch), and the three readings of fastai's test (`FASTAI`). Random search draws `DRAWS` rates, uniform in
-the logarithm over `WIDE`, runs each once at full length and takes the one with the lowest validation loss.
-Prodigy needs no rate: it replaces the recipe's optimizer and keeps everything else. PyTorch's defaults are
-those of its signatures; an optimizer that PyTorch lacks keeps its default here, which is its authors'.
-"""
+Range tests are those of `tw.range_test`: the steepest descent of the textbook's test (from 1e-8, doubled
+after each batch), and the three readings of fastai's test (`FASTAI`). Random search draws `DRAWS` rates,
+uniform in the logarithm over `WIDE`, runs each once at full length and takes the one with the lowest
+validation loss. Prodigy needs no rate: it replaces the recipe's optimizer and keeps everything else.
+PyTorch's defaults are those of its signatures; an optimizer that PyTorch lacks keeps its default here, which
+is its authors'. """
 
 import hashlib
 import math
@@ -50,7 +50,8 @@ class Method:
     Args:
         label: Its name in the table.
         pick: Returns its pick for a task.
-        sources: Glob patterns of the package files that determine its picks: if they change, the picks may too.
+        sources: Glob patterns of the package files that determine its picks, which are reused until one
+            changes.
     """
 
     label: str
@@ -81,22 +82,22 @@ def prodigy(task: Task) -> Pick:
 
 def random_search(task: Task) -> Pick:
     """Run ten rates drawn from a wide range, and pick the one with the lowest loss."""
-    begun = time.perf_counter()
+    start = time.perf_counter()
     stream = np.random.default_rng(int(hashlib.sha256(task.name.encode()).hexdigest()[:8], 16))
     low, high = np.log(WIDE)
     rates = [float(f"{rate:.6g}") for rate in np.exp(stream.uniform(low, high, DRAWS))]
     losses = ran(task, [with_rate(task.recipe, rate) for rate in rates])
     best = rates[int(np.argmin(np.where(np.isnan(losses), np.inf, losses)))]
-    return Pick(best, steps=DRAWS * task.steps, seconds=time.perf_counter() - begun)
+    return Pick(best, steps=DRAWS * task.steps, seconds=time.perf_counter() - start)
 
 
 def range_test(reading: str, task: Task) -> Pick:
     """Return the rate that one reading of a range test gives; the recipe's own rate if it gives none."""
-    found = _tested(task, fastai=reading != "steepest")
-    rate = getattr(found, reading)
-    standing = "" if rate is not None else "no answer"
+    test = _tested(task, fastai=reading != "steepest")
+    rate = getattr(test, reading)
+    status = "" if rate is not None else "no answer"
     return Pick(
-        rate or rate_of(task.recipe), steps=found.cost.steps, standing=standing, seconds=found.cost.seconds
+        rate or rate_of(task.recipe), steps=test.cost.steps, standing=status, seconds=test.cost.seconds
     )
 
 
