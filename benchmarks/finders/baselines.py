@@ -5,7 +5,8 @@ after each batch), and the three readings of fastai's test (`FASTAI`). Random se
 uniform in the logarithm over `WIDE`, runs each once at full length and takes the one with the lowest
 validation loss. Prodigy needs no rate: it replaces the recipe's optimizer and keeps everything else.
 PyTorch's defaults are those of its signatures; an optimizer that PyTorch lacks keeps its default here, which
-is its authors'. """
+is its authors'.
+"""
 
 import hashlib
 import math
