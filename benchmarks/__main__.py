@@ -79,8 +79,8 @@ def _arguments() -> argparse.Namespace:
     finders.add_argument(
         "--seconds", type=float, default=inf, help="start no task after this time; call again"
     )
-    report_ = commands.add_parser("report", help="print the goals and the tables of all saved results")
-    report_.add_argument("--readme", action="store_true", help="also write the goals into the README")
+    report_parser = commands.add_parser("report", help="print the goals and the tables of all saved results")
+    report_parser.add_argument("--readme", action="store_true", help="also write the goals into the README")
     return parser.parse_args()
 
 
@@ -116,18 +116,18 @@ def _machines(results: dict[str, dict[str, Any]]) -> str:
     for name in dict.fromkeys(goal.source for goal in goals.GOALS):
         if name in results:
             by_machine.setdefault(_machine(results[name]), []).append(f"`{name}`")
-    return "  \n".join(f"{', '.join(names)}: {machine_}." for machine_, names in by_machine.items())
+    return "  \n".join(f"{', '.join(names)}: {description}." for description, names in by_machine.items())
 
 
 def _machine(result: dict[str, Any]) -> str:
     """Return date, processor and versions as text."""
-    machine_ = result["machine"]
-    versions = machine_["versions"] | machine_.get("peers", {})
-    vectors = f" ({', '.join(machine_['vectors'])})" if machine_.get("vectors") else ""
-    busy = ", **measured while other work ran**" if machine_.get("busy_before", 0) > BUSY else ""
+    info = result["machine"]
+    versions = info["versions"] | info.get("peers", {})
+    vectors = f" ({', '.join(info['vectors'])})" if info.get("vectors") else ""
+    busy = ", **measured while other work ran**" if info.get("busy_before", 0) > BUSY else ""
     return (
-        f"{machine_['date']}{busy}, {machine_['cores']} cores of {machine_['processor']}{vectors}, "
-        + f"Python {machine_['python']}, "
+        f"{info['date']}{busy}, {info['cores']} cores of {info['processor']}{vectors}, "
+        + f"Python {info['python']}, "
         + ", ".join(f"{name} {version}" for name, version in versions.items())
     )
 

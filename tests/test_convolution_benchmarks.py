@@ -1,4 +1,4 @@
-"""The benchmarks of images: every form computes the same, and the tables say what was measured."""
+"""The image benchmarks: all implementations of convolution agree, and the tables show what was measured."""
 
 import jax
 import numpy as np
@@ -21,8 +21,8 @@ def test_all_forms_take_part():
 def test_every_form_computes_the_same(form, stride):
     x = jax.random.normal(jax.random.key(0), (6, 5, 8))
     kernel = jax.random.normal(jax.random.key(1), (8, 3, 3, 8))
-    found = forms.FORMS[form](x, kernel, stride)
-    np.testing.assert_allclose(found, as_product(x, kernel, stride), rtol=1e-4, atol=1e-4)
+    outputs = forms.FORMS[form](x, kernel, stride)
+    np.testing.assert_allclose(outputs, as_product(x, kernel, stride), rtol=1e-4, atol=1e-4)
 
 
 def test_the_ratio_is_over_the_quicker_memory_format_within_a_round():
@@ -32,16 +32,16 @@ def test_the_ratio_is_over_the_quicker_memory_format_within_a_round():
     assert line.endswith("| 30.0 (15.0-60.0) NCHW | 1.50 (1.50-2.00) |")
 
 
-def told(test: float, minutes: float) -> dict:
+def run_of(test: float, minutes: float) -> dict:
     return {"test": test, "validation": test, "process_seconds": 60 * minutes}
 
 
 @pytest.mark.parametrize(
     ("runs", "word"),
     [
-        ([told(0.70, 5), told(0.67, 5)], "reached"),
-        ([told(0.70, 5), told(0.65, 5)], "missed"),
-        ([told(0.70, 5), told(0.70, 21)], "missed"),
+        ([run_of(0.70, 5), run_of(0.67, 5)], "reached"),
+        ([run_of(0.70, 5), run_of(0.65, 5)], "not reached"),
+        ([run_of(0.70, 5), run_of(0.70, 21)], "not reached"),
     ],
 )
 def test_the_goal_is_on_the_mean_accuracy_and_on_the_slowest_seed(runs, word):

@@ -1,7 +1,7 @@
-"""The engine's own step in a plain compiled loop that keeps nothing but the state: telemetry off.
+"""The engine's own step in a plain compiled loop that returns only the state: telemetry off.
 
-No loss or rate of each step, no gradient norm, no per-layer figures, no result code that ends the loop:
-what is left is what the update itself needs.
+There is no loss or rate per step, no gradient norm, no per-layer statistics and no result code that ends the
+loop, only what the update itself needs.
 """
 
 import time
