@@ -5,9 +5,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-SIDE = (
-    2048  # 48 MB for three matrices: large enough for both cores, small enough for a block of half a second
-)
+# 48 MB for three matrices: large enough for two cores, small enough for a block of half a second.
+SIDE = 2048
+# 800 MB for three matrices: enough work per product for a GPU.
+SIDE_ON_GPU = 8192
 
 
 def prepare(setting: dict[str, Any]) -> Callable[[], dict[str, Any]]:
