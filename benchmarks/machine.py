@@ -23,8 +23,8 @@ def machine() -> dict:
         "vectors": _vectors(),
         "cores": os.cpu_count(),
         "python": platform.python_version(),
-        "versions": {name: found for name in PACKAGES if (found := _version(name))},
-        "peers": {name: found for name, found in installed().items() if found},
+        "versions": {name: number for name in PACKAGES if (number := _version(name))},
+        "peers": {name: number for name, number in installed().items() if number},
     }
 
 

@@ -56,18 +56,18 @@ def run(quick: bool) -> dict:
 
 def _in_processes(contestants: list[Contestant], rounds: int) -> dict[str, dict]:
     """Run one block of each in new processes per round: what a process retains differs by a tenth."""
-    found: dict[str, dict] = {}
+    results: dict[str, dict] = {}
     for _ in range(rounds):
-        for label, one in contest(contestants, 1).items():
-            found.setdefault(label, {"blocks": []})["blocks"] += one["blocks"]
-    return found
+        for label, contestant in contest(contestants, 1).items():
+            results.setdefault(label, {"blocks": []})["blocks"] += contestant["blocks"]
+    return results
 
 
 def lane_step(result: dict) -> dict[int, list[float]]:
     """Return microseconds of a lane-step by lanes, round by round."""
     return {
-        int(count): [1e6 * block["seconds"] / block["lane_steps"] for block in found["blocks"]]
-        for count, found in result["lanes"].items()
+        int(count): [1e6 * block["seconds"] / block["lane_steps"] for block in contestant["blocks"]]
+        for count, contestant in result["lanes"].items()
     }
 
 

@@ -25,14 +25,14 @@ def prepare(setting: dict[str, Any]) -> Callable[[], dict[str, Any]]:
     """
     cache.enable()
     lanes, steps = setting["lanes"], setting["steps"]
-    found = Lanes(problem(setting), recipes(setting), setting.get("strict", False))
+    runner = Lanes(problem(setting), recipes(setting), setting.get("strict", False))
 
     def block() -> dict[str, Any]:
         return {
-            "seconds": found.run(steps),
+            "seconds": runner.run(steps),
             "examples": lanes * steps * setting["batch"],
             "lane_steps": lanes * steps,
-            "plan": found.plan.text(),
+            "plan": runner.plan.text(),
         }
 
     return block

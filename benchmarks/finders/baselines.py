@@ -108,7 +108,7 @@ def _tested(task: Task, fastai: bool) -> tw.RangeTest:
     return tw.range_test(task.problem(), task.recipe, **(FASTAI if fastai else {}))
 
 
-def found(share: float | None, task: Task) -> Pick:
+def finder(share: float | None, task: Task) -> Pick:
     """Return the pick of `tw.find_lr`."""
     finding = tw.find_lr(task.problem(), task.recipe, share=share)
     return Pick(
@@ -124,10 +124,10 @@ def found(share: float | None, task: Task) -> Pick:
 def methods() -> dict[str, Method]:
     """Return all methods by short name, in the order of the table."""
     rows = {
-        "found": Method("find_lr, default budget", partial(found, None), FINDER),
-        "ten": Method("find_lr, ten runs", partial(found, 10.0), FINDER),
-        "run": Method("find_lr, one run", partial(found, 1.0), FINDER),
-        "tenth": Method("find_lr, a tenth of a run (`--lr auto`)", partial(found, 0.1), FINDER),
+        "found": Method("find_lr, default budget", partial(finder, None), FINDER),
+        "ten": Method("find_lr, ten runs", partial(finder, 10.0), FINDER),
+        "run": Method("find_lr, one run", partial(finder, 1.0), FINDER),
+        "tenth": Method("find_lr, a tenth of a run (`--lr auto`)", partial(finder, 0.1), FINDER),
         "own": Method("the recipe's own rate", own),
         "pytorch": Method("PyTorch's default", pytorch),
     }

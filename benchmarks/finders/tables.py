@@ -106,9 +106,9 @@ def _against(figures: dict[str, dict[str, Any]]) -> list[list[str]]:
         for figure, label in (("regret", "median"), ("regret_mean", "mean")) if rivals else ():
             first = min(rivals, key=lambda name: figures[name][figure])
             bound = figures[first][figure]
-            said = f"{label} regret, {ours} ({share:.2g} runs), against the best baseline of no greater cost"
+            goal = f"{label} regret, {ours} ({share:.2g} runs), against the best baseline of no greater cost"
             value = figures[ours][figure]
-            rows.append(_goal(said, value, f"< {bound:.3f} ({first})", lambda x, b=bound: x < b))
+            rows.append(_goal(goal, value, f"< {bound:.3f} ({first})", lambda x, b=bound: x < b))
     return rows
 
 
