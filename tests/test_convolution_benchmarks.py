@@ -21,8 +21,8 @@ def test_all_forms_take_part():
 def test_every_form_computes_the_same(form, stride):
     x = jax.random.normal(jax.random.key(0), (6, 5, 8))
     kernel = jax.random.normal(jax.random.key(1), (8, 3, 3, 8))
-    outputs = forms.FORMS[form](x, kernel, stride)
-    np.testing.assert_allclose(outputs, as_product(x, kernel, stride), rtol=1e-4, atol=1e-4)
+    found = forms.FORMS[form](x, kernel, stride)
+    np.testing.assert_allclose(found, as_product(x, kernel, stride), rtol=1e-4, atol=1e-4)
 
 
 def test_the_ratio_is_over_the_quicker_memory_format_within_a_round():

@@ -32,7 +32,7 @@ def slices(x: Array, kernel: Array, stride: int) -> Array:
 
 
 def tiles(x: Array, kernel: Array, stride: int) -> Array:
-    """Convolve by Winograd tiles if they apply, else by one product."""
+    """Convolve by tiles where they suit, by one product elsewhere."""
     suits = convolution.suits(x, kernel, stride)
     return (convolution.by_tiles if suits else convolution.as_product)(x, kernel, stride)
 
