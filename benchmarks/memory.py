@@ -11,8 +11,8 @@ import jax.numpy as jnp
 
 import thalweg as tw
 from benchmarks.machine import data_folder, markdown
-from thalweg.engine.group import FEWEST_STEPS_BETWEEN_FIGURES, prepare
-from thalweg.engine.loop import run_chunk
+from thalweg.engine.dispatch import run_chunk
+from thalweg.engine.group import TELEMETRY_STEPS, init_group
 
 CAPACITIES = (8, 128, 2048)
 # XLA aligns buffers to this many bytes, so temporaries may be larger by up to that.
@@ -29,9 +29,9 @@ def run(quick: bool) -> dict:
 
 def sizes(problem: tw.Problem, recipe: tw.Recipe, capacity: int) -> dict[str, int]:
     """Return bytes of the compiled loop that holds `capacity` steps: temporaries, outputs, parameters."""
-    group, states = prepare(problem, [recipe])
+    group, states = init_group(problem, [recipe])
     program = dataclasses.replace(
-        group.program, capacity=capacity, statistics=capacity // FEWEST_STEPS_BETWEEN_FIGURES + 1
+        group.program, capacity=capacity, statistics=capacity // TELEMETRY_STEPS[0] + 1
     )
     part, batches = group.feed.dispatch(group.splits, 0, 8, capacity)
     lowered = run_chunk.lower(program, group.inputs, part, batches, jnp.int32(8), states)

@@ -1,6 +1,6 @@
-"""Write docs/catalogue.md from the code: `python scripts/catalogue.py`; with --check, only compare.
+"""Write docs/catalogue.md from the code: `python scripts/catalogue.py`; with --check, compare only.
 
-A test does the comparison too, so that the page cannot fall behind.
+A test makes the same comparison, so the page is never out of date.
 """
 
 import sys
@@ -12,14 +12,16 @@ PAGE = Path(__file__).parents[1] / "docs" / "catalogue.md"
 
 
 def main() -> int:
-    """Write the page, or say whether it is as it should be."""
-    wanted = markdown(rows())
+    """Write the page, or check that it is up to date."""
+    page = markdown(rows())
     if "--check" in sys.argv[1:]:
-        fresh = PAGE.exists() and PAGE.read_text(encoding="utf-8") == wanted
-        print("docs/catalogue.md is", "as the code says" if fresh else "old: run python scripts/catalogue.py")
+        fresh = PAGE.exists() and PAGE.read_text(encoding="utf-8") == page
+        print(
+            "docs/catalogue.md is", "up to date" if fresh else "out of date: run python scripts/catalogue.py"
+        )
         return 0 if fresh else 1
     PAGE.parent.mkdir(exist_ok=True)
-    PAGE.write_text(wanted, encoding="utf-8")
+    PAGE.write_text(page, encoding="utf-8")
     print(f"wrote {PAGE}")
     return 0
 

@@ -1,4 +1,4 @@
-"""A hundred and more wrong rules: what is replaced by what, in which file, and which contracts must notice.
+"""More than a hundred wrong rules: which text replaces which, in which class, and which contracts must fail.
 
 A mutant is one mistake that a person could make: a sign, a factor, a forgotten bias correction, decay in the
 wrong place, a step too early. `python -m tests.mutations` plants them one at a time.
@@ -17,29 +17,37 @@ class Mutant(NamedTuple):
 
     Args:
         file: Below src/thalweg/recipe.
-        right, wrong: The text that is there once, and what takes its place.
+        within: The class or function that holds the text; empty for the whole file.
+        right, wrong: The text that occurs once, and its replacement.
         tests: The file with the contracts that must fail.
         words: Which of them to run, as pytest's -k takes it.
     """
 
     file: str
+    within: str
     right: str
     wrong: str
     tests: str
     words: str
 
 
-def _rule(name: str, words: str, *pairs: tuple[str, str], tests: str = PUBLISHED) -> list[Mutant]:
+def _rule(place: str, words: str, *pairs: tuple[str, str], tests: str = PUBLISHED) -> list[Mutant]:
     chosen = f"equations and ({words})" if tests == PUBLISHED else words
-    return [Mutant(f"{RULES}{name}.py", right, wrong, tests, chosen) for right, wrong in pairs]
+    return _mutants(RULES + place, tests, chosen, *pairs)
 
 
-def _plan(name: str, words: str, *pairs: tuple[str, str]) -> list[Mutant]:
-    return [Mutant(f"{PLANS}{name}.py", right, wrong, SCHEDULES, words) for right, wrong in pairs]
+def _schedule(place: str, words: str, *pairs: tuple[str, str]) -> list[Mutant]:
+    return _mutants(PLANS + place, SCHEDULES, words, *pairs)
 
 
-def _part(name: str, tests: str, *pairs: tuple[str, str]) -> list[Mutant]:
-    return [Mutant(f"{name}.py", right, wrong, f"tests/recipe/{tests}.py", "") for right, wrong in pairs]
+def _module(place: str, tests: str, *pairs: tuple[str, str]) -> list[Mutant]:
+    return _mutants(place, f"tests/recipe/{tests}.py", "", *pairs)
+
+
+def _mutants(place: str, tests: str, words: str, *pairs: tuple[str, str]) -> list[Mutant]:
+    """Make mutants of a place: `adam:Adamax` is the class Adamax in adam.py."""
+    file, _, within = place.partition(":")
+    return [Mutant(f"{file}.py", within, right, wrong, tests, words) for right, wrong in pairs]
 
 
 _ADAM = "optax.adam(self.lr, b1=self.b1, b2=self.b2, eps=self.eps)"
@@ -60,19 +68,25 @@ MUTANTS: list[Mutant] = [
         ("optax.scale_by_learning_rate(self.lr)]", "optax.scale_by_learning_rate(self.lr, flip_sign=False)]"),
     ),
     *_rule(
-        "penalised", "adam", ("add_decayed_weights(weight_decay,", "add_decayed_weights(2 * weight_decay,")
+        "optimizer:penalised",
+        "adam",
+        ("add_decayed_weights(weight_decay,", "add_decayed_weights(2 * weight_decay,"),
     ),
-    *_rule("penalised", "adam", ("add_decayed_weights(weight_decay,", "add_decayed_weights(-weight_decay,")),
-    *_rule("penalised", "adam", ("mask=mask), rule)", "mask=None), rule)")),
     *_rule(
-        "adagrad",
+        "optimizer:penalised",
+        "adam",
+        ("add_decayed_weights(weight_decay,", "add_decayed_weights(-weight_decay,"),
+    ),
+    *_rule("optimizer:penalised", "adam", ("mask=mask), rule)", "mask=None), rule)")),
+    *_rule(
+        "adaptive:AdaGrad",
         "adagrad",
         ("optax.scale_by_rss(self.initial, self.eps)", "optax.scale_by_rss(0.0, self.eps)"),
         ("optax.scale_by_rss(self.initial, self.eps)", "optax.scale_by_rss(self.initial, self.eps**2)"),
         ("optax.scale_by_rss(self.initial, self.eps)", "optax.scale_by_rms(0.9, self.eps)"),
     ),
     *_rule(
-        "rmsprop",
+        "adaptive",
         "rmsprop",
         ("eps_in_sqrt=False", "eps_in_sqrt=True"),
         ("eps_in_sqrt=False", "eps_in_sqrt=False, bias_correction=True"),
@@ -85,14 +99,14 @@ MUTANTS: list[Mutant] = [
         ("steps.append(optax.trace(self.momentum))", "pass"),
     ),
     *_rule(
-        "adadelta",
+        "adaptive:Adadelta",
         "adadelta",
         ("(self.decay, self.eps)", "(self.decay, 2 * self.eps)"),
         ("(self.decay, self.eps)", "(self.decay**2, self.eps)"),
         ("optax.scale_by_learning_rate(self.lr)", "optax.scale_by_learning_rate(1.0)"),
     ),
     *_rule(
-        "adam",
+        "adam:Adam",
         "adam",
         (_ADAM, _ADAM.replace("optax.adam(", "optax.nadam(")),
         (_ADAM, "optax.adam(self.lr, b1=self.b2, b2=self.b1, eps=self.eps)"),
@@ -110,7 +124,7 @@ MUTANTS: list[Mutant] = [
         ),
     ),
     *_rule(
-        "adamw",
+        "adam:AdamW",
         "adamw",
         ("weight_decay=self.weight_decay, mask=mask", "weight_decay=self.weight_decay"),
         ("weight_decay=self.weight_decay, mask=mask", "weight_decay=self.weight_decay / self.lr, mask=mask"),
@@ -119,21 +133,21 @@ MUTANTS: list[Mutant] = [
         ("eps=self.eps,", "eps=self.eps**2,"),
     ),
     *_rule(
-        "adamax",
+        "adam:Adamax",
         "adamax",
         ("b2=self.b2", "b2=self.b2**2"),
         ("b1=self.b1", "b1=1 - self.b1"),
         ("eps=self.eps", "eps=0.0"),
     ),
     *_rule(
-        "nadam",
+        "adam:NAdam",
         "nadam",
         ("optax.nadam(", "optax.adam("),
         ("b2=self.b2", "b2=self.b1"),
         ("eps=self.eps", "eps=0.0"),
     ),
     *_rule(
-        "amsgrad",
+        "adam:AMSGrad",
         "amsgrad",
         ("bias_correction_nu=self.corrected", "bias_correction_nu=True"),
         ("bias_correction_nu=self.corrected", "bias_correction_nu=False"),
@@ -141,7 +155,7 @@ MUTANTS: list[Mutant] = [
         ("self.b1, self.b2, self.eps, bias", "self.b2, self.b1, self.eps, bias"),
     ),
     *_rule(
-        "radam",
+        "adam:RAdam",
         "radam",
         ("threshold=5.0", "threshold=4.0"),
         ("threshold=5.0", "threshold=50.0"),
@@ -149,21 +163,21 @@ MUTANTS: list[Mutant] = [
         ("optax.radam(", "(lambda lr, b1, b2, eps, threshold: optax.adam(lr, b1, b2, eps))("),
     ),
     *_rule(
-        "lion",
+        "large_batch:Lion",
         "lion",
         ("b1=self.b1, b2=self.b2", "b1=self.b2, b2=self.b1"),
         ("mask=mask)", "mask=None)"),
         ("weight_decay=self.weight_decay", "weight_decay=self.lr * self.weight_decay"),
     ),
     *_rule(
-        "lamb",
+        "large_batch:LAMB",
         "lamb",
         ("optax.lamb(", "optax.adamw("),
         ("mask=mask", "mask=None"),
         ("weight_decay=self.weight_decay", "weight_decay=2 * self.weight_decay"),
     ),
     *_rule(
-        "lars",
+        "large_batch:LARS",
         "lars",
         ("trust_ratio_mask=mask", "trust_ratio_mask=True"),
         ("weight_decay_mask=mask", "weight_decay_mask=True"),
@@ -172,7 +186,7 @@ MUTANTS: list[Mutant] = [
         ("momentum=self.momentum,", "momentum=self.momentum, nesterov=True,"),
     ),
     *_rule(
-        "adafactor",
+        "large_batch:Adafactor",
         "adafactor",
         ("weight_decay_rate=self.lr * self.weight_decay", "weight_decay_rate=self.weight_decay"),
         ("decay_rate=self.decay", "decay_rate=1 - self.decay"),
@@ -182,7 +196,7 @@ MUTANTS: list[Mutant] = [
         ("weight_decay_mask=mask", "weight_decay_mask=None"),
     ),
     *_rule(
-        "muon",
+        "matrix",
         "muon",
         ("QUINTIC = (3.4445, -4.7750, 2.0315)", "QUINTIC = (3.4445, 4.7750, 2.0315)"),
         ("for _ in range(rounds):", "for _ in range(rounds - 1):"),
@@ -195,10 +209,10 @@ MUTANTS: list[Mutant] = [
         ("matrix.T if matrix.shape[0] > matrix.shape[1] else matrix  #", "matrix  #"),
     ),
     *_rule(
+        "matrix",
         "soap",
-        "soap",
-        ("self.b1 * held.mean + (1 - self.b1) * g", "self.b1 * held.mean + g"),
-        ("_turn(g, held.basis) ** 2", "g**2"),
+        ("self.b1 * leaf.mean + (1 - self.b1) * g", "self.b1 * leaf.mean + g"),
+        ("_turn(g, leaf.basis) ** 2", "g**2"),
         ("(1 - self.b1**steps)", "1.0"),
         ("(1 - self.b2**steps)", "(1 - self.b2 ** (steps + 1))"),
         ("self.b2 * gram + (1 - self.b2) * outer", "self.b1 * gram + (1 - self.b1) * outer"),
@@ -207,30 +221,30 @@ MUTANTS: list[Mutant] = [
         ("turned @ right.T", "turned @ right"),
     ),
     *_rule(
-        "schedule_free",
+        "parameter_free",
         "free",
         ("(y - (1.0 - share) * z) / share", "y"),
         ("step = penalised(optax.sgd(self.lr), self.weight_decay, mask)", "step = optax.sgd(self.lr)"),
         ("b1=0.0, b2=self.b2", "b1=self.b1, b2=self.b2"),
     ),
     *_rule(
-        "prodigy",
+        "parameter_free:Prodigy",
         "prodigy",
         ("count = state.count + 1", "count = state.count + 2"),
         ("u - length * self.weight_decay * w", "u - self.lr * self.weight_decay * w"),
-        ("if touched else u", "if not touched else u"),
+        ("if decays else u", "if not decays else u"),
         ("estim_lr_coef=self.d_factor", "estim_lr_coef=1.0"),
         ("safeguard_warmup=self.safeguard", "safeguard_warmup=False"),
     ),
     *_rule(
-        "sam",
+        "closure",
         "sam",
         ("lambda w, g: w + g, params", "lambda w, g: w - g, params"),
         ("length / jnp.where(norm > 0, norm, 1.0)", "length"),
-        ('jax.grad(extra["value_fn"])(there)', "updates"),
+        ('jax.grad(extra["value_fn"])(highest)', "updates"),
     ),
     *_rule(
-        "line_search",
+        "closure",
         "",
         (
             "slope_rtol=self.decrease,\n            decrease_factor",
@@ -252,7 +266,7 @@ MUTANTS: list[Mutant] = [
             "values = [_get(self, name) for name in names]",
         ),
     ),
-    *_plan(
+    *_schedule(
         "decays",
         "closed",
         ("jnp.floor(clock.step / every)", "jnp.ceil(clock.step / every)"),
@@ -267,22 +281,22 @@ MUTANTS: list[Mutant] = [
         ("(1.0 - self.floor) * jnp.power", "jnp.power"),
         ('clock.step / jnp.maximum(clock.total, 1.0), "cosine"', '(clock.step + 1) / clock.total, "cosine"'),
     ),
-    *_plan(
-        "warmup_cosine",
+    *_schedule(
+        "warmup:WarmupCosine",
         "closed",
         ("(clock.step + 1.0) / jnp.maximum", "clock.step / jnp.maximum"),
         ("clock.step < warmup", "clock.step <= warmup"),
         ("left.step / left.total", "clock.step / clock.total"),
         ("between(1.0, self.floor", "between(1.0, 0.0"),
     ),
-    *_plan(
-        "warmup",
+    *_schedule(
+        "warmup:Warmup",
         "closed",
         ("(clock.step + 1.0) / jnp.maximum", "clock.step / jnp.maximum"),
-        ("self.then.factor(begun, state)", "self.then.factor(clock, state)"),
+        ("self.then.factor(then, state)", "self.then.factor(clock, state)"),
     ),
-    *_plan(
-        "cosine_restarts",
+    *_schedule(
+        "decays:CosineRestarts",
         "closed or restarts",
         ("period * jnp.power(self.growth, cycle)", "period"),
         (
@@ -291,8 +305,8 @@ MUTANTS: list[Mutant] = [
         ),
         ("self._start(guess + 1.0, period) <= step", "self._start(guess + 1.0, period) < step"),
     ),
-    *_plan(
-        "one_cycle",
+    *_schedule(
+        "warmup:OneCycle",
         "closed or momentum",
         ("self.rise * clock.total - 1.0", "self.rise * clock.total"),
         ("clock.total - 1.0 - top", "clock.total - top"),
@@ -302,13 +316,13 @@ MUTANTS: list[Mutant] = [
         ),
         ("1.0, self.end)", "1.0, self.start)"),
     ),
-    *_plan(
-        "stable_decay",
+    *_schedule(
+        "warmup:WarmupStableDecay",
         "closed",
         ("clock.total - decay)", "clock.total - decay - 1)"),
         ("(clock.step + 1.0) / jnp.maximum", "clock.step / jnp.maximum"),
     ),
-    *_plan(
+    *_schedule(
         "plateau",
         "plateau",
         ("waited > self.patience", "waited >= self.patience"),
@@ -317,8 +331,10 @@ MUTANTS: list[Mutant] = [
         ("jnp.where(drops, 0.0, waited)", "waited"),
         ("best=jnp.where(better, value, state.best)", "best=value"),
     ),
-    *_plan("schedule", "fraction", ("jnp.round(jnp.asarray(length * scale))", "jnp.asarray(length * scale)")),
-    *_part(
+    *_schedule(
+        "schedule", "fraction", ("jnp.round(jnp.asarray(length * scale))", "jnp.asarray(length * scale)")
+    ),
+    *_module(
         "gradient",
         "test_gradient",
         (
@@ -331,14 +347,14 @@ MUTANTS: list[Mutant] = [
         ("jnp.sqrt(variance)", "variance"),
         (
             "share = 1.0 / jnp.where(weight > 0, weight, 1.0)",
-            "share = 1.0 / jax.tree.leaves(parts)[0].shape[0]",
+            "share = 1.0 / jax.tree.leaves(microbatches)[0].shape[0]",
         ),
         (
             "jnp.where(at < rows, weights[jnp.minimum(at, rows - 1)], 0.0)",
             "weights[jnp.minimum(at, rows - 1)]",
         ),
     ),
-    *_part(
+    *_module(
         "averaging",
         "test_averaging",
         ("1.0 - decay), state", "decay), state"),
@@ -347,11 +363,11 @@ MUTANTS: list[Mutant] = [
         ("since = clock.step + 1.0 -", "since = clock.step -"),
         ("1.0 / jnp.maximum(count, 1.0)", "1.0 / (count + 1.0)"),
     ),
-    *_part(
-        "rule",
+    *_module(
+        "groups",
         "test_groups",
-        ("optimizer.scaled(group.lr_factor)", "optimizer.scaled(1.0)"),
+        ("optimizer.scaled(self.lr_factor)", "optimizer.scaled(1.0)"),
         ("mask=jax.tree.map(lambda _: True, roles)", "mask=None"),
-        ("factor * recipe.rate_factor()", "factor"),
     ),
+    *_module("recipe", "test_groups", ("factor * self.rate_factor()", "factor")),
 ]

@@ -1,17 +1,17 @@
-"""Plant the wrong rules of `tests.mutants` one at a time and see whether the contracts notice.
+"""Plant the wrong rules of `tests.mutants` one at a time and check that the contracts fail.
 
 On demand, not in the gate: `python -m tests.mutations [word]` takes some minutes, prints what went unnoticed,
-and ends with the score. Nothing on disk is changed: each mutant is served to a process of its own in place of
-the file.
+and ends with the score. Nothing on disk changes: a process of its own loads each mutant in place of the file.
 """
 
+import ast
 import contextlib
 import os
 import sys
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 
-# Loaded once, before the processes are split off; none of them starts a backend by being imported.
+# Loaded once, before the fork; importing them starts no backend.
 import equinox  # noqa: F401
 import jax  # noqa: F401
 import optax  # noqa: F401
@@ -27,11 +27,21 @@ WORKERS = 2
 def planted(mutant: Mutant) -> str:
     """Return the file's text with the mistake in it."""
     text = (SOURCE / mutant.file).read_text(encoding="utf-8")
-    if text.count(mutant.right) != 1:
-        raise SystemExit(
-            f"{mutant.file}: {mutant.right!r} is there {text.count(mutant.right)} times, not once"
-        )
-    return text.replace(mutant.right, mutant.wrong)
+    before, section, after = divided(text, mutant.within)
+    if section.count(mutant.right) != 1:
+        place = f"{mutant.file} {mutant.within}".strip()
+        raise SystemExit(f"{place}: {mutant.right!r} occurs {section.count(mutant.right)} times, not once")
+    return before + section.replace(mutant.right, mutant.wrong) + after
+
+
+def divided(text: str, name: str) -> tuple[str, str, str]:
+    """Return a module's text before, of and after one of its classes or functions."""
+    if not name:
+        return "", text, ""
+    (node,) = (node for node in ast.parse(text).body if getattr(node, "name", None) == name)
+    lines = text.splitlines(keepends=True)
+    start, end = node.lineno - 1, node.end_lineno
+    return "".join(lines[:start]), "".join(lines[start:end]), "".join(lines[end:])
 
 
 def run(mutant: Mutant) -> int:

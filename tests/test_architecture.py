@@ -17,11 +17,49 @@ FLOORS = {
     "lab": 5,
     "doors": 6,
 }
-# Inside a floor folders do not see each other, unless the plan says so: experiments draw.
+# Floors of one level do not see each other, unless the plan says so: experiments draw.
 ALLOWED_SIDEWAYS = {("lab", "view")}
+# Inside a folder listed here, imports run downward too. Its rooms are subfolders and files, lowest level
+# first; a tuple holds rooms of one level, which do not import each other. Files directly in the folder that
+# are not listed are one room, ".". The folder's own `__init__.py` may import all of them.
+ROOMS: dict[str, list[str | tuple[str, ...]]] = {
+    "engine": [
+        ("compilation", "program"),
+        "state",
+        "backward",
+        "step",
+        ("layout", "feeds"),
+        ("evaluate", "group"),
+        "dispatch",
+        "autotune",
+        "plan",
+    ],
+}
 # The door loads a command's modules when the command is called, and the root loads names on first use.
 LAZY = {SOURCE / "doors" / "cli" / "app.py"}
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "misc"}
+# Modules under 60 lines whose only importer lies in the same folder, and why each is a file of its own.
+SMALL_LINES = 60
+SMALL_WITH_ONE_IMPORTER: dict[str, str] = {
+    "doors/cli/check.py": "to do",
+    "doors/cli/inspect.py": "to do",
+    "recipe/optimizers/adadelta.py": "to do",
+    "recipe/optimizers/adagrad.py": "to do",
+    "recipe/optimizers/adamax.py": "to do",
+    "recipe/optimizers/amsgrad.py": "to do",
+    "recipe/optimizers/lamb.py": "to do",
+    "recipe/optimizers/lars.py": "to do",
+    "recipe/optimizers/lion.py": "to do",
+    "recipe/optimizers/nadam.py": "to do",
+    "recipe/optimizers/radam.py": "to do",
+    "recipe/optimizers/sam.py": "to do",
+    "recipe/schedules/stable_decay.py": "to do",
+    "recipe/schedules/warmup_cosine.py": "to do",
+    "run/session/select_weights.py": "to do",
+    "view/report/layers.py": "to do",
+    "view/report/sample.py": "to do",
+    "view/sparkline.py": "to do",
+}
 
 
 def modules(root: Path = SOURCE) -> list[Path]:
@@ -55,6 +93,64 @@ def violations(path: Path, text: str, root: Path = SOURCE) -> list[str]:
     return wrong
 
 
+def levels(folder: str) -> dict[str, int]:
+    """Return the level of every room of a folder."""
+    rooms = [(room,) if isinstance(room, str) else room for room in ROOMS[folder]]
+    return {name: level for level, names in enumerate(rooms) for name in names}
+
+
+def room(folder: str, parts: tuple[str, ...]) -> str | None:
+    """Return the room of a file or module, given as its parts below the source; None elsewhere."""
+    own = tuple(folder.split("/"))
+    if parts[: len(own)] != own or len(parts) == len(own):
+        return None
+    name = parts[len(own)].removesuffix(".py")
+    return name if name in levels(folder) or name == "__init__" or (SOURCE / folder / name).is_dir() else "."
+
+
+def room_violations(folder: str, path: Path, text: str) -> list[str]:
+    """Return every import of `path` between two rooms of a folder that does not run down."""
+    own, level = room(folder, path.relative_to(SOURCE).parts), levels(folder)
+    if own is None or own == "__init__":
+        return []
+    if own not in level:
+        return [f"{path.relative_to(SOURCE)}: ROOMS[{folder!r}] has no level for {own!r}"]
+    wrong = []
+    for target, line in imported_files(ast.parse(text)):
+        other = room(folder, target.relative_to(SOURCE).parts)
+        if other is not None and other != own and level.get(other, len(level)) >= level[own]:
+            wrong.append(f"{path.relative_to(SOURCE)}:{line} {own} imports {other}")
+    return wrong
+
+
+def imported_files(tree: ast.AST) -> list[tuple[Path, int]]:
+    """Return the files of ours that are imported; of `from folder import module`, only the module."""
+    targets = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            targets += [(module_file(alias.name), node.lineno) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            whole = module_file(str(node.module))
+            targets += [(module_file(f"{node.module}.{a.name}") or whole, node.lineno) for a in node.names]
+    return [(target, line) for target, line in targets if target is not None]
+
+
+def module_file(name: str) -> Path | None:
+    """Return the file of a dotted module name; None for other names."""
+    target = SOURCE.parent.joinpath(*name.split("."))
+    files = (target.with_suffix(".py"), target / "__init__.py")
+    return next((file for file in files if file.is_relative_to(SOURCE) and file.exists()), None)
+
+
+def importers() -> dict[Path, set[Path]]:
+    """Return the modules that import each module."""
+    users: dict[Path, set[Path]] = {path: set() for path in modules()}
+    for path in modules():
+        for target, _ in imported_files(ast.parse(path.read_text())):
+            users[target].add(path)
+    return users
+
+
 def functions(tree: ast.AST):
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
@@ -76,6 +172,49 @@ def test_imports_run_downward():
 )
 def test_a_planted_upward_import_is_caught(file, line):
     assert violations(SOURCE / file, f"def f():\n    {line}\n")
+
+
+@pytest.mark.parametrize("folder", ROOMS)
+def test_imports_between_rooms_run_downward(folder):
+    paths = modules(SOURCE / folder)
+    assert [line for path in paths for line in room_violations(folder, path, path.read_text())] == []
+
+
+@pytest.mark.parametrize("folder", ROOMS)
+def test_every_room_with_a_level_exists(folder):
+    names = {path.stem for path in (SOURCE / folder).iterdir()}
+    assert set(levels(folder)) - {"."} <= names
+
+
+@pytest.mark.parametrize(
+    ("folder", "file", "line"),
+    [
+        ("engine", "engine/program.py", "from thalweg.engine.state import State"),
+        ("engine", "engine/step.py", "from thalweg.engine import dispatch"),
+        ("engine", "engine/feeds/resident.py", "from thalweg.engine.layout.compaction import width_for"),
+        ("engine", "engine/layout/mapped.py", "import thalweg.engine.plan"),
+        ("engine", "engine/new.py", "import thalweg.engine.plan"),
+    ],
+)
+def test_a_planted_import_of_a_higher_room_is_caught(folder, file, line):
+    assert room_violations(folder, SOURCE / file, f"def f():\n    {line}\n")
+
+
+def test_a_small_module_with_one_importer_is_part_of_it():
+    small = {
+        str(path.relative_to(SOURCE))
+        for path, users in importers().items()
+        if len(path.read_text().splitlines()) < SMALL_LINES
+        and path.name != "__init__.py"
+        and [user.parent for user in users] == [path.parent]
+    }
+    assert small == set(SMALL_WITH_ONE_IMPORTER)
+
+
+def test_no_source_file_looks_like_a_test():
+    assert [
+        path.name for path in modules() if path.stem.startswith("test_") or path.stem.endswith("_test")
+    ] == []
 
 
 def test_every_folder_is_a_floor():

@@ -8,9 +8,8 @@ import jax
 
 import thalweg as tw
 from benchmarks.contestants.task import problem, recipe
-from thalweg.engine import cache
-from thalweg.engine import dispatch as drive
-from thalweg.engine.group import prepare as prepare_group
+from thalweg.engine import compilation, dispatch
+from thalweg.engine.group import init_group
 
 
 def prepare(setting: dict[str, Any]) -> Callable[[], dict[str, Any]]:
@@ -18,13 +17,13 @@ def prepare(setting: dict[str, Any]) -> Callable[[], dict[str, Any]]:
 
     With `longest` every dispatch has the maximum length instead of following the clock.
     """
-    cache.enable()
+    compilation.enable_cache()
     loop = Loop(problem(setting), [recipe(setting)], setting.get("longest", False))
     steps = setting["steps"]
     return lambda: {"seconds": loop.run(steps), "examples": steps * setting["batch"], "steps": steps}
 
 
-class Longest(drive.Pace):
+class Longest(dispatch.ChunkLength):
     """A pace that does not look at the clock."""
 
     def __init__(self, capacity: int):
@@ -39,15 +38,17 @@ class Loop:
     """Lanes on their way through the bare loop."""
 
     def __init__(self, problem: tw.Problem, recipes: list[tw.Recipe], longest: bool = False):
-        self.group, self._states = prepare_group(problem, recipes)
+        self.group, self._states = init_group(problem, recipes)
         capacity = self.group.program.capacity
-        self._pace = Longest(capacity) if longest else drive.Pace(capacity)
+        self._pace = Longest(capacity) if longest else dispatch.ChunkLength(capacity)
         self._step = 0
 
     def run(self, steps: int) -> float:
         """Make `steps` more updates of every lane; return the seconds they took."""
         begun = time.perf_counter()
-        for moved in drive.chunks(self.group, self._states, self._step, self._step + steps, self._pace):
+        for moved in dispatch.run_chunks(
+            self.group, self._states, self._step, self._step + steps, self._pace
+        ):
             self._states = moved.states
         jax.block_until_ready(self._states)
         self._step += steps

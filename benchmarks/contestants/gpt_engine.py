@@ -8,7 +8,7 @@ from jax import Array
 
 import thalweg as tw
 from benchmarks.contestants.engine import Loop
-from thalweg.engine import cache
+from thalweg.engine import compilation
 
 
 class Mapped(eqx.Module):
@@ -23,7 +23,7 @@ class Mapped(eqx.Module):
 
 def prepare(setting: dict[str, Any]) -> Callable[[], dict[str, Any]]:
     """Return a block of `steps` updates."""
-    cache.enable()
+    compilation.enable_cache()
     data = tw.load("tinyshakespeare", folder=setting["folder"], context=setting["context"])
     model: Any = tw.GPT().fitted((setting["context"],), len(data.preparation.classes or ()))
     if setting.get("mapped"):

@@ -9,10 +9,8 @@ import numpy as np
 
 import thalweg as tw
 from benchmarks.contestants.task import problem, recipe
-from thalweg.engine import cache
-from thalweg.engine import dispatch as drive
-from thalweg.engine.group import prepare as prepare_group
-from thalweg.engine.group import resident
+from thalweg.engine import compilation, dispatch
+from thalweg.engine.group import init_group, resident
 from thalweg.engine.plan import LanePlan
 from thalweg.engine.plan import plan as plan_lanes
 from thalweg.run.session.scheduler import together
@@ -23,7 +21,7 @@ def prepare(setting: dict[str, Any]) -> Callable[[], dict[str, Any]]:
 
     With `seeds` they differ in their seed too; otherwise all read the same batches.
     """
-    cache.enable()
+    compilation.enable_cache()
     lanes, steps = setting["lanes"], setting["steps"]
     runner = Lanes(problem(setting), recipes(setting), setting.get("strict", False))
 
@@ -56,7 +54,7 @@ class Lanes:
         self.plan: LanePlan = plan_lanes(problem, recipes, strict=strict)
         parts = resident(problem.data)
         made = [
-            prepare_group(
+            init_group(
                 problem,
                 [recipes[lane] for lane in shard.lanes],
                 splits=parts,
@@ -67,7 +65,7 @@ class Lanes:
         ]
         self.groups = [group for group, _ in made]
         self._states = [states for _, states in made]
-        self._paces = [drive.Pace(group.program.capacity) for group in self.groups]
+        self._paces = [dispatch.ChunkLength(group.program.capacity) for group in self.groups]
         self._step = 0
 
     def run(self, steps: int) -> float:
@@ -83,6 +81,6 @@ class Lanes:
     def _journey(self, shard: int, stop: int) -> Iterator[float]:
         at = self._step
         while at < stop:
-            moved = drive.chunk(self.groups[shard], self._states[shard], at, stop, self._paces[shard])
+            moved = dispatch.next_chunk(self.groups[shard], self._states[shard], at, stop, self._paces[shard])
             self._states[shard], at = moved.states, at + moved.steps
             yield at / stop

@@ -14,16 +14,15 @@ import jax.numpy as jnp
 
 from benchmarks.contestants.task import problem, recipe
 from thalweg.core.tree import lane as take_lane
-from thalweg.engine import cache, step
+from thalweg.engine import compilation, step
 from thalweg.engine.backward import Lane
-from thalweg.engine.group import LaneGroup
-from thalweg.engine.group import prepare as prepare_group
+from thalweg.engine.group import LaneGroup, init_group
 
 
 def prepare(setting: dict[str, Any]) -> Callable[[], dict[str, Any]]:
     """Return a block of `steps` updates of one lane."""
-    cache.enable()
-    group, states = prepare_group(problem(setting), [recipe(setting)])
+    compilation.enable_cache()
+    group, states = init_group(problem(setting), [recipe(setting)])
     held = [(0, take_lane(states, 0))]
     steps = setting["steps"]
 

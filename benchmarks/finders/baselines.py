@@ -26,8 +26,8 @@ DRAWS, WIDE = 10, (1e-6, 10.0)
 # fastai's lr_find: a hundred updates from 1e-7 to 10.
 FASTAI = {"start": 1e-7, "factor": 10 ** (8 / 99), "end": 10.0}
 READINGS = ("steepest", "valley", "minimum", "slide")
-FINDER = ("insight/finder/*.py", "recipe/shortened.py")
-RANGE_TEST = ("insight/finder/range_test.py", "insight/finder/readings.py")
+FINDER = ("insight/finder/*.py",)
+RANGE_TEST = ("insight/finder/range_sweep.py",)
 # PyTorch 2.13, `inspect.signature(torch.optim...)`.
 PYTORCH = {
     "sgd": 1e-3,

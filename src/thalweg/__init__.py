@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from thalweg.insight.finder.learning_rate import find_lr as find_lr
     from thalweg.insight.finder.range_sweep import RangeTest as RangeTest
     from thalweg.insight.finder.range_sweep import range_test as range_test
+    from thalweg.insight.fit import NoLearningRate as NoLearningRate
+    from thalweg.insight.fit import fit as fit
     from thalweg.insight.ranking import Ranking as Ranking
     from thalweg.insight.ranking import ranking_of as ranking_of
     from thalweg.insight.search import Budget as Budget
@@ -133,6 +135,7 @@ _ROOMS = {
     "insight.finder.finding": "BatchFinding LearningRateFinding",
     "insight.finder.learning_rate": "find_lr",
     "insight.finder.range_sweep": "RangeTest range_test",
+    "insight.fit": "NoLearningRate fit",
     "insight.ranking": "Ranking ranking_of",
     "problem.data.data": "Data",
     "problem.data.note": "Note",

@@ -1,7 +1,8 @@
 """The published equations in plain NumPy, array by array. Written from the papers, not from any library.
 
-Each takes `(w, g, m, t, lr, n)`: weights, gradient, a memory of this array (a dict, empty at first), steps so
-far (0 at the first), the learning rate of this step, and the rule's numbers. It returns the new weights.
+Each takes `(w, g, m, t, lr, n, decays)`: weights, gradient, the state of this array (a dict, empty at first),
+steps so far (0 at the first), the learning rate of this step, the rule's numbers, and whether weight decay
+applies. It returns the new weights.
 """
 
 import numpy as np
@@ -9,13 +10,13 @@ import numpy as np
 WEIGHTS = ("matrix", "kernel", "embedding")
 
 
-def _kept(m, name, like):
+def _stored(m, name, like):
     return m.setdefault(name, np.zeros_like(like))
 
 
 def _moments(g, m, n):
-    m["m"] = n.b1 * _kept(m, "m", g) + (1 - n.b1) * g
-    m["v"] = n.b2 * _kept(m, "v", g) + (1 - n.b2) * g * g
+    m["m"] = n.b1 * _stored(m, "m", g) + (1 - n.b1) * g
+    m["v"] = n.b2 * _stored(m, "v", g) + (1 - n.b2) * g * g
     return m["m"], m["v"]
 
 
@@ -31,10 +32,10 @@ def sgd(w, g, m, t, lr, n, decays):
     if n.momentum is None:
         move = lr * g
     elif n.remember == "gradients":
-        m["v"] = n.momentum * _kept(m, "v", g) + g
+        m["v"] = n.momentum * _stored(m, "v", g) + g
         move = lr * (g + n.momentum * m["v"] if n.nesterov else m["v"])
     else:
-        m["v"] = n.momentum * _kept(m, "v", g) - lr * g
+        m["v"] = n.momentum * _stored(m, "v", g) - lr * g
         move = -(n.momentum * m["v"] - lr * g if n.nesterov else m["v"])
     return w - move - lr * rate * w
 
@@ -47,19 +48,19 @@ def adagrad(w, g, m, t, lr, n, decays):
 
 def rmsprop(w, g, m, t, lr, n, decays):
     g = _penalised(w, g, n, decays)
-    m["n"] = n.decay * _kept(m, "n", g) + (1 - n.decay) * g * g
-    m["m"] = n.decay * _kept(m, "m", g) + (1 - n.decay) * g
+    m["n"] = n.decay * _stored(m, "n", g) + (1 - n.decay) * g * g
+    m["m"] = n.decay * _stored(m, "m", g) + (1 - n.decay) * g
     variance = np.maximum(m["n"] - m["m"] ** 2, 0) if n.centred else m["n"]
     u = g / (np.sqrt(variance) + n.eps)
     if n.momentum is not None:
-        m["v"] = u = n.momentum * _kept(m, "v", g) + u
+        m["v"] = u = n.momentum * _stored(m, "v", g) + u
     return w - lr * u
 
 
 def adadelta(w, g, m, t, lr, n, decays):
     g = _penalised(w, g, n, decays)
-    m["n"] = n.decay * _kept(m, "n", g) + (1 - n.decay) * g * g
-    u = g * np.sqrt(_kept(m, "x", g) + n.eps) / np.sqrt(m["n"] + n.eps)
+    m["n"] = n.decay * _stored(m, "n", g) + (1 - n.decay) * g * g
+    u = g * np.sqrt(_stored(m, "x", g) + n.eps) / np.sqrt(m["n"] + n.eps)
     m["x"] = n.decay * m["x"] + (1 - n.decay) * u * u
     return w - lr * u
 
@@ -77,8 +78,8 @@ def adamw(w, g, m, t, lr, n, decays):
 
 def adamax(w, g, m, t, lr, n, decays):
     g = _penalised(w, g, n, decays)
-    m["m"] = n.b1 * _kept(m, "m", g) + (1 - n.b1) * g
-    m["u"] = np.maximum(n.b2 * _kept(m, "u", g), np.abs(g) + n.eps)
+    m["m"] = n.b1 * _stored(m, "m", g) + (1 - n.b1) * g
+    m["u"] = np.maximum(n.b2 * _stored(m, "u", g), np.abs(g) + n.eps)
     return w - lr / (1 - n.b1 ** (t + 1)) * m["m"] / m["u"]
 
 
@@ -93,7 +94,7 @@ def amsgrad(w, g, m, t, lr, n, decays):
     mean, square = _moments(_penalised(w, g, n, decays), m, n)
     if n.corrected:
         mean, square = mean / (1 - n.b1 ** (t + 1)), square / (1 - n.b2 ** (t + 1))
-    m["x"] = np.maximum(_kept(m, "x", g), square)
+    m["x"] = np.maximum(_stored(m, "x", g), square)
     return w - lr * mean / (np.sqrt(m["x"]) + n.eps)
 
 
@@ -110,7 +111,7 @@ def radam(w, g, m, t, lr, n, decays):
 
 
 def lion(w, g, m, t, lr, n, decays):
-    old = _kept(m, "m", g)
+    old = _stored(m, "m", g)
     m["m"] = n.b2 * old + (1 - n.b2) * g
     return w - lr * (np.sign(n.b1 * old + (1 - n.b1) * g) + (n.weight_decay * w if decays else 0))
 
@@ -127,7 +128,7 @@ def lars(w, g, m, t, lr, n, decays):
     if decays:
         u = g + n.weight_decay * w
         u = u * n.trust * np.linalg.norm(w) / (np.linalg.norm(u) + n.eps)
-    m["v"] = n.momentum * _kept(m, "v", g) + lr * u
+    m["v"] = n.momentum * _stored(m, "v", g) + lr * u
     return w - m["v"]
 
 
@@ -146,7 +147,7 @@ def adafactor(w, g, m, t, lr, n, decays):
     u = u / max(1.0, np.sqrt((u * u).mean()) / n.clip)
     u = lr * u * (max(1e-3, np.sqrt((w * w).mean())) if n.relative else 1.0)
     if n.momentum is not None:
-        m["m"] = u = n.momentum * _kept(m, "m", g) + (1 - n.momentum) * u
+        m["m"] = u = n.momentum * _stored(m, "m", g) + (1 - n.momentum) * u
     return w - u - (lr * n.weight_decay * w if decays else 0)
 
 
@@ -176,8 +177,8 @@ def soap(w, g, m, t, lr, n, decays):
         return w
     turn = (lambda x: m["P"].T @ x @ m["Q"]) if square else (lambda x: x)
     back = (lambda x: m["P"] @ x @ m["Q"].T) if square else (lambda x: x)
-    m["m"] = n.b1 * _kept(m, "m", g) + (1 - n.b1) * g
-    m["v"] = n.b2 * _kept(m, "v", g) + (1 - n.b2) * turn(g) ** 2
+    m["m"] = n.b1 * _stored(m, "m", g) + (1 - n.b1) * g
+    m["v"] = n.b2 * _stored(m, "v", g) + (1 - n.b2) * turn(g) ** 2
     u = back(turn(m["m"]) / (1 - n.b1**t) / (np.sqrt(m["v"] / (1 - n.b2**t)) + n.eps))
     if square:
         m["L"] = n.b2 * m["L"] + (1 - n.b2) * g @ g.T

@@ -19,7 +19,7 @@ PENALTY = 0.01
 
 @dataclass(frozen=True)
 class Problem:
-    """A loss over named arrays, its start, and the least value it has."""
+    """A loss over named arrays, its start, and its minimum value."""
 
     loss: Callable
     start: dict[str, np.ndarray]
@@ -71,10 +71,10 @@ def logistic() -> Problem:
         misfit = (jax.nn.logsumexp(logits, axis=1) - picked).mean()
         return misfit + PENALTY / 2 * (params["matrix"] ** 2).sum()
 
-    found = solution()
+    model = solution()
     with jax.enable_x64(True):
-        least = float(loss({"matrix": jnp.asarray(found.coef_), "bias": jnp.asarray(found.intercept_)}))
-    # A start at zero would be a saddle for rules that scale by the weights.
+        least = float(loss({"matrix": jnp.asarray(model.coef_), "bias": jnp.asarray(model.intercept_)}))
+    # Zero would be a saddle point for rules that scale by the weights.
     random = np.random.default_rng(4)
     return Problem(loss, {"matrix": 0.1 * random.normal(size=(3, 4)), "bias": np.full(3, 0.1)}, least)
 
@@ -85,7 +85,7 @@ PROBLEMS = {"quadratic": quadratic, "rosenbrock": rosenbrock, "logistic": logist
 def trained(
     optimizer: Any, problem: Problem, steps: int, schedule: Schedule | None = None
 ) -> dict[str, np.ndarray]:
-    """Return the weights to evaluate after so many steps of the whole problem."""
+    """Return the weights to evaluate after `steps` steps on the whole problem."""
     schedule = Cosine() if schedule is None else schedule
     roles = {name: name for name in problem.start}
 
@@ -104,7 +104,7 @@ def trained(
         return optimizer.evaluated(state, params)
 
     with jax.enable_x64(True):
-        found = run(
+        weights = run(
             jax.tree.map(jnp.float64, optimizer), {n: jnp.asarray(w) for n, w in problem.start.items()}
         )
-        return {name: np.asarray(w) for name, w in found.items()}
+        return {name: np.asarray(w) for name, w in weights.items()}

@@ -1,4 +1,7 @@
-"""The contract table: every optimizer with its numbers, its reference, and its convention."""
+"""The contract table: every optimizer with its numbers, its reference and its convention.
+
+A new optimizer adds a row to `ROWS` and one to `MINIMA`.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -33,6 +36,7 @@ from thalweg.recipe.optimizers import (
     ScheduleFreeAdamW,
     ScheduleFreeSGD,
 )
+from thalweg.recipe.schedules import Constant, Cosine, Schedule, WarmupCosine
 
 
 @dataclass(frozen=True)
@@ -40,10 +44,10 @@ class Row:
     """An optimizer under test.
 
     Args:
-        optimizer: With numbers of its own, so that none hides behind a default of 0 or 1.
+        optimizer: With unusual numbers, so that no default of 0 or 1 hides a mistake.
         reference: The published step.
-        convention: What is ours where libraries differ.
-        torch: Arguments of the torch.optim rule that is the same, its name under `rule`; None without one.
+        convention: Our choice where libraries differ.
+        torch: Arguments of the same torch.optim rule, with its name under `rule`; None without one.
         shapes: Arrays that are trained.
     """
 
@@ -55,12 +59,12 @@ class Row:
 
     @property
     def id(self) -> str:
-        given = [value for value in self.optimizer.to_dict().values() if isinstance(value, bool | str)]
-        return "-".join([self.optimizer.name, *map(str, given)])
+        options = [value for value in self.optimizer.to_dict().values() if isinstance(value, bool | str)]
+        return "-".join([self.optimizer.name, *map(str, options)])
 
 
 def each(equation: Callable, rate: str = "lr", decays: Any = equations.WEIGHTS) -> Callable:
-    """Make a step over all arrays from one equation; only weights decay, never biases and scales."""
+    """Make a step over all arrays from one equation; weight decay spares biases and scales."""
 
     def of(optimizer: Optimizer) -> Callable:
         def step(params, grads, t, factor, memory):
@@ -147,7 +151,7 @@ def prodigy(n: Prodigy) -> Callable:
             after[name] = (w, held["m"][name], held["v"][name], decay)
         size = sum(np.abs(s).sum() for s in held["s"].values())
         held["d"] = max(d, n.d_factor * held["r"] / size)
-        # The root's eps is taken with the new estimate.
+        # The eps in the denominator uses the new estimate.
         return {
             name: w - held["step"] * (m / (np.sqrt(v) + held["d"] * n.eps) + decay)
             for name, (w, m, v, decay) in after.items()
@@ -315,9 +319,51 @@ ROWS = [
     _row(SAM(base=AdamW(lr=0.05), rho=0.1), sam, "both gradients of the same batch"),
 ]
 
-# Rules with a line search have their own references: test_line_search.py.
-SEARCHING = [GradientDescent(), LBFGS()]
-NAMES = sorted({row.optimizer.name for row in ROWS} | {rule.name for rule in SEARCHING})
+COSINE = Cosine()
+
+
+@dataclass(frozen=True)
+class Training:
+    """How an optimizer reaches the known minima: its rate for each problem, and other settings."""
+
+    quadratic: float = 1.0
+    rosenbrock: float = 1.0
+    logistic: float = 1.0
+    numbers: Any = None
+    schedule: Schedule = COSINE
+    steps: int = 1500
+    valley_steps: int = 10_000
+
+
+MINIMA = {
+    "sgd": Training(0.3, 1e-3, 1.0, {"momentum": 0.9}),
+    "adagrad": Training(3.0, 1.0, 3.0),
+    "rmsprop": Training(0.03, 3e-3, 0.03),
+    "adadelta": Training(3.0, 0.3, 3.0, steps=3000),
+    "adam": Training(0.3, 0.1, 0.3),
+    "adamw": Training(0.3, 0.1, 0.3, {"weight_decay": 0.0}),
+    "adamax": Training(1.0, 0.3, 3.0),
+    "nadam": Training(0.3, 0.1, 0.3),
+    "amsgrad": Training(1.0, 1.0, 1.0),
+    # Its first steps are plain momentum with the whole gradient, so they need the warmup.
+    "radam": Training(0.3, 0.1, 1.0, schedule=WarmupCosine(warmup=500, unit="steps")),
+    "lion": Training(0.01, 1e-3, 0.01, {"weight_decay": 0.0}),
+    "lamb": Training(0.03, 0.01, 0.01, {"weight_decay": 0.0}),
+    "lars": Training(0.3, 1e-3, 3.0, {"weight_decay": 0.0}),
+    "adafactor": Training(0.3, 0.01, 0.3),
+    "muon": Training(0.03, 3e-3, 0.03),
+    "soap": Training(0.01, 3e-3, 0.01, {"weight_decay": 0.0}),
+    "schedule-free-sgd": Training(1.0, 3e-3, 10.0, schedule=Constant(), valley_steps=30_000),
+    "schedule-free-adamw": Training(0.1, 0.03, 0.1, schedule=Constant()),
+    "prodigy": Training(1.0, 0.1, 1.0),
+    "sam": Training(0.1, 1e-3, 0.3, {"base": SGD(momentum=0.9), "rho": 1e-3}),
+    "gradient-descent": Training(schedule=Constant(), valley_steps=30_000),
+    "l-bfgs": Training(schedule=Constant(), steps=60, valley_steps=60),
+}
+
+# The references of rules with a line search are in test_line_search.py.
+LINE_SEARCHES = [GradientDescent(), LBFGS()]
+NAMES = sorted({row.optimizer.name for row in ROWS} | {rule.name for rule in LINE_SEARCHES})
 
 
 def landscape(row: Row) -> Landscape:

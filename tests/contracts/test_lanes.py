@@ -1,7 +1,7 @@
 """Every row of the catalogue, from TOML and in lanes: a lane among many computes what it computes alone.
 
-Strict mode: bit for bit, in weights, losses and evaluations. The other layout, lanes in one product: within
-the bound of `docs/lanes.md`.
+Strict mode: bit for bit, in weights, losses and evaluations. Batched lanes: within the bound of
+`docs/lanes.md`.
 """
 
 import contextlib
@@ -15,10 +15,9 @@ import pytest
 
 from tests.made import blobs, line
 from thalweg.engine import group as group_module
-from thalweg.engine.dispatch import Pace, chunks
-from thalweg.engine.group import prepare
-from thalweg.engine.layout import mapped
-from thalweg.engine.layout import split_jaxpr as parting
+from thalweg.engine.dispatch import ChunkLength, run_chunks
+from thalweg.engine.group import init_group
+from thalweg.engine.layout import mapped, split_step
 from thalweg.engine.program import BATCH, MAP
 from thalweg.engine.state import State
 from thalweg.problem.data.data import Data
@@ -93,24 +92,24 @@ def assert_the_same(one: Any, other: Any) -> None:
 
 
 def assert_a_lane_is_alone(problem: Problem, recipe: Recipe, steps: int = 12) -> None:
-    """All that a lane is (weights, states of rules, keys, codes) and all that it tells, bit for bit."""
+    """The whole state of a lane (weights, optimizer, keys, codes) and all it reports, bit for bit."""
     recipes = lanes_of(recipe)
-    among, alone = told(problem, recipes, steps), told(problem, recipes[1:2], steps)
+    among, alone = trained(problem, recipes, steps), trained(problem, recipes[1:2], steps)
     for a, b in zip(jax.tree.leaves(among), jax.tree.leaves(alone), strict=True):
         np.testing.assert_array_equal(np.asarray(a)[1], np.asarray(b)[0])
 
 
-def told(problem: Problem, recipes: list[Recipe], steps: int) -> Any:
-    group, states = prepare(problem, recipes)
-    found = []
-    for moved in chunks(group, states, 0, steps, Whole()):
+def trained(problem: Problem, recipes: list[Recipe], steps: int) -> Any:
+    group, states = init_group(problem, recipes)
+    chunks = []
+    for moved in run_chunks(group, states, 0, steps, Whole()):
         states = moved.states
-        found.append(moved.chunk)
-    return states, found
+        chunks.append(moved.chunk)
+    return states, chunks
 
 
-class Whole(Pace):
-    """A pace of a few steps a dispatch, whatever the clock says."""
+class Whole(ChunkLength):
+    """A few steps a chunk, whatever the clock says."""
 
     def __init__(self) -> None:
         self.steps = 5
@@ -120,14 +119,14 @@ class Whole(Pace):
 
 
 @pytest.mark.parametrize("recipe", [{"patience": 1}, {"averaging": "ema"}, {"optimizer": "muon"}])
-def test_a_run_among_many_is_the_run_alone_in_all_that_it_tells(recipe):
+def test_a_run_among_many_equals_the_run_alone(recipe):
     recipes = lanes_of(as_toml(**recipe))
     among = train(small(), recipes, strict=True)
     assert_the_same(train(small(), recipes[1]), among[1])
 
 
 @pytest.mark.parametrize("row", ROWS)
-def test_a_lane_of_every_rule_is_the_lane_alone(row):
+def test_a_lane_with_every_recipe_equals_the_lane_alone(row):
     assert_a_lane_is_alone(small(), ROWS[row]())
 
 
@@ -169,21 +168,21 @@ def test_every_model_has_a_row():
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_a_lane_of_every_model_is_the_lane_alone(name, text):
+def test_a_lane_of_every_model_equals_the_lane_alone(name, text):
     assert_a_lane_is_alone(problem_of(name, text), as_toml(length="steps = 4"), steps=4)
 
 
-@pytest.fixture(scope="module", params=[10**9, 1], ids=["at once", "late part lane by lane"])
+@pytest.fixture(scope="module", params=[10**9, 1], ids=["batched", "per-lane section"])
 def batched(request):
-    """Lanes in one product in both forms: these models are small, and would take the first alone."""
-    with pytest.MonkeyPatch.context() as patched, forgotten_programs():
-        patched.setattr(parting, "LARGE", request.param)
+    """Batched lanes with and without a per-lane section, which such small models would not have."""
+    with pytest.MonkeyPatch.context() as patched, recompiled():
+        patched.setattr(split_step, "LARGE", request.param)
         yield
 
 
 @pytest.mark.usefixtures("batched")
 @pytest.mark.parametrize("name", MODELS)
-def test_lanes_in_one_product_make_the_same_step_within_rounding(name, text, record_property):
+def test_batched_lanes_make_the_same_step_within_rounding(name, text, record_property):
     problem = problem_of(name, text)
     recipes = lanes_of(as_toml("sgd", length="steps = 1"))
     one, other = (after(problem, recipes, 1, layout) for layout in (MAP, BATCH))
@@ -200,15 +199,15 @@ UNIT = 2.0**-24
 
 
 def after(problem: Problem, recipes: list[Recipe], steps: int, layout: str) -> Any:
-    """Return the lanes' parameters after so many steps."""
-    group, states = prepare(problem, recipes, layout=layout)
-    for moved in chunks(group, states, 0, steps, Whole()):
+    """Return the lanes' parameters after some steps."""
+    group, states = init_group(problem, recipes, layout=layout)
+    for moved in run_chunks(group, states, 0, steps, Whole()):
         states = moved.states
     return states.params
 
 
 @pytest.mark.usefixtures("batched")
-def test_the_bound_of_one_step_holds_and_is_tight_enough_to_catch_a_fault():
+def test_the_bound_of_one_step_holds_and_detects_a_fault():
     """The bound of docs/lanes.md for a two-layer network under squared error, computed from its formula."""
     problem = Problem(MLP([1, 8, 1]), line())
     rate = 0.5
@@ -217,14 +216,14 @@ def test_the_bound_of_one_step_holds_and_is_tight_enough_to_catch_a_fault():
         jax.tree.map(np.asarray, after(problem, recipes, steps, layout))
         for steps, layout in ((0, MAP), (1, MAP), (1, BATCH))
     )
-    group, _ = prepare(problem, recipes)
+    group, _ = init_group(problem, recipes)
     for lane in range(3):
         indices = np.asarray(group.feed.batches(0, 1, 1).indices)[lane, 0]
         rows = problem.data.train.batch(indices)
         weights, moved, batched = (
             [np.float64(leaf[lane]) for leaf in jax.tree.leaves(tree)] for tree in (first, one, other)
         )
-        sizes = gradient_of_sizes(weights, *map(np.float64, rows))
+        sizes = gradient_of_magnitudes(weights, *map(np.float64, rows))
         terms = 16 + 1 + 8 + 1 + 10  # batch, inputs, units, outputs, and the few operations in between
         gamma = terms * UNIT / (1 - terms * UNIT)
         for size, weight, a, b in zip(sizes, weights, moved, batched, strict=True):
@@ -233,8 +232,8 @@ def test_the_bound_of_one_step_holds_and_is_tight_enough_to_catch_a_fault():
             assert not np.all(np.abs(a - (b + 1e-4 * np.abs(b).max())) <= bound)
 
 
-def gradient_of_sizes(weights: list[Any], inputs: Any, targets: Any) -> list[Any]:
-    """The gradient of mean squared error with every number replaced by its size."""
+def gradient_of_magnitudes(weights: list[Any], inputs: Any, targets: Any) -> list[Any]:
+    """The gradient of mean squared error with every number replaced by its magnitude."""
     w1, b1, w2, b2 = (np.abs(w) for w in weights)
     x = np.abs(inputs)
     hidden = x @ w1.T + b1
@@ -252,14 +251,14 @@ def leaky_take(tree: Any, index: Any) -> Any:
     return found
 
 
-def test_a_state_that_leaks_between_lanes_is_caught(monkeypatch):
-    with forgotten_programs():
+def test_a_state_that_leaks_between_lanes_is_detected(monkeypatch):
+    with recompiled():
         monkeypatch.setattr(mapped, "take_lane", leaky_take)
         with pytest.raises(AssertionError):
             assert_a_lane_is_alone(small(), as_toml("adam"))
 
 
-def test_a_key_that_lanes_share_is_caught(monkeypatch):
+def test_a_key_shared_by_lanes_is_detected(monkeypatch):
     own = group_module._words
     monkeypatch.setattr(group_module, "_words", lambda seeds: own([seeds[0]] * len(seeds)))
     with pytest.raises(AssertionError):
@@ -267,8 +266,8 @@ def test_a_key_that_lanes_share_is_caught(monkeypatch):
 
 
 @contextlib.contextmanager
-def forgotten_programs():
-    """Compile anew inside, and forget it after."""
+def recompiled():
+    """Recompile inside, and clear the caches afterwards."""
     jax.clear_caches()
     try:
         yield

@@ -1,4 +1,4 @@
-"""Every rule inside a compiled program: dtypes stay, nothing retraces, lanes are alone, state can be saved.
+"""Every rule in a compiled program: fixed dtypes, no second trace, independent lanes, savable state.
 
 The model is an Equinox module with leaves that are not trained, as in the engine.
 """
@@ -25,13 +25,13 @@ def model() -> Any:
     return eqx.nn.Sequential([eqx.nn.Linear(3, 2, key=jax.random.key(0)), eqx.nn.LayerNorm(2)])
 
 
-def parted(dtype: Any) -> tuple[Any, Any]:
+def partitioned(dtype: Any) -> tuple[Any, Any]:
     params, fixed = eqx.partition(model(), eqx.is_inexact_array)
     return jax.tree.map(lambda w: w.astype(dtype), params), fixed
 
 
 def numbers(optimizer: Any, factor: float = 1.0) -> Any:
-    """The rule's numbers as the engine passes them: float32 scalars; some changed by a factor."""
+    """The rule's numbers as the engine passes them, float32 scalars, with the rates times a factor."""
     scaled = optimizer.scaled(factor)
     return jax.tree.map(jnp.float32, scaled)
 
@@ -77,7 +77,7 @@ def same_bits(one: Any, other: Any) -> bool:
 @pytest.mark.parametrize("dtype", ["bfloat16", "float64"])
 def test_keeps_dtypes_and_structure(name, dtype):
     with jax.enable_x64(dtype == "float64"):
-        params, fixed = parted(jnp.dtype(dtype))
+        params, fixed = partitioned(jnp.dtype(dtype))
         optimizer = numbers(OPTIMIZERS[name]())
         state = optimizer.transform(roles(params)).init(params)
         after = jax.eval_shape(steps_of(fixed, 2), optimizer, params, state)
@@ -88,9 +88,9 @@ def test_keeps_dtypes_and_structure(name, dtype):
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_lanes_are_alone_never_retrace_and_survive_saving(name):
-    """A lane depends neither on its neighbours nor on being saved; another number is no other program."""
-    params, fixed = parted(jnp.float32)
+def test_lanes_are_independent_never_retrace_and_survive_saving(name):
+    """A lane does not depend on its neighbours or on being saved; another number does not recompile."""
+    params, fixed = partitioned(jnp.float32)
     traces = []
 
     @jax.jit
@@ -105,10 +105,10 @@ def test_lanes_are_alone_never_retrace_and_survive_saving(name):
         return optimizers, stack([params] * len(factors)), start(optimizers)
 
     # Three lanes with different rates (where the rule has one), and the middle one alone, saved half-way.
-    optimizers, *begun = first(0.5, 1.0, 2.0)
-    once = run(optimizers, *begun)
+    optimizers, *initial = first(0.5, 1.0, 2.0)
+    once = run(optimizers, *initial)
     among = run(optimizers, *once)
-    middle = jax.tree.map(lambda leaf: leaf[1:2], (optimizers, *begun))
+    middle = jax.tree.map(lambda leaf: leaf[1:2], (optimizers, *initial))
     alone = run(middle[0], *saved_and_loaded(run(*middle)))
     assert same_bits(jax.tree.map(lambda leaf: leaf[1:2], among), alone)
     assert not same_bits(once[0], among[0]), "the weights must have moved"

@@ -54,7 +54,7 @@ def stable(t: int, w: int, d: int, floor: float, bend: str) -> float:
     return 1 - (1 - floor) * (math.sqrt(share) if bend == "sqrt" else share)
 
 
-# A schedule and its closed form, written apart from the code; T = 283 steps, 40 to the epoch.
+# A schedule and its closed form, written independently of the code; T = 283 steps, 40 in an epoch.
 ROWS = [
     (Constant(), lambda t: 1.0),
     (StepDecay(every=2, drop=0.3), lambda t: 0.3 ** (t // 80)),
@@ -150,7 +150,7 @@ def test_one_cycle_and_its_momentum_equal_torch(bend):
     np.testing.assert_allclose(momentum[:-1], momenta, rtol=1e-9)
 
 
-def test_momentum_goes_against_the_rate():
+def test_momentum_falls_while_the_rate_rises():
     with jax.enable_x64(True):
         factor, momentum = curve(OneCycle(high=0.9, low=0.7), jnp.float64)
     top = int(np.argmax(factor))
@@ -159,7 +159,7 @@ def test_momentum_goes_against_the_rate():
     np.testing.assert_allclose(momentum, wanted, rtol=1e-12)
 
 
-def followed(plateau, losses):
+def factors_after(plateau, losses):
     state, factors = plateau.init(), []
     for loss in losses:
         state = jax.jit(lambda s, v: plateau.observe(s, v))(state, jnp.float32(loss))
@@ -180,22 +180,22 @@ def test_plateau_drops_as_torch_does():
     for loss in losses:
         theirs.step(loss)
         wanted.append(optimizer.param_groups[0]["lr"])
-    ours = followed(Plateau(drop=0.3, patience=2, threshold=0.01, cooldown=3, floor=0.02), losses)
+    ours = factors_after(Plateau(drop=0.3, patience=2, threshold=0.01, cooldown=3, floor=0.02), losses)
     np.testing.assert_allclose(ours, wanted, rtol=1e-6)
 
 
 def test_plateau_remembers_the_best_and_not_the_last():
-    """Up and down above the best is no progress."""
+    """A loss that falls but stays above the best does not count as better."""
     losses = [1.0, 0.5, 2.0, 1.0, 2.0, 1.0]
-    assert followed(Plateau(drop=0.5, patience=2), losses) == [1, 1, 1, 1, 0.5, 0.5]
+    assert factors_after(Plateau(drop=0.5, patience=2), losses) == [1, 1, 1, 1, 0.5, 0.5]
 
 
 def test_plateau_by_hand():
     losses = [1.0, 0.5, 0.5, 0.5, 0.4, math.nan, math.nan, 0.4]
-    assert followed(Plateau(drop=0.5, patience=1), losses) == [1, 1, 1, 0.5, 0.5, 0.5, 0.25, 0.25]
+    assert factors_after(Plateau(drop=0.5, patience=1), losses) == [1, 1, 1, 0.5, 0.5, 0.5, 0.25, 0.25]
 
 
-def test_a_number_of_a_schedule_is_no_new_program():
+def test_another_number_does_not_recompile_a_schedule():
     traces = []
 
     @jax.jit
@@ -219,7 +219,7 @@ def test_warmup_before_a_cosine_is_warmup_cosine():
     np.testing.assert_array_equal(one, other)
 
 
-def test_a_length_in_fractions_is_whole_steps():
+def test_a_fraction_of_the_run_is_rounded_to_whole_steps():
     """0.6 of 25 steps is 15.000001 in float32: the drop still comes at step 15."""
     drop = jax.tree.map(jnp.float32, MultiStep(points=(0.6,), drop=0.5))
     found = [float(drop.factor(Clock(jnp.float32(t), jnp.float32(25), jnp.float32(10)))) for t in (14, 15)]
@@ -227,8 +227,8 @@ def test_a_length_in_fractions_is_whole_steps():
 
 
 @pytest.mark.parametrize("growth", [1, 2, 3, 7])
-def test_restarts_come_at_their_step_in_float32(growth):
-    """The logarithm that finds the cycle is a rounding too low at some restarts."""
+def test_restarts_are_at_the_right_step_in_float32(growth):
+    """The logarithm that finds the cycle is a rounding error too low at some restarts."""
     every = [(period, sum(growth**n for n in range(cycle))) for period in range(1, 99) for cycle in range(15)]
     starts = [(period, period * units) for period, units in every if period * units < 2**22]
 

@@ -1,7 +1,6 @@
-"""One journey for every rule: 200 steps with noisy gradients and a learning rate that moves, in float64.
+"""One trajectory for every rule: 200 steps with noisy gradients and a varying learning rate, in float64.
 
-The loss is `sum c/2 (w-a)^2 + d/4 (w-a)^4 + noise_t . w`, so that its gradient is written down in NumPy in
-one line.
+The loss is `sum c/2 (w-a)^2 + d/4 (w-a)^4 + noise_t . w`, so its gradient is one line of NumPy.
 """
 
 from collections.abc import Callable
@@ -29,7 +28,7 @@ def start(shapes: dict) -> dict[str, np.ndarray]:
 
 
 class Landscape:
-    """The loss and, apart from it, its gradient in NumPy."""
+    """The loss in JAX, and its gradient written separately in NumPy."""
 
     def __init__(self, shapes: dict, noise: float = 0.3) -> None:
         random = np.random.default_rng(2)
@@ -56,14 +55,14 @@ class Landscape:
 
 
 def factor(t: int) -> float:
-    """The learning rate's factor: it moves, because conventions of momentum differ only then."""
+    """The factor of the learning rate. It varies, because conventions of momentum differ only then."""
     return (1 + 0.5 * np.sin(t / 7)) / (1 + 0.01 * t)
 
 
 def ours(
     optimizer: Any, landscape: Landscape, shapes: dict, steps: int = STEPS
 ) -> list[dict[str, np.ndarray]]:
-    """Return the parameters after every step, as the engine makes it; last, the evaluated ones."""
+    """Return the parameters after every step of our rule, and at the end the evaluated ones."""
     roles = roles_of(shapes)
     factors = jnp.asarray([factor(t) for t in range(steps)])
 
@@ -82,16 +81,16 @@ def ours(
         (params, state), path = jax.lax.scan(partial(advance, optimizer), (params, state), jnp.arange(steps))
         return path, optimizer.evaluated(state, params)
 
-    traced = jax.tree.map(jnp.float64, optimizer)  # as in a run, numbers enter the program from outside
+    traced = jax.tree.map(jnp.float64, optimizer)  # as in a run, numbers are inputs of the program
     path, evaluated = run(traced, {name: jnp.asarray(w) for name, w in start(shapes).items()})
     walked = [{name: np.asarray(leaf[t]) for name, leaf in path.items()} for t in range(steps)]
     return [*walked, {name: np.asarray(leaf) for name, leaf in evaluated.items()}]
 
 
 def published(step: Callable, landscape: Landscape, shapes: dict) -> list[dict[str, np.ndarray]]:
-    """Return the same from a reference: `step(params, grads, t, factor, memory) -> params`.
+    """Return the same of a reference: `step(params, grads, t, factor, memory) -> params`.
 
-    The reference may leave what is evaluated under `memory["evaluated"]`.
+    The reference may store the evaluated parameters in `memory["evaluated"]`.
     """
     params, memory = start(shapes), {}
     path = []

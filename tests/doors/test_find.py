@@ -10,8 +10,9 @@ import pytest
 from tests.doors.process import thalweg
 from tests.insight import found as made
 from thalweg.core.errors import RecipeError
-from thalweg.doors.cli import app, find, rate
-from thalweg.engine.compiling import TRACES
+from thalweg.doors.cli import app, find
+from thalweg.engine.compilation import TRACES
+from thalweg.insight import fit as fitting
 from thalweg.recipe import toml
 from thalweg.run.folder.record import read
 
@@ -58,7 +59,7 @@ def test_the_json_holds_the_rate_and_what_it_rests_on(searched):
     _, process = searched
     assert process.returncode == 0, process.stderr
     told = json.loads(process.stdout)
-    assert {"value", "low", "high", "diverges", "cost", "reason", "standing", "run"} <= set(told)
+    assert {"value", "low", "high", "diverges", "cost", "reason", "status", "run"} <= set(told)
     assert told["run"] == "found" and told["setting"] == "optimizer.lr" and told["default"] == 0.01
     assert told["low"] <= told["value"] <= told["high"]
     assert 0 < told["cost"]["share"] <= 3 and told["cost"]["run_steps"] == 60
@@ -125,10 +126,10 @@ def test_no_usable_rate_is_an_exit_code_with_its_evidence(searched, here, monkey
     code, shown, _ = here("find", *BASE, "--out", "lost")
     assert code == 3 and "every lane diverged" in shown
     assert (searched[0] / "lost" / "finding.html").exists()
-    monkeypatch.setattr(rate, "find_lr", finding(made.lost))
+    monkeypatch.setattr(fitting, "find_lr", finding(made.lost))
     code, shown, error = here("fit", *BASE, "--lr", "auto", "--out", "untrained", "--json", "--quiet")
     assert code == 3 and "nothing was trained" in error and not (searched[0] / "untrained").exists()
-    assert json.loads(shown)["finding"]["standing"] == "all diverged" and json.loads(shown)["run"] is None
+    assert json.loads(shown)["finding"]["status"] == "all diverged" and json.loads(shown)["run"] is None
 
 
 def test_batch_sizes_have_a_folder_of_their_own(searched, here, monkeypatch):
@@ -139,7 +140,9 @@ def test_batch_sizes_have_a_folder_of_their_own(searched, here, monkeypatch):
         return made.batches()
 
     monkeypatch.setattr(find, "find_batch_size", find_batch_size)
-    code, shown, _ = here("find", *BASE, "--batch", "32..128", "--budget", "20%", "--out", "sizes", "--json")
+    code, shown, _ = here(
+        "find", *BASE, "--batch", "32..128:2x", "--budget", "20%", "--out", "sizes", "--json"
+    )
     told = json.loads(shown)
     assert code == 0 and asked == [([32, 64, 128], 0.2)]
     assert (told["value"], told["lr"], told["largest_useful"]) == (256, 2.83e-3, 310)
@@ -158,10 +161,10 @@ def test_a_run_with_its_rate_found_goes_on_without_another_search(searched, here
     told = json.loads(here("fit", *auto, "--json", "--quiet")[1])
     kept = told["finding"]
     assert kept["cost"]["share"] <= 0.1 and read(folder / "auto").recipe["optimizer"]["lr"] == kept["value"]
-    assert read(folder / "auto").finding["standing"] == kept["standing"]
-    assert "optimizer.lr" in here("show", "auto")[1].split("rate")[1]
+    assert read(folder / "auto").finding["status"] == kept["status"]
+    assert "\nrate    optimizer.lr" in here("show", "auto")[1]
     assert "How the learning rate was found" in (folder / "auto" / "report.html").read_text()
-    monkeypatch.setattr(rate, "find_lr", never)
+    monkeypatch.setattr(fitting, "find_lr", never)
     again = json.loads(here("fit", *auto, "--resume", "auto", "--json", "--quiet")[1])
     assert again["finding"] == kept and again["test_loss"] == told["test_loss"]
     assert json.loads(here("resume", "auto", "--json", "--quiet")[1])["finding"] == kept
@@ -170,11 +173,24 @@ def test_a_run_with_its_rate_found_goes_on_without_another_search(searched, here
 
 
 def test_a_run_with_a_rate_of_its_own_does_not_go_on_with_another(searched, here, monkeypatch):
-    monkeypatch.setattr(rate, "find_lr", never)
+    monkeypatch.setattr(fitting, "find_lr", never)
     assert here("fit", *BASE, "--lr", "0.02", "--out", "own", "--quiet")[0] == 0
     assert read(searched[0] / "own").recipe["optimizer"]["lr"] == 0.02
     code, _, error = here("fit", *BASE, "--lr", "auto", "--out", "own", "--resume", "auto")
     assert code == 2 and "must have been begun with it" in error
+
+
+def test_lr_reaches_the_rate_of_an_inner_optimizer(here, searched):
+    arguments = ["digits", "--model", "mlp:4", "--steps", "2", "--set", "optimizer=sam"]
+    assert here("fit", *arguments, "--lr", "0.05", "--out", "sam", "--quiet")[0] == 0
+    assert read(searched[0] / "sam").recipe["optimizer"]["base"]["lr"] == 0.05
+    code, _, error = here("fit", *arguments, "--lr", "0.05", "--set", "optimizer.base.lr=0.1")
+    assert code == 2 and "the rate is given once" in error
+
+
+def test_lr_is_refused_where_the_optimizer_has_no_rate(here):
+    code, _, error = here("fit", "digits", "--recipe", "l-bfgs", "--lr", "0.05")
+    assert code == 2 and "l-bfgs: takes no 'lr': a line search finds the step length" in error
 
 
 @pytest.mark.parametrize(
@@ -183,11 +199,11 @@ def test_a_run_with_a_rate_of_its_own_does_not_go_on_with_another(searched, here
         (["find", "digits", "--optimizer", "adamv"], "did you mean 'adam'"),
         (["find", "digits", "--budget", "0"], "above 0"),
         (["find", "digits", "--budget", "much"], "above 0"),
-        (["find", "digits", "--batch", "1024..32"], "must be batch sizes"),
+        (["find", "digits", "--batch", "1024..32"], "--batch: the low end must be below the high end"),
         (["find", "digits", "--batch", "32,6.5"], "must be batch sizes"),
         (["find", "digits", "--lr", "auto"], "auto goes with thalweg fit"),
-        (["find", "digits", "--resume", "auto"], "a search does not go on"),
-        (["find", "digits", "--init", "runs/a"], "a rate is found for a fresh start"),
+        (["find", "digits", "--resume", "auto"], "cannot be resumed"),
+        (["find", "digits", "--init", "runs/a"], "found for a fresh start"),
         (["find", "digits", "--model", "mlq:9"], "did you mean 'mlp'"),
         (["fit", "digits", "--lr", "fast"], "must be a number, or auto"),
         (["fit", "digits", "--lr", "0.1", "--set", "optimizer.lr=0.2"], "the rate is given once"),
@@ -213,9 +229,10 @@ def test_budgets_and_batch_sizes_are_read():
         3,
         0.025,
     ]
-    assert find.read_sizes("32..1024") == [32, 64, 128, 256, 512, 1024]
-    assert find.read_sizes("32..100") == [32, 64, 100] and find.read_sizes("8..8") == [8]
+    assert find.read_sizes("32..1024:2x") == [32, 64, 128, 256, 512, 1024]
+    assert find.read_sizes("32..100:2x") == [32, 64, 100] and find.read_sizes("8..8") == [8]
+    assert find.read_sizes("6..8") == [6, 7, 8]
     assert find.read_sizes("64,16") == [16, 64] and find.read_sizes("16..64:3log") == [16, 32, 64]
-    for text in ("0..8", "a", "1.5", "0,4"):
+    for text in ("0..8", "a", "1.5", "0,4", "32..1024"):
         with pytest.raises(RecipeError):
             find.read_sizes(text)

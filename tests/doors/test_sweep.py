@@ -8,7 +8,7 @@ import pytest
 
 from tests.doors.process import thalweg
 from thalweg.doors.cli import app, sweep
-from thalweg.engine.compiling import TRACES
+from thalweg.engine.compilation import TRACES
 from thalweg.run.folder import sweep_record as sweeps
 
 BASE = ["--recipe", "sgd", "--model", "mlp:8", "--steps", "60"]
@@ -41,7 +41,7 @@ def test_the_json_holds_the_ranked_settings(swept):
     told = json.loads(found.stdout)
     assert told["lanes"] == 6 and told["varied"] == ["optimizer.lr", "seed"]
     assert [entry["setting"]["optimizer.lr"] for entry in told["rank"]] == [0.1, 0.01, 1e9]
-    assert [entry["standing"] for entry in told["rank"]][-1] == "diverged"
+    assert [entry["status"] for entry in told["rank"]][-1] == "diverged"
     assert told["rank"][0]["loss"]["number"] == 2 and told["rank"][1]["behind"]["mean"] > 0
     assert told["best"]["lanes"] == [2, 3] and told["best"]["test_metric"]["mean"] > 0.1
     assert "\x1b" not in found.stderr and "6 lanes" in found.stderr
@@ -109,7 +109,7 @@ def test_halving_freezes_the_worse_settings(here):
         "--json",
     ]
     told = json.loads(here("sweep", "digits", "--recipe", "sgd", "--model", "mlp:8", *varied, "--quiet")[1])
-    standings = [entry["standing"] for entry in told["rank"]]
+    standings = [entry["status"] for entry in told["rank"]]
     assert standings.count("frozen") >= 6 and standings[0] == "best"
     assert told["stopped"]["halved"] == standings.count("frozen")
 
@@ -139,10 +139,10 @@ def test_the_plan_trains_nothing(swept, here):
         (["--vary", "model=mlp:8,mlp:9", "--model", "mlp:7"], "--model fixes it"),
         (["--vary", "seed=0..2", "--seed", "1"], "--seed fixes it"),
         (["--vary", "model=mlp:8"], "at least one setting must vary"),
-        (["--vary", "lr=1e-3..1:log"], "after the colon must stand a number"),
+        (["--vary", "lr=1e-3..1:log"], "after the colon must come a count with log or lin"),
         (["--vary", "lr=1e-3..1:log", "--sample", "0"], "must be a whole number from 1 on; got 0"),
         (
-            ["--vary", "lr=1e-4..1:1000log", "--vary", "seed=0..999"],
+            ["--vary", "lr=1e-4..1:1000log", "--vary", "seed=0..999:1000lin"],
             "got 1,000,000 lanes (predicted: at least",
         ),
         (["--vary", "lr=0.1,0.2", "--validation", "0", "--halving"], "needs a validation part"),
@@ -160,7 +160,9 @@ def test_slips_are_refused_before_anything_is_compiled(arguments, said, tmp_path
 
 def test_a_million_lanes_say_what_they_would_take(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(
-        sys, "argv", ["thalweg", "sweep", "digits", "--vary", "lr=1e-4..1:1000log", "--vary", "seed=0..999"]
+        sys,
+        "argv",
+        ["thalweg", "sweep", "digits", "--vary", "lr=1e-4..1:1000log", "--vary", "seed=0..999:1000lin"],
     )
     assert app._outcome() == 2
     error = capsys.readouterr().err

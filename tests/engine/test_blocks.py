@@ -1,4 +1,4 @@
-"""A batch that is computed in parts, so that it stays in the cache, has the gradient of the batch at once."""
+"""Dividing a batch into microbatches, so that it stays in the cache, does not change its gradient."""
 
 import jax
 import numpy as np
@@ -20,13 +20,13 @@ def trained(normalisation: str, batch: int) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize("batch", [12, 17])
-def test_parts_give_the_gradient_of_the_whole(batch, monkeypatch):
+def test_microbatches_give_the_gradient_of_the_whole_batch(batch, monkeypatch):
     with jax.enable_x64(True):
         at_once = trained("none", batch)
         monkeypatch.setattr(cnn, "BLOCK", 5)
-        in_parts = trained("none", batch)
-    assert any((one != other).any() for one, other in zip(at_once, in_parts, strict=True))  # it was in parts
-    for one, other in zip(at_once, in_parts, strict=True):
+        divided = trained("none", batch)
+    assert any((one != other).any() for one, other in zip(at_once, divided, strict=True))  # it was divided
+    for one, other in zip(at_once, divided, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-14)
 
 

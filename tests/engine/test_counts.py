@@ -1,4 +1,4 @@
-"""Counts that no machine changes: compilations, dispatches, bytes of temporaries, floating-point operations.
+"""Counts that are the same on every machine: compilations, dispatches, bytes of temporaries, FLOPs.
 
 They guard speed where a clock cannot be trusted.
 """
@@ -19,11 +19,11 @@ from jax.extend.core import jaxprs_in_params
 
 from tests.made import blobs, problem
 from thalweg.core.tree import lane as take_lane
-from thalweg.engine import dispatch as drive
+from thalweg.engine import dispatch
 from thalweg.engine.backward import Lane
-from thalweg.engine.compiling import TRACES
-from thalweg.engine.group import prepare
-from thalweg.engine.loop import run_chunk
+from thalweg.engine.compilation import TRACES
+from thalweg.engine.dispatch import run_chunk
+from thalweg.engine.group import init_group
 from thalweg.engine.plan import BATCH, MAP
 from thalweg.engine.step import step
 from thalweg.problem.data.load import load
@@ -34,21 +34,21 @@ from thalweg.recipe.optimizers import SGD, AdamW
 from thalweg.recipe.recipe import Recipe
 from thalweg.run.train import train
 
-COMPILED = "/jax/core/compile/backend_compile_duration"  # JAX tells this of every program it compiles
+COMPILED = "/jax/core/compile/backend_compile_duration"  # the event that JAX records for each compilation
 
 
 @contextmanager
 def compilations() -> Iterator[list[str]]:
-    """Collect an entry for each program that XLA compiles."""
-    found: list[str] = []
+    """Collect an event for each program that XLA compiles."""
+    events: list[str] = []
 
     def listen(event: str, _: float, **__: Any) -> None:
         if event == COMPILED:
-            found.append(event)
+            events.append(event)
 
     jax.monitoring.register_event_duration_secs_listener(listen)
     try:
-        yield found
+        yield events
     finally:
         jax.monitoring.unregister_event_duration_listener(listen)
 
@@ -66,10 +66,10 @@ def test_a_sweep_compiles_the_loop_once_and_the_next_sweep_nothing():
     before = TRACES["chunk"]
     train(given, sweep([1e-3, 1e-2, 1e-1], [0, 1]))
     assert TRACES["chunk"] == before + 1
-    with compilations() as found:
+    with compilations() as compiled:
         train(given, sweep([3e-4, 2e-2, 0.7], [5, 9], steps=35))
     assert TRACES["chunk"] == before + 1
-    assert found == []  # not the loop, not an evaluation, not a one-line helper
+    assert compiled == []  # neither the loop nor an evaluation nor a small helper
 
 
 def test_each_structure_of_a_sweep_compiles_the_loop_once():
@@ -86,12 +86,12 @@ def test_a_chunk_is_one_dispatch_however_many_lanes_and_steps(lanes, monkeypatch
         calls.append(arguments[4])
         return run_chunk(*arguments)
 
-    monkeypatch.setattr(drive, "run_chunk", counted)
-    group, states = prepare(problem(), sweep([1e-3], list(range(lanes))))
-    pace = drive.Pace(group.program.capacity)
-    monkeypatch.setattr(pace, "steps", 20)
-    monkeypatch.setattr(pace, "observe", lambda steps, seconds: None)
-    for _ in drive.chunks(group, states, 0, 40, pace):
+    monkeypatch.setattr(dispatch, "run_chunk", counted)
+    group, states = init_group(problem(), sweep([1e-3], list(range(lanes))))
+    length = dispatch.ChunkLength(group.program.capacity)
+    monkeypatch.setattr(length, "steps", 20)
+    monkeypatch.setattr(length, "observe", lambda steps, seconds: None)
+    for _ in dispatch.run_chunks(group, states, 0, 40, length):
         pass
     assert [int(steps) for steps in calls] == [20, 20]
 
@@ -108,10 +108,10 @@ print([name for name in ("pandas", "torch", "optuna", "matplotlib", "psutil") if
 
 def test_a_run_imports_nothing_heavy_that_it_does_not_need(tmp_path):
     # pyarrow imports pandas, where it is installed, as soon as an array goes to or comes from NumPy: 0.5 s.
-    found = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", RUN, str(tmp_path / "run")], capture_output=True, text=True, check=True
     )
-    assert found.stdout.strip() == "[]"
+    assert process.stdout.strip() == "[]"
 
 
 @pytest.mark.parametrize(
@@ -125,21 +125,21 @@ def test_a_run_imports_nothing_heavy_that_it_does_not_need(tmp_path):
 )
 def test_random_numbers_are_in_the_program_only_where_something_is_random(model, more, random):
     # XLA drops what nobody reads, but JAX has lowered it by then: 25 of 60 ms for a small network.
-    group, states = prepare(Problem(model, blobs()), sweep([1e-3], [0], **more))
-    part, batches = group.feed.dispatch(group.splits, 0, 8, group.program.capacity)
-    lowered = run_chunk.lower(group.program, group.inputs, part, batches, np.int32(8), states)
+    group, states = init_group(Problem(model, blobs()), sweep([1e-3], [0], **more))
+    split, batches = group.feed.dispatch(group.splits, 0, 8, group.program.capacity)
+    lowered = run_chunk.lower(group.program, group.inputs, split, batches, np.int32(8), states)
     assert ("threefry" in lowered.as_text()) == random
 
 
 def compiled_bytes(lanes: int = 1, capacity: int = 8, layout: str = MAP) -> tuple[int, int]:
     """Return the compiled loop's bytes of temporaries and of outputs."""
-    group, states = prepare(problem(), sweep([1e-3], list(range(lanes))), layout=layout)
+    group, states = init_group(problem(), sweep([1e-3], list(range(lanes))), layout=layout)
     # A row of per-layer figures for each 25th step is an output that is allowed to grow; here it stays one.
     program = dataclasses.replace(group.program, capacity=capacity, statistics=1)
-    part, batches = group.feed.dispatch(group.splits, 0, 8, capacity)
-    lowered = run_chunk.lower(program, group.inputs, part, batches, jnp.int32(8), states)
-    found: Any = lowered.compile().memory_analysis()
-    return found.temp_size_in_bytes, found.output_size_in_bytes
+    split, batches = group.feed.dispatch(group.splits, 0, 8, capacity)
+    lowered = run_chunk.lower(program, group.inputs, split, batches, jnp.int32(8), states)
+    analysis: Any = lowered.compile().memory_analysis()
+    return analysis.temp_size_in_bytes, analysis.output_size_in_bytes
 
 
 @pytest.mark.parametrize("layout", [MAP, BATCH])
@@ -159,7 +159,7 @@ def test_mapped_lanes_share_their_temporaries():
 
 
 def products(jaxpr: Any) -> int:
-    """Return FLOPs of all matrix products in a program, those of its inner programs included (once)."""
+    """Return the FLOPs of all matrix products in a jaxpr, those of its inner jaxprs included (once)."""
     total = 0
     for equation in jaxpr.eqns:
         if equation.primitive.name == "dot_general":
@@ -176,12 +176,12 @@ def products(jaxpr: Any) -> int:
 
 
 def step_program(given: Problem, recipe: Recipe) -> tuple[Any, float]:
-    """Return the step's program as JAX has it, and XLA's own count of FLOPs in the compiled one."""
-    group, states = prepare(given, [recipe])
-    part, batches = group.feed.dispatch(group.splits, 0, 1, group.program.capacity)
+    """Return the jaxpr of the step, and XLA's count of FLOPs in the compiled program."""
+    group, states = init_group(given, [recipe])
+    split, batches = group.feed.dispatch(group.splits, 0, 1, group.program.capacity)
 
     def one(state: Any, numbers: Any) -> Any:
-        lane = Lane(group.program, group.inputs, jax.tree.unflatten(group.program.recipe, numbers), part)
+        lane = Lane(group.program, group.inputs, jax.tree.unflatten(group.program.recipe, numbers), split)
         return step(lane, state, (batches.indices[0, 0], batches.sizes[0]))[:2]
 
     arguments = take_lane(states, 0), take_lane(group.inputs.numbers, 0)

@@ -1,4 +1,4 @@
-"""Evaluation of lanes in one product and one after another: the same losses, and the same answers kept."""
+"""Evaluation of batched and of mapped lanes: the same losses, and the same predictions."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -6,7 +6,7 @@ import pytest
 
 from tests.made import blobs, net
 from thalweg.engine.evaluate import EVALUATION_ROWS, evaluate
-from thalweg.engine.group import prepare, weights
+from thalweg.engine.group import init_group, weights
 from thalweg.engine.program import BATCH, MAP
 from thalweg.problem.problem import Problem
 from thalweg.recipe.optimizers import SGD
@@ -20,15 +20,15 @@ def largest(outputs):
     return outputs.argmax(-1).astype(jnp.int32)
 
 
-def found(layout, which=None):
+def evaluated(layout, which=None):
     recipes = [Recipe(SGD(lr=0.1), batch_size=16, steps=1, seed=seed) for seed in range(3)]
-    group, states = prepare(GIVEN, recipes, layout=layout)
+    group, states = init_group(GIVEN, recipes, layout=layout)
     given = (weights(group, states), states.model_state)
     return evaluate(group.program, group.inputs, group.splits["train"], given, which=which, answer=largest)
 
 
-def test_both_layouts_find_the_same():
-    one, other = found(MAP), found(BATCH)
+def test_both_layouts_give_the_same_means():
+    one, other = evaluated(MAP), evaluated(BATCH)
     count = GIVEN.data.train.count()
     assert count > 2 * EVALUATION_ROWS and count % EVALUATION_ROWS
     assert one.examples == other.examples == count
@@ -41,11 +41,11 @@ def test_both_layouts_find_the_same():
 
 
 @pytest.mark.parametrize("layout", [MAP, BATCH])
-def test_a_lane_that_is_not_asked_for_has_no_figures(layout):
-    all_of_them = found(layout)
+def test_a_lane_that_is_not_selected_has_no_means(layout):
+    all_of_them = evaluated(layout)
     which = np.zeros(len(all_of_them.loss), bool)
     which[1] = True
-    some = found(layout, which)
+    some = evaluated(layout, which)
     assert some.loss[1] == all_of_them.loss[1] and np.isnan(some.loss[[0, 2]]).all()
     assert (some.answers[[0, 2]] == -1).all()
     np.testing.assert_array_equal(some.answers[1], all_of_them.answers[1])

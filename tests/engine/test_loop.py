@@ -1,4 +1,4 @@
-"""The compiled loop: numbers are data, chunks and lanes change nothing, failure is a code."""
+"""The compiled loop: numbers are data, chunk lengths and other lanes change nothing, failure is a code."""
 
 import jax
 import jax.numpy as jnp
@@ -8,9 +8,9 @@ import pytest
 
 from tests.made import blobs, net, problem
 from thalweg.core import keys
-from thalweg.engine.compiling import TRACES
-from thalweg.engine.dispatch import Pace, chunks
-from thalweg.engine.group import prepare
+from thalweg.engine.compilation import TRACES
+from thalweg.engine.dispatch import ChunkLength, run_chunks
+from thalweg.engine.group import init_group
 from thalweg.engine.state import DIVERGED, RUNNING
 from thalweg.problem.problem import Problem
 from thalweg.recipe.optimizers import SGD, AdamW
@@ -18,8 +18,8 @@ from thalweg.recipe.recipe import Recipe
 from thalweg.recipe.schedules import WarmupCosine
 
 
-class Fixed(Pace):
-    """A pace that does not look at the clock."""
+class Fixed(ChunkLength):
+    """A chunk length that ignores the clock."""
 
     def __init__(self, steps: int):
         self.steps = steps
@@ -28,10 +28,10 @@ class Fixed(Pace):
         pass
 
 
-def run(recipes: list[Recipe], steps: int, pace: int = 16, given: Problem | None = None):
-    group, states = prepare(given or problem(), recipes)
+def run(recipes: list[Recipe], steps: int, length: int = 16, given: Problem | None = None):
+    group, states = init_group(given or problem(), recipes)
     losses = []
-    for moved in chunks(group, states, 0, steps, Fixed(pace)):
+    for moved in run_chunks(group, states, 0, steps, Fixed(length)):
         states = moved.states
         losses.append(moved.chunk.info.loss[:, : moved.steps])
     return states, np.concatenate(losses, axis=1)
@@ -109,22 +109,22 @@ ONE_EXAMPLE = Recipe(SGD(lr=0.1), batch_size=1, steps=60, shuffle="none")
 
 
 @pytest.mark.parametrize("recipe", [RECIPE, ONE_EXAMPLE], ids=["batch", "one example"])
-@pytest.mark.parametrize("pace", [1, 7, 40])
-def test_the_length_of_a_chunk_changes_no_bit(recipe, pace):
-    states, losses = run([recipe], 40, pace=pace)
-    reference, expected = run([recipe], 40, pace=16)
+@pytest.mark.parametrize("length", [1, 7, 40])
+def test_the_length_of_a_chunk_changes_no_bit(recipe, length):
+    states, losses = run([recipe], 40, length=length)
+    reference, expected = run([recipe], 40, length=16)
     assert np.array_equal(losses, expected)
     assert same_bits(states, reference)
 
 
-def test_the_figures_of_a_step_with_one_example_are_its_own():
-    group, states = prepare(problem(), [ONE_EXAMPLE])
-    told = []
-    for moved in chunks(group, states, 0, 60, Fixed(60)):
+def test_layer_statistics_of_a_step_with_one_example_are_right():
+    group, states = init_group(problem(), [ONE_EXAMPLE])
+    recorded = []
+    for moved in run_chunks(group, states, 0, 60, Fixed(60)):
         rows = moved.chunk.layer_steps[0] >= 0
-        told += [*zip(moved.chunk.layer_steps[0][rows], moved.chunk.layers[0][rows], strict=True)]
-    assert [int(step) for step, _ in told] == [0, 25, 50]
-    for step, row in told:
+        recorded += [*zip(moved.chunk.layer_steps[0][rows], moved.chunk.layers[0][rows], strict=True)]
+    assert [int(step) for step, _ in recorded] == [0, 25, 50]
+    for step, row in recorded:
         weights, grads, updates = row.T
         np.testing.assert_allclose(updates, 0.1 * grads, rtol=2e-3, atol=1e-6)
         before, _ = run([ONE_EXAMPLE], int(step)) if step else (states, None)
@@ -132,7 +132,7 @@ def test_the_figures_of_a_step_with_one_example_are_its_own():
         np.testing.assert_allclose(weights, norms, rtol=1e-5)
 
 
-def test_a_seed_is_a_start_and_an_order():
+def test_a_seed_determines_initial_weights_and_order():
     again, _ = run([RECIPE], 20)
     same, _ = run([RECIPE], 20)
     other, _ = run([Recipe.from_dict(RECIPE.to_dict() | {"seed": 1})], 20)
@@ -154,7 +154,7 @@ def test_a_lane_among_many_computes_what_it_computes_alone():
         )
 
 
-def test_a_diverged_lane_is_frozen_and_the_others_go_on():
+def test_a_diverged_lane_is_frozen_and_the_others_continue():
     wild = Recipe(SGD(lr=1e6), batch_size=16, steps=40)
     tame = Recipe(SGD(lr=0.1), batch_size=16, steps=40)
     states, losses = run([tame, wild, tame], 40)
@@ -166,7 +166,7 @@ def test_a_diverged_lane_is_frozen_and_the_others_go_on():
     assert same_bits(jax.tree.map(lambda leaf: leaf[2], states), jax.tree.map(lambda leaf: leaf[0], alone))
 
 
-def test_a_short_last_batch_counts_as_what_it_is():
+def test_a_short_last_batch_is_weighted_by_its_rows():
     # One epoch of full batches of all rows equals a batch padded beyond them.
     data = blobs(count=50)  # 35 training rows
     exact, _ = run([Recipe(SGD(lr=0.1), batch_size=35, steps=3, shuffle="none")], 3, given=Problem(net, data))

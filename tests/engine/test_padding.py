@@ -9,7 +9,7 @@ import pytest
 from tests.made import blobs
 from thalweg.core.tree import lane as take_lane
 from thalweg.engine.backward import Backward, Batch, Lane, backward, read_batch
-from thalweg.engine.group import prepare
+from thalweg.engine.group import init_group
 from thalweg.problem.models.layers.normalisation import BatchNorm
 from thalweg.problem.problem import Problem
 from thalweg.recipe.optimizers import SGD
@@ -38,8 +38,8 @@ class Normed(eqx.Module):
 
 
 def lane_of(recipe: Recipe) -> tuple[Lane, tuple]:
-    """Return a lane in float64 whose training part has 35 rows, and its first weights and model state."""
-    group, states = prepare(Problem(Normed, blobs(count=50)), [recipe])
+    """Return a lane in float64 whose training split has 35 rows, and its first weights and model state."""
+    group, states = init_group(Problem(Normed, blobs(count=50)), [recipe])
     numbers = take_lane(group.inputs.numbers, 0)
     whole = jax.tree.unflatten(group.program.recipe, numbers)
     state = take_lane(states, 0)
@@ -47,8 +47,8 @@ def lane_of(recipe: Recipe) -> tuple[Lane, tuple]:
 
 
 def computed(lane: Lane, batch: Batch, weights: tuple) -> Backward:
-    found = backward(lane, batch, *weights, None)
-    return found._replace(loss_of=found.loss_of(weights[0]))
+    passed = backward(lane, batch, *weights, None)
+    return passed._replace(loss_of=passed.loss_of(weights[0]))
 
 
 def assert_close(one, other):
@@ -63,18 +63,20 @@ def first_rows(batch: Batch, count: int) -> Batch:
 
 
 @pytest.mark.parametrize("size", [15, 1, 20])
-def test_a_padded_batch_gives_what_the_short_one_gives(size):
+def test_a_padded_batch_equals_the_short_one(size):
     with jax.enable_x64(True):
         lane, weights = lane_of(Recipe(SGD(lr=0.1), batch_size=20, steps=2, precision="f64"))
         assert lane.program.masked
         # Padding repeats a row of its own, and a wild one: whatever stands there must not be seen.
         at = jnp.where(jnp.arange(20) < size, jnp.arange(20), 30)
-        wild = eqx.tree_at(lambda lane: lane.part.inputs, lane, jnp.asarray(lane.part.inputs).at[30].mul(1e6))
+        wild = eqx.tree_at(
+            lambda lane: lane.split.inputs, lane, jnp.asarray(lane.split.inputs).at[30].mul(1e6)
+        )
         padded = read_batch(wild, at, jnp.int32(size), jax.random.key(3), jax.random.key(4))
         assert_close(computed(wild, padded, weights), computed(lane, first_rows(padded, size), weights))
 
 
-def test_a_part_of_padding_alone_leaves_the_running_figures_as_they_are():
+def test_a_microbatch_of_padding_does_not_change_running_statistics():
     with jax.enable_x64(True):
         split = Recipe(SGD(lr=0.1), batch_size=20, steps=2, precision="f64", accumulate=2)
         lane, weights = lane_of(split)

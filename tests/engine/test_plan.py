@@ -1,11 +1,11 @@
-"""The plan of lanes: by rule, by what was measured and remembered, within memory."""
+"""The plan of lanes: by rule, by remembered timings, within memory."""
 
 import json
 
 import pytest
 
 from tests.made import blobs
-from thalweg.engine import autotune as measuring
+from thalweg.engine import autotune
 from thalweg.engine import plan as lanes
 from thalweg.engine.layout.compaction import width_for
 from thalweg.engine.program import BATCH, MAP
@@ -36,38 +36,43 @@ def test_the_rule_by_size_and_the_strict_mode():
     assert planned(TINY, lanes_of=1).layouts == (MAP,)
 
 
-def test_what_was_measured_counts_more_than_the_rule(own_cache, monkeypatch):
-    asked = []
+def test_timings_override_the_rule(own_cache, monkeypatch):
+    timed = []
     times = {MAP: 9.0, BATCH: 4.0}
     monkeypatch.setattr(lanes, "WORTH_MEASURING", 0)
-    monkeypatch.setattr(measuring, "_trial", lambda _, __, layout, ___: asked.append(layout) or times[layout])
-    assert planned(MIDDLE).layouts == (BATCH,) and not asked  # not allowed to measure: the rule
+
+    def time_layout(_, __, layout, ___):
+        timed.append(layout)
+        return times[layout]
+
+    monkeypatch.setattr(autotune, "_time_layout", time_layout)
+    assert planned(MIDDLE).layouts == (BATCH,) and not timed  # not allowed to measure: the rule
     times |= {MAP: 3.0}
     plan = planned(MIDDLE, measure=True)
-    assert plan.layouts == (MAP,) and asked == [MAP, BATCH] and "3 mapped" in plan.text()
-    assert planned(MIDDLE).layouts == (MAP,) and len(asked) == 2  # remembered
-    assert len(json.loads((own_cache / measuring.FILE).read_text())) == 1
-    monkeypatch.setattr(measuring, "FORM", measuring.FORM + 1)
-    assert planned(MIDDLE).layouts == (BATCH,)  # what another form of trial remembered is not read
+    assert plan.layouts == (MAP,) and timed == [MAP, BATCH] and "3 mapped" in plan.text()
+    assert planned(MIDDLE).layouts == (MAP,) and len(timed) == 2  # remembered
+    assert len(json.loads((own_cache / autotune.FILE).read_text())) == 1
+    monkeypatch.setattr(autotune, "VERSION", autotune.VERSION + 1)
+    assert planned(MIDDLE).layouts == (BATCH,)  # timings of another version are ignored
     monkeypatch.undo()
-    (own_cache / measuring.FILE).write_text("{torn")
+    (own_cache / autotune.FILE).write_text("{torn")
     assert planned(MIDDLE).layouts == (BATCH,)
 
 
-def test_what_is_remembered_is_for_as_many_lanes_of_as_many_seeds_on_as_many_workers():
+def test_timings_are_remembered_per_number_of_lanes_seeds_and_workers():
     problem = Problem(MLP(TINY), blobs())
     paired, other = BASE.vary(lr=[0.1, 0.2]), BASE.vary(seed=[0, 1])
-    asked = [(paired, 1), (paired, 2), (paired[:1], 1), (other, 1)]
-    assert len({measuring._key(problem, *one) for one in asked}) == 4
+    cases = [(paired, 1), (paired, 2), (paired[:1], 1), (other, 1)]
+    assert len({autotune._key(problem, *case) for case in cases}) == 4
 
 
-def test_a_trial_gives_times_of_both_layouts():
-    found = measuring.measured(Problem(MLP(TINY), blobs()), BASE.vary(lr=[0.1, 0.2]), 2)
-    assert found[MAP] > 0 and found[BATCH] > 0
+def test_a_trial_times_both_layouts():
+    timings = autotune.measure_timings(Problem(MLP(TINY), blobs()), BASE.vary(lr=[0.1, 0.2]), 2)
+    assert timings[MAP] > 0 and timings[BATCH] > 0
 
 
-def test_a_trial_is_made_with_lanes_that_live():
-    tried = measuring._calmest(BASE.vary(lr=[1e5, 0.1, 1e4], seed=[3, 4]))
+def test_a_trial_uses_lanes_that_do_not_diverge():
+    tried = autotune._stable_lanes(BASE.vary(lr=[1e5, 0.1, 1e4], seed=[3, 4]))
     assert [(recipe.optimizer.lr, recipe.seed) for recipe in tried] == [(0.1, 3), (0.1, 4)] * 3
 
 
@@ -76,7 +81,7 @@ def test_lanes_of_one_seed_are_batched_where_those_of_many_are_not():
     assert [lanes.plan(problem, some).layouts for some in (paired, other)] == [(BATCH,), (MAP,)]
 
 
-def test_widths_leave_little_room_where_room_is_computed():
+def test_batched_widths_waste_little():
     assert [width_for(count, BATCH) for count in (1, 3, 4, 5, 12, 13)] == [1, 4, 4, 8, 12, 16]
     assert [width_for(count, MAP) for count in (1, 3, 5, 12)] == [1, 4, 8, 16]
 
@@ -88,7 +93,7 @@ def test_shards_spread_neighbours_and_fill_the_workers():
     assert plan.shards[0].lanes[:3] == (0, 4, 8) and {shard.width for shard in plan.shards} == {16}
 
 
-def test_lanes_in_one_product_go_by_seed():
+def test_batched_lanes_are_divided_by_seed():
     recipes = BASE.vary(seed=[0, 1], lr=[0.1 * (lane + 1) for lane in range(6)])
     plan = lanes.plan(Problem(MLP(TINY), blobs()), recipes, workers=2)
     for shard in plan.shards:

@@ -1,4 +1,4 @@
-"""What runs in which dtype: f64 is float64 from the recipe's numbers to the evaluation."""
+"""Dtypes: f64 is float64 from the recipe's numbers to the evaluation."""
 
 import jax
 import jax.numpy as jnp
@@ -9,9 +9,9 @@ from tests.made import blobs, problem
 from thalweg.core.errors import RecipeError
 from thalweg.core.tree import lane as lane_at
 from thalweg.engine.backward import Lane, backward, read_batch
-from thalweg.engine.dispatch import Pace, chunks
+from thalweg.engine.dispatch import ChunkLength, run_chunks
 from thalweg.engine.evaluate import evaluate
-from thalweg.engine.group import LaneGroup, prepare
+from thalweg.engine.group import LaneGroup, init_group
 from thalweg.engine.state import State
 from thalweg.problem.models import MLP
 from thalweg.problem.problem import Problem
@@ -25,8 +25,8 @@ RECIPE = Recipe(SGD(lr=1e-3, momentum=0.9), schedule=WarmupCosine(), batch_size=
 
 
 def trained(recipe: Recipe, steps: int = 30) -> tuple[LaneGroup, State]:
-    group, states = prepare(Problem(MLP([6, 8, 3]), blobs()), [recipe])
-    for moved in chunks(group, states, 0, steps, Pace(group.program.capacity)):
+    group, states = init_group(Problem(MLP([6, 8, 3]), blobs()), [recipe])
+    for moved in run_chunks(group, states, 0, steps, ChunkLength(group.program.capacity)):
         states = moved.states
     return group, states
 
@@ -42,7 +42,7 @@ def floating(tree) -> set:
 def test_f64_computes_with_the_numbers_as_they_were_written():
     with jax.enable_x64(True):
         group, states = trained(with_(RECIPE, precision="f64"))
-        before = prepare(Problem(MLP([6, 8, 3]), blobs()), [with_(RECIPE, precision="f64")])[1]
+        before = init_group(Problem(MLP([6, 8, 3]), blobs()), [with_(RECIPE, precision="f64")])[1]
         floats, data = jax.tree.map(lambda leaf: leaf[0], before.params), blobs().train
 
         def loss_of(params, rows):
@@ -80,7 +80,7 @@ def test_f64_evaluates_in_f64_and_keeps_averages_and_plateaus_in_it():
         recipe = with_(RECIPE, precision="f64", averaging=EMA().to_dict() | {"name": "ema"})
         group, states = trained(recipe, 5)
         assert floating((states.params, states.optimizer, states.average)) == {jnp.dtype("float64")}
-        watching = prepare(
+        watching = init_group(
             problem(), [with_(recipe, schedule=Plateau(drop=0.1).to_dict() | {"name": "plateau"})]
         )
         assert floating(watching[1].schedule) == {jnp.dtype("float64")}
@@ -92,7 +92,7 @@ def test_f64_evaluates_in_f64_and_keeps_averages_and_plateaus_in_it():
 
 def test_narrower_precisions_keep_float32_weights_also_where_float64_is_on():
     with jax.enable_x64(True):
-        group, states = prepare(problem(), [RECIPE])
+        group, states = init_group(problem(), [RECIPE])
         assert floating((states.params, states.optimizer, group.inputs)) == {jnp.dtype("float32")}
         train(problem(), with_(RECIPE, steps=2))
 
@@ -101,11 +101,11 @@ def test_f64_is_refused_where_jax_would_compute_in_float32():
     with pytest.raises(RecipeError, match=r"switched off.*\nhint: set JAX_ENABLE_X64=1"):
         train(problem(), with_(RECIPE, precision="f64"))
     with pytest.raises(RecipeError, match="64-bit types"):
-        prepare(problem(), [with_(RECIPE, precision="f64")])
+        init_group(problem(), [with_(RECIPE, precision="f64")])
 
 
 def test_the_loss_and_its_gradient_come_back_without_the_loss_scale():
-    group, states = prepare(problem(), [with_(RECIPE, precision="f16")])
+    group, states = init_group(problem(), [with_(RECIPE, precision="f16")])
     one = lane_at((group.inputs.numbers, states), 0)
     whole = jax.tree.unflatten(group.program.recipe, one[0])
     lane = Lane(group.program, group.inputs, whole, group.splits["train"])

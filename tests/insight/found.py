@@ -36,7 +36,7 @@ def finding(seed: int = 0) -> LearningRateFinding:
         default=OWN,
         diverges=EDGE,
         predicted_edge=None,
-        standing="found",
+        status="found",
         reason="Three rungs of 60, 180 and 540 updates; the loss is lowest at 0.004, over three seeds 0.012 "
         "below that of the recipe's own rate (95 % interval 0.008 to 0.016).",
         curve=pl.DataFrame(rows, schema=LANE, orient="row"),
@@ -54,7 +54,7 @@ def flat() -> LearningRateFinding:
     )
     return replace(
         found,
-        standing="flat",
+        status="flat",
         low=1e-4,
         high=3e-2,
         diverges=None,
@@ -72,7 +72,7 @@ def kept() -> LearningRateFinding:
         value=OWN,
         low=1e-4,
         high=2e-2,
-        standing="cannot tell",
+        status="cannot tell",
         reason="Nothing that was tried is better than the recipe's own rate by more than the seeds explain.",
         curve=found.curve.filter(pl.col("rung") == 0),
         fitted=found.fitted.clear(),
@@ -92,7 +92,7 @@ def lost() -> LearningRateFinding:
         low=None,
         high=None,
         diverges=float(gone["rate"].min()),  # type: ignore[arg-type]
-        standing="all diverged",
+        status="all diverged",
         reason="Every lane diverged, down to the smallest rate that was tried.",
         curve=gone,
         fitted=found.fitted.clear(),
@@ -125,7 +125,7 @@ def batches() -> BatchFinding:
                 "low": rate / 1.6,
                 "value": rate,
                 "high": rate * 1.6,
-                "standing": "found",
+                "status": "found",
                 "loss": reached,
                 "linear": linear,
                 "linear_loss": reached + 0.05 if place < 4 else None,
@@ -151,7 +151,7 @@ def batches() -> BatchFinding:
 def no_batch() -> BatchFinding:
     """No size lets it learn, and no gradient can be told from its noise."""
     found = batches()
-    gone = [name for name in found.table.columns if name not in ("batch", "standing")]
+    gone = [name for name in found.table.columns if name not in ("batch", "status")]
     return replace(
         found,
         value=None,

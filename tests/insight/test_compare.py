@@ -1,4 +1,4 @@
-"""Two runs: what differs, whether they may be compared, and what the pairing shows."""
+"""Two runs: what differs, whether they are comparable, and what the paired comparison shows."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 
 from tests.insight import made
 from thalweg.insight.compare import compare
-from thalweg.insight.paired import test_sets as sets_of
+from thalweg.insight.compare import test_sets as sets_of
 
 
 def changed(record, name="made-2", **recipe):
@@ -23,21 +23,23 @@ def with_data(record, **data):
 def test_settings_that_differ_are_listed_and_no_others():
     first = made.classification()
     second = changed(first, optimizer={**first.recipe["optimizer"], "lr": 3e-4})
-    found = compare(first, second)
-    assert [(d.group, d.key, d.first, d.second) for d in found.differences] == [
+    comparison = compare(first, second)
+    assert [(d.group, d.key, d.first, d.second) for d in comparison.differences] == [
         ("recipe", "optimizer.lr", "0.001", "0.0003")
     ]
-    assert "Only one thing differs: optimizer.lr." in found.sentences
+    assert "Only one thing differs: optimizer.lr." in comparison.sentences
 
 
 def test_another_optimizer_is_one_difference_with_the_settings_it_brings():
     first = made.classification()
     second = changed(first, optimizer={"name": "sgd", "lr": 0.1, "momentum": 0.9}, seed=1)
-    found = compare(first, second)
-    keys = [d.key for d in found.differences]
+    comparison = compare(first, second)
+    keys = [d.key for d in comparison.differences]
     assert "optimizer" in keys
     assert "optimizer.momentum" in keys
-    assert any(sentence.startswith("2 things differ (optimizer and seed)") for sentence in found.sentences)
+    assert any(
+        sentence.startswith("2 things differ (optimizer and seed)") for sentence in comparison.sentences
+    )
 
 
 def test_models_of_the_same_name_differ_by_their_layers():
@@ -48,21 +50,21 @@ def test_models_of_the_same_name_differ_by_their_layers():
 
 
 def test_the_same_run_says_so():
-    found = compare(made.classification(), made.classification())
-    assert found.differences == ()
-    assert found.paired.identical
-    assert found.paired.better is None
-    assert "Both give the same answer to each of the 2,000 test examples." in found.sentences
-    assert "No difference between their recipes, models and data is recorded." in found.sentences
+    comparison = compare(made.classification(), made.classification())
+    assert comparison.differences == ()
+    assert comparison.paired.identical
+    assert comparison.paired.better is None
+    assert "Both runs predict the same on all 2,000 test examples." in comparison.sentences
+    assert "Recipe, model and data are the same, as far as they are recorded." in comparison.sentences
 
 
 def test_a_clear_difference_on_the_same_examples_names_the_better_run():
-    found = compare(made.classification(accuracy=0.9), changed(made.classification(accuracy=0.97)))
-    assert found.paired.better == 2
-    assert found.paired.low > 0
-    assert found.paired.p_value < 1e-6
-    assert any("made-2 is better on this test set" in sentence for sentence in found.sentences)
-    assert any("luck of the seed" in sentence for sentence in found.sentences)
+    comparison = compare(made.classification(accuracy=0.9), changed(made.classification(accuracy=0.97)))
+    assert comparison.paired.better == 2
+    assert comparison.paired.low > 0
+    assert comparison.paired.p_value < 1e-6
+    assert any("made-2 is better on this test set" in sentence for sentence in comparison.sentences)
+    assert any("luck of the seed" in sentence for sentence in comparison.sentences)
 
 
 def test_too_small_a_difference_cannot_be_told():
@@ -74,25 +76,25 @@ def test_too_small_a_difference_cannot_be_told():
         .then((pl.col("target") + 1) % 10)
         .otherwise(pl.col("prediction"))
     )
-    found = compare(first, replace(changed(first), test=flipped.drop("index")))
-    assert found.paired.better is None
-    assert any("cannot be told" in sentence for sentence in found.sentences)
+    comparison = compare(first, replace(changed(first), test=flipped.drop("index")))
+    assert comparison.paired.better is None
+    assert any("cannot tell which is better" in sentence for sentence in comparison.sentences)
 
 
 def test_errors_in_numbers_are_compared_by_a_paired_bootstrap():
-    found = compare(made.regression(noise=0.4), changed(made.regression(noise=0.3)))
-    assert found.paired.metric == "rmse"
-    assert found.paired.better == 2
-    assert found.paired.high < 0
-    assert found.paired.p_value is None
+    comparison = compare(made.regression(noise=0.4), changed(made.regression(noise=0.3)))
+    assert comparison.paired.metric == "rmse"
+    assert comparison.paired.better == 2
+    assert comparison.paired.high < 0
+    assert comparison.paired.p_value is None
 
 
 def test_other_test_examples_are_not_compared():
-    found = compare(made.classification(), changed(made.classification(seed=1)))
-    assert found.test_sets.same is False
-    assert found.paired is None
-    assert "The test sets differ: the test figures cannot be compared." in found.sentences
-    assert all(figure.better is None for figure in found.figures)
+    comparison = compare(made.classification(), changed(made.classification(seed=1)))
+    assert comparison.test_sets.same is False
+    assert comparison.paired is None
+    assert "The test sets differ: test figures cannot be compared." in comparison.sentences
+    assert all(figure.better is None for figure in comparison.figures)
 
 
 def test_equal_labels_with_another_fingerprint_are_no_proof_of_equal_examples():
@@ -110,21 +112,21 @@ def test_equal_numeric_targets_with_another_fingerprint_are():
 
 
 def test_another_task_has_no_common_figures():
-    found = compare(made.classification(), made.regression())
-    assert found.test_sets.comparable is False
-    assert found.paired is None
+    comparison = compare(made.classification(), made.regression())
+    assert comparison.test_sets.comparable is False
+    assert comparison.paired is None
 
 
 @pytest.mark.parametrize("other", [made.empty(), made.diverged()])
 def test_broken_records_are_compared_as_far_as_they_go(other):
-    found = compare(made.classification(), other)
-    assert found.paired is None
-    assert found.sentences
+    comparison = compare(made.classification(), other)
+    assert comparison.paired is None
+    assert comparison.sentences
 
 
 def test_figures_stand_side_by_side():
-    found = compare(made.classification(accuracy=0.9), changed(made.classification(accuracy=0.97)))
-    rows = {figure.name: figure for figure in found.figures}
+    comparison = compare(made.classification(accuracy=0.9), changed(made.classification(accuracy=0.97)))
+    rows = {figure.name: figure for figure in comparison.figures}
     assert rows["test accuracy"].better == 2
     assert rows["time"].first == "14.2 s"
     assert rows["steps"].first == "2,110"

@@ -84,3 +84,26 @@ def test_the_bootstrap_keeps_pairs_together():
 def test_the_same_figures_give_the_same_interval():
     values = np.random.default_rng(4).normal(size=(50, 1))
     assert intervals.bootstrap(values, lambda m: m[:, 0]) == intervals.bootstrap(values, lambda m: m[:, 0])
+
+
+def test_the_interval_of_a_mean_is_students():
+    # By hand: mean 2, s = 1, t(0.975; 2) = 4.302653, half = 4.302653 / sqrt(3).
+    estimate = intervals.estimate_mean([1.0, 2.0, 3.0])
+    assert (estimate.mean, estimate.number) == (2.0, 3)
+    assert estimate.half == pytest.approx(2.484137, abs=1e-6)
+    assert intervals.estimate_mean([5.0]) == intervals.Estimate(5.0, None, None, 1)
+    assert intervals.estimate_mean([]) is None
+
+
+def test_the_interval_of_a_mean_covers_it_as_often_as_it_says():
+    random = np.random.default_rng(0)
+    estimates = [intervals.estimate_mean(random.normal(1.0, 2.0, 3)) for _ in range(4000)]
+    covered = np.mean([estimate.low <= 1.0 <= estimate.high for estimate in estimates])
+    assert abs(covered - 0.95) < 3 * np.sqrt(0.95 * 0.05 / 4000)
+
+
+def test_differences_are_paired_over_the_seeds_that_both_have():
+    values, baseline = {0: 1.0, 1: 5.0, 2: None, 3: 9.0}, {0: 0.5, 1: 4.5, 2: 1.0}
+    difference = intervals.paired_difference(values, baseline)
+    assert (difference.mean, difference.number) == (0.5, 2) and difference.half == 0.0
+    assert intervals.paired_difference({0: 1.0}, {1: 1.0}) is None

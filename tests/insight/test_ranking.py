@@ -1,4 +1,4 @@
-"""Ranking a sweep: who is best, how sure that is, and who cannot be told apart from it."""
+"""Ranking a sweep: which setting is best, how sure that is, and which cannot be told from it."""
 
 import json
 
@@ -7,9 +7,8 @@ import pytest
 
 from tests.insight import swept
 from tests.insight.swept import row, table
-from thalweg.insight.over_seeds import over_seeds
 from thalweg.insight.ranking import as_dict, label_of, rank, ranking_of
-from thalweg.insight.sweep_statements import findings, headline
+from thalweg.insight.sweep_statements import headline, statements
 from thalweg.run.folder.folder import plain
 
 VARIED = ["optimizer.lr", "seed"]
@@ -25,26 +24,10 @@ def of_losses(losses: dict[float, list[float | None]], **values):
 
 
 def said(ranking, kind: str) -> str:
-    return " ".join(finding.text for finding in findings(ranking) if finding.kind == kind)
+    return " ".join(statement.text for statement in statements(ranking) if statement.kind == kind)
 
 
-def test_the_interval_over_seeds_is_students():
-    # By hand: mean 2, s = 1, t(0.975; 2) = 4.302653, half = 4.302653 / sqrt(3).
-    found = over_seeds([1.0, 2.0, 3.0])
-    assert (found.mean, found.number) == (2.0, 3)
-    assert found.half == pytest.approx(2.484137, abs=1e-6)
-    assert over_seeds([5.0]) == type(found)(5.0, None, None, 1)
-    assert over_seeds([]) is None
-
-
-def test_the_interval_covers_the_mean_as_often_as_it_says():
-    random = np.random.default_rng(0)
-    found = [over_seeds(random.normal(1.0, 2.0, 3)) for _ in range(4000)]
-    covered = np.mean([one.low <= 1.0 <= one.high for one in found])
-    assert abs(covered - 0.95) < 3 * np.sqrt(0.95 * 0.05 / 4000)
-
-
-def test_settings_are_ranked_by_their_mean_over_seeds():
+def test_settings_are_ranked_by_their_mean_estimate_mean():
     ranking = of_losses({0.1: [0.5, 0.1, 0.3], 0.2: [0.25, 0.2, 0.3], 0.3: [0.9, 0.9, 0.9]})
     assert [entry.setting for entry in ranking.entries] == [
         {"optimizer.lr": 0.2},
@@ -56,44 +39,44 @@ def test_settings_are_ranked_by_their_mean_over_seeds():
     assert ranking.seeds == 3 and ranking.lanes == 9 and ranking.by == "validation_loss"
 
 
-def test_differences_are_paired_over_seeds():
+def test_differences_are_paired_estimate_mean():
     """Seeds matter much more than the setting, and the same for both: only pairing sees the difference."""
     ranking = of_losses({0.1: [0.1, 0.9, 0.5], 0.2: [0.110, 0.911, 0.512]})
     second = ranking.entries[1]
-    assert second.standing == "worse"
+    assert second.status == "worse"
     assert second.behind.mean == pytest.approx(0.011) and second.behind.low > 0
     assert second.loss.low < ranking.best.loss.mean  # unpaired, the intervals overlap widely
 
 
-def test_what_cannot_be_told_apart_says_so():
+def test_a_tie_is_reported():
     ranking = of_losses({0.1: [0.10, 0.20, 0.12], 0.2: [0.20, 0.11, 0.13], 0.3: [0.5, 0.6, 0.52]})
-    assert [entry.standing for entry in ranking.entries] == ["best", "cannot tell", "worse"]
-    assert "1 setting of 2 cannot be told apart from the best (lr=0.2)" in said(ranking, "tied")
+    assert [entry.status for entry in ranking.entries] == ["best", "cannot tell", "worse"]
+    assert "1 of 2 other settings cannot be told from the best (lr=0.2)" in said(ranking, "tied")
 
 
 def test_only_common_seeds_are_paired():
     ranking = of_losses({0.1: [0.1, 0.1, 0.1], 0.2: [0.2, 0.3]})
     assert ranking.entries[1].behind.number == 2
     alone = of_losses({0.1: [0.1, 0.1], 0.2: [0.2]})
-    assert alone.entries[1].standing == "one seed" and alone.entries[1].behind.low is None
+    assert alone.entries[1].status == "one seed" and alone.entries[1].behind.low is None
 
 
 def test_one_seed_gives_no_interval_and_says_why():
     ranking = of_losses({0.1: [0.1], 0.2: [0.2]})
-    assert ranking.best.loss.low is None and ranking.entries[1].standing == "one seed"
+    assert ranking.best.loss.low is None and ranking.entries[1].status == "one seed"
     assert "may be luck" in said(ranking, "luck") and said(ranking, "tied") == ""
 
 
-def test_a_setting_that_lost_a_seed_stands_behind_those_that_lost_none():
+def test_a_setting_with_a_diverged_seed_ranks_after_those_without():
     ranking = of_losses({0.1: [0.5, 0.5], 0.2: [0.1, None], 0.3: [None, None]})
-    assert [entry.standing for entry in ranking.entries] == ["best", "diverged in part", "diverged"]
+    assert [entry.status for entry in ranking.entries] == ["best", "diverged in part", "diverged"]
     assert [entry.rank for entry in ranking.entries] == [1, 2, None]
     assert ranking.entries[1].diverged == ((3, 37),)
     text = said(ranking, "diverged")
     assert text == "3 of 6 lanes diverged: lr=0.2 (1 of 2, step 37); lr=0.3 (2 of 2, step 37)."
 
 
-def test_what_a_lane_had_before_it_diverged_is_no_result_of_its_setting():
+def test_the_loss_before_divergence_does_not_count():
     rows = [
         row(0, 0.3, **{"optimizer.lr": 0.1, "seed": 0}),
         row(1, None, validation_loss=0.01, **{"optimizer.lr": 9.0, "seed": 0}),
@@ -105,10 +88,10 @@ def test_what_a_lane_had_before_it_diverged_is_no_result_of_its_setting():
 def test_every_lane_diverged():
     ranking = of_losses({0.1: [None], 0.2: [None]})
     assert ranking.best is None and headline(ranking).endswith("every lane diverged")
-    assert ranking.test_loss is None and [finding.kind for finding in findings(ranking)] == ["diverged"]
+    assert ranking.test_loss is None and [statement.kind for statement in statements(ranking)] == ["diverged"]
 
 
-def test_frozen_lanes_stand_behind_those_that_went_on():
+def test_frozen_lanes_rank_after_completed_ones():
     rows = [
         row(0, 0.9, **{"optimizer.lr": 0.1, "seed": 0}),
         row(1, 0.2, **{"optimizer.lr": 0.2, "seed": 0, "stopped": "halved", "steps": 100}),
@@ -116,7 +99,7 @@ def test_frozen_lanes_stand_behind_those_that_went_on():
     ]
     ranking = rank(table(rows), VARIED)
     assert [entry.setting["optimizer.lr"] for entry in ranking.entries] == [0.1, 0.3, 0.2]
-    assert ranking.entries[1].standing == "frozen"
+    assert ranking.entries[1].status == "frozen"
 
 
 def test_test_figures_are_of_the_best_setting_only():
@@ -128,7 +111,7 @@ def test_test_figures_are_of_the_best_setting_only():
     ranking = rank(table(rows), VARIED, "accuracy")
     assert ranking.best.setting == {"optimizer.lr": 0.1} and ranking.test_loss.mean == 0.7
     assert "0.012345" not in json.dumps(plain(as_dict({}, ranking)))
-    assert "of the other settings no test figures are shown" in said(ranking, "test")
+    assert "Test figures of the other settings are not shown" in said(ranking, "test")
 
 
 def test_without_a_validation_part_the_training_loss_ranks():
@@ -141,7 +124,7 @@ def test_without_a_validation_part_the_training_loss_ranks():
     assert "training loss" in said(ranking, "best")
 
 
-def test_settings_that_another_optimizer_brings_with_it_are_no_factors():
+def test_settings_implied_by_the_optimizer_are_not_factors():
     rows = [
         row(0, 0.1, optimizer="sgd", **{"optimizer.lr": 0.1, "optimizer.momentum": 0.9}),
         row(1, 0.2, optimizer="adamw", **{"optimizer.lr": 0.1, "optimizer.b1": 0.8}),
@@ -172,7 +155,7 @@ def test_labels_are_as_short_as_they_can_be():
 
 def test_the_end_of_a_range_is_pointed_at():
     grid = {10.0**-k: [0.1 * k] for k in range(1, 6)}
-    assert "The best optimizer.lr is the largest tried (0.1)" in said(of_losses(grid), "edge")
+    assert "The best optimizer.lr is the largest one tried (0.1)" in said(of_losses(grid), "edge")
     assert said(of_losses({rate: [abs(np.log10(rate) + 3) + 0.1] for rate in grid}), "edge") == ""
     assert said(of_losses({0.1: [0.1], 0.2: [0.2]}), "edge") == ""  # two values have no inside
 
@@ -182,7 +165,7 @@ def test_a_made_sweep_finds_the_rate_it_was_made_with():
     assert ranking.metric == "accuracy" and len(ranking.entries) == 16
     assert ranking.best.setting["optimizer.lr"] in (0.025, 0.063, 1.6e-3, 4e-3)
     assert headline(ranking).startswith("48 lanes, 16 settings: best is ")
-    assert {entry.label for entry in ranking.entries if entry.standing == "diverged"} == {"adamw lr=0.063"}
+    assert {entry.label for entry in ranking.entries if entry.status == "diverged"} == {"adamw lr=0.063"}
 
 
 def test_the_json_is_plain():

@@ -1,4 +1,4 @@
-"""Verdicts: every sentence rests on figures of the record."""
+"""Summaries: every sentence follows from figures of the record."""
 
 from dataclasses import replace
 
@@ -10,7 +10,7 @@ from thalweg.insight.summary import summarise
 
 
 def text_of(record, kind: str) -> str:
-    return " ".join(finding.text for finding in summarise(record).findings if finding.kind == kind)
+    return " ".join(statement.text for statement in summarise(record).statements if statement.kind == kind)
 
 
 def with_result(record, **result):
@@ -26,7 +26,7 @@ def test_a_good_run_names_metric_interval_and_baseline():
     summary = summarise(made.classification())
     assert summary.level == "good"
     assert summary.headline == "mlp:512 on mnist: 95.25 % test accuracy"
-    text = summary.findings[0].text
+    text = summary.statements[0].text
     assert "95.25 % (95 % interval 94.23 to 96.10 %)" in text
     assert "10.9 %" in text
 
@@ -34,14 +34,14 @@ def test_a_good_run_names_metric_interval_and_baseline():
 def test_a_run_within_the_baselines_interval_is_not_called_good():
     record = made.classification(accuracy=0.11)
     assert summarise(record).level == "unclear"
-    assert "cannot tell the two apart" in text_of(record, "metric")
+    assert "cannot tell them apart" in text_of(record, "metric")
 
 
 def test_a_run_below_the_baseline_is_bad():
     record = made.classification(accuracy=0.3)
     worse = with_result(record, baseline={"name": "accuracy", "value": 0.6})
     assert summarise(worse).level == "bad"
-    assert "worse than not looking at the inputs" in text_of(worse, "metric")
+    assert "worse than a prediction that ignores the inputs" in text_of(worse, "metric")
 
 
 def test_lower_is_better_for_errors():
@@ -83,26 +83,26 @@ def test_early_stopping_names_its_patience():
 
 def test_a_rising_validation_loss_is_pointed_out_with_both_figures():
     text = text_of(with_validation(made.classification(steps=60), [0.9, 0.5, 0.6, 0.75]), "trend")
-    assert "rose from 0.5000 to 0.7500 (50.0 % more)" in text
+    assert "rose from 0.5000 to 0.7500 (50.0 % higher)" in text
 
 
 def test_a_falling_validation_loss_is_said_to_fall():
     text = text_of(with_validation(made.classification(steps=60), [0.9, 0.8, 0.6, 0.3]), "trend")
-    assert "still falling at the end: 50.0 %" in text
+    assert "still falling at the end: by 50.0 %" in text
 
 
 def test_one_worse_evaluation_is_no_trend():
     assert text_of(with_validation(made.classification(steps=60), [0.9, 0.8, 0.3, 0.4]), "trend") == ""
 
 
-def test_classes_never_answered_are_named():
+def test_classes_never_predicted_are_named():
     record = made.classification(classes=3, names=["cat", "dog", "eel"])
     record = replace(record, test=record.test.with_columns(prediction=record.test["prediction"].clip(0, 1)))
-    assert text_of(record, "classes") == "eel is never answered on the test part."
+    assert text_of(record, "classes") == "Class never predicted on the test split: eel."
 
 
-def test_the_class_found_least_often_is_named():
-    assert "3 is found least often: 92.02 % of its 188 test examples" in text_of(
+def test_the_class_with_the_lowest_recall_is_named():
+    assert "Lowest recall: class 3, 92.02 % of its 188 test examples." in text_of(
         made.classification(), "classes"
     )
 
@@ -123,11 +123,11 @@ def test_clipping_is_counted():
 
 
 @pytest.mark.parametrize("stopped", ["epochs", "patience", "interrupted", "seconds", None])
-def test_every_end_has_words(stopped):
+def test_every_stop_reason_has_words(stopped):
     assert text_of(with_result(made.classification(), stopped=stopped), "stopped")
 
 
-def test_an_empty_record_has_a_verdict_too():
+def test_an_empty_record_has_a_summary_too():
     summary = summarise(made.empty())
     assert summary.level == "unclear"
     assert "no result recorded" in summary.headline

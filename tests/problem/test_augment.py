@@ -8,9 +8,9 @@ import pytest
 
 from thalweg.core.choice import choose
 from thalweg.core.errors import BadInput, DataError, RecipeError
-from thalweg.engine.dispatch import Pace, chunks
+from thalweg.engine.dispatch import ChunkLength, run_chunks
 from thalweg.engine.evaluate import evaluate
-from thalweg.engine.group import prepare
+from thalweg.engine.group import init_group
 from thalweg.problem.augment import AUGMENTATIONS, Augmentation, blanked, cropped, flipped
 from thalweg.problem.data.data import Data
 from thalweg.problem.data.inputs.array import ArrayInputs
@@ -125,14 +125,14 @@ def pictures(columns=None) -> Data:
 def trained(recipes: list[Recipe], steps: int = 4, pace: int = 4):
     """Return the weights after some steps, by lane, and the mean losses of the validation part before."""
     problem = Problem(Mean(jnp.full((8, 8), 0.01)), pictures())
-    group, states = prepare(problem, recipes)
+    group, states = init_group(problem, recipes)
     before = evaluate(
         group.program, group.inputs, group.splits["validation"], (states.params, states.model_state)
     )
-    fixed = Pace(pace)
+    fixed = ChunkLength(pace)
     fixed.observe = lambda steps, seconds: None
     fixed.steps = pace
-    for moved in chunks(group, states, 0, steps, fixed):
+    for moved in run_chunks(group, states, 0, steps, fixed):
         states = moved.states
     return np.asarray(jax.tree.leaves(states.params)[0]), before.loss
 

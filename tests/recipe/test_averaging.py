@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from thalweg.recipe.averaging import AVERAGES, EMA, SWA, NoAverage, Tail
-from thalweg.recipe.precision import DTYPES, adjusted, first_scale, narrowed, unscaled
+from thalweg.recipe.precision import DTYPES, adjust_scale, initial_scale, to_pass_dtype, unscale
 from thalweg.recipe.recipe import Recipe
 from thalweg.recipe.schedules import Clock
 
@@ -15,7 +15,7 @@ WALK = np.random.default_rng(0).normal(size=(STEPS, 3)).astype(np.float32)
 
 
 def averaged(average, dtype=jnp.float32):
-    """What would be evaluated after every step of the walk."""
+    """The weights to evaluate after every step of the walk."""
     params = {"w": jnp.zeros(3, dtype)}
 
     def advance(carry, step):
@@ -30,7 +30,7 @@ def averaged(average, dtype=jnp.float32):
 
 
 def expected(first, taken):
-    """The mean of the weights whose (0-based) step is in `taken`; before the first the weights themselves."""
+    """The mean of the weights at the (0-based) steps in `taken`; before the first, the weights themselves."""
     found, held = [], []
     for step in range(STEPS):
         if taken(step):
@@ -49,12 +49,12 @@ def test_no_average_is_the_weights():
 
 @pytest.mark.parametrize("ramp", [True, False])
 def test_ema(ramp):
-    mean, wanted = np.zeros(3), []
+    mean, expected_means = np.zeros(3), []
     for step in range(STEPS):
         decay = min(0.8, (1 + step) / (10 + step)) if ramp else 0.8
         mean = decay * mean + (1 - decay) * WALK[step]
-        wanted.append(mean)
-    np.testing.assert_allclose(averaged(EMA(decay=0.8, ramp=ramp)), wanted, rtol=1e-5, atol=1e-6)
+        expected_means.append(mean)
+    np.testing.assert_allclose(averaged(EMA(decay=0.8, ramp=ramp)), expected_means, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_swa(average, taken):
 
 
 @pytest.mark.parametrize("name", AVERAGES)
-def test_narrow_weights_have_wide_averages_and_come_back_narrow(name):
+def test_averages_of_narrow_weights_are_float32_and_evaluated_narrow(name):
     average = AVERAGES[name]()
     state = average.init({"w": jnp.zeros(3, jnp.bfloat16)})
     assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(state))
@@ -87,21 +87,21 @@ def test_precisions():
     tree = {"w": jnp.ones(2), "index": jnp.arange(2), "name": "x"}
     for name in Recipe.described()["precision"].metadata["among"]:
         if name != "f64":
-            assert narrowed(tree, name)["w"].dtype == DTYPES[name]
-            assert narrowed(tree, name)["index"].dtype == tree["index"].dtype
+            assert to_pass_dtype(tree, name)["w"].dtype == DTYPES[name]
+            assert to_pass_dtype(tree, name)["index"].dtype == tree["index"].dtype
     assert set(DTYPES) == set(Recipe.described()["precision"].metadata["among"])
 
 
 def test_the_loss_scale_halves_on_overflow_and_doubles_after_2000_good_updates():
-    state = first_scale()
-    assert float(adjusted(state, jnp.bool_(False)).scale) == float(state.scale) / 2
+    state = initial_scale()
+    assert float(adjust_scale(state, jnp.bool_(False)).scale) == float(state.scale) / 2
     for _ in range(1999):
-        state = adjusted_jit(state)
+        state = adjust_scale_jit(state)
     assert (float(state.scale), float(state.good)) == (2.0**16, 1999)
-    state = adjusted_jit(state)
+    state = adjust_scale_jit(state)
     assert (float(state.scale), float(state.good)) == (2.0**17, 0)
-    grads = unscaled({"w": jnp.full(2, 2.0**15, jnp.float16)}, state.scale)
+    grads = unscale({"w": jnp.full(2, 2.0**15, jnp.float16)}, state.scale)
     assert grads["w"].dtype == jnp.float32 and float(grads["w"][0]) == 0.25
 
 
-adjusted_jit = jax.jit(lambda state: adjusted(state, jnp.bool_(True)))
+adjust_scale_jit = jax.jit(lambda state: adjust_scale(state, jnp.bool_(True)))

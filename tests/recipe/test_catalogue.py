@@ -3,8 +3,7 @@
 import re
 from pathlib import Path
 
-from tests.contracts.rows import NAMES
-from tests.contracts.test_optimizers_minima import WAYS
+from tests.contracts.rows import MINIMA, NAMES
 from tests.contracts.test_schedules import ROWS as SCHEDULE_ROWS
 from thalweg.recipe.book import BOOK
 from thalweg.recipe.catalogue import KINDS, markdown, rows, settings_of
@@ -19,7 +18,7 @@ def named(kind: str) -> list[str]:
     return [row.name for row in rows() if row.kind == kind]
 
 
-def test_the_page_is_what_the_code_says():
+def test_the_page_is_up_to_date():
     assert PAGE.read_text(encoding="utf-8") == markdown(rows()), "run python scripts/catalogue.py"
 
 
@@ -31,13 +30,13 @@ def test_registry_docs_and_contracts_have_the_same_rows():
         )
         written[title] = re.findall(r"^\| `([^`]+)`", section, flags=re.MULTILINE)
     assert written["Optimizers"] == list(OPTIMIZERS) == named("optimizer")
-    assert sorted(OPTIMIZERS) == NAMES == sorted(WAYS)
+    assert sorted(OPTIMIZERS) == NAMES == sorted(MINIMA)
     assert written["Schedules"] == list(SCHEDULES) == named("schedule")
     assert sorted(SCHEDULES) == sorted({schedule.name for schedule, _ in SCHEDULE_ROWS})
     assert written["The book of recipes"] == list(BOOK) == named("book")
 
 
-def test_every_rule_says_what_it_is():
+def test_every_rule_is_described():
     for row in rows():
         assert row.when and (row.reference or row.kind in ("recipe", "group")), row.name
         if row.kind in KINDS:

@@ -1,4 +1,4 @@
-"""What happens to gradients before the rule: clipping, noise, accumulation, skipping."""
+"""Gradients before the update rule: clipping, noise, accumulation, skipping."""
 
 import jax
 import jax.numpy as jnp
@@ -7,15 +7,15 @@ import optax
 import pytest
 
 from thalweg.recipe.gradient import (
-    accumulated,
+    accumulate,
     add_noise,
     all_finite,
-    chosen,
     clip_norm,
     clip_rows,
     clip_value,
     process,
-    split,
+    select,
+    split_batch,
 )
 from thalweg.recipe.recipe import Recipe
 
@@ -28,7 +28,7 @@ def processed(**settings):
     return process(GRADS, PARAMS, Recipe(**settings), key=KEY, step=jnp.int32(3))
 
 
-def test_nothing_asked_nothing_done():
+def test_without_settings_gradients_do_not_change():
     grads, norm = processed()
     assert np.isnan(norm)
     for name, value in GRADS.items():
@@ -74,11 +74,11 @@ def test_noise_has_its_variance_and_falls():
     assert add_noise({"a": jnp.zeros(3, jnp.bfloat16)}, jnp.float32(1), KEY)["a"].dtype == jnp.bfloat16
 
 
-def test_skipping_chooses_everything_as_it_was():
+def test_skipping_an_update_selects_the_state_before_it():
     assert bool(all_finite(GRADS))
     broken = GRADS | {"b": jnp.array([jnp.nan, 1.0])}
     assert not bool(all_finite(broken)) and not bool(all_finite({"a": jnp.array([jnp.inf])}))
-    kept = chosen(all_finite(broken), broken, PARAMS)
+    kept = select(all_finite(broken), broken, PARAMS)
     np.testing.assert_array_equal(kept["b"], PARAMS["b"])
 
 
@@ -88,11 +88,10 @@ def batch_loss(params, batch):
 
 
 @pytest.mark.parametrize("rows", [12, 13, 1])
-@pytest.mark.parametrize("parts", [1, 3, 5])
-def test_accumulation_is_the_big_batch(rows, parts):
-    """Also with a last part that is short, with masked rows, and with parts that are wholly empty."""
-    if parts > rows:
-        parts = rows
+@pytest.mark.parametrize("count", [1, 3, 5])
+def test_accumulation_equals_the_whole_batch(rows, count):
+    """Also with a short last microbatch, with masked rows, and with empty microbatches."""
+    count = min(count, rows)
     random = np.random.default_rng(0)
     with jax.enable_x64(True):
         batch = (jnp.asarray(random.normal(size=(rows, 4))), jnp.asarray(random.normal(size=(rows, 2))))
@@ -103,26 +102,26 @@ def test_accumulation_is_the_big_batch(rows, parts):
         def whole(params):
             return (batch_loss(params, batch) * weights).sum() / weights.sum()
 
-        def sums_of(params, part, seen):
-            rows_of_part, weights_of_part = part
-            return (batch_loss(params, rows_of_part) * weights_of_part).sum(), (
-                weights_of_part.sum(),
+        def sums_of(params, microbatch, seen):
+            examples, weights_of_rows = microbatch
+            return (batch_loss(params, examples) * weights_of_rows).sum(), (
+                weights_of_rows.sum(),
                 seen + 1,
             )
 
-        loss, grads, seen = jax.jit(lambda p: accumulated(sums_of, p, split(batch, weights, parts), 0))(
+        loss, grads, seen = jax.jit(lambda p: accumulate(sums_of, p, split_batch(batch, weights, count), 0))(
             params
         )
         wanted_loss, wanted = jax.value_and_grad(whole)(params)
         np.testing.assert_allclose(loss, wanted_loss, rtol=1e-12)
         np.testing.assert_allclose(grads["w"], wanted["w"], rtol=1e-12, atol=1e-15)
-        assert int(seen) == parts
+        assert int(seen) == count
 
 
-def test_an_empty_batch_moves_nothing():
-    def sums_of(params, part, carry):
-        return (params["w"] * part[1]).sum(), (part[1].sum(), carry)
+def test_an_empty_batch_has_a_zero_gradient():
+    def sums_of(params, microbatch, carry):
+        return (params["w"] * microbatch[1]).sum(), (microbatch[1].sum(), carry)
 
-    parts = split(jnp.zeros((4, 1)), jnp.zeros(4), 2)
-    loss, grads, _ = accumulated(sums_of, {"w": jnp.ones(())}, parts)
+    microbatches = split_batch(jnp.zeros((4, 1)), jnp.zeros(4), 2)
+    loss, grads, _ = accumulate(sums_of, {"w": jnp.ones(())}, microbatches)
     assert float(loss) == 0.0 and float(grads["w"]) == 0.0

@@ -1,4 +1,4 @@
-"""The recipe: impossible mixes are refused with a reason; what varies goes to lanes."""
+"""The recipe: impossible combinations are refused with a reason; numbers are leaves."""
 
 import jax
 import pytest
@@ -11,15 +11,15 @@ from thalweg.recipe.schedules import Cosine, OneCycle
 
 
 @pytest.mark.parametrize(
-    ("make", "said"),
+    ("make", "message"),
     [
-        (lambda: Adam(momentum=0.9), "adam: takes no 'momentum': it already has it, as b1; got 0.9"),
-        (lambda: AdamW(nesterov=True), "that rule is nadam"),
+        (lambda: Adam(momentum=0.9), "adam: takes no 'momentum': b1 is its momentum; got 0.9"),
+        (lambda: AdamW(nesterov=True), "the optimizer for that is nadam"),
         (lambda: Lion(eps=1e-8), "it divides by nothing"),
         (lambda: LBFGS(lr=1.0), "a line search finds the step length"),
         (lambda: SAM(lr=1.0), "set optimizer.base.lr"),
         (lambda: SGD(nesterov=True), "nesterov needs a momentum"),
-        (lambda: SGD(b1=0.9), "its momentum is called momentum"),
+        (lambda: SGD(b1=0.9), "its momentum is named momentum"),
         (lambda: Adam(b1=1.0), "b1 must be at least 0 and below 1; got 1.0"),
         (lambda: Adam(lr=-1e-3), "lr must be at least 0; got -0.001\nhint: try 0.001"),
         (lambda: Adam(lr=float("nan")), "lr must be at least 0"),
@@ -29,7 +29,7 @@ from thalweg.recipe.schedules import Cosine, OneCycle
         (lambda: Recipe(optimiser=Adam()), "did you mean 'optimizer'"),
         (lambda: Recipe(batch_size=2.5), "batch_size must be a whole number, or 'full'; got 2.5"),
         (lambda: Recipe(batch_size=-3), "batch_size must be at least 1; got -3\nhint: try 128"),
-        (lambda: Recipe(accumulate=9, batch_size=8), "accumulate cannot be above batch_size"),
+        (lambda: Recipe(accumulate=9, batch_size=8), "accumulate must be at most batch_size"),
         (lambda: Recipe(LBFGS()), 'set batch_size = "full"'),
         (lambda: Recipe(LBFGS(), batch_size="full", schedule=Cosine()), "takes no schedule; got cosine"),
         (lambda: Recipe(GradientDescent(), batch_size="full", clip_norm=1.0), "without clip_norm"),
@@ -42,10 +42,10 @@ from thalweg.recipe.schedules import Cosine, OneCycle
         (lambda: Recipe(shuffle="always"), "shuffle must be one of"),
     ],
 )
-def test_impossible_mixes_are_refused_with_a_reason(make, said):
+def test_impossible_combinations_are_refused_with_a_reason(make, message):
     with pytest.raises(RecipeError) as caught:
         make()
-    assert said in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_numbers_are_leaves_and_choices_are_structure():
@@ -70,7 +70,7 @@ def test_batches_and_lengths():
     assert Recipe().length(10) == 100
 
 
-def test_scaled_moves_every_rate_and_a_momentum_that_is_on():
+def test_scaled_changes_every_rate_and_a_momentum_that_is_on():
     assert SAM(base=SGD(lr=0.2, momentum=0.5)).scaled(0.5).base.lr == 0.1
     muon = Recipe.from_dict({"optimizer": "muon"}).optimizer.scaled(0.5, 0.8)
     assert (muon.lr, muon.adam_lr, muon.momentum) == (0.01, 1.5e-4, 0.8)

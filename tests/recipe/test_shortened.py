@@ -1,4 +1,4 @@
-"""A shortened recipe: the same course in small, whatever its lengths are counted in."""
+"""A shortened recipe: the same course over fewer updates, whatever the unit of its lengths."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -20,7 +20,6 @@ from thalweg.recipe.schedules import (
     WarmupStableDecay,
 )
 from thalweg.recipe.schedules.schedule import Clock
-from thalweg.recipe.shortened import shortened
 
 TOTAL, STEPS, EPOCH = 4000, 400, 100
 COUNTED = [
@@ -48,33 +47,33 @@ def factors(recipe, total):
 
 
 @pytest.mark.parametrize("schedule", [*COUNTED, *(kind() for kind in SCHEDULES.values())], ids=repr)
-def test_the_course_is_the_same_in_small(schedule):
+def test_the_course_is_the_same_over_fewer_updates(schedule):
     recipe = Recipe(schedule=schedule, steps=TOTAL)
-    short = shortened(recipe, STEPS, TOTAL)
-    # Of ten updates the last is 0.9 of a short one further on: on the steepest cosine, 50 updates, 0.03.
+    short = recipe.shortened(STEPS, TOTAL)
+    # The last of ten updates is 0.9 of a short update further on: 0.03 on the steepest cosine, of 50 updates.
     assert factors(short, STEPS) == pytest.approx(factors(recipe, TOTAL), abs=0.05)
 
 
-def test_a_length_that_is_left_as_it_was_is_caught():
+def test_an_unchanged_length_would_be_noticed():
     recipe = Recipe(schedule=StepDecay(every=10, unit="epochs"), steps=TOTAL)
     untouched = Recipe(schedule=StepDecay(every=10, unit="epochs"), steps=STEPS)
     assert np.abs(factors(untouched, STEPS) - factors(recipe, TOTAL)).max() > 0.5
 
 
-def test_averages_follow():
-    assert shortened(Recipe(averaging=EMA(decay=0.999)), 40, 400).averaging.decay == pytest.approx(0.999**10)
-    tail = shortened(Recipe(averaging=Tail(start=200, unit="steps")), 40, 400).averaging
+def test_averages_are_shortened_too():
+    assert Recipe(averaging=EMA(decay=0.999)).shortened(40, 400).averaging.decay == pytest.approx(0.999**10)
+    tail = Recipe(averaging=Tail(start=200, unit="steps")).shortened(40, 400).averaging
     assert tail.start == pytest.approx(20)
-    swa = shortened(Recipe(averaging=SWA(start=0.5, every=2, every_unit="epochs")), 40, 400).averaging
+    swa = Recipe(averaging=SWA(start=0.5, every=2, every_unit="epochs")).shortened(40, 400).averaging
     assert (swa.start, swa.every) == (0.5, pytest.approx(0.2))
 
 
 def test_plateau_waits_fewer_evaluations():
-    schedule = shortened(Recipe(schedule=Plateau(patience=10, cooldown=4)), 50, 100).schedule
+    schedule = Recipe(schedule=Plateau(patience=10, cooldown=4)).shortened(50, 100).schedule
     assert (schedule.patience, schedule.cooldown) == (5, 2)
 
 
-def test_conditions_that_end_a_run_are_left_out_and_all_else_stays():
+def test_conditions_that_end_a_run_are_switched_off_and_all_else_stays():
     recipe = Recipe(
         SGD(lr=0.3, momentum=0.8),
         batch_size=16,
@@ -87,5 +86,5 @@ def test_conditions_that_end_a_run_are_left_out_and_all_else_stays():
         clip_norm=1.0,
         seed=3,
     )
-    short = shortened(recipe, 5, 50)
+    short = recipe.shortened(5, 50)
     assert short == Recipe(SGD(lr=0.3, momentum=0.8), batch_size=16, steps=5, clip_norm=1.0, seed=3)

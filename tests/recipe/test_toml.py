@@ -58,11 +58,11 @@ def test_numbers_from_inside_a_program_are_written_short():
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("batchsize = 3", "has no setting 'batchsize'"),
         ("[optimizer]\nname = 'adamm'", "got adamm"),
-        ("[optimizer]\nname = 'adam'\nmomentum = 0.9", "takes no 'momentum': it already has it, as b1"),
+        ("[optimizer]\nname = 'adam'\nmomentum = 0.9", "takes no 'momentum': b1 is its momentum"),
         ("[optimizer]\nname = 'l-bfgs'\nlr = 1.0", "takes no 'lr': a line search finds the step length"),
         ("lr = 0.1", "takes no 'lr': it belongs to the optimizer"),
         ("clip_norm = -1.0", "clip_norm must be above 0; got -1.0"),
@@ -74,13 +74,13 @@ def test_numbers_from_inside_a_program_are_written_short():
         ("[[groups]]\npattern = 'a'\nlr = 3", "takes no 'lr': a group has lr_factor"),
     ],
 )
-def test_what_is_wrong_says_so(text, said):
+def test_errors_name_the_mistake(text, message):
     with pytest.raises(RecipeError) as caught:
         read(text + "\n")
-    assert said in str(caught.value)
+    assert message in str(caught.value)
 
 
-def test_a_wrong_file_is_named_with_its_near_neighbour(tmp_path):
+def test_a_wrong_file_is_named_with_the_nearest_name(tmp_path):
     (tmp_path / "good.toml").write_text("epochs = 0")
     with pytest.raises(RecipeError, match=r"epochs must be at least 1; got 0 \(.*good\.toml\)"):
         read(tmp_path / "good.toml")
@@ -95,7 +95,7 @@ def test_a_wrong_file_is_named_with_its_near_neighbour(tmp_path):
 
 def test_settings_from_the_command_line():
     base = Recipe(AdamW(weight_decay=0.1), epochs=3, clip_norm=1.0).to_dict()
-    given = [
+    changes = [
         "optimizer.lr=3e-4",
         "schedule=warmup-cosine",
         "schedule.floor=0.1",
@@ -103,13 +103,13 @@ def test_settings_from_the_command_line():
         "clip_norm=off",
         "shuffle=none",
     ]
-    recipe = Recipe.from_dict(settings(base, given))
+    recipe = Recipe.from_dict(settings(base, changes))
     assert (recipe.optimizer.lr, recipe.optimizer.weight_decay) == (3e-4, 0.1)
     assert (recipe.steps, recipe.epochs, recipe.clip_norm, recipe.shuffle) == (5, None, None, "none")
     assert recipe.schedule.name == "warmup-cosine" and recipe.schedule.floor == 0.1
     # Another optimizer starts from its own numbers.
     assert Recipe.from_dict(settings(base, ["optimizer=muon"])).optimizer == OPTIMIZERS["muon"]()
-    assert base["clip_norm"] == 1.0, "what was given stays as it was"
+    assert base["clip_norm"] == 1.0, "the base must not change"
 
 
 @pytest.mark.parametrize("wrong", ["lr", "=3", "optimizer.lr"])
@@ -118,7 +118,7 @@ def test_a_setting_is_path_and_value(wrong):
         settings({}, [wrong])
 
 
-def test_the_names_of_optimizers_are_recipes():
+def test_the_name_of_an_optimizer_is_a_recipe():
     assert named("adamw") == Recipe(AdamW())
     assert named("l-bfgs").batch_size == "full"
     assert named("sgd") == BOOK["sgd"].recipe
@@ -128,6 +128,6 @@ def test_the_names_of_optimizers_are_recipes():
     ("examples", "batch", "epochs"),
     [(1, 1, 19_200), (107, 16, 180), (1300, 32, 60), (15_000, 128, 34), (54_000, 256, 19), (10**7, 256, 10)],
 )
-def test_the_default_grows_with_the_data(examples, batch, epochs):
+def test_the_default_batch_grows_with_the_data(examples, batch, epochs):
     recipe = default_recipe("classification", examples)
     assert (recipe.batch_size, recipe.epochs) == (batch, epochs)

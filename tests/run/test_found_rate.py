@@ -19,7 +19,7 @@ FOUND = {
     "low": 0.004,
     "high": float("inf"),
     "default": 0.001,
-    "standing": "found",
+    "status": "found",
     "cost": {"steps": 90, "share": 0.09, "seconds": 1.5},
     "curve": [{"rate": 0.01, "loss": float("nan")}],
 }

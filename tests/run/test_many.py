@@ -8,7 +8,7 @@ from tests.made import blobs, problem
 from thalweg.core.errors import RecipeError
 from thalweg.core.stop_reason import StopReason
 from thalweg.engine import plan as lanes
-from thalweg.engine.compiling import TRACES
+from thalweg.engine.compilation import TRACES
 from thalweg.engine.program import BATCH, MAP
 from thalweg.problem.models import MLP
 from thalweg.problem.problem import Problem

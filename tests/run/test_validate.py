@@ -9,7 +9,7 @@ import pytest
 
 from tests.made import blobs, line, net, problem
 from thalweg.core.errors import DataError, ModelError
-from thalweg.engine.compiling import TRACES
+from thalweg.engine.compilation import TRACES
 from thalweg.problem.data.data import Data
 from thalweg.problem.losses import BinaryCrossEntropy, CrossEntropy, KullbackLeibler
 from thalweg.problem.models import MLP

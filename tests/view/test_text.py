@@ -12,7 +12,7 @@ from tests.insight import made
 from thalweg.insight.compare import compare
 from thalweg.insight.curves import Curve
 from thalweg.view import text
-from thalweg.view.sparkline import sparkline
+from thalweg.view.text import sparkline
 
 RECORDS = {
     "classification": made.classification,
@@ -52,7 +52,7 @@ def test_brackets_in_names_are_text_not_styling():
     shown = text.plain(text.show(record), 200)
     assert "runs/[red]x" in shown
     assert "[bold]key [/red]" in shown
-    assert "[red]no[/red] is found" in shown or "[bold is found" in shown
+    assert "class [red]no[/red]," in shown or "class [bold," in shown
     beside = text.plain(text.compare(compare(record, made.classification())), 200)
     for part in ("[red]x", "[bold]key", "[/red]", "[red]1"):
         assert part in beside

@@ -1,32 +1,35 @@
-"""Every error that Thalweg raises on purpose.
+"""The errors that Thalweg raises on purpose, and the hints in their messages.
 
     ThalwegError
-    ├── BadInput (also ValueError)      refused before any work starts; exit code 2
+    ├── BadInput (also ValueError)      raised before any work starts; exit code 2
     │   ├── DataError                   the data cannot be read or used
-    │   ├── ModelError                  the model does not fit the data, or is no model
+    │   ├── ModelError                  the model does not fit the data, or is not a model
     │   ├── RecipeError                 a number or a choice in the recipe is impossible
     │   └── RunFolderError              a run folder is missing, taken, unwritable or damaged
-    └── MissingExtra (also ImportError) an optional dependency is asked for and not installed
+    └── MissingExtra (also ImportError) an optional dependency is needed and not installed
 
-A run that diverges is no error here: failure inside a compiled program is data, a result code per lane
+A run that diverges is not an error: failure inside a compiled program is data, a result code per lane
 (`thalweg.engine.state`).
 
-Messages have one form: who - the rule - what came - where - then one action::
+All messages have one form: who - the rule - the value - where - and then one action::
 
     recipe: batch_size must be at least 1; got -3 (in recipe.toml)
     hint: try 128
 """
+
+from collections.abc import Iterable
+from difflib import get_close_matches
 
 
 class ThalwegError(Exception):
     """Base of all errors raised on purpose.
 
     Args:
-        who: The part that refuses, e.g. `recipe` or `table`.
+        who: What raises it, e.g. `recipe` or `table`.
         rule: What must hold.
-        got: The offending value, as it came. Left out of the message when None.
-        where: File, column, layer or key. Left out when None.
-        hint: One action that would help. Left out when None.
+        got: The offending value, unchanged. Left out of the message if None.
+        where: File, column, layer or key. Left out if None.
+        hint: One action that would help. Left out if None.
     """
 
     def __init__(
@@ -53,7 +56,7 @@ class ThalwegError(Exception):
 
 
 class BadInput(ThalwegError, ValueError):
-    """What came in cannot be used. Raised before any work starts."""
+    """The input cannot be used. Raised before any work starts."""
 
 
 class DataError(BadInput):
@@ -73,9 +76,29 @@ class RunFolderError(BadInput):
 
 
 class MissingExtra(ThalwegError, ImportError):
-    """An optional dependency is asked for and not installed."""
+    """An optional dependency is needed and not installed."""
 
 
 def _shorten(value: object, limit: int = 200) -> str:
     text = value if isinstance(value, str) else repr(value)
     return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def nearest(name: str, candidates: Iterable[str]) -> str | None:
+    """Return the candidate that `name` most likely meant, or None if none is close.
+
+    Case is ignored. The cutoff 0.5 is difflib's similarity ratio; its default of 0.6 misses
+    common slips such as `weight` for `weight_decay`.
+    """
+    by_lower = {candidate.lower(): candidate for candidate in candidates}
+    matches = get_close_matches(name.lower(), by_lower, n=1, cutoff=0.5)
+    return by_lower[matches[0]] if matches else None
+
+
+def did_you_mean(name: str, candidates: Iterable[str]) -> str:
+    """Return a hint: the nearest candidate, or the list of all if none is close."""
+    known = list(candidates)
+    match = nearest(name, known)
+    if match is not None:
+        return f"did you mean {match!r}?"
+    return "known are " + ", ".join(known) if known else "there are none"

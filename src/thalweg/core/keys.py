@@ -1,7 +1,7 @@
-"""The one key rule: root key -> lane key -> purpose key -> step key, by folding in.
+"""Random keys: lane key -> purpose key -> step key, each derived by folding in.
 
-Every random number of a run is a pure function of (seed, purpose, step), so that any step can be reached
-again and lanes with the same seed are paired: same start, same order of data, same dropout.
+Every random number of a run is a pure function of (seed, purpose, step), so any step can be reached again,
+and lanes with the same seed are paired: same initial weights, same order of data, same dropout.
 """
 
 from typing import Any
@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Key
 
-# Purposes are numbered once and never renumbered: a number is part of what a seed means.
+# Purposes are never renumbered: the numbers are part of what a seed means.
 INITIALISATION = 0
 MODEL = 1
 ORDER = 2
@@ -21,10 +21,9 @@ SAMPLE = 5
 
 
 def lane_words(seed: int) -> np.ndarray:
-    """Return the two words of a lane's key, uint32, from its seed (any integer that fits 64 bits).
+    """Return the two words of a lane's key, uint32, from its seed (any integer of 64 bits).
 
-    They are those of `jax.random.key(seed % 2^32)`, written down here: JAX would compile a program for them
-    in every process.
+    They equal those of `jax.random.key(seed % 2^32)`, for which JAX would compile a program in every process.
     """
     return np.array([0, seed % 2**32], np.uint32)
 
@@ -32,7 +31,7 @@ def lane_words(seed: int) -> np.ndarray:
 def wrapped(words: np.ndarray | Array) -> Key[Array, ""]:
     """Return the key that consists of these words.
 
-    Threefry is named outright, so that a changed default in JAX does not change what a seed means.
+    Threefry is named explicitly, so that a new default in JAX does not change what a seed means.
     """
     return jax.random.wrap_key_data(words, impl="threefry2x32")  # type: ignore[arg-type]
 
@@ -71,12 +70,12 @@ def _words(seed: int, epoch: int, count: int) -> np.ndarray:
 
 
 def plain(array: Any) -> Any:
-    """Return an array as it can be saved: the raw data of typed keys, anything else as it is."""
+    """Return an array in a form that can be saved: the raw data of typed keys, other arrays unchanged."""
     return jax.random.key_data(array) if _is_typed(array) else array
 
 
 def as_before(saved: Any, like: Array) -> Array:
-    """Return what `plain` gave as an array of its former kind, that of `like`."""
+    """Return the array that `plain` converted, of the same kind as `like`."""
     if _is_typed(like):
         return jax.random.wrap_key_data(jnp.asarray(saved), impl=jax.random.key_impl(like))
     return jnp.asarray(saved)

@@ -1,10 +1,10 @@
-"""Deferred imports and background work: everything that a start of the process postpones.
+"""Deferred imports and background work: what a process postpones when it starts.
 
-`from thalweg.core.lazy import pl` gives Polars, loaded when one of its names is first used; likewise `pq`
-(pyarrow's Parquet), `Image` (Pillow), `special` (SciPy's functions) and `psutil`. A training run makes its
-first table when it ends, and data that come as arrays need none at all, while importing Polars takes a tenth
-of the import time of such a process. A module that uses these begins with `from __future__ import
-annotations`, so that its signatures do not load them.
+`from thalweg.core.lazy import pl` gives Polars, which is loaded when one of its names is first used; likewise
+`pq` (pyarrow's Parquet), `Image` (Pillow), `special` (SciPy's functions) and `psutil`. Importing Polars takes
+a tenth of the import time of a training process, which creates its first table at the end, and none if the
+data are arrays. A module that uses these names starts with `from __future__ import annotations`, so that its
+signatures do not load them.
 """
 
 import gc
@@ -22,9 +22,9 @@ T = TypeVar("T")
 def import_large(name: str) -> ModuleType:
     """Import a module with Python's garbage collector paused.
 
-    JAX and what it imports make half a million objects that all stay. The collector would scan them again
-    and again: 0.14 s while they are imported, and 0.1 s when the first program is traced. Afterwards they
-    belong to the oldest generation.
+    JAX and its dependencies create half a million permanent objects. The collector would scan them again and
+    again: 0.14 s during the import, and 0.1 s when the first program is traced. Afterwards they belong to the
+    oldest generation.
     """
     if name in sys.modules:
         return import_module(name)
@@ -34,18 +34,18 @@ def import_large(name: str) -> ModuleType:
         return import_module(name)
     finally:
         if running:
-            if gc.get_freeze_count() == 0:  # else somebody froze objects on purpose
+            if gc.get_freeze_count() == 0:  # else the application froze objects on purpose
                 gc.freeze()
                 gc.unfreeze()
             gc.enable()
 
 
 class LazyModule(ModuleType):
-    """Stands for a module until one of its names is first used."""
+    """Stand for a module until one of its names is first used."""
 
     def __getattr__(self, name: str) -> Any:
         attribute = getattr(import_large(self.__name__), name)
-        setattr(self, name, attribute)  # the next use finds it without this call
+        setattr(self, name, attribute)  # the next access bypasses this method
         return attribute
 
 
@@ -63,24 +63,24 @@ else:
 def import_polars() -> None:
     """Import Polars now, while a device works.
 
-    Call it in the main thread: two threads that import parts of Polars at once can both be left with a
-    half-imported module.
+    Call it in the main thread: if two threads import submodules of Polars at once, both can end up with a
+    partially imported module.
     """
     import_large("polars")
 
 
 def in_background(work: Callable[[], T]) -> Future[T]:
-    """Start work in a thread; reading the future waits for its result, or raises its error.
+    """Start work in a thread; the future's `result()` waits for it, and raises its error.
 
-    Only for work that touches no state of other threads, such as unpacking and hashing. The thread is a
-    daemon: the end of the process does not wait for it.
+    Only for work without shared state, such as unpacking and hashing. The thread is a daemon: the process
+    does not wait for it at exit.
     """
     future: Future[T] = Future()
 
     def run() -> None:
         try:
             future.set_result(work())
-        except BaseException as error:  # raised where the result is read
+        except BaseException as error:  # `result()` raises it
             future.set_exception(error)
 
     Thread(target=run, daemon=True).start()

@@ -1,7 +1,7 @@
-"""Why a lane stopped: one row for each reason, with everything that depends on the reason.
+"""Why a lane stopped: one row for each reason, with everything that depends on it.
 
-A reason is a string (`"diverged"`), so it can be written to JSON and compared with what was read from it. To
-add one, add a row here and return it where it is detected.
+A reason is a string (`"diverged"`), so it can be written to JSON and compared with a value from JSON. To add
+one, add a row here and return it where it is detected.
 """
 
 from dataclasses import dataclass
@@ -19,13 +19,13 @@ class Facts:
     Args:
         label: One or two words, for a table or a tile.
         sentence: The beginning of a sentence, to be followed by "after N steps".
-        planned: Whether it is the planned end of the run. A longer plan lifts it.
-        setting: Whether a recipe setting of the same name asks for it.
+        planned: Whether it is the planned end of the run. A longer plan continues such a run.
+        setting: Whether a recipe setting of the same name enables it.
         in_program: Whether the compiled program detects it, rather than the host between dispatches.
         at_rest: Whether training has settled, so that the last weights may be the ones to keep.
-        cut_short: Whether something outside the lane's own recipe ended it, so that its loss is not final.
-        level: How a report colours it: `good`, `unclear` or `bad`.
-        exit_code: What a command that ends with it returns.
+        cut_short: Whether something outside the lane's recipe ended it, so that its loss is not final.
+        level: Its level in a report: `good`, `unclear` or `bad`.
+        exit_code: The exit code of a command that ends with it.
     """
 
     label: str
@@ -40,12 +40,12 @@ class Facts:
 
 
 class StopReason(StrEnum):
-    """Why a lane stopped. Each member is its word, and has its `facts`."""
+    """Why a lane stopped. A member equals its word, and has `facts`."""
 
     facts: Facts
 
     def __new__(cls, word: str, facts: Facts) -> Self:
-        """Make a member: a string with its facts."""
+        """Create a member: a string with facts."""
         member = str.__new__(cls, word)
         member._value_ = word
         member.facts = facts
@@ -84,7 +84,7 @@ class StopReason(StrEnum):
     def facts_of(cls, word: object) -> Facts:
         """Return the facts of the reason that a record names.
 
-        A word of another version has no known consequences; it stands for itself.
+        A word from another version of Thalweg has no known consequences; the facts only name it.
         """
         known = next((reason for reason in cls if reason == word), None)
         return Facts(str(word), f"Stopped ({word})") if known is None else known.facts

@@ -23,22 +23,21 @@ def lane(tree: PyTree, index: int | Array) -> PyTree:
 
 
 def row(rows: Array, index: Array, axis: int = 0) -> Array:
-    """Take a row at a traced index from 0.
+    """Take a row at a traced index, which must not be negative.
 
-    `rows[index]` would count negative indices from the end: more to trace, and a small operation of the
-    compiled step for each.
+    `rows[index]` would support negative indices: more to trace, and another operation in the compiled step.
     """
     return jax.lax.dynamic_index_in_dim(rows, index, axis, keepdims=False, allow_negative_indices=False)
 
 
 def with_row(rows: Array, new: Array, index: Array, axis: int = 0) -> Array:
-    """Return rows with a new one at a traced index from 0; see `row`."""
+    """Return rows with one of them replaced, at a traced index that must not be negative."""
     new = jnp.asarray(new, rows.dtype)
     return jax.lax.dynamic_update_index_in_dim(rows, new, index, axis, allow_negative_indices=False)
 
 
 def count(tree: PyTree) -> int:
-    """Count the numbers in a tree's arrays, or in those that its shapes stand for."""
+    """Count the numbers in a tree of arrays or of shapes."""
     return sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(tree) if hasattr(leaf, "shape"))
 
 
@@ -53,21 +52,21 @@ def dotted(path: Sequence[Any]) -> str:
     return ".".join(str(getattr(k, "name", getattr(k, "idx", getattr(k, "key", k)))) for k in path)
 
 
-# A role says what a parameter is for; weight decay and matrix-wise optimizers go by it, never by names.
+# A role says what a parameter is for. Weight decay and matrix-wise optimizers depend on it, never on names.
 BIAS, SCALE, EMBEDDING, MATRIX, KERNEL, OTHER = "bias", "scale", "embedding", "matrix", "kernel", "other"
 
 
 def roles(model: PyTree) -> PyTree:
     """Return a tree like `model` with the role of every inexact array, from its layer and its shape.
 
-    A layer may say so itself: an attribute `roles`, a dict from field name to role. Else: Equinox's
-    norm layers give `scale`, `Embedding` gives `embedding`; of the rest an array with one axis is
-    a `bias`, with two a `matrix`, with more a `kernel` (convolution), with none `other`.
-    Leaves that are not inexact arrays (or their shapes) become None.
+    A layer may define them: an attribute `roles`, a dict from field name to role. Otherwise arrays of
+    Equinox's norm layers are `scale`, those of `Embedding` are `embedding`; of the rest, an array with one
+    axis is a `bias`, with two a `matrix`, with more a `kernel` (convolution), with none `other`.
+    Leaves that are not inexact arrays (or shapes of such) become None.
     """
     flat, treedef = jax.tree_util.tree_flatten_with_path(model)
-    found = [_role(model, path, leaf) if _is_inexact(leaf) else None for path, leaf in flat]
-    return jax.tree_util.tree_unflatten(treedef, found)
+    leaves = [_role(model, path, leaf) if _is_inexact(leaf) else None for path, leaf in flat]
+    return jax.tree_util.tree_unflatten(treedef, leaves)
 
 
 def _is_inexact(leaf: Any) -> bool:
@@ -77,9 +76,9 @@ def _is_inexact(leaf: Any) -> bool:
 
 def _role(model: PyTree, path: Sequence[Any], leaf: Any) -> str:
     owner, field = _owner(model, path)
-    told = getattr(owner, "roles", None)
-    if isinstance(told, dict) and field in told:
-        return told[field]
+    defined = getattr(owner, "roles", None)
+    if isinstance(defined, dict) and field in defined:
+        return defined[field]
     if isinstance(owner, _NORMS):
         return SCALE
     if isinstance(owner, eqx.nn.Embedding):
@@ -91,7 +90,7 @@ _NORMS = (eqx.nn.LayerNorm, eqx.nn.RMSNorm, eqx.nn.GroupNorm, eqx.nn.BatchNorm)
 
 
 def _owner(model: PyTree, path: Sequence[Any]) -> tuple[Any, str]:
-    """Return the innermost module that holds a leaf, and the field it lies in."""
+    """Return the innermost module that contains a leaf, and its field with the leaf."""
     node, owner, field = cast(Any, model), None, ""
     for key in path:
         if isinstance(node, eqx.Module) and hasattr(key, "name"):

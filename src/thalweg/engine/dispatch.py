@@ -1,34 +1,46 @@
-"""Driving the loop from the host: chunk after chunk, each long enough to hide the dispatch and short enough
-to keep progress, stopping and checkpoints lively."""
+"""Running a group's training loop chunk by chunk, one dispatch of the compiled loop each.
+
+A chunk is long enough to hide the cost of its dispatch, and short enough to keep progress, stopping and
+checkpoints lively. The loop's length is an input of the program, so one program serves chunks of any length.
+"""
 
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import NamedTuple
 
 import jax
 import numpy as np
+from jaxtyping import Array, Int
 
-from thalweg.engine.chunk import Chunk
-from thalweg.engine.compiling import TRACES, with_one_compilation
+from thalweg.engine.compilation import TRACES, compile_once
 from thalweg.engine.group import LaneGroup
-from thalweg.engine.layout.compaction import fewer, lanes_to_run, put_back, taken, widened
-from thalweg.engine.loop import run_chunk
-from thalweg.engine.state import State
+from thalweg.engine.layout.batched import run_batched
+from thalweg.engine.layout.compaction import (
+    compact_inputs,
+    compact_states,
+    expand_chunk,
+    expand_states,
+    lanes_to_run,
+)
+from thalweg.engine.layout.mapped import run_mapped
+from thalweg.engine.program import BATCH, Batches, Inputs, Program
+from thalweg.engine.state import Chunk, State
+from thalweg.problem.data.split import Split
 
-# A dispatch costs about a millisecond all told; a third of a second makes that 0.3 %, and a person sees it
-# move.
+# A dispatch costs about a millisecond; at a third of a second that is 0.3 %, and progress looks smooth.
 CHUNK_SECONDS = 0.3
 FIRST_CHUNK = 32
 
 
-class Progressed(NamedTuple):
-    """One chunk's outcome on the host.
+class ChunkResult(NamedTuple):
+    """The result of one chunk, on the host.
 
     Args:
-        states: Where every lane stands.
-        chunk: What it tells, as NumPy arrays; rows from `done` on are unset.
+        states: The state of every lane after it.
+        chunk: What it reports, as NumPy arrays; rows from `done` on are unset.
         start: First step of the chunk.
-        steps: How many steps were asked for.
+        steps: How many steps were requested.
         compile_seconds, seconds: Time spent compiling, and running.
     """
 
@@ -40,56 +52,77 @@ class Progressed(NamedTuple):
     seconds: float
 
 
-class Pace:
-    """How many steps the next dispatch runs: a measured choice that changes no result, only liveliness."""
+class ChunkLength:
+    """How many steps the next chunk has: measured, and of no influence on any result."""
 
     def __init__(self, capacity: int):
         self._capacity = capacity
         self.steps = min(FIRST_CHUNK, capacity)
 
     def observe(self, steps: int, seconds: float) -> None:
-        """Take in how long a chunk took; grow at most fourfold, lest one fast reading mislead."""
-        wanted = int(steps * CHUNK_SECONDS / max(seconds, 1e-6))
-        self.steps = max(1, min(wanted, 4 * steps if steps >= self.steps else self.steps, self._capacity))
+        """Adapt to a chunk's duration; grow at most fourfold, so that one fast reading does not mislead."""
+        ideal = int(steps * CHUNK_SECONDS / max(seconds, 1e-6))
+        self.steps = max(1, min(ideal, 4 * steps if steps >= self.steps else self.steps, self._capacity))
 
 
-def chunks(group: LaneGroup, states: State, start: int, stop: int, pace: Pace) -> Iterator[Progressed]:
-    """Run from step `start` to step `stop`, yielding after every dispatch."""
+def run_chunks(
+    group: LaneGroup, states: State, start: int, stop: int, length: ChunkLength
+) -> Iterator[ChunkResult]:
+    """Run from step `start` to step `stop`, yielding after every chunk."""
     while start < stop:
-        moved = chunk(group, states, start, stop, pace)
-        yield moved
-        states, start = moved.states, start + moved.steps
+        result = next_chunk(group, states, start, stop, length)
+        yield result
+        states, start = result.states, start + result.steps
 
 
-def chunk(
+def next_chunk(
     group: LaneGroup,
     states: State,
     start: int,
     stop: int,
-    pace: Pace,
-    beside: Callable[[], object] | None = None,
-) -> Progressed:
-    """Run one dispatch from step `start`, as long as `pace` says, and not beyond step `stop`.
+    length: ChunkLength,
+    meanwhile: Callable[[], object] | None = None,
+) -> ChunkResult:
+    """Run one chunk from step `start`, of the given length but not beyond step `stop`.
 
-    `beside` is called while the device works.
+    `meanwhile` is called while the device works.
     """
-    steps = min(pace.steps, stop - start)
-    traced, begun = TRACES.mine("chunk"), time.perf_counter()
-    part, batches = group.feed.dispatch(group.splits, start, steps, group.program.capacity)
-    which = lanes_to_run(group.program, states)
-    inputs = group.inputs if which is None else fewer(group.inputs, which)
-    some = states if which is None else taken(states, which)
-    after, found = with_one_compilation(
-        run_chunk, group.program, inputs, part, batches, np.int32(steps), some
-    )
+    steps = min(length.steps, stop - start)
+    traced, started = TRACES.mine("chunk"), time.perf_counter()
+    split, batches = group.feed.dispatch(group.splits, start, steps, group.program.capacity)
+    lanes = lanes_to_run(group.program, states)
+    inputs = group.inputs if lanes is None else compact_inputs(group.inputs, lanes)
+    before = states if lanes is None else compact_states(states, lanes)
+    after, chunk = compile_once(run_chunk, group.program, inputs, split, batches, np.int32(steps), before)
     dispatched = time.perf_counter()
     group.feed.prefetch(start + steps)  # while the device works
-    if beside is not None:
-        beside()
-    found = jax.tree.map(lambda leaf: np.asarray(leaf), found)
+    if meanwhile is not None:
+        meanwhile()
+    chunk = jax.tree.map(lambda leaf: np.asarray(leaf), chunk)
     ended = time.perf_counter()
-    if which is not None:
-        after, found = put_back(states, after, which), widened(found, which, group.width)
-    compiling = dispatched - begun if TRACES.mine("chunk") > traced else 0.0
-    pace.observe(steps, ended - dispatched if compiling else ended - begun)
-    return Progressed(after, found, start, steps, compiling, ended - begun - compiling)
+    if lanes is not None:
+        after, chunk = expand_states(states, after, lanes), expand_chunk(chunk, lanes, group.width)
+    compiling = dispatched - started if TRACES.mine("chunk") > traced else 0.0
+    length.observe(steps, ended - dispatched if compiling else ended - started)
+    return ChunkResult(after, chunk, start, steps, compiling, ended - started - compiling)
+
+
+@partial(jax.jit, static_argnames="program")
+def run_chunk(
+    program: Program, inputs: Inputs, split: Split, batches: Batches, count: Int[Array, ""], states: State
+) -> tuple[State, Chunk]:
+    """Run `count` steps of every lane that is not frozen: the compiled training loop.
+
+    Args:
+        program, inputs: What is compiled, and what it is called with.
+        split: The training split.
+        batches: The order of these steps.
+        count: How many steps.
+        states: The lanes' states, stacked.
+
+    Returns:
+        The states after these steps, and what the steps report.
+    """
+    TRACES.count("chunk")
+    run = run_batched if program.layout == BATCH else run_mapped
+    return run(program, inputs, split, batches, count, states)

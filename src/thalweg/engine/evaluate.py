@@ -1,228 +1,291 @@
-"""Compiled evaluation: loss and metric over a whole part, and what is to be kept of the outputs."""
+"""Compiled evaluation: loss and metric over a whole split, and predictions to keep.
 
+A model that carries its state reads a text as in training under `shuffle = "continued"`: the text is cut into
+a few stretches that are read side by side, each window starts from the state that the previous one left, and
+only the first window of a stretch starts from zeros.
+"""
+
+import dataclasses
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PyTree
 
+from thalweg.core.device import on_cpu
 from thalweg.core.tree import lane as take_lane
 from thalweg.core.tree import row, with_row
-from thalweg.engine.compiling import TRACES, with_one_compilation
+from thalweg.engine.compilation import TRACES, compile_once
 from thalweg.engine.layout.fast_matmul import fast
 from thalweg.engine.program import BATCH, Inputs, Program, rebuilt
-from thalweg.engine.stateful_eval import continues, in_order, over_stretches
-from thalweg.problem.data.split import Split
-from thalweg.problem.models.adapter import apply
+from thalweg.problem.data.split import Split, Windows
+from thalweg.problem.models.adapter import Carried, apply, going_on
 
-# Rows in a batch of evaluation: large enough for full matrix products, small enough to stay in cache.
+# Rows in a batch of evaluation: enough for full matrix products, few enough to stay in cache.
 EVALUATION_ROWS = 512
-# With lanes in one product a batch is of so many rows over all lanes, and of no fewer than so many of each.
-ROWS_OF_ALL, FEWEST_ROWS = 1024, 16
-# What to keep of a batch's outputs, `example ...`; None: nothing can be kept of such outputs.
-Answer = Callable[[PyTree], Array | None]
+# Batched lanes share this many rows, but each has at least the second number.
+BATCHED_ROWS, FEWEST_ROWS = 1024, 16
+# Stretches of a text that are read side by side: enough for full matrix products, few enough that windows
+# which start from zeros weigh little.
+STRETCHES = 32
+# What to keep of a batch's outputs, `example ...`; None if nothing can be kept of such outputs.
+Predict = Callable[[PyTree], Array | None]
+# What to compute from (outputs, targets, which rows count) of a batch.
+Reduce = Callable[[PyTree, PyTree, Array], Any]
 
 
 class Means(NamedTuple):
-    """Means over a part.
+    """Means over a split.
 
     Args:
         loss, metric: `lane`; the metric before `Metric.finish`.
-        examples: How many were looked at.
-        dispatch_seconds: Until the program was on its way; at the first call that is its compilation.
-        answers: What was kept of the outputs, `lane example ...`; None where nothing was asked for.
+        examples: Number of examples evaluated.
+        dispatch_seconds: Until the program was dispatched; at the first call this is its compilation.
+        predictions: What was kept of the outputs, `lane example ...`; None if nothing was requested.
     """
 
     loss: np.ndarray
     metric: np.ndarray
     examples: int
     dispatch_seconds: float
-    answers: np.ndarray | None = None
+    predictions: np.ndarray | None = None
 
 
 def evaluate(
     program: Program,
     inputs: Inputs,
-    part: Split,
+    split: Split,
     weights: tuple[PyTree, PyTree],
-    apart: int = 1,
+    stride: int = 1,
     which: np.ndarray | None = None,
-    answer: Answer | None = None,
+    predict: Predict | None = None,
 ) -> Means:
-    """Return the mean loss and metric of every lane over a part.
+    """Return the mean loss and metric of every lane over a split.
 
-    Batch sums come back from the device in float32 and are added on the host in float64.
+    Batch sums are computed on the device in float32 and added on the host in float64.
 
     Args:
         program, inputs: As for training.
-        part: What is looked at.
+        split: What to evaluate on.
         weights: Parameters and model state, stacked.
-        apart: Distance between the examples that are looked at; 1 for all.
-        which: Lanes to look at, `lane` of bool; None for all. The others come back as NaN, and cost nothing
-            where lanes go one after another.
-        answer: What to keep of the outputs; a function of a module, as it is a part of what is compiled.
+        stride: Evaluate every `stride`-th example; 1 for all.
+        which: Lanes to evaluate, `lane` of bool; None for all. The others give NaN, and cost nothing where
+            lanes are mapped.
+        predict: What to keep of the outputs; a function of a module, as it is part of what is compiled.
     """
-    begun = time.perf_counter()
-    part, apart = in_order(part, weights[1], apart)
-    turns, count = _turns(inputs, which)
-    *found, kept = with_one_compilation(_sums, program, inputs, part, weights, turns, count, apart, answer)
-    dispatched = time.perf_counter() - begun
-    examples = -(-part.count() // apart)
-    loss, metric = (np.asarray(sums, np.float64).sum(axis=1) / examples for sums in found)
-    answers = None
+    started = time.perf_counter()
+    split, stride = _consecutive(split, weights[1], stride)
+    order, count = _lane_order(inputs, which)
+    *sums, kept = compile_once(_sums, program, inputs, split, weights, order, count, stride, predict)
+    dispatched = time.perf_counter() - started
+    examples = -(-split.count() // stride)
+    loss, metric = (np.asarray(batches, np.float64).sum(axis=1) / examples for batches in sums)
+    predictions = None
     if kept is not None:  # batches of rows, the last one padded
         kept = np.asarray(kept)
-        answers = kept.reshape(len(kept), -1, *kept.shape[3:])[:, :examples]
-    return Means(loss, metric, examples, dispatched, answers)
+        predictions = kept.reshape(len(kept), -1, *kept.shape[3:])[:, :examples]
+    return Means(loss, metric, examples, dispatched, predictions)
 
 
 def losses_of(
     program: Program,
     inputs: Inputs,
-    part: Split,
+    split: Split,
     weights: tuple[PyTree, PyTree],
     which: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Return every lane's loss on every example of a part, `lane example`; NaN for lanes not asked for.
+    """Return every lane's loss on every example of a split, `lane example`; NaN for other lanes.
 
     Args:
-        program, inputs, part, weights, which: As for `evaluate`.
+        program, inputs, split, weights, which: As for `evaluate`.
     """
-    part, _ = in_order(part, weights[1], 1)
-    turns, count = _turns(inputs, which)
-    found = with_one_compilation(_losses, program, inputs, part, weights, turns, count)
-    return np.asarray(found, np.float64)[:, : part.count()]
+    split, _ = _consecutive(split, weights[1], 1)
+    order, count = _lane_order(inputs, which)
+    losses = compile_once(_losses, program, inputs, split, weights, order, count)
+    return np.asarray(losses, np.float64)[:, : split.count()]
 
 
-def _turns(inputs: Inputs, which: np.ndarray | None) -> tuple[np.ndarray, np.int32]:
-    """Return the lanes to look at, first to last, and how many they are."""
+def _lane_order(inputs: Inputs, which: np.ndarray | None) -> tuple[np.ndarray, np.int32]:
+    """Return the lanes, those to evaluate first, and how many these are."""
     width = inputs.stream.shape[0]
-    wanted = np.arange(width) < int(inputs.lanes) if which is None else which
-    return np.argsort(~wanted, kind="stable").astype(np.int32), np.int32(wanted.sum())
+    selected = np.arange(width) < int(inputs.lanes) if which is None else which
+    return np.argsort(~selected, kind="stable").astype(np.int32), np.int32(selected.sum())
 
 
-@partial(jax.jit, static_argnames=("program", "apart", "answer"))
+@partial(jax.jit, static_argnames=("program", "stride", "predict"))
 def _sums(
     program: Program,
     inputs: Inputs,
-    part: Split,
+    split: Split,
     weights: tuple[PyTree, PyTree],
-    turns: Int[Array, " lane"],
+    order: Int[Array, " lane"],
     count: Int[Array, ""],
-    apart: int,
-    answer: Answer | None,
+    stride: int,
+    predict: Predict | None,
 ) -> tuple[Float[Array, "lane batch"], Float[Array, "lane batch"], Array | None]:
     TRACES.count("evaluate")
-    rows = _rows(program, part, len(turns))
-    starts = jnp.arange(0, part.count(), rows * apart)
+    batches = _batches(program, split, len(order), stride)
+
+    def reduce(outputs: PyTree, targets: PyTree, counted: Array) -> tuple[Array, Array, Array | None]:
+        unit = inputs.target_scale
+        scaled = (outputs, targets) if unit is None else (outputs * unit, targets * unit)
+        losses = program.loss(outputs, targets)
+        values = program.metric.per_example(*scaled)
+        kept = None if predict is None else predict(outputs)
+        # where, not a product: a padding row must not turn an overflow into NaN.
+        return jnp.where(counted, losses, 0).sum(), jnp.where(counted, values, 0).sum(), kept
 
     def of_lane(lane: tuple[PyTree, PyTree]) -> tuple[Array, Array, Array | None]:
-        def read(outputs: PyTree, targets: PyTree, counted: Array) -> tuple[Array, Array, Array | None]:
-            unit = inputs.target_scale
-            scaled = (outputs, targets) if unit is None else (outputs * unit, targets * unit)
-            losses = program.loss(outputs, targets)
-            values = program.metric.per_example(*scaled)
-            kept = None if answer is None else answer(outputs)
-            # where, not a product: a padding row must not turn an overflow into NaN.
-            return jnp.where(counted, losses, 0).sum(), jnp.where(counted, values, 0).sum(), kept
+        return _over_batches(program, inputs, split, lane, batches, reduce)
 
-        if continues(part, lane[1]):
-            return over_stretches(program, inputs, part, lane, read)
-        return jax.lax.map(
-            lambda first: read(*_forward(program, inputs, part, lane, first, rows, apart)), starts
-        )
-
-    return _in_turn(program, of_lane, weights, turns, count)
+    return _map_lanes(program, of_lane, weights, order, count)
 
 
 @partial(jax.jit, static_argnames="program")
 def _losses(
     program: Program,
     inputs: Inputs,
-    part: Split,
+    split: Split,
     weights: tuple[PyTree, PyTree],
-    turns: Int[Array, " lane"],
+    order: Int[Array, " lane"],
     count: Int[Array, ""],
 ) -> Float[Array, "lane example"]:
-    rows = _rows(program, part, len(turns))
-    starts = jnp.arange(0, part.count(), rows)
+    batches = _batches(program, split, len(order), 1)
+
+    def reduce(outputs: PyTree, targets: PyTree, counted: Array) -> Array:
+        return program.loss(outputs, targets)
 
     def of_lane(lane: tuple[PyTree, PyTree]) -> Array:
-        def read(outputs: PyTree, targets: PyTree, counted: Array) -> Array:
-            return program.loss(outputs, targets)
+        losses = _over_batches(program, inputs, split, lane, batches, reduce)
+        return (losses.T if _carries_state(split, lane[1]) else losses).reshape(-1)
 
-        if continues(part, lane[1]):
-            return over_stretches(program, inputs, part, lane, read).T.reshape(-1)
-        return jax.lax.map(
-            lambda first: read(*_forward(program, inputs, part, lane, first, rows, 1)), starts
-        ).reshape(-1)
-
-    return _in_turn(program, of_lane, weights, turns, count)
+    return _map_lanes(program, of_lane, weights, order, count)
 
 
-def _in_turn(
+def _map_lanes(
     program: Program,
     of_lane: Callable[[PyTree], PyTree],
     lanes: PyTree,
-    turns: Int[Array, " lane"],
+    order: Int[Array, " lane"],
     count: Int[Array, ""],
 ) -> PyTree:
-    """Map a function over `count` of the lanes, in the program's layout; NaN, or -1, where one has no turn.
+    """Map a function over the first `count` lanes of the order, in the program's layout.
 
-    Where they go one after another the trip count is hidden from the compiler for the same reason as in the
-    loop of training: a lane computes the same bits among others and alone.
+    The others give NaN, or -1. Where lanes are mapped, the trip count is hidden from the compiler for the
+    same reason as in training: a lane computes the same bits among others and alone.
     """
     of_lane = jax.jit(of_lane, inline=True)  # traced once, for its shapes and for its place in the loop
     shapes = jax.eval_shape(of_lane, take_lane(lanes, 0))
-    width = turns.shape[0]
-    blank = jax.tree.map(lambda leaf: jnp.full((width, *leaf.shape), _unset(leaf.dtype), leaf.dtype), shapes)
+    width = order.shape[0]
+    unset = jax.tree.map(lambda leaf: jnp.full((width, *leaf.shape), _unset(leaf.dtype), leaf.dtype), shapes)
     if program.layout == BATCH:
-        asked = jnp.zeros(width, bool).at[turns].set(jnp.arange(width) < count)
+        selected = jnp.zeros(width, bool).at[order].set(jnp.arange(width) < count)
         return jax.tree.map(
-            lambda rows, none: jnp.where(asked.reshape(-1, *[1] * (rows.ndim - 1)), rows, none),
+            lambda rows, none: jnp.where(selected.reshape(-1, *[1] * (rows.ndim - 1)), rows, none),
             jax.vmap(of_lane)(lanes),
-            blank,
+            unset,
         )
 
-    def body(turn: Array, found: PyTree) -> PyTree:
-        lane = row(turns, turn)
-        one = of_lane(take_lane(lanes, lane))
-        return jax.tree.map(lambda rows, new: with_row(rows, new, lane), found, one)
+    def body(index: Array, results: PyTree) -> PyTree:
+        lane = row(order, index)
+        lane_results = of_lane(take_lane(lanes, lane))
+        return jax.tree.map(lambda rows, new: with_row(rows, new, lane), results, lane_results)
 
-    return jax.lax.fori_loop(0, count, body, blank)
+    return jax.lax.fori_loop(0, count, body, unset)
 
 
 def _unset(dtype: np.dtype) -> float:
     return jnp.nan if jnp.issubdtype(dtype, jnp.inexact) else -1
 
 
-def _rows(program: Program, part: Split, width: int) -> int:
-    """Return how many rows a batch has of each lane."""
+class _Batches(NamedTuple):
+    """Which examples each batch of an evaluation has: `rows`, `stride` apart, from each of the starts."""
+
+    starts: Int[Array, " batch"]
+    rows: int
+    stride: int
+
+
+def _batches(program: Program, split: Split, width: int, stride: int) -> _Batches:
     several = program.layout == BATCH and width > 1
-    return min(max(FEWEST_ROWS, ROWS_OF_ALL // width) if several else EVALUATION_ROWS, part.count())
+    most = max(FEWEST_ROWS, BATCHED_ROWS // width) if several else EVALUATION_ROWS
+    rows = min(most, split.count())
+    return _Batches(jnp.arange(0, split.count(), rows * stride), rows, stride)
+
+
+def _over_batches(
+    program: Program,
+    inputs: Inputs,
+    split: Split,
+    lane: tuple[PyTree, PyTree],
+    batches: _Batches,
+    reduce: Reduce,
+) -> Any:
+    """Return what `reduce` computes for every batch of a split, with a leading axis of batches.
+
+    Where the state is carried, row r of batch b is window `r * batches + b`.
+    """
+    if _carries_state(split, lane[1]):
+        return _over_stretches(program, inputs, split, lane, reduce)
+    return jax.lax.map(
+        lambda first: reduce(*_forward(program, inputs, split, lane, first, batches)), batches.starts
+    )
 
 
 def _forward(
     program: Program,
     inputs: Inputs,
-    part: Split,
+    split: Split,
     lane: tuple[PyTree, PyTree],
     first: Array,
-    rows: int,
-    apart: int,
+    batches: _Batches,
 ) -> tuple[PyTree, PyTree, Array]:
+    """Return outputs and targets of one batch, and which of its rows count."""
     params, model_state = lane
-    indices = first + apart * jnp.arange(rows)
-    batch, targets = part.batch(jnp.minimum(indices, part.count() - 1))
-    built = rebuilt(program, inputs, params, model_state)
+    indices = first + batches.stride * jnp.arange(batches.rows)
+    batch, targets = split.batch(jnp.minimum(indices, split.count() - 1))
+    module = rebuilt(program, inputs, params, model_state)
 
-    def answered(examples: PyTree) -> PyTree:
-        return apply(built, examples, key=None, training=False)[0]
+    def forward(examples: PyTree) -> PyTree:
+        return apply(module, examples, key=None, training=False)[0]
 
-    together = program.layout == BATCH and jax.default_backend() == "cpu"
-    outputs = (fast(answered) if together else answered)(inputs.prepared(batch))
-    return outputs, targets, indices < part.count()
+    batched_on_cpu = program.layout == BATCH and on_cpu()
+    outputs = (fast(forward) if batched_on_cpu else forward)(inputs.prepared(batch))
+    return outputs, targets, indices < split.count()
+
+
+def _carries_state(split: Split, model_state: PyTree) -> bool:
+    """Tell whether the state is carried over this split: a text, with a model that carries a state."""
+    return isinstance(model_state, Carried) and split.is_text
+
+
+def _consecutive(split: Split, model_state: PyTree, stride: int) -> tuple[Split, int]:
+    """Return the split with consecutive windows, all of them; unchanged where no state is carried."""
+    if not _carries_state(split, model_state):
+        return split, stride
+    assert isinstance(split, Windows)
+    return dataclasses.replace(split, stride=split.length), 1
+
+
+def _over_stretches(
+    program: Program, inputs: Inputs, split: Split, lane: tuple[PyTree, Carried], reduce: Reduce
+) -> Any:
+    """Do what `_over_batches` does for a state that is carried; of the state only the shapes are used."""
+    params, carried = lane
+    count = split.count()
+    rows = min(STRETCHES, count)
+    steps = -(-count // rows)
+    start = jax.tree.map(lambda leaf: jnp.zeros((rows, *leaf.shape[1:]), leaf.dtype), carried)
+
+    def body(carry: Carried, step: Array) -> tuple[Carried, Any]:
+        indices = step + steps * jnp.arange(rows)
+        batch, targets = split.batch(jnp.minimum(indices, count - 1))
+        outputs, after = going_on(rebuilt(program, inputs, params, carry), inputs.prepared(batch))
+        after = jax.tree.map(lambda new, old: new.astype(old.dtype), after, carry)
+        return after, reduce(outputs, targets, indices < count)
+
+    return jax.lax.scan(body, start, jnp.arange(steps))[1]

@@ -1,6 +1,7 @@
 """A group: lanes of equal structure, which share one compiled program.
 
-Here a problem and recipes become what the loop takes: the static program, its inputs and the first states.
+This module turns a problem and recipes into what the training loop needs: the static program, its inputs and
+the first states.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,8 +19,8 @@ from thalweg.core import keys
 from thalweg.core.tree import lane as take_lane
 from thalweg.core.tree import roles, stack
 from thalweg.engine.backward import loss_scale
-from thalweg.engine.compiling import TRACES
-from thalweg.engine.feeds.choose import AnyFeed, feed_for
+from thalweg.engine.compilation import TRACES
+from thalweg.engine.feeds import Feed, feed_for
 from thalweg.engine.program import MAP, Inputs, Program, numbers, split_model, structure
 from thalweg.engine.state import RUNNING, State
 from thalweg.problem.data.data import Data
@@ -29,15 +30,15 @@ from thalweg.problem.models.adapter import Built, build, carried, is_factory
 from thalweg.problem.problem import Problem
 from thalweg.recipe.averaging import NoAverage
 from thalweg.recipe.optimizers import Optimizer
-from thalweg.recipe.precision import kept, numbers_dtype
+from thalweg.recipe.precision import numbers_dtype, to_storage_dtype
 from thalweg.recipe.recipe import CONTINUED, Recipe
-from thalweg.recipe.rule import rule_of
 from thalweg.recipe.schedules import Schedule
 
 # A dispatch holds at most this many indices (4 bytes each: 1 MB), and this many steps.
 INDEX_BUDGET, STEP_BUDGET = 2**18, 2048
-# Per-layer figures cost 16-45 % of a step on small networks; every 25th step that is at most 2 %.
-FEWEST_STEPS_BETWEEN_FIGURES, MOST_STEPS_BETWEEN_FIGURES, ROWS_OF_FIGURES = 25, 1000, 100
+# A run records about this many rows of layer statistics; fewest and most steps between two of them.
+# They cost 16-45 % of a step on small networks; at every 25th step that is at most 2 %.
+TELEMETRY_ROWS, TELEMETRY_STEPS = 100, (25, 1000)
 
 
 @dataclass(frozen=True)
@@ -56,25 +57,23 @@ class LaneGroup:
     program: Program
     inputs: Inputs
     splits: dict[str, Split]
-    feed: AnyFeed
+    feed: Feed
     recipes: tuple[Recipe, ...]
     total: int
 
     @property
     def width(self) -> int:
-        """Lanes that the program has room for; those beyond `recipes` stand still."""
+        """Lanes that the program has room for; those beyond `recipes` never run."""
         return int(self.inputs.stream.shape[0])
 
 
 def resident(data: Data) -> dict[str, Split]:
-    """Put the data's splits on the device; once for all the groups that train on them. A stream brings its
-    own.
-    """
-    splits = {name: part for name, part in data.splits.items() if not isinstance(part, Streamed)}
+    """Put the data's splits on the device, once for all groups that train on them; not those of a stream."""
+    splits = {name: split for name, split in data.splits.items() if not isinstance(split, Streamed)}
     return jax.device_put(splits)
 
 
-def prepare(
+def init_group(
     problem: Problem,
     recipes: list[Recipe],
     start: Callable[[PyTree], PyTree] | None = None,
@@ -83,51 +82,50 @@ def prepare(
     width: int | None = None,
     layout: str = MAP,
 ) -> tuple[LaneGroup, State]:
-    """Make the group and the first states of its lanes.
+    """Return the group and the first states of its lanes.
 
     Args:
         problem: What is learned.
         recipes: One for each lane; equal in structure and in length.
-        start: Changes a lane's first parameters (given and returned without a lane axis), for fine-tuning.
+        start: Changes a lane's first parameters (passed and returned without a lane axis), for fine-tuning.
         splits: The data on the device, from `resident`; None puts it there.
         width: Lanes to make room for. Groups of equal width share one compilation; the lanes beyond the
-            recipes are never run.
+            recipes never run.
         layout: How lanes are computed; `map` gives each the bits of the lane alone.
     """
     lanes = len(recipes)
     recipes = [*recipes, *[recipes[-1]] * ((width or lanes) - lanes)]
     first, data = recipes[0], problem.data
     feed = feed_of(problem, recipes)
-    batch_size = feed.batch_size
     total = first.length(feed.epoch_steps)
     built = initial(problem, [recipe.seed for recipe in recipes])
     if start is not None:
         started = [start(take_lane(built.params, index)) for index in range(len(recipes))]
         built = built._replace(params=stack(started))
     if first.shuffle == CONTINUED:
-        built = built._replace(model_state=carried(problem.shapes, len(recipes), batch_size))
-    params, model_state = kept((built.params, built.model_state), first.precision)
+        built = built._replace(model_state=carried(problem.shapes, len(recipes), feed.batch_size))
+    params, model_state = to_storage_dtype((built.params, built.model_state), first.precision)
     model, model_arrays = split_model(built.fixed)
-    capacity = min(feed.most_steps, max(8, min(STEP_BUDGET, INDEX_BUDGET // batch_size)))
+    capacity = min(feed.most_steps, max(8, min(STEP_BUDGET, INDEX_BUDGET // feed.batch_size)))
     program = Program(
         model=model,
         recipe=structure(first),
         loss=problem.loss,
         metric=problem.metric,
-        batch_size=batch_size,
+        batch_size=feed.batch_size,
         masked=feed.masked,
         capacity=capacity,
-        statistics=capacity // FEWEST_STEPS_BETWEEN_FIGURES + 1,
+        statistics=capacity // TELEMETRY_STEPS[0] + 1,
         layout=layout,
-        noisy=problem.noisy or first.shuffle == CONTINUED,  # what is carried was not asked
+        noisy=problem.noisy or first.shuffle == CONTINUED,  # `problem.noisy` was determined without a carry
     )
-    ready, dtype = data.preparation, numbers_dtype(first.precision)
-    # Made by NumPy and sent: each array that JAX makes itself is a small program, compiled in every process.
+    preparation, dtype = data.preparation, numbers_dtype(first.precision)
+    # NumPy arrays, transferred at once: an array that JAX creates is a program, compiled in every process.
     inputs = Inputs(
         numbers=numbers(recipes),
         model_arrays=model_arrays,
-        shift=_array(ready.input_shift, dtype),
-        scale=_array(ready.input_scale, dtype),
+        shift=_array(preparation.input_shift, dtype),
+        scale=_array(preparation.input_scale, dtype),
         target_scale=_unit(problem, dtype),
         total=_array(total, dtype),
         epoch_steps=_array(feed.epoch_steps, dtype),
@@ -142,29 +140,29 @@ def prepare(
 
 
 def length(problem: Problem, recipe: Recipe) -> int:
-    """Return how many updates a recipe plans on a problem's training part."""
+    """Return how many updates a recipe makes on a problem's training split."""
     return recipe.length(feed_of(problem, [recipe]).epoch_steps)
 
 
-def feed_of(problem: Problem, recipes: Sequence[Recipe]) -> AnyFeed:
-    """Return the order in which recipes of equal structure read the training part."""
+def feed_of(problem: Problem, recipes: Sequence[Recipe]) -> Feed:
+    """Return the feed with which recipes of equal structure read the training split."""
     return feed_for(problem.data.train, recipes)
 
 
 def lane_bytes(problem: Problem, recipe: Recipe, parameters_only: bool = False) -> int:
-    """Return the bytes that a lane keeps in memory: nothing is computed for it.
+    """Return the bytes that a lane occupies in memory, from shapes alone.
 
-    A lane has its state twice while its chunk runs (before and after) and the best weights so far.
+    A lane has its state twice while its chunk runs (before and after), and its best weights so far.
     """
     built = problem.shapes
     if parameters_only:
         return _bytes(built.params)
 
-    def rules(params: PyTree) -> PyTree:
-        return rule_of(recipe, roles(params)).init(params), recipe.averaging.init(params)
+    def optimizer_state(params: PyTree) -> PyTree:
+        return recipe.update_rule(roles(params)).init(params), recipe.averaging.init(params)
 
-    kept = _bytes((built.params, built.model_state))
-    return 2 * (kept + _bytes(eqx.filter_eval_shape(rules, built.params))) + kept
+    weights = _bytes((built.params, built.model_state))
+    return 2 * (weights + _bytes(eqx.filter_eval_shape(optimizer_state, built.params))) + weights
 
 
 def _bytes(tree: PyTree) -> int:
@@ -173,33 +171,32 @@ def _bytes(tree: PyTree) -> int:
 
 
 def initial(problem: Problem, seeds: list[int]) -> Built:
-    """Make the module of every lane, stacked; a ready module gives every lane the same start."""
-    model, shape = problem.model, problem.shapes
+    """Build the module of every lane, stacked; an instance gives every lane the same start."""
+    model, shapes = problem.model, problem.shapes
     if is_factory(model):
-        made = _made(model, _words(seeds))
+        arrays = _build_lanes(model, _words(seeds))
     else:
-        one = _arrays(build(model, keys.lane_key(0)))
-        made = stack([one] * len(seeds))
-    # Arrays without gradients are the same in every lane: they are the module's tables, not its start.
-    arrays = Built(made.params, made.model_state, jax.tree.map(lambda leaf: leaf[0], made.fixed))
-    fixed = eqx.combine(arrays.fixed, eqx.filter(shape.fixed, _is_abstract, inverse=True))
-    return Built(_like(shape.params, arrays.params), arrays.model_state, fixed)
+        arrays = stack([_arrays(build(model, keys.lane_key(0)))] * len(seeds))
+    # Arrays without gradients, such as lookup tables, are the same in every lane.
+    tables = jax.tree.map(lambda leaf: leaf[0], arrays.fixed)
+    fixed = eqx.combine(tables, eqx.filter(shapes.fixed, _is_abstract, inverse=True))
+    params = jax.tree.unflatten(jax.tree.structure(shapes.params), jax.tree.leaves(arrays.params))
+    return Built(params, arrays.model_state, fixed)
 
 
 def weights(group: LaneGroup, states: State) -> PyTree:
-    """Return the parameters to evaluate and save, per lane (averages, for rules that keep them)."""
-    recipe = group.recipes[0]
-    own = type(recipe.optimizer).evaluated is Optimizer.evaluated and isinstance(recipe.averaging, NoAverage)
-    if own:
+    """Return the parameters to evaluate and save, per lane (averages, where the recipe keeps them)."""
+    optimizer, averaging = group.recipes[0].optimizer, group.recipes[0].averaging
+    if type(optimizer).evaluated is Optimizer.evaluated and isinstance(averaging, NoAverage):
         return states.params
     return _evaluated(group.program, group.inputs, states)
 
 
 @partial(jax.jit, static_argnums=0)
-def _made(model: Any, lane_keys: Array) -> Built:
+def _build_lanes(model: Any, lane_keys: Array) -> Built:
     TRACES.count("start")
 
-    # Mapped, not batched, so that a lane's start is the same bits alone and among others.
+    # Mapped, not batched, so that a lane starts with the same bits alone and among others.
     def of_lane(words: Array) -> Built:
         return _arrays(build(model, keys.purpose_key(keys.wrapped(words), keys.INITIALISATION)))
 
@@ -210,45 +207,45 @@ def _made(model: Any, lane_keys: Array) -> Built:
 def _first_states(program: Program, inputs: Inputs, params: PyTree, model_state: PyTree, key: Array) -> State:
     TRACES.count("start")
 
-    def of_lane(given: tuple[PyTree, PyTree, PyTree, Array]) -> State:
-        lane_numbers, lane_params, lane_model_state, lane_key = given
-        recipe = jax.tree.unflatten(program.recipe, lane_numbers)
+    def of_lane(recipe: Recipe, params: PyTree, model_state: PyTree, key: Array) -> State:
         return State(
-            params=lane_params,
-            model_state=lane_model_state,
-            optimizer=rule_of(recipe, roles(lane_params)).init(lane_params),
+            params=params,
+            model_state=model_state,
+            optimizer=recipe.update_rule(roles(params)).init(params),
             schedule=recipe.schedule.init(),
-            average=recipe.averaging.init(lane_params),
+            average=recipe.averaging.init(params),
             scale=loss_scale(recipe),
-            key=lane_key,
+            key=key,
             step=jnp.int32(0),
             code=jnp.int32(RUNNING),
             limit=jnp.float32(jnp.inf),
         )
 
-    return jax.lax.map(of_lane, (inputs.numbers, params, model_state, key))
+    return _map_lanes(program, inputs, of_lane, params, model_state, key)
 
 
 @partial(jax.jit, static_argnames="program")
 def _evaluated(program: Program, inputs: Inputs, states: State) -> PyTree:
-    def of_lane(given: tuple[PyTree, State]) -> PyTree:
-        recipe = jax.tree.unflatten(program.recipe, given[0])
-        state = given[1]
-        return recipe.averaging.evaluated(
-            state.average, recipe.optimizer.evaluated(state.optimizer, state.params)
-        )
+    def of_lane(recipe: Recipe, state: State) -> PyTree:
+        params = recipe.optimizer.evaluated(state.optimizer, state.params)
+        return recipe.averaging.evaluated(state.average, params)
 
-    return jax.lax.map(of_lane, (inputs.numbers, states))
+    return _map_lanes(program, inputs, of_lane, states)
+
+
+def _map_lanes(program: Program, inputs: Inputs, function: Callable[..., PyTree], *trees: PyTree) -> PyTree:
+    """Map a function of a lane's recipe and its share of each tree over all lanes, one after another."""
+
+    def of_lane(lane: tuple[PyTree, ...]) -> PyTree:
+        return function(jax.tree.unflatten(program.recipe, lane[0]), *lane[1:])
+
+    return jax.lax.map(of_lane, (inputs.numbers, *trees))
 
 
 def _arrays(built: Built) -> Built:
     return Built(
         built.params, eqx.filter(built.model_state, eqx.is_array), eqx.filter(built.fixed, eqx.is_array)
     )
-
-
-def _like(shape: PyTree, arrays: PyTree) -> PyTree:
-    return jax.tree.unflatten(jax.tree.structure(shape), jax.tree.leaves(arrays))
 
 
 def _is_abstract(leaf: Any) -> bool:
@@ -268,22 +265,20 @@ def _unit(problem: Problem, dtype: Any) -> Any:
 
 
 def _every(total: int) -> int:
-    return int(np.clip(total // ROWS_OF_FIGURES, FEWEST_STEPS_BETWEEN_FIGURES, MOST_STEPS_BETWEEN_FIGURES))
+    return int(np.clip(total // TELEMETRY_ROWS, *TELEMETRY_STEPS))
 
 
 def observe(group: LaneGroup, states: State, losses: np.ndarray) -> State:
-    """Show every lane's validation loss to its schedule; only schedules that watch a metric change."""
+    """Pass every lane's validation loss to its schedule; only schedules that watch a metric use it."""
     if type(group.recipes[0].schedule).observe is Schedule.observe:
         return states
-    seen = jnp.asarray(losses, group.inputs.total.dtype)
-    return _observed(group.program, group.inputs, states, seen)
+    return _observe(group.program, group.inputs, states, jnp.asarray(losses, group.inputs.total.dtype))
 
 
 @partial(jax.jit, static_argnames="program")
-def _observed(program: Program, inputs: Inputs, states: State, losses: Array) -> State:
-    def of_lane(given: tuple[PyTree, PyTree, Array]) -> PyTree:
-        recipe = jax.tree.unflatten(program.recipe, given[0])
-        return recipe.schedule.observe(given[1], given[2])
+def _observe(program: Program, inputs: Inputs, states: State, losses: Array) -> State:
+    def of_lane(recipe: Recipe, schedule: PyTree, loss: Array) -> PyTree:
+        return recipe.schedule.observe(schedule, loss)
 
-    after = jax.lax.map(of_lane, (inputs.numbers, states.schedule, losses))
+    after = _map_lanes(program, inputs, of_lane, states.schedule, losses)
     return eqx.tree_at(lambda states: states.schedule, states, after, is_leaf=lambda leaf: leaf is None)

@@ -1,6 +1,6 @@
-"""What a compiled program is made of: a static part that selects it, and inputs that it is called with.
+"""What a compiled program consists of: a static part that selects it, and the inputs of every call.
 
-Two runs whose `Program` is equal share one compilation; everything in `Inputs` may change freely.
+Two runs with equal `Program` share one compilation; everything in `Inputs` may change without another one.
 """
 
 from dataclasses import dataclass, replace
@@ -22,7 +22,7 @@ from thalweg.recipe.recipe import Recipe
 
 @dataclass(frozen=True)
 class Frozen:
-    """A pytree of hashable leaves, itself hashable."""
+    """A hashable pytree with hashable leaves."""
 
     leaves: tuple[Any, ...]
     treedef: Any
@@ -35,11 +35,11 @@ class Frozen:
 
     @property
     def tree(self) -> PyTree:
-        """The tree again."""
+        """The tree that was frozen."""
         return jax.tree.unflatten(self.treedef, self.leaves)
 
 
-# How lanes are computed: one after another inside the program, or all in one product.
+# Layouts, how lanes are computed: one after another inside the program, or all in one batched product.
 MAP, BATCH = "map", "batch"
 
 
@@ -50,11 +50,11 @@ class Program:
     Args:
         model: The module's functions, flags and other fixed, non-array leaves.
         recipe: The recipe's structure: its choices, without its numbers.
-        loss, metric: What is minimised, what is read.
+        loss, metric: What is minimised, and what is reported.
         batch_size: Rows in a batch.
         masked: Whether a batch may be short, so that losses are weighted.
-        capacity: Steps that one dispatch can hold; how many it runs is an input.
-        statistics: Rows that one dispatch can hold of the per-layer figures.
+        capacity: The most steps of one dispatch; how many it runs is an input.
+        statistics: The most rows of layer statistics of one dispatch.
         layout: `map` or `batch`.
         noisy: Whether the model's outputs depend on its key.
     """
@@ -72,18 +72,18 @@ class Program:
 
 
 class Inputs(eqx.Module):
-    """What a program is called with, the same at every dispatch of a run.
+    """The inputs of a program that are the same at every dispatch of a run.
 
     Args:
-        numbers: The recipe's numbers, `lane`, float32 (float64 where its precision is `f64`), and so with
-            the floating numbers below.
+        numbers: The recipe's numbers, `lane`, float32 (float64 where its precision is `f64`); so are the
+            floating-point numbers below.
         model_arrays: The module's fixed arrays (integer tables and the like), shared by all lanes.
-        shift, scale: Device side of the preparation, or None.
+        shift, scale: The part of the preparation that is done on the device, or None.
         target_scale: Unit of the target, for metrics.
         total, epoch_steps: Updates planned, updates in an epoch.
-        every: Steps between two rows of per-layer figures.
-        stream: Which row of the order each lane reads, `lane`.
-        lanes: How many lanes there are.
+        every: Steps between two rows of layer statistics.
+        stream: Which stream of batches each lane reads, `lane`.
+        lanes: Number of lanes; the program may have room for more.
     """
 
     numbers: PyTree[Float[Array, " lane"]]
@@ -98,7 +98,7 @@ class Inputs(eqx.Module):
     lanes: Int[Array, ""]
 
     def prepared(self, inputs: PyTree) -> PyTree:
-        """Apply the device side of the preparation to a batch of inputs."""
+        """Apply the preparation that is done on the device to a batch of inputs."""
         if self.scale is None:
             return inputs
         return (inputs.astype(self.total.dtype) + self.shift) * self.scale
@@ -117,13 +117,13 @@ class Batches(eqx.Module):
 
 
 def split_model(fixed: PyTree) -> tuple[Frozen, PyTree]:
-    """Part a module's untrained leaves into what selects the program and what enters it."""
+    """Divide a module's untrained leaves into those that select the program and the arrays that enter it."""
     arrays, rest = eqx.partition(fixed, eqx.is_array)
     return Frozen.of(rest), arrays
 
 
 def rebuilt(program: Program, inputs: Inputs, params: PyTree, model_state: PyTree) -> Built:
-    """Put the module together again, inside or outside of a trace."""
+    """Rebuild the module from its parameters and its fixed leaves, inside or outside of a trace."""
     return Built(params, model_state, eqx.combine(inputs.model_arrays, program.model.tree))
 
 
@@ -132,19 +132,19 @@ def _is_read_by_host(reason: StopReason) -> bool:
     return facts.planned or (facts.setting and not facts.in_program)
 
 
-# Settings that only the host reads. They are no part of the program: on or off, it is the same one.
-HOST = tuple(reason.value for reason in StopReason if _is_read_by_host(reason))
+# Settings that only the host reads: on or off, the program is the same.
+HOST_SETTINGS = tuple(reason.value for reason in StopReason if _is_read_by_host(reason))
 
 
 def structure(recipe: Recipe) -> Any:
-    """Return what of a recipe selects the program: all but its numbers, its seed and its length."""
+    """Return what selects the program: the recipe without its numbers, its seed and its length."""
     return jax.tree.structure(_compiled(recipe))
 
 
 def numbers(recipes: list[Recipe]) -> PyTree[Float[np.ndarray, " lane"]]:
     """Stack the numbers of recipes of equal structure along the lane axis, as float32 (float64 for `f64`).
 
-    One dtype for all, whatever was typed: 1, 1.0 and np.float32(1) would be three traces.
+    One dtype for all, whatever the user wrote: 1, 1.0 and np.float32(1) would be three traces.
     """
     dtype = numbers_dtype(recipes[0].precision)
     leaves = [[np.asarray(leaf, dtype) for leaf in jax.tree.leaves(_compiled(recipe))] for recipe in recipes]
@@ -152,5 +152,5 @@ def numbers(recipes: list[Recipe]) -> PyTree[Float[np.ndarray, " lane"]]:
 
 
 def _compiled(recipe: Recipe) -> Recipe:
-    known = recipe.described()
-    return replace(recipe, seed=0, **{name: default_of(known[name]) for name in HOST})
+    described = recipe.described()
+    return replace(recipe, seed=0, **{name: default_of(described[name]) for name in HOST_SETTINGS})

@@ -1,7 +1,7 @@
-"""The one pure step: `step(state, batch) -> (state, info)`, and the gradient for those who look closer.
+"""The one pure step: `step(state, batch) -> (state, info)`, and the gradient for telemetry.
 
-Forward pass, loss, backpropagation, update. The learning rate's way ends here: recipe -> schedule's
-factor -> optimizer's rule -> what is added to the parameters.
+Forward pass, loss, backpropagation, update. Here the learning rate takes effect: recipe -> factor of
+the schedule -> update rule of the optimizer -> what is added to the parameters.
 """
 
 import dataclasses
@@ -17,12 +17,11 @@ from thalweg.engine.backward import Lane, backward, read_batch
 from thalweg.engine.state import DIVERGED, RUNNING, STATIONARY, Info, State
 from thalweg.problem.models.adapter import Carried
 from thalweg.recipe import gradient, precision
-from thalweg.recipe.rule import rule_of
 from thalweg.recipe.schedules import Clock
 
-# A loss this many times the first one (or this high, when the first is below 1) will not come back: from
-# there the gradients are useless in float32 long before they overflow. Ours, and deliberately far out, so
-# that no run that recovers is cut.
+# A loss this many times the first one (or this high, if the first is below 1) does not recover: the gradients
+# are useless in float32 long before they overflow. Our choice, and deliberately high, so that no run that
+# would recover is stopped.
 DIVERGENCE_FACTOR = 1e4
 
 
@@ -37,40 +36,40 @@ def step(
         batch: Rows of this batch, and how many of them count; the rest are padding.
 
     Returns:
-        The next state, what a reader wants, and the gradient as backpropagation gave it.
+        The next state, the step's info, and the gradient as backpropagation computed it.
     """
     root = keys.wrapped(state.key)
 
-    def key_for(purpose: int, asked: bool) -> Key[Array, ""]:
-        # What nobody asks for is not in the program: XLA would drop it, after JAX had lowered it for long.
-        return jax.random.fold_in(keys.purpose_key(root, purpose), state.step) if asked else root
+    def key_for(purpose: int, used: bool) -> Key[Array, ""]:
+        # A key that is not used is not traced: XLA would remove it, but tracing and lowering take time.
+        return jax.random.fold_in(keys.purpose_key(root, purpose), state.step) if used else root
 
     noise = key_for(keys.MODEL, lane.program.noisy)
     change = key_for(keys.AUGMENTATION, lane.recipe.augment != "none")
     scale = state.scale.scale if lane.recipe.precision == "f16" else None
-    read = read_batch(lane, *batch, noise, change)
-    found = backward(lane, read, state.params, _begun(lane, state), scale)
+    rows = read_batch(lane, *batch, noise, change)
+    passed = backward(lane, rows, state.params, _model_state(lane, state), scale)
 
     clock = Clock(state.step.astype(lane.inputs.total.dtype), lane.inputs.total, lane.inputs.epoch_steps)
     factor = lane.recipe.schedule.factor(clock, state.schedule)
-    rule = rule_of(lane.recipe, roles(state.params), factor, lane.recipe.schedule.momentum(clock))
-    spread = keys.purpose_key(root, keys.GRADIENT) if lane.recipe.noise is not None else root
-    grads, norm = gradient.process(found.grads, state.params, lane.recipe, key=spread, step=state.step)
+    rule = lane.recipe.update_rule(roles(state.params), factor, lane.recipe.schedule.momentum(clock))
+    noise_key = keys.purpose_key(root, keys.GRADIENT) if lane.recipe.noise is not None else root
+    grads, norm = gradient.process(passed.grads, state.params, lane.recipe, key=noise_key, step=state.step)
 
     updates, optimizer = rule.update(
-        grads, state.optimizer, state.params, value=found.loss, grad=grads, value_fn=found.loss_of
+        grads, state.optimizer, state.params, value=passed.loss, grad=grads, value_fn=passed.loss_of
     )
     limit = jnp.where(
-        state.step == 0, DIVERGENCE_FACTOR * jnp.maximum(1.0, jnp.abs(found.loss)), state.limit
+        state.step == 0, DIVERGENCE_FACTOR * jnp.maximum(1.0, jnp.abs(passed.loss)), state.limit
     ).astype(state.limit.dtype)
-    failed = diverged(found.loss, limit)
-    # The failing update is not made, so that a lane whose loss fails keeps its weights; fused, it costs
-    # nothing. A gradient that fails while the loss is finite is seen only in the next step's loss.
+    failed = diverged(passed.loss, limit)
+    # The update is not applied where the loss fails, so that the lane keeps its weights; fused, the test is
+    # free. A gradient that is not finite while the loss is finite shows only in the next step's loss.
     updates = jax.tree.map(lambda u: jnp.where(failed, 0, u).astype(u.dtype), updates)
     params = optax.apply_updates(state.params, updates)
     advanced = State(
         params=params,
-        model_state=found.model_state,
+        model_state=passed.model_state,
         optimizer=optimizer,
         schedule=state.schedule,
         average=lane.recipe.averaging.update(state.average, params, clock),
@@ -81,38 +80,38 @@ def step(
         limit=limit,
     )
     if lane.recipe.skip_nonfinite or scale is not None:
-        advanced = _or_skipped(state, advanced, found.grads, found.loss)
+        advanced = _or_skipped(state, advanced, passed.grads, passed.loss)
     rate = jnp.float32(lane.recipe.optimizer.scaled(factor * lane.recipe.rate_factor()).first_rate())
     if lane.recipe.gradient_below is not None:
         advanced = _or_stationary(state, advanced, norm < lane.recipe.gradient_below)
-    info = Info(found.loss.astype(jnp.float32), rate, norm.astype(jnp.float32))
-    return advanced, info, found.grads
+    info = Info(passed.loss.astype(jnp.float32), rate, norm.astype(jnp.float32))
+    return advanced, info, passed.grads
 
 
 def diverged(loss: Float[Array, ""], limit: Float[Array, ""]) -> Bool[Array, ""]:
-    """Tell whether a loss is not finite or beyond its limit. Written so that NaN says yes."""
+    """Tell whether a loss is not finite or above its limit. Written so that NaN gives True."""
     return ~(loss <= limit) | ~jnp.isfinite(loss)
 
 
-def _begun(lane: Lane, state: State) -> PyTree:
-    """Return the model state for this step; what is carried starts from zeros with every epoch."""
+def _model_state(lane: Lane, state: State) -> PyTree:
+    """Return the model state for this step; a carried state is reset to zeros at the start of every epoch."""
     if not isinstance(state.model_state, Carried):
         return state.model_state
     return state.model_state.at(state.step % lane.inputs.epoch_steps.astype(jnp.int32) == 0)
 
 
 def _or_stationary(before: State, after: State, small: Bool[Array, ""]) -> State:
-    """Return `after`, or, where the gradient is small, `before` as it is, stopped."""
+    """Return `after`; where the gradient is small, `before` with the code of a stopped lane."""
     small = small & (after.code == RUNNING)
-    chosen = gradient.chosen(small, before, after)
+    chosen = gradient.select(small, before, after)
     return dataclasses.replace(chosen, code=jnp.where(small, STATIONARY, after.code).astype(after.code.dtype))
 
 
 def _or_skipped(before: State, after: State, grads: PyTree, loss: Float[Array, ""]) -> State:
-    """Return `after`, or, where the gradient is not finite, `before` with only the step counted."""
+    """Return `after`; where the gradient is not finite, `before` with only the step counted."""
     finite = gradient.all_finite(grads) & jnp.isfinite(loss)
-    chosen = gradient.chosen(finite, after, before)
-    scale = before.scale if before.scale == () else precision.adjusted(before.scale, finite)
+    chosen = gradient.select(finite, after, before)
+    scale = before.scale if before.scale == () else precision.adjust_scale(before.scale, finite)
     return dataclasses.replace(
         chosen, step=after.step, scale=scale, limit=jnp.where(finite, after.limit, before.limit)
     )

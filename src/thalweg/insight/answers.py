@@ -1,4 +1,4 @@
-"""What a trained network answered on the test part: who is taken for whom, how far off, how sure that is."""
+"""The predictions on the test split: which classes are confused, how large errors are, how sure that is."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,13 +8,13 @@ import polars as pl
 from jaxtyping import Float, Int
 
 from thalweg.insight.intervals import bootstrap, wilson
-from thalweg.insight.outcome import table, text
+from thalweg.insight.outcome import table, task_of, text
 from thalweg.run.folder.record import Record
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A mistake that was made `count` times: `target` answered as `prediction` (class indices)."""
+    """A mistake that occurs `count` times: class `target` predicted as `prediction` (class indices)."""
 
     target: int
     prediction: int
@@ -23,10 +23,10 @@ class Pair:
 
 @dataclass(frozen=True)
 class Confusion:
-    """Targets against predictions.
+    """A confusion matrix.
 
     Args:
-        counts: `counts[i, j]` examples of class i answered as class j.
+        counts: `counts[i, j]` examples of class i predicted as class j.
         classes: Names, by index.
     """
 
@@ -45,32 +45,27 @@ class Confusion:
 
     @property
     def recall(self) -> Float[np.ndarray, " target"]:
-        """Share of each class that was found; NaN for classes without an example."""
+        """Share of each class that is predicted as such; NaN for classes without an example."""
         return np.where(self.totals > 0, np.diag(self.shares), np.nan)
 
     @property
     def precision(self) -> Float[np.ndarray, " prediction"]:
-        """Share of the answers for each class that were right; NaN for classes never answered."""
-        given = self.counts.sum(axis=0)
-        return np.where(given > 0, np.diag(self.counts) / np.maximum(given, 1), np.nan)
-
-    @property
-    def accuracy(self) -> float:
-        """Share of all examples answered right."""
-        return float(np.trace(self.counts) / self.counts.sum())
+        """Share of the predictions of each class that are right; NaN for classes never predicted."""
+        predicted = self.counts.sum(axis=0)
+        return np.where(predicted > 0, np.diag(self.counts) / np.maximum(predicted, 1), np.nan)
 
     def mistakes(self, most: int = 5) -> list[Pair]:
-        """Return the commonest mistakes, the most frequent first; ties in class order."""
+        """Return the most frequent mistakes first; ties in class order."""
         wrong = self.counts - np.diag(np.diag(self.counts))
         order = np.argsort(-wrong, axis=None, kind="stable")[:most]
         rows, columns = np.unravel_index(order, wrong.shape)
-        found = [Pair(int(i), int(j), int(wrong[i, j])) for i, j in zip(rows, columns, strict=True)]
-        return [pair for pair in found if pair.count > 0]
+        pairs = [Pair(int(i), int(j), int(wrong[i, j])) for i, j in zip(rows, columns, strict=True)]
+        return [pair for pair in pairs if pair.count > 0]
 
 
 @dataclass(frozen=True)
 class Residuals:
-    """Numeric answers on the test part, in the target's own unit, all target values in one row each."""
+    """Numeric predictions on the test split, in the target's own unit, one value per row."""
 
     target: Float[np.ndarray, " example"]
     prediction: Float[np.ndarray, " example"]
@@ -87,16 +82,14 @@ class Residuals:
 
     @property
     def r2(self) -> float:
-        """Share of the target's variance on the test part that is explained; NaN for a constant target."""
+        """Share of the target's variance on the test split that is explained; NaN for a constant target."""
         variance = float(np.var(self.target))
         return 1 - self.rmse**2 / variance if variance > 0 else float("nan")
 
 
 def confusion(record: Record) -> Confusion | None:
-    """Count answers by class; None for other tasks and without test answers."""
-    if task_of(record) != "classification":
-        return None
-    columns = answer_columns(record)
+    """Return the confusion matrix; None for other tasks and without test predictions."""
+    columns = answer_columns(record) if task_of(record) == "classification" else None
     if columns is None:
         return None
     target, prediction = (column.astype(np.int64) for column in columns)
@@ -107,39 +100,34 @@ def confusion(record: Record) -> Confusion | None:
 
 
 def residuals(record: Record) -> Residuals | None:
-    """Return numeric answers; None for other tasks and without test answers."""
+    """Return the numeric predictions; None for other tasks and without test predictions."""
     columns = answer_columns(record) if task_of(record) == "regression" else None
     return None if columns is None else Residuals(*columns)
 
 
 def class_names(record: Record) -> tuple[str, ...]:
-    """Return the class labels as text, by index; empty when the record has none."""
-    given = table(record.problem, "data").get("classes")
-    return tuple(str(name) for name in given) if isinstance(given, list | tuple) else ()
+    """Return the class labels as text, by index; empty where none are recorded."""
+    classes = table(record.problem, "data").get("classes")
+    return tuple(str(name) for name in classes) if isinstance(classes, list | tuple) else ()
 
 
 def metric_interval(record: Record) -> tuple[float, float] | None:
     """Return the 95 % interval of the test metric over the choice of test examples.
 
-    Accuracy: Wilson. `rmse` and `mae`: percentile bootstrap. None for other metrics, or without answers.
+    Accuracy: Wilson. `rmse` and `mae`: percentile bootstrap. None for other metrics, or without predictions.
     """
     name = text(table(record.result, "test_metric").get("name"))
-    counted, numeric = confusion(record), residuals(record)
-    if counted is not None and name == "accuracy":
-        return wilson(int(np.trace(counted.counts)), int(counted.counts.sum()))
+    matrix, numeric = confusion(record), residuals(record)
+    if matrix is not None and name == "accuracy":
+        return wilson(int(np.trace(matrix.counts)), int(matrix.counts.sum()))
     if numeric is not None and name in ("rmse", "mae"):
         loss = np.abs(numeric.error) if name == "mae" else numeric.error**2
         return bootstrap(loss[:, None], lambda means: means[:, 0] if name == "mae" else np.sqrt(means[:, 0]))
     return None
 
 
-def task_of(record: Record) -> str | None:
-    """Return the task's name, or None where it is not recorded."""
-    return text(record.result.get("task")) or text(table(record.problem, "data").get("task"))
-
-
 def answer_columns(record: Record) -> tuple[np.ndarray, np.ndarray] | None:
-    """Return finite (target, prediction) rows of test.parquet as floats; None when there are none."""
+    """Return the finite (target, prediction) rows of test.parquet as floats; None where there are none."""
     frame = record.test
     if not frame.height or not {"target", "prediction"} <= set(frame.columns):
         return None
@@ -153,7 +141,7 @@ def answer_columns(record: Record) -> tuple[np.ndarray, np.ndarray] | None:
 
 
 def _flat(column: pl.Series) -> Any:
-    """Return one float for each answer; several target values of an example follow each other."""
+    """Return one float per value; several target values of an example follow each other."""
     if column.dtype.is_nested():
         column = column.explode()
     if not column.dtype.is_numeric() and column.dtype != pl.Boolean:

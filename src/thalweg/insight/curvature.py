@@ -1,9 +1,9 @@
-"""How sharply the training loss bends: its Hessian's top eigenvalue, and the rate where descent tips over.
+"""Curvature of the training loss: its Hessian's largest eigenvalue, and the rate at which descent diverges.
 
-Plain gradient descent on a quadratic of curvature lambda multiplies the distance to its bottom by
-1 - lr lambda at every update, and so diverges from lr = 2/lambda on. A network's loss is no quadratic:
-descent often sharpens it until lambda is about 2/lr, so that the edge at the start is a first word on where
-it lies, beside the one observed.
+Plain gradient descent on a quadratic of curvature lambda multiplies the distance to the minimum by
+1 - lr lambda at every update, so it diverges for lr > 2/lambda. A network's loss is not quadratic: descent
+often sharpens it until lambda is about 2/lr, so the edge at the start is only a first prediction, to be shown
+beside the observed one.
 
 Reference: Cohen et al., Gradient Descent on Neural Networks Typically Occurs at the Edge of Stability, 2021;
 Pearlmutter, Fast Exact Multiplication by the Hessian, 1994 (the products).
@@ -18,27 +18,26 @@ from jaxtyping import Array, Float, Int, PyTree
 
 from thalweg.core import keys
 from thalweg.core.tree import lane
-from thalweg.engine.group import LaneGroup, prepare
+from thalweg.engine.group import LaneGroup
 from thalweg.engine.program import rebuilt
 from thalweg.problem.models.adapter import apply
 from thalweg.problem.problem import Problem
 from thalweg.recipe.recipe import FULL, Recipe
-from thalweg.recipe.shortened import shortened
 
-# Products with the Hessian that are made at most, and the relative change from one to the next at which the
-# eigenvalue is known. With a second eigenvalue a tenth below, changes of a thousandth leave half a hundredth.
+# The most products with the Hessian, and the relative change between two of them at which the eigenvalue has
+# converged. With the second eigenvalue a tenth below the first, a change of 0.1 % leaves an error of 0.5 %.
 MOST_PRODUCTS, SETTLED = 100, 1e-3
-ROWS = 512  # examples that are looked at together, as in evaluations
-# Updates that a product costs: a gradient, and its derivative.
-UPDATES_A_PRODUCT = 2
+ROWS = 512  # examples per block, as in evaluations
+# A product costs as much as this many updates: a gradient and its derivative.
+UPDATES_PER_PRODUCT = 2
 
 
 class Sharpness(NamedTuple):
     """The largest eigenvalue of the Hessian.
 
     Args:
-        value: The eigenvalue; that of the most negative one where none is above zero.
-        products: Products with the Hessian that it took.
+        value: The eigenvalue; negative where no eigenvalue is above zero.
+        products: Products with the Hessian that were computed.
     """
 
     value: float
@@ -46,12 +45,12 @@ class Sharpness(NamedTuple):
 
 
 class Edge(NamedTuple):
-    """The rate from which plain descent diverges, as the curvature at the start has it.
+    """The rate above which plain gradient descent diverges, predicted from the curvature at the start.
 
     Args:
-        rate: 2 / lambda_max; None where the rule is another, the batch is not the whole part, or nothing
-            bends.
-        steps: Updates' worth of work that it took.
+        rate: 2 / lambda_max; None for another optimizer, a smaller batch than the whole training split, or a
+            loss without positive curvature.
+        steps: The cost, in updates.
     """
 
     rate: float | None
@@ -59,18 +58,18 @@ class Edge(NamedTuple):
 
 
 def predicted_edge(problem: Problem, recipe: Recipe, updates: int) -> Edge:
-    """Return 2 / lambda_max of the whole training part's loss at the start, for plain descent on all of it.
+    """Return 2 / lambda_max of the loss on the whole training split at the start, for full-batch descent.
 
     Args:
-        problem, recipe: What is learned, and how.
-        updates: What may be spent, in updates; where that is too little for the eigenvalue, there is no edge.
+        problem, recipe: What to learn, and how.
+        updates: The budget in updates; no edge is computed where it is too small for the eigenvalue.
     """
-    most = min(MOST_PRODUCTS, updates // UPDATES_A_PRODUCT)
+    most = min(MOST_PRODUCTS, updates // UPDATES_PER_PRODUCT)
     if not _plain(problem, recipe) or most < 3:
         return Edge(None, 0)
-    found = sharpness(*full_loss(problem, recipe), most=most)
-    rate = 2.0 / (found.value * recipe.rate_factor()) if found.value > 0 else None
-    return Edge(rate, UPDATES_A_PRODUCT * found.products)
+    top = sharpness(*full_loss(problem, recipe), most=most)
+    rate = 2.0 / (top.value * recipe.rate_factor()) if top.value > 0 else None
+    return Edge(rate, UPDATES_PER_PRODUCT * top.products)
 
 
 def sharpness(
@@ -78,19 +77,19 @@ def sharpness(
 ) -> Sharpness:
     """Return the largest eigenvalue of a loss's Hessian, by power iteration.
 
-    `v = H v / |H v|`, `lambda = v . H v`. Where the eigenvalue of largest size is negative, again with
-    `H - lambda I`, whose largest eigenvalue belongs to H's largest.
+    `v = H v / |H v|`, `lambda = v . H v`. Where the eigenvalue of largest magnitude is negative, a second
+    iteration with `H - lambda I` finds H's largest one.
 
     Args:
         loss: A function of the parameters.
-        params: Where it is looked at.
-        most: Products with the Hessian at most.
+        params: The point at which to compute it.
+        most: The most products with the Hessian.
     """
 
     @jax.jit
     def product(vector: PyTree, shift: Float[Array, ""]) -> PyTree:
-        bent = jax.jvp(jax.grad(loss), (params,), (vector,))[1]
-        return jax.tree.map(lambda h, v: h - shift * v, bent, vector)
+        curved = jax.jvp(jax.grad(loss), (params,), (vector,))[1]
+        return jax.tree.map(lambda h, v: h - shift * v, curved, vector)
 
     value, used = _largest(product, params, 0.0, most)
     if value >= 0 or used >= most:
@@ -100,11 +99,11 @@ def sharpness(
 
 
 def full_loss(problem: Problem, recipe: Recipe) -> tuple[Callable[[PyTree], Float[Array, ""]], PyTree]:
-    """Return the mean loss over the training part as a function of the parameters, and those of the start.
+    """Return the mean loss over the training split as a function of the parameters, and the initial ones.
 
-    Without noise: dropout is off, and batch norm uses its running statistics.
+    It is deterministic: dropout is off, and batch norm uses its running statistics.
     """
-    group, states = prepare(problem, [shortened(recipe, 1, 1)])
+    group, states = init_group(problem, [recipe.shortened(1, 1)])
     count, model_state = group.splits["train"].count(), lane(states.model_state, 0)
 
     def loss(params: PyTree) -> Float[Array, ""]:
@@ -122,31 +121,32 @@ def full_loss(problem: Problem, recipe: Recipe) -> tuple[Callable[[PyTree], Floa
 def losses_of_rows(
     group: LaneGroup, params: PyTree, model_state: PyTree, rows: Int[Array, " row"]
 ) -> Float[Array, " row"]:
-    """Return the loss of each of these training examples; dropout is off, running statistics are used."""
+    """Return the loss of each of these training examples, without dropout and with running statistics."""
     batch, targets = group.splits["train"].batch(rows)
-    built = rebuilt(group.program, group.inputs, params, model_state)
-    outputs, _ = apply(built, group.inputs.prepared(batch), key=None, training=False)
+    model = rebuilt(group.program, group.inputs, params, model_state)
+    outputs, _ = apply(model, group.inputs.prepared(batch), key=None, training=False)
     return group.program.loss(outputs, targets)
 
 
 def _plain(problem: Problem, recipe: Recipe) -> bool:
-    rule = recipe.optimizer
+    """Tell whether a recipe is plain gradient descent on the whole training split."""
+    optimizer = recipe.optimizer
     whole = recipe.batch_size == FULL or recipe.batch(0) >= problem.data.train.count()
     unclipped = recipe.clip_norm is None and recipe.clip_value is None and recipe.agc is None
-    return rule.is_gradient_descent and whole and unclipped and not recipe.groups
+    return optimizer.is_gradient_descent and whole and unclipped and not recipe.groups
 
 
 def _largest(
     product: Callable[[PyTree, float], PyTree], params: PyTree, shift: float, most: int
 ) -> tuple[float, int]:
-    """Return the eigenvalue of largest size, and the products it took."""
+    """Return the eigenvalue of largest magnitude, and the number of products computed."""
     vector, value = _unit(_random_like(params)), 0.0
     for used in range(1, most + 1):
-        bent = product(vector, shift)
-        before, value = value, float(_dot(vector, bent))
-        if _dot(bent, bent) == 0 or abs(value - before) <= SETTLED * abs(value):
+        curved = product(vector, shift)
+        before, value = value, float(_dot(vector, curved))
+        if _dot(curved, curved) == 0 or abs(value - before) <= SETTLED * abs(value):
             return value, used
-        vector = _unit(bent)
+        vector = _unit(curved)
     return value, most
 
 

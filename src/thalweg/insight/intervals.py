@@ -1,20 +1,89 @@
-"""How sure a test figure is: intervals for one run and for two runs on the same examples.
+"""95 % intervals: of a test figure over the choice of test examples, and of a mean over seeds.
 
-All intervals here cover one thing only, which test examples happened to be drawn. They do not cover the seed
-of the training run: with one run each that part is not known.
+Each interval covers one source of chance. Those over test examples (`wilson`, `paired_shares`, `bootstrap`)
+say nothing about the seed of the training run; those over seeds (`estimate_mean`) nothing about the examples.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float
 
+from thalweg.core.lazy import special
+from thalweg.insight.wording import measure
+
 Z95 = 1.959963984540054  # the 97.5 % point of the normal distribution: two-sided 95 %
 RESAMPLES = 2000  # Efron & Tibshirani 1993 advise 1000 or more for percentile intervals
-MOST_BLOCKS = (
-    20_000  # above this, examples are resampled in random blocks: bounded work, same variance of means
-)
+# With more examples than this, random blocks of them are resampled: bounded work, same variance of the mean.
+MOST_BLOCKS = 20_000
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over seeds.
+
+    Args:
+        mean: In the figure's own unit.
+        low, high: Ends of its 95 % interval; None for a single value.
+        number: How many values there are.
+    """
+
+    mean: float
+    low: float | None
+    high: float | None
+    number: int
+
+    @property
+    def half(self) -> float | None:
+        """Half the width of the interval; None for a single value."""
+        return None if self.high is None else self.high - self.mean
+
+    def text(self, name: str | None = None) -> str:
+        """Write the mean as the metric `name` is written, with the interval where there is one."""
+        mean = measure(name, self.mean)
+        if self.low is None or self.high is None:
+            return mean
+        return f"{mean} ({range_text(name, (self.low, self.high))})"
+
+
+def range_text(name: str | None, interval: tuple[float, float]) -> str:
+    """Write an interval as the metric `name` is written: `94.23 to 96.10 %`."""
+    low, high = (measure(name, end) for end in interval)
+    both = low.endswith(" %") and high.endswith(" %")
+    return f"{low.removesuffix(' %') if both else low} to {high}"
+
+
+def estimate_mean(values: Iterable[float]) -> Estimate | None:
+    """Return the mean with its 95 % interval; None without values.
+
+    `mean ± t s / sqrt(n)`, with s the standard deviation (n - 1) and t the 97.5 % point of Student's t with
+    n - 1 degrees of freedom. Exact for normally distributed values; wide for few of them (t = 12.7 for two,
+    4.3 for three, 2.8 for five).
+
+    Reference: Student, The Probable Error of a Mean, 1908.
+    """
+    sample = np.asarray(list(values), np.float64)
+    if not len(sample):
+        return None
+    mean = float(sample.mean())
+    if len(sample) == 1:
+        return Estimate(mean, None, None, 1)
+    half = float(special.stdtrit(len(sample) - 1, 0.975) * sample.std(ddof=1) / np.sqrt(len(sample)))
+    return Estimate(mean, mean - half, mean + half, len(sample))
+
+
+def paired_difference(
+    values: Mapping[int, float | None], baseline: Mapping[int, float | None]
+) -> Estimate | None:
+    """Return the mean of `values - baseline` over the seeds that have both; None where none has.
+
+    Args:
+        values, baseline: A figure for each seed; None where the lane has none.
+    """
+    both = ((values[seed], baseline[seed]) for seed in values if seed in baseline)
+    return estimate_mean(value - other for value, other in both if value is not None and other is not None)
 
 
 def wilson(right: int, number: int) -> tuple[float, float]:
@@ -24,8 +93,8 @@ def wilson(right: int, number: int) -> tuple[float, float]:
         right: Successes.
         number: Trials, at least 1.
 
-    Reference: Wilson, Probable Inference, the Law of Succession, and Statistical Inference, 1927; advised for
-    all sizes by Brown, Cai & DasGupta, Interval Estimation for a Binomial Proportion, 2001.
+    Reference: Wilson, Probable Inference, the Law of Succession, and Statistical Inference, 1927; recommended
+    for all sizes by Brown, Cai & DasGupta, Interval Estimation for a Binomial Proportion, 2001.
     """
     share, z2 = right / number, Z95**2
     centre = (share + z2 / (2 * number)) / (1 + z2 / number)
@@ -38,8 +107,9 @@ def paired_shares(
 ) -> tuple[float, float, float]:
     """Return the difference of two shares on the same examples, with its 95 % interval.
 
-    With b examples only the first has right and c only the second, of n: `p12 = (b+1)/(n+2)`,
-    `p21 = (c+1)/(n+2)`, interval `p21 - p12 ± z sqrt((p12 + p21 - (p12 - p21)^2) / (n+2))`.
+    With b examples of n that only the first has right and c that only the second has right:
+    `p12 = (b+1)/(n+2)`, `p21 = (c+1)/(n+2)`, and the interval is
+    `p21 - p12 ± z sqrt((p12 + p21 - (p12 - p21)^2) / (n+2))`.
 
     Returns:
         Second minus first (the plain difference, (c-b)/n), low end, high end.
@@ -48,7 +118,7 @@ def paired_shares(
     Based on Paired Data, 2012.
     """
     number = len(first_right)
-    only_first, only_second = _discordant(first_right, second_right)
+    only_first, only_second = discordant(first_right, second_right)
     p12, p21 = (only_first + 1) / (number + 2), (only_second + 1) / (number + 2)
     half = Z95 * math.sqrt((p12 + p21 - (p12 - p21) ** 2) / (number + 2))
     return (only_second - only_first) / number, max(-1.0, p21 - p12 - half), min(1.0, p21 - p12 + half)
@@ -58,12 +128,12 @@ def mcnemar_mid_p(first_right: Bool[np.ndarray, " n"], second_right: Bool[np.nda
     """Return the two-sided mid-p value of McNemar's test: that both runs are right equally often.
 
     With b and c as in `paired_shares`, and X ~ Binomial(b+c, 1/2):
-    `p = 2 P(X <= min(b,c)) - P(X = min(b,c))`; 1 when b = c.
+    `2 P(X <= min(b, c)) - P(X = min(b, c))`, and 1 where b = c.
 
-    Reference: McNemar 1947; Fagerland, Lydersen & Laake, The McNemar Test for Binary Matched-pairs Data:
+    Reference: Fagerland, Lydersen & Laake, The McNemar Test for Binary Matched-pairs Data:
     Mid-p and Asymptotic are Better than Exact Conditional, 2013.
     """
-    only_first, only_second = _discordant(first_right, second_right)
+    only_first, only_second = discordant(first_right, second_right)
     number, fewer = only_first + only_second, min(only_first, only_second)
     if only_first == only_second:
         return 1.0
@@ -71,17 +141,22 @@ def mcnemar_mid_p(first_right: Bool[np.ndarray, " n"], second_right: Bool[np.nda
     return min(1.0, 2 * sum(map(math.exp, at)) - math.exp(at[-1]))
 
 
+def discordant(first_right: Bool[np.ndarray, " n"], second_right: Bool[np.ndarray, " n"]) -> tuple[int, int]:
+    """Count the examples that only the first run has right, and those that only the second has right."""
+    return int((first_right & ~second_right).sum()), int((~first_right & second_right).sum())
+
+
 def bootstrap(
     columns: Float[np.ndarray, "n k"], statistic: Callable[[np.ndarray], np.ndarray], seed: int = 0
 ) -> tuple[float, float]:
     """Return the 95 % percentile bootstrap interval of a function of column means.
 
-    Rows are drawn with replacement together, so that two runs' errors on one example stay paired. The draws
-    come from a fixed seed: the same figures give the same interval.
+    Whole rows are drawn with replacement, so two runs' errors on one example stay paired. The draws come from
+    a fixed seed: equal figures give equal intervals.
 
     Args:
-        columns: One row for each example, for example squared errors of two runs.
-        statistic: Means `(resamples, k)` to values `(resamples,)`, for example the difference of roots.
+        columns: One row per example, such as the squared errors of two runs.
+        statistic: Maps means `(resamples, k)` to values `(resamples,)`, such as a difference of roots.
 
     Reference: Efron & Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.
     """
@@ -97,20 +172,16 @@ def bootstrap(
 def _in_blocks(
     columns: Float[np.ndarray, "n k"], random: np.random.Generator
 ) -> Float[np.ndarray, "block k"]:
-    """Average rows in random blocks of equal size once there are more than MOST_BLOCKS.
+    """Average rows in random blocks of equal size where there are more than MOST_BLOCKS.
 
-    The few rows that do not fill a block (less than one in MOST_BLOCKS) are left out.
+    Rows that do not fill a block (fewer than one in MOST_BLOCKS) are left out.
     """
-    within = -(-len(columns) // MOST_BLOCKS)
-    if within <= 1:
+    size = -(-len(columns) // MOST_BLOCKS)
+    if size <= 1:
         return columns
-    number = len(columns) // within
-    chosen = random.permutation(len(columns))[: number * within]
-    return columns[chosen].reshape(number, within, -1).mean(axis=1)
-
-
-def _discordant(first_right: Bool[np.ndarray, " n"], second_right: Bool[np.ndarray, " n"]) -> tuple[int, int]:
-    return int((first_right & ~second_right).sum()), int((~first_right & second_right).sum())
+    number = len(columns) // size
+    chosen = random.permutation(len(columns))[: number * size]
+    return columns[chosen].reshape(number, size, -1).mean(axis=1)
 
 
 def _log_binomial(number: int, k: int) -> float:

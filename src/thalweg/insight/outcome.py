@@ -1,7 +1,6 @@
-"""What came of a run, typed: the figures of result.json and problem.json, each None where it is not recorded.
+"""The result of a run, typed: the figures of result.json and problem.json, None where one is not recorded.
 
-Readers of runs meet folders of every age and of broken runs, so nothing here takes a key for granted. No
-judgement: that is `summary`.
+Run folders may be old or incomplete, so no key is taken for granted. Nothing is judged here: see `summary`.
 """
 
 from collections.abc import Mapping
@@ -12,7 +11,7 @@ from thalweg.core.stop_reason import StopReason
 from thalweg.insight.wording import as_number, measure
 from thalweg.run.folder.record import Record
 
-# Which way is better. A metric that is in neither list (a user's own function) has no known direction.
+# A metric in neither list (a user's own function) has no known direction.
 HIGHER_IS_BETTER = frozenset(
     {"accuracy", "balanced_accuracy", "top5_accuracy", "f1", "macro_f1", "precision", "recall", "auc", "r2"}
 )
@@ -26,7 +25,7 @@ class Score:
     """A named figure.
 
     Args:
-        name: For example `accuracy`.
+        name: Such as `accuracy`.
         value: In the metric's own unit; shares between 0 and 1.
     """
 
@@ -40,11 +39,11 @@ class Score:
 
     @property
     def text(self) -> str:
-        """The value in its own form: shares in per cent."""
+        """The value as text; shares in per cent."""
         return measure(self.name, self.value)
 
     def better_than(self, other: "Score") -> bool | None:
-        """Tell whether this is better than a score of the same metric; None when that cannot be said."""
+        """Tell whether this is better than a score of the same metric; None where unknown or equal."""
         if self.higher_is_better is None or self.name != other.name or self.value == other.value:
             return None
         return (self.value > other.value) == self.higher_is_better
@@ -52,16 +51,16 @@ class Score:
 
 @dataclass(frozen=True)
 class Outcome:
-    """Everything a reader asks first; None where the record does not say.
+    """The result of a run; None where the record does not say.
 
     Args:
         task: `classification`, `regression` or `language`.
         model: The model's short form.
-        steps, epochs: How far training came.
-        stopped: Why, as one word (`epochs`, `patience`, `diverged`, ...).
-        stopped_step, stopped_epoch, reason: Where, and why in words.
-        weights: `best` or `final`: which weights the test figures are of.
-        metric, baseline: On the test part.
+        steps, epochs: Length of training.
+        stopped: The stop reason, as one word (`epochs`, `patience`, `diverged`, ...).
+        stopped_step, reason: Where it stopped, and why in words.
+        weights: Which weights the test figures are of: `best` or `final`.
+        metric, baseline: On the test split.
         metrics: Every test metric by name.
         best_step, best_epoch, best_loss: Where the validation loss was lowest.
     """
@@ -74,7 +73,6 @@ class Outcome:
     epochs: float | None
     stopped: str | None
     stopped_step: float | None
-    stopped_epoch: float | None
     reason: str | None
     weights: str | None
     train_loss: float | None
@@ -89,24 +87,23 @@ class Outcome:
 
     @property
     def diverged(self) -> bool:
-        """Whether the loss stopped being a number."""
+        """Whether the loss stopped being finite."""
         return self.stopped == StopReason.DIVERGED
 
 
 def outcome(record: Record) -> Outcome:
-    """Read what came of a run; never fails on missing keys."""
+    """Read the result of a run; missing keys are no error."""
     result, data = record.result, table(record.problem, "data")
     stop, best, model = table(result, "stopped_at"), table(result, "best"), table(record.problem, "model")
     return Outcome(
         data=str(data.get("name") or record.name),
-        task=text(result.get("task")) or text(data.get("task")),
+        task=task_of(record),
         model=text(result.get("model")) or text(model.get("spec")),
         parameters=_first(result.get("parameters"), model.get("parameters")),
         steps=_first(result.get("steps"), _last_step(record)),
         epochs=as_number(result.get("epochs")),
         stopped=text(result.get("stopped")),
         stopped_step=as_number(stop.get("step")),
-        stopped_epoch=as_number(stop.get("epoch")),
         reason=text(stop.get("reason")),
         weights=text(result.get("weights")),
         train_loss=as_number(result.get("train_loss")),
@@ -121,10 +118,10 @@ def outcome(record: Record) -> Outcome:
     )
 
 
-def table(given: Mapping[str, Any], key: str) -> dict[str, Any]:
-    """Return the table under `key`, empty when it is missing or something else."""
-    found = given.get(key)
-    return dict(found) if isinstance(found, Mapping) else {}
+def table(values: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """Return the table under `key`; empty where it is missing or something else."""
+    value = values.get(key)
+    return dict(value) if isinstance(value, Mapping) else {}
 
 
 def text(value: Any) -> str | None:
@@ -134,8 +131,13 @@ def text(value: Any) -> str | None:
     return str(value) if value not in (None, "") else None
 
 
+def task_of(record: Record) -> str | None:
+    """Return the task's name, or None where it is not recorded."""
+    return text(record.result.get("task")) or text(table(record.problem, "data").get("task"))
+
+
 def metric_name(record: Record) -> str | None:
-    """Return the name of the metric that evaluations carry."""
+    """Return the name of the metric in the evaluations."""
     return text(record.problem.get("metric")) or text(table(record.result, "test_metric").get("name"))
 
 
@@ -144,16 +146,16 @@ def loss_name(record: Record) -> str | None:
     return text(record.problem.get("loss"))
 
 
-def _score(given: Any) -> Score | None:
-    if not isinstance(given, Mapping):
+def _score(value: Any) -> Score | None:
+    if not isinstance(value, Mapping):
         return None
-    value = as_number(given.get("value"))
-    return None if value is None else Score(str(given.get("name") or "metric"), value)
+    number = as_number(value.get("value"))
+    return None if number is None else Score(str(value.get("name") or "metric"), number)
 
 
-def _numbers(given: Mapping[str, Any]) -> dict[str, float]:
-    found = {str(name): as_number(value) for name, value in given.items()}
-    return {name: value for name, value in found.items() if value is not None}
+def _numbers(values: Mapping[str, Any]) -> dict[str, float]:
+    numbers = {str(name): as_number(value) for name, value in values.items()}
+    return {name: number for name, number in numbers.items() if number is not None}
 
 
 def _first(*candidates: Any) -> float | None:

@@ -1,8 +1,7 @@
-"""A sweep's settings in order: mean over seeds, how sure that is, which cannot be told apart from the best.
+"""The settings of a sweep, ranked: mean over seeds, how sure that is, which cannot be told from the best.
 
-Lanes that differ only in their seed are one setting. Settings are ranked by the validation loss: whoever
-picks by the test part has no test part left, so that test figures are told of the setting that was chosen,
-and of no other.
+Lanes that differ only in their seed are one setting. Settings are ranked by the validation loss. Choosing by
+the test split would use it up, so test figures are given for the chosen setting and no other.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,13 +11,14 @@ from typing import Any
 import polars as pl
 
 from thalweg.core.stop_reason import StopReason
+from thalweg.insight.intervals import Estimate, estimate_mean, paired_difference
 from thalweg.insight.outcome import text
-from thalweg.insight.over_seeds import Estimate, over_seeds
 from thalweg.insight.wording import as_number, setting
 from thalweg.run.folder.sweep_record import Sweep
 from thalweg.run.runs import Runs
 
-BEST, TIED, WORSE, UNTOLD, FROZEN, UNSTABLE, LOST = (
+# Values of `RankedSetting.status`.
+BEST, TIED, WORSE, SINGLE_SEED, FROZEN, UNSTABLE, LOST = (
     "best",
     "cannot tell",
     "worse",
@@ -27,28 +27,29 @@ BEST, TIED, WORSE, UNTOLD, FROZEN, UNSTABLE, LOST = (
     "diverged in part",
     "diverged",
 )
-# Paths whose value says itself what it is.
-WHOLES = frozenset({"model", "optimizer", "schedule"})
+# Paths whose value needs no name before it in a label.
+COMPONENTS = frozenset({"model", "optimizer", "schedule"})
+
+_Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Entry:
-    """One setting.
+class RankedSetting:
+    """One setting of a sweep.
 
     Args:
-        rank: From 1; None for a setting of which no lane has a loss.
+        rank: From 1; None where no lane has a loss.
         setting: Values of what varied, by path, without the seed.
         label: The same in one line.
-        lanes: Lane numbers, a lane for each seed.
+        lanes: Lane numbers, one lane per seed.
         seeds: Their seeds.
         diverged: Lane and step of those that diverged.
-        losses: What is ranked by, of each lane; None where it has none.
-        loss: The same over the lanes that have it; None where none has.
+        losses: The loss of each lane that settings are ranked by; None where it has none.
+        loss: Its mean over the lanes that have one; None where none has.
         metric: The validation metric, likewise.
-        behind: Loss minus the best setting's, over the seeds that both have; None for the best itself.
-        standing: `best`; `cannot tell` (the interval of `behind` holds zero); `worse`; `one seed` (there is
-            no interval); `frozen` (ended from outside, before it came to rest); `diverged in part`;
-            `diverged`.
+        behind: Loss minus that of the best setting, over the seeds that both have; None for the best itself.
+        status: `best`; `cannot tell` (the interval of `behind` includes zero); `worse`; `one seed` (no
+            interval); `frozen` (stopped from outside before it settled); `diverged in part`; `diverged`.
     """
 
     rank: int | None
@@ -61,44 +62,44 @@ class Entry:
     loss: Estimate | None
     metric: Estimate | None
     behind: Estimate | None
-    standing: str
+    status: str
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """A sweep's settings, the best first.
+    """The settings of a sweep, the best first.
 
     Args:
-        by: `validation_loss`, or `train_loss` where there is no validation part.
+        by: `validation_loss`, or `train_loss` without a validation split.
         metric: Name of the metric; None where there is none.
-        factors: Paths of what varied, without the seed and without what another choice brings with it.
-        entries: One for each setting.
-        seeds: How many there are at most of one setting.
-        lanes: How many there are.
-        test_loss, test_metric: Of the best setting, on the test part; None where there is none.
+        factors: Paths of what varied, without the seed and without settings that another choice implies.
+        entries: The settings.
+        seeds: The most seeds of one setting.
+        lanes: Number of lanes.
+        test_loss, test_metric: Of the best setting, on the test split; None where there is none.
     """
 
     by: str
     metric: str | None
     factors: tuple[str, ...]
-    entries: tuple[Entry, ...]
+    entries: tuple[RankedSetting, ...]
     seeds: int
     lanes: int
     test_loss: Estimate | None
     test_metric: Estimate | None
 
     @property
-    def best(self) -> Entry | None:
-        """The first setting; None when every lane diverged."""
+    def best(self) -> RankedSetting | None:
+        """The first setting; None where every lane diverged."""
         return self.entries[0] if self.entries and self.entries[0].rank == 1 else None
 
     @property
-    def tied(self) -> tuple[Entry, ...]:
-        """Settings that cannot be told apart from the best."""
-        return tuple(entry for entry in self.entries if entry.standing == TIED)
+    def tied(self) -> tuple[RankedSetting, ...]:
+        """Settings that cannot be told from the best."""
+        return tuple(entry for entry in self.entries if entry.status == TIED)
 
     def to_list(self) -> list[dict[str, Any]]:
-        """Return plain values, a table for each setting."""
+        """Return plain values, one table per setting."""
         return [asdict(entry) for entry in self.entries]
 
 
@@ -106,8 +107,8 @@ def rank(table: pl.DataFrame, varied: Sequence[str], metric: str | None = None) 
     """Rank the settings of a sweep.
 
     Args:
-        table: One row for each lane: `lane`, a column for each varied path, `stopped`, `steps`,
-            `diverged_at`, `train_loss`, `validation_loss`, `validation_metric`, `test_loss`, `test_metric`.
+        table: One row per lane: `lane`, a column for each varied path, `stopped`, `steps`, `diverged_at`,
+            `train_loss`, `validation_loss`, `validation_metric`, `test_loss`, `test_metric`.
         varied: Paths of what varied.
         metric: Name of the metric.
 
@@ -117,15 +118,18 @@ def rank(table: pl.DataFrame, varied: Sequence[str], metric: str | None = None) 
         'optimizer.lr=0.003'
     """
     rows = table.to_dicts()
-    by = "validation_loss" if any(_of(row, "validation_loss") is not None for row in rows) else "train_loss"
+    by = (
+        "validation_loss"
+        if any(_finite(row, "validation_loss") is not None for row in rows)
+        else "train_loss"
+    )
     factors = _factors(rows, varied)
-    groups: dict[str, list[dict[str, Any]]] = {}
+    groups: dict[str, list[_Row]] = {}
     for row in rows:
         groups.setdefault(repr([row.get(path) for path in factors]), []).append(row)
     ordered = sorted(groups.values(), key=lambda lanes: _order(lanes, by))
-    best = ordered[0] if ordered and _losses(ordered[0], by) else None
-    entries = tuple(_entry(lanes, place, factors, by, best) for place, lanes in enumerate(ordered, 1))
-    chosen = best or []
+    best = ordered[0] if ordered and _losses(ordered[0], by) else []
+    entries = tuple(_ranked(lanes, number, factors, by, best) for number, lanes in enumerate(ordered, 1))
     return Ranking(
         by=by,
         metric=metric,
@@ -133,19 +137,18 @@ def rank(table: pl.DataFrame, varied: Sequence[str], metric: str | None = None) 
         entries=entries,
         seeds=max((len(entry.lanes) for entry in entries), default=0),
         lanes=len(rows),
-        test_loss=_estimate(chosen, "test_loss"),
-        test_metric=_estimate(chosen, "test_metric"),
+        test_loss=_estimate(best, "test_loss"),
+        test_metric=_estimate(best, "test_metric"),
     )
 
 
 def ranking_of(sweep: Runs | Sweep) -> Ranking:
     """Rank the settings of a sweep, just trained or read from its folder."""
-    metric = sweep.result.get("metric")
-    return rank(sweep.table, sweep.result.get("varied") or (), text(metric))
+    return rank(sweep.table, sweep.result.get("varied") or (), text(sweep.result.get("metric")))
 
 
 def as_dict(result: Mapping[str, Any], ranking: Ranking) -> dict[str, Any]:
-    """Return what a sweep's JSON holds: the object of sweep.json, and the settings in order."""
+    """Return the JSON of a sweep: the object of sweep.json, and the settings in order."""
     chosen = None
     if ranking.best is not None:
         chosen = {
@@ -158,60 +161,55 @@ def as_dict(result: Mapping[str, Any], ranking: Ranking) -> dict[str, Any]:
 
 
 def label_of(values: Mapping[str, Any]) -> str:
-    """Write a setting on one line: `adamw lr=0.003`.
+    """Write a setting in one line: `adamw lr=0.003`.
 
-    A path is written by its end where that is enough to tell it from the others; a whole part by its name.
+    A path is written by its last name where that is unique; a component by its value alone.
     """
     ends = [path.rpartition(".")[2] for path in values]
     words = []
     for path, end in zip(values, ends, strict=True):
-        name = "" if path in WHOLES else f"{end if ends.count(end) == 1 else path}="
+        name = "" if path in COMPONENTS else f"{end if ends.count(end) == 1 else path}="
         words.append(name + setting(values[path]))
     return " ".join(words) or "the recipe"
 
 
-def _entry(
-    lanes: list[dict[str, Any]],
-    place: int,
-    factors: Sequence[str],
-    by: str,
-    best: list[dict[str, Any]] | None,
-) -> Entry:
+def _ranked(
+    lanes: list[_Row], number: int, factors: Sequence[str], by: str, best: list[_Row]
+) -> RankedSetting:
     values = _values(lanes[0], factors)
     losses = _losses(lanes, by)
-    behind = None if best is None or lanes is best else _behind(losses, _losses(best, by))
-    return Entry(
-        rank=place if losses else None,
+    behind = None if lanes is best else paired_difference(losses, _losses(best, by))
+    return RankedSetting(
+        rank=number if losses else None,
         setting=values,
         label=label_of(values),
         lanes=tuple(int(row["lane"]) for row in lanes),
-        seeds=tuple(int(row.get("seed") or 0) for row in lanes),
+        seeds=tuple(map(_seed, lanes)),
         diverged=tuple((int(row["lane"]), _step(row)) for row in lanes if _diverged(row)),
-        losses=tuple(None if _diverged(row) else _of(row, by) for row in lanes),
-        loss=over_seeds(losses.values()),
+        losses=tuple(None if _diverged(row) else _finite(row, by) for row in lanes),
+        loss=estimate_mean(losses.values()),
         metric=_estimate(lanes, "validation_metric"),
         behind=behind,
-        standing=_standing(lanes, losses, lanes is best, behind),
+        status=_status(lanes, losses, lanes is best, behind),
     )
 
 
-def _values(row: Mapping[str, Any], factors: Sequence[str]) -> dict[str, Any]:
-    """Return the factors' values. Where a whole part varies, a setting that is none belongs to another part;
-    elsewhere it is off.
+def _values(row: _Row, factors: Sequence[str]) -> dict[str, Any]:
+    """Return the factors' values.
+
+    A missing value belongs to another component where that component varies too; elsewhere it is off.
     """
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for path in factors:
-        whole, dot, _ = path.partition(".")
+        component, dot, _ = path.partition(".")
         if row.get(path) is not None:
-            found[path] = row[path]
-        elif not (dot and whole in factors):
-            found[path] = "off"
-    return found
+            values[path] = row[path]
+        elif not (dot and component in factors):
+            values[path] = "off"
+    return values
 
 
-def _standing(
-    lanes: list[dict[str, Any]], losses: dict[int, float], best: bool, behind: Estimate | None
-) -> str:
+def _status(lanes: list[_Row], losses: dict[int, float], best: bool, behind: Estimate | None) -> str:
     if not losses:
         return LOST
     if any(map(_diverged, lanes)):
@@ -221,69 +219,71 @@ def _standing(
     if any(map(_cut_short, lanes)):
         return FROZEN
     if behind is None or behind.low is None or behind.high is None:
-        return UNTOLD
+        return SINGLE_SEED
     return TIED if behind.low <= 0.0 <= behind.high else WORSE
 
 
-def _order(lanes: list[dict[str, Any]], by: str) -> tuple[float, ...]:
-    """Sort: settings that came through, then frozen ones (the farthest first), then those that diverged in
-    part (their mean leaves out the seeds that went worst), then the lost ones.
+def _order(lanes: list[_Row], by: str) -> tuple[float, ...]:
+    """Return the sort key of a setting.
+
+    Settings that completed come first, then frozen ones (those trained longest first), then those that
+    diverged in part (their mean leaves out the worst seeds), then those that diverged.
     """
     losses = _losses(lanes, by)
     mean = sum(losses.values()) / len(losses) if losses else 0.0
-    early = any(map(_cut_short, lanes))
-    tier = 3 if not losses else 2 if any(map(_diverged, lanes)) else 1 if early else 0
-    steps = -float(min(row.get("steps") or 0 for row in lanes)) if early else 0.0
+    frozen = any(map(_cut_short, lanes))
+    tier = 3 if not losses else 2 if any(map(_diverged, lanes)) else 1 if frozen else 0
+    steps = -float(min(row.get("steps") or 0 for row in lanes)) if frozen else 0.0
     return (tier, steps, mean, min(float(row["lane"]) for row in lanes))
 
 
-def _losses(lanes: Iterable[dict[str, Any]], by: str) -> dict[int, float]:
-    """Return the loss of every lane that has one, by seed; what one had before it diverged does not count."""
-    found = {int(row.get("seed") or 0): _of(row, by) for row in lanes if not _diverged(row)}
-    return {seed: loss for seed, loss in found.items() if loss is not None}
+def _losses(lanes: Iterable[_Row], by: str) -> dict[int, float]:
+    """Return the loss of each lane that has one, by seed; the last loss before divergence does not count."""
+    losses = {_seed(row): _finite(row, by) for row in lanes if not _diverged(row)}
+    return {seed: loss for seed, loss in losses.items() if loss is not None}
 
 
-def _behind(losses: dict[int, float], best: dict[int, float]) -> Estimate | None:
-    return over_seeds([losses[seed] - best[seed] for seed in losses if seed in best])
-
-
-def _estimate(lanes: Iterable[dict[str, Any]], column: str) -> Estimate | None:
-    found = [_of(row, column) for row in lanes if not _diverged(row)]
-    return over_seeds([value for value in found if value is not None])
+def _estimate(lanes: Iterable[_Row], column: str) -> Estimate | None:
+    values = [_finite(row, column) for row in lanes if not _diverged(row)]
+    return estimate_mean(value for value in values if value is not None)
 
 
 def _factors(rows: list[dict[str, Any]], varied: Sequence[str]) -> tuple[str, ...]:
-    """Return what varied, without the seed and without what another optimizer only brings with it."""
+    """Return what varied, without the seed and without settings that their component's choice implies."""
     paths = [path for path in varied if path != "seed"]
     return tuple(
         path
         for path in paths
-        if not any(path.startswith(f"{whole}.") and _follows(rows, path, whole) for whole in paths)
+        if not any(path.startswith(f"{whole}.") and _implied(rows, path, whole) for whole in paths)
     )
 
 
-def _follows(rows: list[dict[str, Any]], path: str, whole: str) -> bool:
-    """Tell whether `path` has one value for each value of `whole`."""
-    seen: dict[str, set[str]] = {}
+def _implied(rows: list[dict[str, Any]], path: str, component: str) -> bool:
+    """Tell whether `path` has a single value for each value of `component`."""
+    values: dict[str, set[str]] = {}
     for row in rows:
-        seen.setdefault(repr(row.get(whole)), set()).add(repr(row.get(path)))
-    return all(len(values) == 1 for values in seen.values())
+        values.setdefault(repr(row.get(component)), set()).add(repr(row.get(path)))
+    return all(len(own) == 1 for own in values.values())
 
 
-def _diverged(row: Mapping[str, Any]) -> bool:
+def _diverged(row: _Row) -> bool:
     return row.get("stopped") == StopReason.DIVERGED
 
 
-def _cut_short(row: Mapping[str, Any]) -> bool:
+def _cut_short(row: _Row) -> bool:
     return StopReason.facts_of(row.get("stopped")).cut_short
 
 
-def _step(row: Mapping[str, Any]) -> int | None:
+def _seed(row: _Row) -> int:
+    return int(row.get("seed") or 0)
+
+
+def _step(row: _Row) -> int | None:
     step = as_number(row.get("diverged_at"))
     return None if step is None else int(step)
 
 
-def _of(row: Mapping[str, Any], column: str) -> float | None:
+def _finite(row: _Row, column: str) -> float | None:
     """Return a finite number, or None."""
     value = as_number(row.get(column))
     return value if value is not None and value - value == 0.0 else None

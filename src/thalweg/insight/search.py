@@ -1,21 +1,20 @@
-"""Searching a space of recipes batch by batch: ask for points, train them as lanes, tell what they reached.
+"""Searching a space of recipes batch by batch: propose points, train them as lanes, report their losses.
 
-Without a study the points are quasi-random, and known from the start. With an Optuna study its sampler is
-asked for as many points as there are lanes, all of them are trained together, and it is told before it is
-asked again.
+Without a study the points are quasi-random. With an Optuna study, its sampler proposes as many points as
+there are lanes; all of them are trained together, and reported before it proposes more.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import polars as pl
 
 from thalweg.core.errors import MissingExtra, RecipeError
-from thalweg.core.stop_reason import StopReason
+from thalweg.insight.trials import Trials, Variant, run_trials
 from thalweg.problem.problem import Problem
 from thalweg.recipe import vary
 from thalweg.recipe.book import default_recipe
@@ -24,19 +23,16 @@ from thalweg.recipe.recipe import Recipe
 from thalweg.run.progress import Progress
 from thalweg.run.run import Run
 from thalweg.run.runs import Runs
-from thalweg.run.train import train
-
-Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Budget:
-    """How much is tried.
+    """How much to try.
 
     Args:
         trials: Points in the space.
-        lanes: Points that are trained together. More are quicker; fewer let the sampler learn more often.
-        seeds: Every point is trained with each of these, and judged by the mean; None for the recipe's own.
+        lanes: Points trained together. More is faster; fewer lets the sampler learn more often.
+        seeds: Each point is trained with all of these and judged by the mean; None for the recipe's own.
     """
 
     trials: int = 64
@@ -47,21 +43,21 @@ class Budget:
         for name in ("trials", "lanes"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise RecipeError("search", f"{name} must be a whole number from 1 on", got=value)
+                raise RecipeError("search", f"{name} must be a whole number of at least 1", got=value)
         if self.seeds is not None and not len(self.seeds):
-            raise RecipeError("search", "seeds must have at least one", got=self.seeds)
+            raise RecipeError("search", "seeds must not be empty", got=self.seeds)
 
 
 @dataclass(frozen=True)
 class SearchResult:
-    """What a search found.
+    """The result of a search.
 
     Args:
-        table: One row for each trial: `trial`, `batch`, a column for each setting of the space, `value` (mean
-            validation loss; null where a lane diverged), `diverged` (lanes).
-        batches: The runs, batch after batch; those of one trial stand together, a lane for each seed.
-        recipe: The best trial's recipe; None when every trial diverged.
-        study: The study that was asked; None without one.
+        table: One row per trial: `trial`, `batch`, a column for each setting of the space, `value` (mean
+            validation loss; null where a lane diverged), `diverged` (number of lanes).
+        batches: The runs, batch by batch; those of one trial are adjacent, one lane per seed.
+        recipe: The best trial's recipe; None where every trial diverged.
+        study: The study; None without one.
     """
 
     table: pl.DataFrame
@@ -74,19 +70,9 @@ class SearchResult:
         """The run with the lowest validation loss among those of the best trial."""
         if self.recipe is None:
             return None
-        same = replace_seed(self.recipe, 0)
-        runs = [run for batch in self.batches for run in batch if replace_seed(run.recipe, 0) == same]
-        return min(runs, key=lambda run: _loss(run.result))
-
-
-class _Asked(Protocol):
-    """Whoever proposes points."""
-
-    def ask(self, count: int) -> list[dict[str, Any]]: ...
-
-    def tell(self, values: Sequence[float | None]) -> None:
-        """Hear what the points asked last have reached; None for one that diverged."""
-        ...
+        same = replace(self.recipe, seed=0)
+        runs = [run for batch in self.batches for run in batch if replace(run.recipe, seed=0) == same]
+        return min(runs, key=_loss)
 
 
 def search(
@@ -103,91 +89,88 @@ def search(
     """Search a space for the recipe with the lowest validation loss, many lanes at a time.
 
     Args:
-        problem: What is learned; it needs a validation part.
-        recipe: What does not vary; None for the data's default.
-        space: For each setting what it may be: `(1e-5, 1e-1)`, a logarithmic range; `Range(0, 0.5,
-            log=False)`; a list of choices; text as `"1e-5..1e-1:log"`.
-        budget: How much is tried.
-        study: An Optuna study that minimises; None for a quasi-random search. With its TPE sampler, give
-            `TPESampler(constant_liar=True)`, so that the points of a batch keep apart.
+        problem: What to learn; it needs a validation split.
+        recipe: What does not vary; None for the default of the data.
+        space: The domain of each setting: `(1e-5, 1e-1)`, a logarithmic range; `Range(0, 0.5, log=False)`; a
+            list of choices; text such as `"1e-5..1e-1:log"`.
+        budget: How much to try.
+        study: An Optuna study that minimises; None for a quasi-random search. For its TPE sampler use
+            `TPESampler(constant_liar=True)`, which spreads the points of a batch.
         key: Seed of the quasi-random points.
-        keep: A folder for the sweeps, one for each batch; None for memory only.
-        progress: Who is told how each batch goes.
+        keep: A folder for the sweeps, one per batch; None keeps them in memory only.
+        progress: Receives the progress of each batch.
 
     Returns:
         The trials as a table, their runs, and the best recipe.
 
     Raises:
         BadInput: Problem, recipe or space cannot be used.
-        MissingExtra: A study is given and Optuna is not installed.
+        MissingExtra: There is a study but Optuna is not installed.
 
     Example:
         >>> study = optuna.create_study(sampler=optuna.samplers.TPESampler(constant_liar=True, seed=0))
-        >>> found = search(problem, recipe, {"lr": (1e-4, 1e-1), "b1": "0.8..0.99:lin"}, study=study)
-        >>> found.recipe.optimizer.lr
+        >>> result = search(problem, recipe, {"lr": (1e-4, 1e-1), "b1": "0.8..0.99:lin"}, study=study)
+        >>> result.recipe.optimizer.lr
     """
     if "validation" not in problem.data.splits:
-        raise RecipeError("search", "needs a validation part to choose by", got="none")
+        raise RecipeError("search", "needs a validation split to choose by", got="none")
     base = recipe or default_recipe(problem.data.task, problem.data.train.count())
     seeds = list(budget.seeds) if budget.seeds is not None else [base.seed]
-    asked = _QuasiRandom(base, space, budget.trials, key) if study is None else _Optuna(base, space, study)
+    sampler = _QuasiRandom(base, space, budget.trials, key) if study is None else _Optuna(base, space, study)
     rows: list[dict[str, Any]] = []
     batches: list[Runs] = []
-    chosen: Recipe | None = None
-    lowest = float("inf")
+    recipes: list[Recipe] = []
     while len(rows) < budget.trials:
-        points = asked.ask(min(budget.lanes, budget.trials - len(rows)))
-        recipes = vary.with_rows(base, points)
-        lanes = [replace_seed(one, seed) for one in recipes for seed in seeds]
+        points = sampler.ask(min(budget.lanes, budget.trials - len(rows)))
+        variants = [
+            Variant(str(len(rows) + number), varied)
+            for number, varied in enumerate(vary.with_rows(base, points))
+        ]
         folder = None if keep is None else Path(keep) / f"batch-{len(batches):03d}"
-        batches.append(train(problem, lanes, keep=folder, progress=progress))
-        found = [_value(batches[-1], start, len(seeds)) for start in range(0, len(lanes), len(seeds))]
-        asked.tell([value for value, _ in found])
-        for point, (value, lost) in zip(points, found, strict=True):
-            row = {"trial": len(rows), "batch": len(batches) - 1} | {k: _cell(v) for k, v in point.items()}
-            rows.append(row | {"value": value, "diverged": lost})
-            if value is not None and value < lowest:
-                lowest, chosen = value, vary.with_rows(base, [point])[0]
-    return SearchResult(
-        pl.DataFrame(rows, infer_schema_length=None, strict=False), tuple(batches), chosen, study
-    )
-
-
-def replace_seed(recipe: Recipe, seed: int) -> Recipe:
-    """Return a recipe with another seed."""
-    return replace(recipe, seed=int(seed))
+        trials = run_trials(problem, variants, seeds, keep=folder, progress=progress, strict=False)
+        values = [_value(trials, variant.name) for variant in variants]
+        sampler.tell([value for value, _ in values])
+        for point, (value, diverged) in zip(points, values, strict=True):
+            row = {"trial": len(rows), "batch": len(batches)} | {k: _cell(v) for k, v in point.items()}
+            rows.append(row | {"value": value, "diverged": diverged})
+        batches += trials.sweeps
+        recipes += [variant.recipe for variant in variants]
+    finite = [row for row in rows if row["value"] is not None]
+    best = recipes[min(finite, key=lambda row: row["value"])["trial"]] if finite else None
+    table = pl.DataFrame(rows, infer_schema_length=None, strict=False)
+    return SearchResult(table, tuple(batches), best, study)
 
 
 def _cell(value: Any) -> Any:
-    """Return what a table can hold: a number or a name; a whole part with its settings as text."""
+    """Return what a table can hold: a number or a name; a component with its settings as text."""
     return value if isinstance(value, (str, int, float, bool)) else str(value)
 
 
-def _value(runs: Runs, start: int, count: int) -> tuple[float | None, int]:
-    """Return a trial's mean validation loss over its lanes, None where one diverged; and how many did."""
-    results = [runs[lane].result for lane in range(start, start + count)]
-    lost = sum(result["stopped"] == StopReason.DIVERGED for result in results)
-    mean = float(np.mean([_loss(result) for result in results]))
-    return (mean if not lost and np.isfinite(mean) else None), lost
+def _value(trials: Trials, variant: str) -> tuple[float | None, int]:
+    """Return a trial's mean validation loss over its lanes, None where one diverged, and how many did."""
+    losses = list(trials.losses(variant).values())
+    diverged = trials.table.filter(pl.col("variant") == variant)["diverged_at"].is_not_null().sum()
+    usable = [loss for loss in losses if loss is not None]
+    return (float(np.mean(usable)) if len(usable) == len(losses) else None), int(diverged)
 
 
-def _loss(result: Mapping[str, Any]) -> float:
-    found = result.get("validation_loss")
-    return float("inf") if found is None or found != found else found
+def _loss(run: Run) -> float:
+    loss = run.result.get("validation_loss")
+    return float("inf") if loss is None or loss != loss else loss
 
 
 class _QuasiRandom:
-    """Points of a Sobol sequence; what they reach changes nothing."""
+    """Points of a Sobol sequence, whatever they reach."""
 
     def __init__(self, recipe: Recipe, space: Mapping[str, Any], trials: int, key: Any):
-        self._rows = iter(vary.drawn_rows(recipe, trials, space, key))
+        self._rows = iter(vary.sample_rows(recipe, trials, space, key))
 
     def ask(self, count: int) -> list[dict[str, Any]]:
         """Return the next points."""
         return [next(self._rows) for _ in range(count)]
 
     def tell(self, values: Sequence[float | None]) -> None:
-        """Hear what they reached."""
+        """Ignore the losses."""
 
 
 class _Optuna:
@@ -201,36 +184,36 @@ class _Optuna:
         self._domains = vary.read_space(space)
         self._distributions = {
             name: _distribution(
-                optuna.distributions, given, isinstance(given, Range) and vary.is_whole(recipe, name)
+                optuna.distributions, domain, isinstance(domain, Range) and vary.is_whole(recipe, name)
             )
-            for name, given in self._domains.items()
+            for name, domain in self._domains.items()
         }
         self._trials: list[Any] = []
 
     def ask(self, count: int) -> list[dict[str, Any]]:
-        """Ask for so many points, without telling anything in between."""
+        """Ask for `count` points without reporting anything in between."""
         self._trials = [self._study.ask(self._distributions) for _ in range(count)]
         return [
             {name: self._of(name, trial.params[name]) for name in self._domains} for trial in self._trials
         ]
 
     def tell(self, values: Sequence[float | None]) -> None:
-        """Tell the values; a point that diverged was pruned, which samplers take for a bad one."""
+        """Report the losses; a point that diverged is pruned, which samplers treat as bad."""
         for trial, value in zip(self._trials, values, strict=True):
             self._study.tell(trial, value, state=self._pruned if value is None else None)
 
-    def _of(self, name: str, given: Any) -> Any:
+    def _of(self, name: str, parameter: Any) -> Any:
         domain = self._domains[name]
-        return given if isinstance(domain, Range) else domain[given]
+        return parameter if isinstance(domain, Range) else domain[parameter]
 
 
-def _distribution(distributions: Any, given: Range | list[Any], whole: bool) -> Any:
-    """Return a range as a distribution; of choices their places, which may be anything."""
-    if isinstance(given, list):
-        return distributions.CategoricalDistribution(list(range(len(given))))
+def _distribution(distributions: Any, domain: Range | list[Any], whole: bool) -> Any:
+    """Return a domain as a distribution; choices, which may be any object, are drawn by index."""
+    if isinstance(domain, list):
+        return distributions.CategoricalDistribution(list(range(len(domain))))
     if whole:
-        return distributions.IntDistribution(round(given.low), round(given.high), log=given.log)
-    return distributions.FloatDistribution(given.low, given.high, log=given.log)
+        return distributions.IntDistribution(round(domain.low), round(domain.high), log=domain.log)
+    return distributions.FloatDistribution(domain.low, domain.high, log=domain.log)
 
 
 def _optuna() -> Any:

@@ -1,14 +1,11 @@
-"""Which choices differ between two runs: recipe, model, data, versions, machine. No results here.
-
-And which settings of a recipe are in force at all.
-"""
+"""Settings of runs: which are in force, and which differ between two runs."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import Field, dataclass
 from typing import Any
 
 from thalweg.core.choice import Choice, default_of
-from thalweg.insight.layers import layer_table
+from thalweg.insight.curves import layer_table
 from thalweg.insight.outcome import table
 from thalweg.insight.wording import NOTHING, clipped, setting
 from thalweg.recipe.recipe import Recipe
@@ -18,18 +15,18 @@ _VERSIONS = ("thalweg", "python", "jax", "jaxlib", "equinox", "optax", "numpy")
 _MODEL = ("spec", "parameters", "loss")
 _DATA = ("task", "target", "input_shape", "outputs")
 _ABSENT = object()
-# Settings that nobody reads unless another one is on.
+# Settings without effect unless another one is on.
 _ONLY_WITH = {"noise_decay": "noise", "rate_batch": "rate_rule"}
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A choice that two runs made differently.
+    """A choice that differs between two runs.
 
     Args:
         group: `recipe`, `model`, `data`, `versions` or `machine`.
-        key: Dotted, for example `optimizer.lr`.
-        first, second: As text; `-` where one run has no such choice.
+        key: Dotted, such as `optimizer.lr`.
+        first, second: As text; `-` where a run has no such choice.
     """
 
     group: str
@@ -39,10 +36,10 @@ class Difference:
 
 
 def differences(first: Record, second: Record) -> Iterator[Difference]:
-    """Go through everything that was chosen and yield what is not the same, the recipe first."""
+    """Yield everything that was chosen differently, the recipe first."""
     yield from _between("recipe", flat(first.recipe), flat(second.recipe))
     model = _model(first), _model(second)
-    if model[0].get("spec") != model[1].get("spec"):  # then the layers differ too, which says nothing new
+    if model[0].get("spec") != model[1].get("spec"):  # then different layers say nothing new
         model = _chosen(model[0], _MODEL), _chosen(model[1], _MODEL)
     yield from _between("model", *model)
     yield from _between("data", _data(first), _data(second))
@@ -53,42 +50,42 @@ def differences(first: Record, second: Record) -> Iterator[Difference]:
     yield from _between("machine", flat(machine[0]), flat(machine[1]))
 
 
-def flat(given: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Flatten nested tables into dotted keys: `{"optimizer": {"lr": 1}}` -> `{"optimizer.lr": 1}`.
 
-    A part's `name` stands for the part itself: `optimizer = adamw`.
+    A component's `name` becomes the value of the component itself: `optimizer = adamw`.
     """
-    found: dict[str, Any] = {}
-    for key, value in given.items():
+    result: dict[str, Any] = {}
+    for key, value in values.items():
         if isinstance(value, Mapping):
-            found |= flat(value, f"{prefix}{key}.")
+            result |= flat(value, f"{prefix}{key}.")
         elif key == "name" and prefix:
-            found[prefix[:-1]] = value
+            result[prefix[:-1]] = value
         else:
-            found[f"{prefix}{key}"] = value
-    return found
+            result[f"{prefix}{key}"] = value
+    return result
 
 
 def in_force(recipe: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a recipe's settings (nested plain values) without those that are off, and so do nothing.
+    """Return a recipe's settings (nested plain values) without those that are off and do nothing.
 
-    Off is nothing, zero, false or `none` where that is the default; what was switched off against its default
-    was chosen, and stays. A setting that only another one reads goes with it. Unknown settings stay.
+    None, zero, false and `none` are off where they are the default; where they replace another default they
+    were chosen, and stay. A setting that depends on another goes with it. Unknown settings stay.
     """
-    kept = _kept(Recipe, recipe)
-    return {key: value for key, value in kept.items() if _ONLY_WITH.get(key, key) in kept}
+    on = _without_off(Recipe, recipe)
+    return {key: value for key, value in on.items() if _ONLY_WITH.get(key, key) in on}
 
 
-def _kept(kind: type[Choice], given: Mapping[str, Any]) -> dict[str, Any]:
-    known, found = kind.described(), {}
-    for key, value in given.items():
-        if key in known and _is_off(known[key], value):
+def _without_off(kind: type[Choice], values: Mapping[str, Any]) -> dict[str, Any]:
+    fields, on = kind.described(), {}
+    for key, value in values.items():
+        if key in fields and _is_off(fields[key], value):
             continue
-        parts = known[key].metadata.get("among", {}) if key in known else {}
-        if isinstance(value, Mapping) and value.get("name") in parts:
-            value = _kept(parts[value["name"]], value)
-        found[key] = value
-    return found
+        components = fields[key].metadata.get("among", {}) if key in fields else {}
+        if isinstance(value, Mapping) and value.get("name") in components:
+            value = _without_off(components[value["name"]], value)
+        on[key] = value
+    return on
 
 
 def _is_off(field: Field[Any], value: Any) -> bool:
@@ -102,23 +99,22 @@ def _is_off(field: Field[Any], value: Any) -> bool:
 
 def _between(group: str, first: Mapping[str, Any], second: Mapping[str, Any]) -> Iterator[Difference]:
     for key in dict.fromkeys([*first, *second]):
-        one, two = first.get(key, _ABSENT), second.get(key, _ABSENT)
-        if one != two:
-            yield Difference(group, key, _text(one), _text(two))
+        values = first.get(key, _ABSENT), second.get(key, _ABSENT)
+        if values[0] != values[1]:
+            yield Difference(group, key, *map(_text, values))
 
 
 def _text(value: Any) -> str:
     return NOTHING if value is _ABSENT else clipped(setting(value), 60)
 
 
-def _chosen(given: Mapping[str, Any], keys: tuple[str, ...]) -> dict[str, Any]:
-    return {key: given[key] for key in keys if key in given}
+def _chosen(values: Mapping[str, Any], keys: tuple[str, ...]) -> dict[str, Any]:
+    return {key: values[key] for key in keys if key in values}
 
 
 def _model(record: Record) -> dict[str, Any]:
-    told = _chosen(table(record.problem, "model"), _MODEL)
-    told |= {"loss": record.problem["loss"]} if "loss" in record.problem else {}
-    return told | {str(layer.get("path")): _shape(layer.get("shape")) for layer in layer_table(record)}
+    model = _chosen(table(record.problem, "model"), _MODEL) | _chosen(record.problem, ("loss",))
+    return model | {str(layer.get("path")): _shape(layer.get("shape")) for layer in layer_table(record)}
 
 
 def _shape(shape: Any) -> str:
@@ -127,7 +123,7 @@ def _shape(shape: Any) -> str:
 
 def _data(record: Record) -> dict[str, Any]:
     data = table(record.problem, "data")
-    counts = {f"{part} examples": number for part, number in table(data, "counts").items()}
+    counts = {f"{split} examples": number for split, number in table(data, "counts").items()}
     source = data.get("source")
     sources = flat(source, "source.") if isinstance(source, Mapping) else {"source": source} if source else {}
     fingerprint = {"fingerprint": str(data["fingerprint"])[:12]} if data.get("fingerprint") else {}

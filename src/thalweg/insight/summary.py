@@ -1,6 +1,6 @@
-"""The verdict on one run, in words: each sentence carries the figures it rests on, read off the record.
+"""One run in words: what came of it, and every statement with the figures of the record behind it.
 
-What the record cannot show is not said: no causes, no advice.
+Only what the record shows is said: no causes, no advice.
 """
 
 from dataclasses import dataclass
@@ -9,176 +9,261 @@ from typing import TypeGuard
 import numpy as np
 
 from thalweg.core.stop_reason import ENDING_SETTINGS, StopReason
-from thalweg.insight.answers import metric_interval
-from thalweg.insight.curves import per_step
+from thalweg.insight.answers import confusion, metric_interval
+from thalweg.insight.curves import Curve, evaluated, layer_history, per_step, smooth, smoothing_window
+from thalweg.insight.intervals import range_text
 from thalweg.insight.outcome import Outcome, Score, outcome
-from thalweg.insight.statements import (
-    Statement,
-    classes_missed,
-    clipping,
-    last_losses,
-    layers_unmoved,
-    train_and_test,
-    validation_trend,
-)
-from thalweg.insight.wording import as_number, count, figure, measure, plural, setting
+from thalweg.insight.wording import as_number, clipped, count, figure, listing, percent, plural, setting
 from thalweg.run.folder.record import Record
 
-# How the baselines are made (see run/): they ignore the inputs.
-_BASELINE_WORDS = {
-    "classification": "always answering the commonest class",
-    "regression": "always answering the mean",
+# What the baselines predict (see `run`): they ignore the inputs.
+_BASELINES = {
+    "classification": "always predicting the most common class",
+    "regression": "always predicting the mean",
 }
+# Evaluations after the lowest one from which on a rise is called a trend.
+TREND = 2
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One or two sentences.
+
+    Args:
+        kind: Short name: `metric`, `stopped`, `divergence`, `best`, `trend`, `gap`, `classes`, `layers`,
+            `clipping`.
+        text: The sentences, with their figures.
+        level: `good`, `unclear` or `bad`.
+    """
+
+    kind: str
+    text: str
+    level: str = "good"
 
 
 @dataclass(frozen=True)
 class Summary:
-    """A verdict.
+    """One run in words.
 
     Args:
-        level: `good` (clearly better than the baseline), `bad` (worse than it, or diverged), `unclear`.
-        headline: What was trained and what came of it, in one sentence.
-        findings: More, the weightiest first.
+        level: `good` (better than the baseline), `bad` (worse than it, or diverged) or `unclear`.
+        headline: What was trained and with what result, in one sentence.
+        statements: Details, the most important first.
     """
 
     level: str
     headline: str
-    findings: tuple[Statement, ...]
+    statements: tuple[Statement, ...]
 
 
 def summarise(record: Record) -> Summary:
-    """Judge a run from its record."""
-    found = outcome(record)
-    judged = _against_baseline(record, found)
-    findings = [
-        judged,
-        _stopped(record, found),
-        last_losses(record, found),
-        _best(found),
-        validation_trend(record, found),
+    """Summarise a run from its record."""
+    run = outcome(record)
+    metric = _against_baseline(record, run)
+    statements = [
+        metric,
+        _stopped(record, run),
+        _last_losses(record, run),
+        _best(run),
+        _validation_trend(record, run),
     ]
-    if not found.diverged:
-        findings += [train_and_test(found), classes_missed(record), layers_unmoved(record)]
-    findings.append(clipping(record))
-    return Summary(_level(found, judged), _headline(found), tuple(finding for finding in findings if finding))
+    if not run.diverged:
+        statements += [_train_and_test(run), _classes_missed(record), _layers_unmoved(record)]
+    statements.append(_clipping(record))
+    level = "bad" if run.diverged else metric.level if metric is not None else "unclear"
+    return Summary(level, _headline(run), tuple(statement for statement in statements if statement))
 
 
 def worth_saying(epochs: float | None) -> TypeGuard[float]:
-    """Tell whether a length in epochs says more than one in steps: from a hundredth of an epoch on."""
+    """Tell whether a length in epochs is worth stating beside the steps: from a hundredth of an epoch on."""
     return epochs is not None and epochs >= 0.01
 
 
-def _headline(found: Outcome) -> str:
-    what = f"{found.model or 'A network'} on {found.data}"
-    if found.diverged:
-        step = f" at step {count(found.stopped_step)}" if found.stopped_step is not None else ""
+def _headline(run: Outcome) -> str:
+    what = f"{run.model or 'A network'} on {run.data}"
+    if run.diverged:
+        step = f" at step {count(run.stopped_step)}" if run.stopped_step is not None else ""
         return f"{what}: diverged{step}"
-    if found.metric is not None:
-        return f"{what}: {found.metric.text} test {found.metric.name}"
-    if found.test_loss is not None:
-        return f"{what}: test loss {figure(found.test_loss)}"
-    if found.validation_loss is not None:
-        return f"{what}: validation loss {figure(found.validation_loss)}, no test part"
+    if run.metric is not None:
+        return f"{what}: {run.metric.text} test {run.metric.name}"
+    if run.test_loss is not None:
+        return f"{what}: test loss {figure(run.test_loss)}"
+    if run.validation_loss is not None:
+        return f"{what}: validation loss {figure(run.validation_loss)}, no test split"
     return f"{what}: no result recorded"
 
 
-def _against_baseline(record: Record, found: Outcome) -> Statement | None:
-    """Compare the test metric with an answer that ignores the inputs."""
-    metric, baseline = found.metric, found.baseline
+def _against_baseline(record: Record, run: Outcome) -> Statement | None:
+    """Compare the test metric with a prediction that ignores the inputs."""
+    metric, baseline = run.metric, run.baseline
     if metric is None:
         return None
     interval = metric_interval(record)
-    sure = "" if interval is None else f" (95 % interval {_range(metric.name, interval)})"
-    said = f"Test {metric.name} is {metric.text}{sure}"
+    sure = "" if interval is None else f" (95 % interval {range_text(metric.name, interval)})"
+    measured = f"Test {metric.name} {metric.text}{sure}"
     if baseline is None:
-        return Statement("metric", f"{said}; no baseline is recorded.", "unclear")
-    judged, within = (metric, interval) if baseline.name == metric.name else (_same_metric(found), None)
-    own = "" if judged is metric or judged is None else f" and this network {judged.text}"
-    words = _BASELINE_WORDS.get(found.task or "", "the baseline")
-    level, relation = ("unclear", "") if judged is None else _relation(judged, baseline, within)
-    named = "" if judged is metric else f" {baseline.name}"
-    return Statement(
-        "metric", f"{said}; {words} gives {baseline.text}{named}{own}. {relation}".rstrip(), level
-    )
-
-
-def _same_metric(found: Outcome) -> Score | None:
-    """Return the run's own figure in the baseline's metric, where that is not the headline's."""
-    name = found.baseline.name if found.baseline is not None else ""
-    return Score(name, found.metrics[name]) if name in found.metrics else None
+        return Statement("metric", f"{measured}; no baseline is recorded.", "unclear")
+    # The baseline may be in another metric than the headline; then the run's own figure in it is compared.
+    if baseline.name == metric.name:
+        own, within, figures = metric, interval, baseline.text
+    else:
+        value = run.metrics.get(baseline.name)
+        own, within = None if value is None else Score(baseline.name, value), None
+        figures = f"{baseline.name} {baseline.text}" + (f", this network {own.text}" if own else "")
+    level, relation = ("unclear", "") if own is None else _relation(own, baseline, within)
+    words = _BASELINES.get(run.task or "", "the baseline")
+    return Statement("metric", f"{measured}; {words} gives {figures}. {relation}".rstrip(), level)
 
 
 def _relation(metric: Score, baseline: Score, interval: tuple[float, float] | None) -> tuple[str, str]:
-    """Say how a score stands to the baseline; only an interval that excludes the baseline decides."""
+    """Return the level and the words for a score and its baseline; an interval that holds both is unclear."""
     better = metric.better_than(baseline)
     if better is None:
         return "unclear", "The two are equal." if metric.value == baseline.value else ""
     if interval is not None and interval[0] <= baseline.value <= interval[1]:
-        return "unclear", "The baseline lies in the interval: these test examples cannot tell the two apart."
+        return "unclear", "The interval includes the baseline, so these test examples cannot tell them apart."
     if not better:
-        return "bad", "That is worse than not looking at the inputs."
-    return "good", f"{_gain(metric, baseline)}"
+        return "bad", "The network is worse than a prediction that ignores the inputs."
+    return "good", _gain(metric, baseline)
 
 
 def _gain(metric: Score, baseline: Score) -> str:
-    """Express the gain as the share of the baseline's error that is gone."""
-    lost = 1 - baseline.value if metric.higher_is_better else baseline.value
-    left = 1 - metric.value if metric.higher_is_better else metric.value
-    if metric.name not in ("accuracy", "rmse", "mae") or lost <= 0:
+    """Say by how much the baseline's error is reduced."""
+    before = 1 - baseline.value if metric.higher_is_better else baseline.value
+    after = 1 - metric.value if metric.higher_is_better else metric.value
+    if metric.name not in ("accuracy", "rmse", "mae") or before <= 0:
         return ""
-    gone = f"{100 * (1 - left / lost):.3g} %"
-    if metric.name == "accuracy":
-        return f"Of the baseline's mistakes, {gone} are gone."
-    return f"The baseline's error is cut by {gone}."
+    name = "Error rate" if metric.name == "accuracy" else metric.name.upper()
+    return f"{name} {100 * (1 - after / before):.3g} % lower than the baseline's."
 
 
-def _stopped(record: Record, found: Outcome) -> Statement | None:
-    if found.stopped is None:
+def _stopped(record: Record, run: Outcome) -> Statement:
+    if run.stopped is None:
         return Statement(
-            "stopped", "The record has no end: training was broken off, or is still going on.", "unclear"
+            "stopped", "The record has no end: training was interrupted or is still running.", "unclear"
         )
-    where = [] if found.steps is None else [plural(found.steps, "step")]
-    where += [plural(float(f"{found.epochs:.3g}"), "epoch")] if worth_saying(found.epochs) else []
-    how_far = f" after {' ('.join(where)}{')' if len(where) == 2 else ''}" if where else ""
-    reason = found.reason or _reason(record, found)
+    where = [] if run.steps is None else [plural(run.steps, "step")]
+    where += [plural(float(f"{run.epochs:.3g}"), "epoch")] if worth_saying(run.epochs) else []
+    after = f" after {' ('.join(where)}{')' if len(where) == 2 else ''}" if where else ""
+    reason = run.reason or _reason(record, run)
     reason = f": {reason.rstrip('.')}" if reason else ""
-    facts = StopReason.facts_of(found.stopped)
-    return Statement("stopped", f"{facts.sentence}{how_far}{reason}.", facts.level)
+    facts = StopReason.facts_of(run.stopped)
+    return Statement("stopped", f"{facts.sentence}{after}{reason}.", facts.level)
 
 
-def _reason(record: Record, found: Outcome) -> str:
+def _reason(record: Record, run: Outcome) -> str:
     """Say why a run stopped where the record has the figures but no words."""
     patience = as_number(record.recipe.get("patience"))
-    if found.stopped == StopReason.PATIENCE and patience is not None:
+    if run.stopped == StopReason.PATIENCE and patience is not None:
         return f"no better validation loss in {plural(patience, 'evaluation')}"
-    limit = as_number(record.recipe.get(found.stopped or ""))
-    if limit is not None and found.stopped in ENDING_SETTINGS:
-        return f"{found.stopped} {setting(limit)}"
+    limit = as_number(record.recipe.get(run.stopped or ""))
+    if limit is not None and run.stopped in ENDING_SETTINGS:
+        return f"{run.stopped} {setting(limit)}"
     losses = per_step(record, "loss").value
-    if found.diverged and len(losses) and not np.isfinite(losses[-1]):
-        return "the loss is no number any more"
+    if run.diverged and len(losses) and not np.isfinite(losses[-1]):
+        return "the loss is no longer finite"
     return ""
 
 
-def _best(found: Outcome) -> Statement | None:
-    if found.best_loss is None:
+def _last_losses(record: Record, run: Outcome) -> Statement | None:
+    """Say how the loss moved before a run diverged, and at which learning rate."""
+    losses = per_step(record, "loss").finite
+    if not run.diverged or not len(losses):
         return None
-    at = [f"epoch {found.best_epoch:.4g}"] if worth_saying(found.best_epoch) else []
-    at += [f"step {count(found.best_step)}"] if found.best_step is not None else []
-    where = f" at {', '.join(at)}" if at else ""
-    used = {"best": "these", "final": "the last"}.get(found.weights or "")
-    tested = found.metric is not None or found.test_loss is not None
-    of = f"; the test figures are of {used} weights" if used and tested else ""
-    return Statement("best", f"The validation loss was lowest{where}: {figure(found.best_loss)}{of}.")
+    low = int(np.argmin(losses.value))
+    text = f"The last finite loss was {figure(losses.value[-1])} (step {count(losses.step[-1])})"
+    if low < len(losses) - 1:
+        text += f", the lowest {figure(losses.value[low])} (step {count(losses.step[low])})"
+    rates = per_step(record, "learning_rate")
+    at = np.searchsorted(rates.step, losses.step[-1])
+    rate = f"; the learning rate was {figure(rates.value[at])}" if at < len(rates) else ""
+    return Statement("divergence", f"{text}{rate}.", "bad")
 
 
-def _range(name: str, interval: tuple[float, float]) -> str:
-    low, high = (measure(name, end) for end in interval)
-    both = low.endswith(" %") and high.endswith(" %")
-    return f"{low.removesuffix(' %') if both else low} to {high}"
+def _best(run: Outcome) -> Statement | None:
+    if run.best_loss is None:
+        return None
+    at = [f"epoch {run.best_epoch:.4g}"] if worth_saying(run.best_epoch) else []
+    at += [f"step {count(run.best_step)}"] if run.best_step is not None else []
+    where = f" ({', '.join(at)})" if at else ""
+    which = {"best": "these", "final": "the last"}.get(run.weights or "")
+    tested = run.metric is not None or run.test_loss is not None
+    of = f"; {which} weights were tested" if which and tested else ""
+    return Statement("best", f"Lowest validation loss {figure(run.best_loss)}{where}{of}.")
 
 
-def _level(found: Outcome, judged: Statement | None) -> str:
-    if found.diverged:
-        return "bad"
-    return judged.level if judged is not None else "unclear"
+def _validation_trend(record: Record, run: Outcome) -> Statement | None:
+    """Say whether the validation loss was still falling at the end, or rising again after its lowest."""
+    curve = evaluated(record, "validation", "loss").finite
+    if len(curve) <= TREND or run.diverged:
+        return None
+    lowest = int(np.argmin(curve.value))
+    after = len(curve) - 1 - lowest
+    if lowest == len(curve) - 1:
+        before, last = curve.value[-2], curve.value[-1]
+        fall = percent((before - last) / abs(before)) if before else figure(before - last)
+        text = f"The validation loss was still falling at the end: by {fall} at the last evaluation."
+        return Statement("trend", text)
+    if after < TREND or curve.value[-1] <= curve.value[lowest]:
+        return None
+    return Statement("trend", _rise(record, curve, lowest), "unclear")
+
+
+def _rise(record: Record, curve: Curve, lowest: int) -> str:
+    low, last = curve.value[lowest], curve.value[-1]
+    share = f" ({percent((last - low) / low)} higher)" if low > 0 else ""
+    text = f"After its minimum the validation loss rose from {figure(low)} to {figure(last)}{share}"
+    losses = per_step(record, "loss")
+    means = smooth(losses, smoothing_window(len(losses)))
+    at = int(np.searchsorted(means.step, curve.step[lowest]))
+    if at < len(means) and means.value[-1] < means.value[at]:
+        text += f", while the training loss fell from {figure(means.value[at])} to {figure(means.value[-1])}"
+    return text + "."
+
+
+def _train_and_test(run: Outcome) -> Statement | None:
+    """Compare the losses on the training and the test split."""
+    if run.train_loss is None or run.test_loss is None or run.train_loss <= 0:
+        return None
+    ratio = run.test_loss / run.train_loss
+    text = f"Test loss {figure(run.test_loss)}, training loss {figure(run.train_loss)}"
+    if not np.isfinite(ratio):
+        return Statement("gap", f"{text}.", "bad")
+    times = f" (test is {figure(ratio, 2)} times as high)" if ratio >= 1.1 else ""
+    return Statement("gap", f"{text}{times}.", "good" if ratio < 2 else "unclear")
+
+
+def _classes_missed(record: Record) -> Statement | None:
+    """Name the class with the lowest recall, or the classes that are never predicted."""
+    matrix = confusion(record)
+    if matrix is None or np.isnan(matrix.recall).all() or len(matrix.classes) < 2:
+        return None
+    unpredicted = (matrix.counts.sum(axis=0) == 0) & (matrix.totals > 0)
+    never = [clipped(matrix.classes[index], 40) for index in np.flatnonzero(unpredicted)]
+    if never:
+        noun = "Class" if len(never) == 1 else "Classes"
+        return Statement("classes", f"{noun} never predicted on the test split: {listing(never)}.", "bad")
+    worst = int(np.nanargmin(matrix.recall))
+    recall, examples = percent(matrix.recall[worst]), plural(matrix.totals[worst], "test example")
+    text = f"Lowest recall: class {clipped(matrix.classes[worst], 40)}, {recall} of its {examples}."
+    return Statement("classes", text, "good" if matrix.recall[worst] >= 0.5 else "unclear")
+
+
+def _layers_unmoved(record: Record) -> Statement | None:
+    """Name parameters that no recorded update changed."""
+    history = layer_history(record)
+    unmoved = history.unmoved if history is not None else []
+    return (
+        Statement("layers", f"No recorded update changed {listing(unmoved)}.", "unclear") if unmoved else None
+    )
+
+
+def _clipping(record: Record) -> Statement | None:
+    """Say how often the gradient was clipped, among the steps with a recorded norm."""
+    limit = as_number(record.recipe.get("clip_norm"))
+    norms = per_step(record, "gradient_norm").finite.value
+    if limit is None or not len(norms):
+        return None
+    share = percent(float((norms > limit).mean()))
+    steps = f"the {count(len(norms))} steps with a recorded norm"
+    return Statement("clipping", f"The gradient exceeded clip_norm {setting(limit)} in {share} of {steps}.")

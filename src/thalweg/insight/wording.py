@@ -1,17 +1,17 @@
-"""Numbers as words: one way of writing figures, so that terminal, report and verdicts agree."""
+"""Numbers as text: one way to write figures in the terminal, in reports and in sentences."""
 
 import math
 from typing import Any
 
 NOTHING = "-"
-# Metrics that are shares of one and read best as per cent; everything else keeps its own unit.
+# Metrics between 0 and 1 that are written in per cent; all others keep their own unit.
 SHARES = frozenset(
     {"accuracy", "balanced_accuracy", "top5_accuracy", "error_rate", "f1", "macro_f1", "precision", "recall"}
 )
 
 
 def as_number(value: Any) -> float | None:
-    """Return `value` as a float, or None where it is no number (missing, text, a flag)."""
+    """Return `value` as a float, or None where it is not a number (missing, text, a bool)."""
     if value is None or isinstance(value, bool):
         return None
     try:
@@ -21,7 +21,7 @@ def as_number(value: Any) -> float | None:
 
 
 def figure(value: Any, digits: int = 4) -> str:
-    """Write a measured number with `digits` significant digits: `0.06932`, `1.2e-05`, `NaN`, `-` for none."""
+    """Write a measured number with `digits` significant digits: `0.06932`, `1.2e-05`, `NaN`; `-` for None."""
     number = as_number(value)
     if number is None:
         return NOTHING
@@ -38,7 +38,7 @@ def figure(value: Any, digits: int = 4) -> str:
 
 
 def setting(value: Any) -> str:
-    """Write a chosen value as it was chosen: `0.001`, `true`, `none`, `[512, 256]`; no rounding."""
+    """Write a setting exactly, without rounding: `0.001`, `true`, `none`, `[512, 256]`."""
     if value is None:
         return "none"
     if isinstance(value, bool):
@@ -51,20 +51,20 @@ def setting(value: Any) -> str:
 
 
 def count(value: Any) -> str:
-    """Write a whole number with separators: `60,000`."""
+    """Write a whole number with thousands separators: `60,000`."""
     number = as_number(value)
     return NOTHING if number is None or not math.isfinite(number) else f"{round(number):,}"
 
 
-def plural(number: Any, one: str, many: str | None = None) -> str:
+def plural(number: Any, noun: str, many: str | None = None) -> str:
     """Write a count with its noun: `1 epoch`, `5 epochs`."""
     value = as_number(number)
     shown = count(value) if value is None or value == round(value) else f"{value:,.4g}"
-    return f"{shown} {one if value == 1 else many or one + 's'}"
+    return f"{shown} {noun if value == 1 else many or noun + 's'}"
 
 
 def percent(share: Any, decimals: int | None = None) -> str:
-    """Write a share of one in per cent, finer near 0 and 100: `87.9 %`, `99.86 %`."""
+    """Write a share in per cent, with more digits near 0 and 100: `87.9 %`, `99.86 %`."""
     number = as_number(share)
     if number is None or not math.isfinite(number):
         return figure(number)
@@ -74,7 +74,7 @@ def percent(share: Any, decimals: int | None = None) -> str:
 
 
 def measure(name: str | None, value: Any) -> str:
-    """Write a metric's value in its own form: shares in per cent, others as figures."""
+    """Write a metric's value: shares in per cent, others as figures."""
     return percent(value) if name in SHARES else figure(value)
 
 
@@ -92,9 +92,9 @@ def seconds(value: Any) -> str:
     return f"{hours} h {minutes:02d} min"
 
 
-def size(number_of: Any) -> str:
-    """Write a large count shortly: `1,290`, `669.7 k`, `1.24 M`."""
-    number = as_number(number_of)
+def size(value: Any) -> str:
+    """Write a large count with a unit prefix: `1,290`, `669.7 k`, `1.24 M`."""
+    number = as_number(value)
     if number is None or not math.isfinite(number):
         return NOTHING
     for limit, unit in ((1e9, " G"), (1e6, " M"), (1e4, " k")):
@@ -104,7 +104,7 @@ def size(number_of: Any) -> str:
 
 
 def listing(names: list[str], limit: int = 4) -> str:
-    """Join names as a sentence does: `a, b and c`; past `limit` the rest is counted."""
+    """Join names for a sentence: `a, b and c`; those beyond `limit` are only counted."""
     if len(names) > limit:
         names = [*names[:limit], f"{len(names) - limit} more"]
     return names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1] if names else ""
@@ -117,7 +117,7 @@ def clipped(text: Any, width: int) -> str:
 
 
 def _short_exponent(text: str) -> str:
-    """`1.00e-05` -> `1e-05`; other text is left as it is."""
+    """Shorten `1.00e-05` to `1e-05`; other text is unchanged."""
     if "e" not in text:
         return text
     mantissa, exponent = text.split("e")

@@ -1,17 +1,18 @@
 """Averages of weights over a run: which weights are evaluated and saved.
 
-The average rides beside training and never changes it. It is kept in at least float32.
+Averaging never changes training. The average is stored in at least float32.
 """
 
 import abc
-from typing import Any, ClassVar, NamedTuple
+from dataclasses import replace
+from typing import Any, NamedTuple, Self
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PyTree
 
-from thalweg.core.choice import Choice, number, option
-from thalweg.recipe.schedules.schedule import UNITS, Clock
+from thalweg.core.choice import number, option
+from thalweg.recipe.schedules.schedule import Clock, Timed, unit_of
 
 
 class Mean(NamedTuple):
@@ -19,24 +20,19 @@ class Mean(NamedTuple):
 
     Args:
         params: The average so far.
-        taken: Weights in it, float32 (float64 beside float64 weights).
+        taken: Number of weights in it, float32 (float64 with float64 weights).
     """
 
     params: PyTree
     taken: Float[Array, ""]
 
 
-class Average(Choice):
+class Average(Timed):
     """How weights are averaged. Final subclasses are registered in `AVERAGES`.
 
-    The engine calls `init(params)` once, `update(state, params, clock)` after every update, with the clock of
-    that update and the parameters after it, and `evaluated(state, params)` wherever weights are evaluated or
-    saved.
+    The engine calls `init(params)` once, `update(state, params, clock)` after every update, with its
+    clock and the parameters after it, and `evaluated(state, params)` wherever weights are evaluated or saved.
     """
-
-    formula: ClassVar[str]
-    when: ClassVar[str]
-    reference: ClassVar[str]
 
     @abc.abstractmethod
     def init(self, params: PyTree) -> Any:
@@ -52,49 +48,51 @@ class Average(Choice):
 
 
 class NoAverage(Average):
-    """The weights as they are."""
+    """The weights themselves."""
 
-    name: ClassVar[str] = "none"
-    formula: ClassVar[str] = "x = w"
-    when: ClassVar[str] = "The default; a schedule that falls to zero makes averages superfluous."
-    reference: ClassVar[str] = "-"
+    name = "none"
+    formula = "x = w"
+    when = "The default; after a schedule that falls to zero, an average adds nothing."
+    reference = "-"
 
     def init(self, params: PyTree) -> tuple[()]:
         """Return nothing."""
-        del params
         return ()
 
     def update(self, state: Any, params: PyTree, clock: Clock) -> tuple[()]:
         """Return nothing."""
-        del state, params, clock
         return ()
 
     def evaluated(self, state: Any, params: PyTree) -> PyTree:
         """Return the parameters."""
-        del state
         return params
 
 
 class EMA(Average):
-    """An exponential moving average, which follows faster at the beginning.
+    """An exponential moving average, which follows the weights faster at the beginning."""
 
-    Reference: Polyak & Juditsky 1992 (averaging); Tarvainen & Valpola, Mean Teachers, 2017; the early factor
-    (1+t)/(10+t) is TensorFlow's.
-    """
-
-    name: ClassVar[str] = "ema"
-    formula: ClassVar[str] = "x = d x + (1-d) w, d = min(decay, (1+t)/(10+t))"
-    when: ClassVar[str] = "Runs with a constant rate, small batches, generative models."
-    reference: ClassVar[str] = "Tarvainen & Valpola 2017"
+    name = "ema"
+    formula = "x = d x + (1-d) w, d = min(decay, (1+t)/(10+t))"
+    when = "Runs with a constant rate, small batches, generative models."
+    reference = (
+        "Polyak & Juditsky, Acceleration of Stochastic Approximation by Averaging, 1992; Tarvainen & "
+        "Valpola, Mean Teachers, 2017; the early factor (1+t)/(10+t) is TensorFlow's"
+    )
 
     decay: float = number(
-        0.999, low=0.0, high=1.0, doc="Share d that stays at each update.", source="Tarvainen & Valpola 2017"
+        0.999,
+        low=0.0,
+        high=1.0,
+        doc="Share d of the average that stays.",
+        source="Tarvainen & Valpola 2017",
     )
-    ramp: bool = option(True, among=(True, False), doc="Follow faster at the beginning.", source="TensorFlow")
+    ramp: bool = option(
+        True, among=(True, False), doc="Follow the weights faster at the beginning.", source="TensorFlow"
+    )
 
     def init(self, params: PyTree) -> Mean:
         """Return the parameters themselves."""
-        return _start(params)
+        return _copied(params)
 
     def update(self, state: Mean, params: PyTree, clock: Clock) -> Mean:
         """Return the average after an update."""
@@ -102,80 +100,77 @@ class EMA(Average):
         decay = jnp.minimum(self.decay, early) if self.ramp else self.decay
         return Mean(_towards(state.params, params, 1.0 - decay), state.taken + 1.0)
 
+    def shortened(self, share: float) -> Self:
+        """Return the average with a decay that is faster by 1 / `share`."""
+        return replace(self, decay=self.decay ** (1 / share))
+
 
 class Tail(Average):
-    """The mean of all weights after `start`.
+    """The mean of all weights after `start`."""
 
-    Reference: Polyak & Juditsky, Acceleration of Stochastic Approximation by Averaging, 1992; Ruppert 1988.
-    """
+    name = "tail"
+    formula = "x = mean of w after updates start, start+1, ... (counted from 0); x = w before"
+    when = "Convex problems with a constant rate."
+    reference = "Polyak & Juditsky, Acceleration of Stochastic Approximation by Averaging, 1992; Ruppert 1988"
+    lengths = {"start": "unit"}
 
-    name: ClassVar[str] = "tail"
-    formula: ClassVar[str] = "x = mean of w after updates start, start+1, ... (counted from 0); x = w before"
-    when: ClassVar[str] = "Convex problems with a constant rate."
-    reference: ClassVar[str] = "Polyak & Juditsky 1992; Ruppert 1988"
-
-    start: float = number(
-        0.5, low=0.0, doc="Where the mean begins, in `unit`.", source="ours: the second half"
-    )
-    unit: str = option("fraction", among=UNITS, doc="What `start` counts.")
+    start: float = number(0.5, low=0.0, doc="Start of the mean, in `unit`.", source="ours: the second half")
+    unit: str = unit_of("fraction", "`start`")
 
     def init(self, params: PyTree) -> Mean:
         """Return the parameters themselves."""
-        return _start(params)
+        return _copied(params)
 
     def update(self, state: Mean, params: PyTree, clock: Clock) -> Mean:
         """Return the mean after an update."""
-        return _taken(state, params, clock.step >= clock.steps(self.start, self.unit), follow=True)
+        return _add_if(state, params, clock.step >= clock.steps(self.start, self.unit), follow=True)
 
 
 class SWA(Average):
-    """The mean of one set of weights out of every `every`, after `start`. Pair it with a high constant rate.
+    """The mean of the weights after every `every`, from `start` on. Use it with a high constant rate.
 
     Batch-norm statistics are those of the last weights, not of the mean.
-
-    Reference: Izmailov et al., Averaging Weights Leads to Wider Optima and Better Generalization, 2018.
     """
 
-    name: ClassVar[str] = "swa"
-    formula: ClassVar[str] = "x = mean of w after updates s, s+e, s+2e, ... (counted from 1); x = w before"
-    when: ClassVar[str] = "The last quarter of a run of a convolutional network, with a constant rate."
-    reference: ClassVar[str] = "Izmailov et al. 2018"
+    name = "swa"
+    formula = "x = mean of w after updates s, s+e, s+2e, ... (counted from 1); x = w before"
+    when = "The last quarter of a run of a convolutional network, with a constant rate."
+    reference = "Izmailov et al., Averaging Weights Leads to Wider Optima and Better Generalization, 2018"
+    lengths = {"start": "unit", "every": "every_unit"}
 
-    start: float = number(
-        0.75, low=0.0, doc="Where the mean begins, in `unit`.", source="Izmailov et al. 2018"
-    )
-    unit: str = option("fraction", among=UNITS, doc="What `start` counts.")
+    start: float = number(0.75, low=0.0, doc="Start of the mean, in `unit`.", source="Izmailov et al. 2018")
+    unit: str = unit_of("fraction", "`start`")
     every: float = number(
         1.0,
         low=0.0,
         open_low=True,
-        doc="Length between weights, in `every_unit`.",
+        doc="Length between two weights of the mean, in `every_unit`.",
         source="Izmailov et al. 2018",
     )
-    every_unit: str = option("epochs", among=UNITS, doc="What `every` counts.")
+    every_unit: str = unit_of("epochs", "`every`")
 
     def init(self, params: PyTree) -> Mean:
         """Return the parameters themselves."""
-        return _start(params)
+        return _copied(params)
 
     def update(self, state: Mean, params: PyTree, clock: Clock) -> Mean:
         """Return the mean after an update."""
         since = clock.step + 1.0 - clock.steps(self.start, self.unit)
         every = jnp.maximum(clock.steps(self.every, self.every_unit), 1.0)
-        return _taken(state, params, (since >= 0) & (jnp.mod(since, every) == 0), follow=state.taken == 0)
+        return _add_if(state, params, (since >= 0) & (jnp.mod(since, every) == 0), follow=state.taken == 0)
 
 
 AVERAGES: dict[str, type[Average]] = {rule.name: rule for rule in (NoAverage, EMA, Tail, SWA)}
 
 
-def _start(params: PyTree) -> Mean:
-    # A copy, for the caller may give the buffers of the parameters away.
+def _copied(params: PyTree) -> Mean:
+    # A copy, because the caller may donate the buffers of the parameters.
     wide = jax.tree.map(lambda w: jnp.array(w, jnp.promote_types(w.dtype, jnp.float32), copy=True), params)
     return Mean(wide, jnp.zeros((), jnp.result_type(jnp.float32, *jax.tree.leaves(wide))))
 
 
-def _taken(state: Mean, params: PyTree, take: Bool[Array, ""], follow: Bool[Array, ""] | bool) -> Mean:
-    """Take weights into the mean, or leave it; while nothing is in it, it is the weights themselves."""
+def _add_if(state: Mean, params: PyTree, take: Bool[Array, ""], follow: Bool[Array, ""] | bool) -> Mean:
+    """Add weights to the mean where `take`; an empty mean is the weights themselves where `follow`."""
     count = jnp.where(take, state.taken + 1.0, state.taken)
     empty = (state.taken == 0) & follow
     share = jnp.where(take, 1.0 / jnp.maximum(count, 1.0), jnp.where(empty, 1.0, 0.0))

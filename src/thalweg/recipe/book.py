@@ -1,10 +1,9 @@
-"""The book: recipes by name, each as its source gives it, and the rule for the default recipe."""
+"""The book: published recipes by name, and the rule for the default recipe."""
 
 import math
 from dataclasses import dataclass
 
-from thalweg.core.errors import RecipeError
-from thalweg.core.names import did_you_mean
+from thalweg.core.errors import RecipeError, did_you_mean
 from thalweg.recipe.averaging import EMA
 from thalweg.recipe.optimizers import OPTIMIZERS, SGD, AdamW, Muon
 from thalweg.recipe.recipe import FULL, Recipe
@@ -17,8 +16,8 @@ class Entry:
 
     Args:
         recipe: The recipe.
-        about: What it is for, one sentence.
-        source: Where its numbers come from.
+        about: Its purpose, in one sentence.
+        source: Origin of its numbers.
     """
 
     recipe: Recipe
@@ -29,8 +28,8 @@ class Entry:
 BOOK: dict[str, Entry] = {
     "sgd": Entry(
         Recipe(SGD(lr=0.01), batch_size=128, epochs=5),
-        "Plain gradient descent, as the textbooks write it.",
-        "the textbooks' rate 0.01 and batch 128",
+        "Plain gradient descent, as in textbooks.",
+        "rate 0.01 and batch 128, as in textbooks",
     ),
     "nanogpt": Entry(
         Recipe(
@@ -42,7 +41,7 @@ BOOK: dict[str, Entry] = {
             clip_norm=1.0,
         ),
         "Training GPT-2 (124M) from scratch.",
-        "nanoGPT's train.py (40 parts of 12 windows of 1,024 tokens)",
+        "nanoGPT's train.py (40 microbatches of 12 windows of 1,024 tokens)",
     ),
     "nanogpt-cpu": Entry(
         Recipe(
@@ -54,8 +53,8 @@ BOOK: dict[str, Entry] = {
             averaging=EMA(decay=0.99),
         ),
         "A small character GPT in minutes, without a GPU.",
-        "nanoGPT's README and config/train_shakespeare_char.py (rate 1e-3 to 1e-4); the average of the "
-        "weights over a hundred updates is ours: the rate does not fall to zero, and this noise costs 0.006",
+        "nanoGPT's README and config/train_shakespeare_char.py (rate 1e-3 to 1e-4); averaging the "
+        "weights over a hundred updates is ours: the rate does not fall to zero, and that noise costs 0.006",
     ),
     "nanogpt-cpu-muon": Entry(
         Recipe(
@@ -65,9 +64,9 @@ BOOK: dict[str, Entry] = {
             steps=2000,
             clip_norm=1.0,
         ),
-        "The same GPT with as many updates, and a much lower loss.",
-        "Jordan et al., Muon, 2024; the two rates and the straight fall to zero are ours, after a few trials "
-        "on tiny Shakespeare",
+        "The same GPT with as many updates and a much lower loss.",
+        "Jordan et al., Muon, 2024; the two rates and the linear decay to zero are ours, after a few "
+        "trials on tiny Shakespeare",
     ),
     "nanochat": Entry(
         Recipe(
@@ -78,8 +77,8 @@ BOOK: dict[str, Entry] = {
             clip_norm=1.0,
         ),
         "Muon for the matrices of a transformer, AdamW for the rest.",
-        "nanochat's first release, scripts/base_train.py (its embeddings have a rate of their own, 0.2; "
-        "the one rate here is that of its head)",
+        "nanochat's first release, scripts/base_train.py (its embeddings have a rate of their own, "
+        "0.2; the one rate here is that of its head)",
     ),
     "imagenet-sgd": Entry(
         Recipe(
@@ -100,7 +99,7 @@ BOOK: dict[str, Entry] = {
             epochs=10,
             clip_norm=1.0,
         ),
-        "A transformer of any kind, to begin with.",
+        "A starting point for any transformer.",
         "Brown et al., Language Models are Few-Shot Learners, 2020 (batch and length are ours)",
     ),
     "one-cycle": Entry(
@@ -123,7 +122,7 @@ BOOK: dict[str, Entry] = {
             clip_norm=1.0,
         ),
         "A small LSTM on lines of characters (`--lines`): names, words.",
-        "chosen on the validation part of makemore's names (`python -m benchmarks run names`)",
+        "chosen on the validation split of makemore's names (`python -m benchmarks run names`)",
     ),
     "cifar-resnet": Entry(
         Recipe(
@@ -135,7 +134,7 @@ BOOK: dict[str, Entry] = {
         ),
         "A small residual network on ten thousand small photographs, in minutes without a GPU.",
         "one-cycle above, with the crops and flips of He et al., 2016; batch and length are ours, the "
-        "first that were tried with resnet:8,channels=32,stride=2 on CIFAR-10's first batch",
+        "first values tried with resnet:8,channels=32,stride=2 on CIFAR-10's first batch",
     ),
 }
 
@@ -144,7 +143,7 @@ def named(name: str) -> Recipe:
     """Return a recipe of the book; the name of an optimizer stands for its defaults.
 
     Raises:
-        RecipeError: There is none of that name.
+        RecipeError: No recipe or optimizer has that name.
     """
     if name in BOOK:
         return BOOK[name].recipe
@@ -160,12 +159,12 @@ def named(name: str) -> Recipe:
 
 
 def default_recipe(task: str, examples: int) -> Recipe:
-    """Return the recipe for data that nobody has tuned one for.
+    """Return the recipe for data without a tuned one.
 
-    AdamW with warmup and a cosine fall to zero. The batch grows as the square root of the number of
-    examples (the power of two nearest to it, within 16 and 256): small sets need many noisy updates, large
-    ones full vector units. As many epochs as make about 4,000 updates, between 10 and 60, or more where
-    those make fewer than 1,200. The rate 1e-3 and decay 0.1 were chosen with the default models on digits,
+    AdamW with warmup and a cosine decay to zero. The batch size is the power of two nearest to the square
+    root of the number of examples, between 16 and 256: small sets need many noisy updates, large ones full
+    vector units. The epochs make about 4,000 updates; there are 10 to 60 of them, or more where 60 make fewer
+    than 1,200 updates. The rate 1e-3 and decay 0.1 were chosen with the default models on digits,
     california_housing, titanic and adult.
 
     Args:

@@ -1,4 +1,4 @@
-"""The catalogue: every choice a recipe can be made of, as rows that the docs, the terminal and tests read."""
+"""The catalogue: every component of recipes as a row, for the docs page, the terminal and tests."""
 
 from collections.abc import Iterable
 from dataclasses import Field, dataclass
@@ -20,8 +20,8 @@ class Setting:
     Args:
         name: As in TOML.
         default: As in TOML; `off` for None.
-        doc: What it is.
-        source: Where the default comes from; empty where there is nothing to choose.
+        doc: Its meaning.
+        source: Origin of the default; empty where there is nothing to choose.
     """
 
     name: str
@@ -38,8 +38,8 @@ class Row:
         name: As in TOML.
         kind: `optimizer`, `schedule`, `averaging`, `recipe` (a recipe's own settings), `group` or `book`.
         formula: The published equation in plain text; empty for kinds that have none.
-        when: When to take it.
-        reference: Authors and year.
+        when: When to use it.
+        reference: Authors, title, year.
         settings: Its settings with their defaults.
     """
 
@@ -56,15 +56,15 @@ KINDS: dict[str, dict[str, Any]] = {"optimizer": OPTIMIZERS, "schedule": SCHEDUL
 
 def rows() -> list[Row]:
     """Return every row: optimizers, schedules, averages, the recipe's own settings, groups, and the book."""
-    found = [
+    table = [
         Row(name, kind, choice.formula, choice.when, choice.reference, settings_of(choice))
         for kind, registry in KINDS.items()
         for name, choice in registry.items()
     ]
-    found.append(Row("recipe", "recipe", "", _first_line(Recipe), "", settings_of(Recipe)))
-    found.append(Row("group", "group", "", _first_line(ParamGroup), "", settings_of(ParamGroup)))
-    found += [Row(name, "book", "", entry.about, entry.source, ()) for name, entry in BOOK.items()]
-    return found
+    table.append(Row("recipe", "recipe", "", _first_line(Recipe), "", settings_of(Recipe)))
+    table.append(Row("group", "group", "", _first_line(ParamGroup), "", settings_of(ParamGroup)))
+    table += [Row(name, "book", "", entry.about, entry.source, ()) for name, entry in BOOK.items()]
+    return table
 
 
 def settings_of(choice: type[Choice]) -> tuple[Setting, ...]:
@@ -75,22 +75,22 @@ def settings_of(choice: type[Choice]) -> tuple[Setting, ...]:
     )
 
 
-def markdown(found: Iterable[Row]) -> str:
+def markdown(rows: Iterable[Row]) -> str:
     """Return the catalogue as a Markdown page."""
-    given = list(found)
+    table = list(rows)
     lines = [
         "# The catalogue",
         "",
         "<!-- Written by scripts/catalogue.py from the code; edits here are lost. -->",
         "",
-        "Every rule under its standard name, as it stands in a recipe. In formulas g is the gradient, w a",
-        "weight, t the number of the step (from 1 in optimizers, from 0 in schedules), T the run's length;",
-        "`w = ...` assigns. Every number can differ between lanes, and changing one compiles nothing. Weight",
-        "decay touches matrices, kernels and embeddings, never biases and scales, unless a group asks.",
+        "Every rule under its standard name, as in a recipe. In formulas g is the gradient, w a weight, t",
+        "the step (from 1 in optimizers, from 0 in schedules), T the length of the run; `w = ...` assigns.",
+        "Every number can differ between lanes, and changing one does not recompile. Weight decay applies to",
+        "matrices, kernels and embeddings; to biases and scales only with a parameter group of their own.",
     ]
     for kind, title in _TITLES.items():
-        lines += ["", f"## {title}", "", *_table([row for row in given if row.kind == kind])]
-    for row in given:
+        lines += ["", f"## {title}", "", *_table([row for row in table if row.kind == kind])]
+    for row in table:
         if row.settings:
             lines += ["", f"### {row.kind} `{row.name}`", "", *_settings(row)]
     return "\n".join(lines) + "\n"
@@ -104,15 +104,13 @@ _TITLES = {
 }
 
 
-def _table(found: list[Row]) -> list[str]:
-    if found and found[0].kind == "book":
+def _table(rows: list[Row]) -> list[str]:
+    if rows and rows[0].kind == "book":
         head = ["| name | what for | source |", "|---|---|---|"]
-        return head + [f"| `{row.name}` | {_cell(row.when)} | {_cell(row.reference)} |" for row in found]
+        return head + [f"| `{row.name}` | {_cell(row.when)} | {_cell(row.reference)} |" for row in rows]
     head = ["| name | formula | when | reference |", "|---|---|---|---|"]
-    cells = [(row.formula, row.when, row.reference) for row in found]
-    return head + [
-        f"| `{row.name}` | {' | '.join(map(_cell, texts))} |" for row, texts in zip(found, cells, strict=True)
-    ]
+    cells = [" | ".join(map(_cell, (row.formula, row.when, row.reference))) for row in rows]
+    return head + [f"| `{row.name}` | {text} |" for row, text in zip(rows, cells, strict=True)]
 
 
 def _settings(row: Row) -> list[str]:
@@ -124,7 +122,7 @@ def _settings(row: Row) -> list[str]:
 
 
 def _cell(text: str) -> str:
-    """Escape what Markdown would read: bars end a cell, stars and underscores make italics."""
+    """Escape Markdown: bars end a cell, stars and underscores make italics."""
     for sign in ("\\", "|", "*", "_", "<", ">"):
         text = text.replace(sign, "\\" + sign)
     return text

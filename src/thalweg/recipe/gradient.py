@@ -1,6 +1,6 @@
-"""What happens to a gradient before the rule sees it: clipping, noise, accumulation, skipping.
+"""What happens to a gradient before the update rule: clipping, noise, accumulation, skipping.
 
-Pure functions of trees and of a recipe's numbers; what a recipe leaves off is not in the program at all.
+Pure functions of trees and of a recipe's numbers. A setting that is off adds nothing to the program.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
 from thalweg.recipe.recipe import Recipe
 
-# Rows of norm below this are clipped as if they had it, so that weights that start at zero can move:
+# Rows with a smaller norm are clipped as if they had this norm, so that weights that start at zero can move:
 # Brock et al., High-Performance Large-Scale Image Recognition Without Normalization, 2021.
 SMALLEST_ROW = 1e-3
 
@@ -24,15 +24,15 @@ def process(
     """Apply, in this order: clip by value, adaptive clipping, clip by norm, noise.
 
     Args:
-        grads: As backpropagation gave them.
-        params: The parameters they belong to.
-        recipe: Says what is done; its numbers may be traced.
-        key: Noise of this run (not of this step); used only where the recipe has noise.
+        grads: Gradients from backpropagation.
+        params: Their parameters.
+        recipe: The settings; its numbers may be traced.
+        key: Key of the run (not of the step); used only where the recipe has noise.
         step: Updates made so far.
 
     Returns:
-        What the rule is to see, and the global norm before all this: NaN where nothing needs it, for it costs
-        5-20 % of a step on small networks.
+        The gradients for the rule, and the global norm before processing. The norm is NaN where nothing needs
+        it, because it costs 5-20 % of a step on small networks.
     """
     norm = jnp.float32(jnp.nan)
     if recipe.clip_norm is not None or recipe.gradient_below is not None:
@@ -57,15 +57,15 @@ def clip_norm(grads: PyTree, limit: Float[Array, ""] | float) -> PyTree:
 
 
 def clip_value(grads: PyTree, limit: Float[Array, ""] | float) -> PyTree:
-    """Hold every number in the gradient within -limit and limit."""
+    """Clip every number in the gradient to -limit..limit."""
     return jax.tree.map(lambda g: jnp.clip(g, -limit, limit).astype(g.dtype), grads)
 
 
 def clip_rows(grads: PyTree, params: PyTree, share: Float[Array, ""] | float) -> PyTree:
-    """Hold the norm of each row's gradient below `share` times the row's own norm.
+    """Clip the norm of each row's gradient to `share` times the norm of the row itself.
 
-    A row is what leads to one output: the first axis of matrices and kernels; a vector has rows of one
-    number. Heads are told apart only by groups; the paper leaves them unclipped.
+    A row holds the weights of one output: the first axis of matrices and kernels; a vector has rows of one
+    number. The paper leaves heads unclipped; here every parameter is clipped.
 
     Reference: Brock et al., High-Performance Large-Scale Image Recognition Without Normalization, 2021.
     """
@@ -79,7 +79,7 @@ def clip_rows(grads: PyTree, params: PyTree, share: Float[Array, ""] | float) ->
 
 
 def add_noise(grads: PyTree, deviation: Float[Array, ""], key: Key[Array, ""]) -> PyTree:
-    """Add normal noise, independent in every number."""
+    """Add normal noise, independent for every number."""
     flat, treedef = jax.tree.flatten(grads)
     keys = jax.random.split(key, len(flat))
     noisy = [
@@ -94,62 +94,63 @@ def all_finite(tree: PyTree) -> Bool[Array, ""]:
     return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree)]))
 
 
-def chosen(condition: Bool[Array, ""], yes: PyTree, no: PyTree) -> PyTree:
-    """Return one of two trees of equal structure; leaving out an update is choosing everything as it was."""
+def select(condition: Bool[Array, ""], yes: PyTree, no: PyTree) -> PyTree:
+    """Return one of two trees of equal structure. To skip an update, select the state before it."""
     return jax.tree.map(lambda a, b: jnp.where(condition, a, b), yes, no)
 
 
-def split(tree: PyTree, weights: Float[Array, " row"], count: int) -> tuple[PyTree, Float[Array, "part row"]]:
-    """Cut a batch into `count` parts of equal length along the first axis of every leaf.
+def split_batch(
+    tree: PyTree, weights: Float[Array, " row"], count: int
+) -> tuple[PyTree, Float[Array, "microbatch row"]]:
+    """Divide a batch into `count` microbatches of equal length along the first axis of every leaf.
 
-    The last part is filled up with rows that weigh nothing (the batch's first row again).
+    The last one is padded with rows of weight 0 (copies of the batch's first row).
 
     Returns:
-        The batch with a leading axis of parts, and the weights likewise.
+        The batch and its weights, both with a leading axis of microbatches.
     """
     rows = weights.shape[0]
     length = -(-rows // count)
     at = jnp.arange(count * length)
     index = jnp.where(at < rows, at, 0).reshape(count, length)
-    taken = jax.tree.map(lambda leaf: jnp.asarray(leaf)[index], tree)
-    return taken, jnp.where(at < rows, weights[jnp.minimum(at, rows - 1)], 0.0).reshape(count, length)
+    rows_of = jax.tree.map(lambda leaf: jnp.asarray(leaf)[index], tree)
+    return rows_of, jnp.where(at < rows, weights[jnp.minimum(at, rows - 1)], 0.0).reshape(count, length)
 
 
-def accumulated(
+def accumulate(
     sums_of: Callable[[PyTree, PyTree, Any], tuple[Float[Array, ""], tuple[Float[Array, ""], Any]]],
     params: PyTree,
-    parts: PyTree,
+    microbatches: PyTree,
     carry: Any = (),
 ) -> tuple[Float[Array, ""], PyTree, Any]:
-    """Compute a batch's mean loss and its gradient part by part, in the memory of one part.
+    """Compute a batch's mean loss and its gradient with the memory of one microbatch.
 
-    Sums are accumulated and divided once by the whole weight, so that the result is that of the whole batch
-    also
-    when parts are short, masked or empty. Batch statistics (batch norm) are the exception: they are taken
-    part by part.
+    Sums are accumulated and divided once by the whole weight, so the result is that of the whole batch, even
+    when microbatches are short, masked or empty. Batch statistics (batch norm) are the exception: each
+    microbatch has its own.
 
     Args:
-        sums_of: `(params, part, carry) -> (sum of weight * loss, (sum of weights, carry))`.
-        params: Where the gradient is taken.
-        parts: The batch with a leading axis of parts, as `split` gives it.
-        carry: What goes from part to part, such as batch-norm statistics.
+        sums_of: `(params, microbatch, carry) -> (sum of weight * loss, (sum of weights, carry))`.
+        params: The point at which the gradient is taken.
+        microbatches: The batch with a leading axis of microbatches, as `split_batch` returns it.
+        carry: Passed from one microbatch to the next, such as batch-norm statistics.
 
     Returns:
         Mean loss, its gradient, the last carry. All-zero weights give zeros.
     """
     zeros = jax.tree.map(jnp.zeros_like, params)
-    first = jax.tree.map(lambda leaf: leaf[0], parts)
+    first = jax.tree.map(lambda leaf: leaf[0], microbatches)
     loss_shape, (weight_shape, _) = jax.eval_shape(sums_of, params, first, carry)
     start = (jnp.zeros((), loss_shape.dtype), jnp.zeros((), weight_shape.dtype), zeros, carry)
 
-    def add(sums: Any, part: PyTree) -> tuple[Any, None]:
+    def add(sums: Any, microbatch: PyTree) -> tuple[Any, None]:
         loss, weight, grads, carried = sums
         (more, (more_weight, carried)), more_grads = jax.value_and_grad(sums_of, has_aux=True)(
-            params, part, carried
+            params, microbatch, carried
         )
         return (loss + more, weight + more_weight, jax.tree.map(jnp.add, grads, more_grads), carried), None
 
-    (loss, weight, grads, carried), _ = jax.lax.scan(add, start, parts)
+    (loss, weight, grads, carried), _ = jax.lax.scan(add, start, microbatches)
     share = 1.0 / jnp.where(weight > 0, weight, 1.0)
     return loss * share, jax.tree.map(lambda g: g * share.astype(g.dtype), grads), carried
 

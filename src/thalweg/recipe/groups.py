@@ -1,30 +1,31 @@
-"""Parameter groups: another learning rate, another decay, or none at all, by path or by role."""
+"""Parameter groups: a learning rate or a decay of their own, or none at all, by path or by role."""
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from fnmatch import fnmatchcase
 from typing import ClassVar
 
+import equinox as eqx
 import jax
+import optax
 from jaxtyping import PyTree
 
 from thalweg.core.choice import Choice, number, option
-from thalweg.core.errors import RecipeError
-from thalweg.core.names import did_you_mean
+from thalweg.core.errors import RecipeError, did_you_mean
 from thalweg.core.tree import paths
+from thalweg.recipe.optimizers import Optimizer
 
-# The label of parameters that no group names.
+# The label of parameters that belong to no group.
 REST = -1
 
 
 class ParamGroup(Choice):
-    """Parameters treated apart from the rest.
+    """Parameters that are trained differently from the rest.
 
     A parameter belongs to the first group whose `pattern` and `role` both match it. Frozen parameters have no
-    optimizer state. A group's own `weight_decay` touches all of its parameters, biases and scales too: it has
-    been asked for.
+    optimizer state. A group's own `weight_decay` applies to all of its parameters, biases and scales too.
 
     Example:
-        >>> Group(pattern="backbone.*", lr_factor=0.1), Group(role="bias", weight_decay=0.0)
+        >>> ParamGroup(pattern="backbone.*", lr_factor=0.1), ParamGroup(role="bias", weight_decay=0.0)
     """
 
     name: ClassVar[str] = "group"
@@ -38,35 +39,69 @@ class ParamGroup(Choice):
     weight_decay: float | None = number(
         None, low=0.0, optional=True, doc="Weight decay in place of the optimizer's."
     )
-    frozen: bool = option(False, among=(False, True), doc="Leave these parameters as they are.")
+    frozen: bool = option(False, among=(False, True), doc="Do not train these parameters.")
 
     def matches(self, path: str, role: str) -> bool:
-        """Tell whether a parameter belongs here."""
+        """Tell whether a parameter belongs to this group."""
         return fnmatchcase(path, self.pattern) and self.role in ("*", role)
+
+    def rule(self, optimizer: Optimizer, roles: PyTree) -> optax.GradientTransformationExtraArgs:
+        """Return the optimizer's rule for this group's parameters, whose roles these are."""
+        if self.frozen:
+            return optax.with_extra_args_support(optax.set_to_zero())
+        scaled = optimizer.scaled(self.lr_factor)
+        if self.weight_decay is None:
+            return scaled.transform(roles)
+        changed = eqx.tree_at(
+            lambda rule: rule.weight_decay, scaled, self.weight_decay, is_leaf=lambda leaf: leaf is None
+        )
+        return changed.transform(roles, mask=jax.tree.map(lambda _: True, roles))
 
 
 GROUPS: dict[str, type[ParamGroup]] = {ParamGroup.name: ParamGroup}
 
 
-def labels(groups: tuple[ParamGroup, ...], roles: PyTree) -> PyTree:
-    """Return the number of each parameter's group, or `REST`.
+def grouped_rule(
+    optimizer: Optimizer, groups: tuple[ParamGroup, ...], roles: PyTree
+) -> optax.GradientTransformationExtraArgs:
+    """Return one rule for all parameters, which treats those of each group as the group says.
+
+    Args:
+        optimizer: Its rule applies to parameters that belong to no group.
+        groups: At least one.
+        roles: The role of every parameter (`core.tree.roles`).
 
     Raises:
-        RecipeError: A group has no parameter, for it is misspelt or stands behind one that takes them all.
+        RecipeError: A group has no parameter.
     """
+    labels = _labels(groups, roles)
+    rules: dict[Hashable, optax.GradientTransformation] = {
+        index: group.rule(optimizer, _roles_of(index, labels, roles)) for index, group in enumerate(groups)
+    }
+    rules[REST] = optimizer.transform(_roles_of(REST, labels, roles))
+    # A function, because Optax would call a tree of labels that is itself a callable module.
+    return optax.partition(rules, lambda params: labels)
+
+
+def _labels(groups: tuple[ParamGroup, ...], roles: PyTree) -> PyTree:
+    """Return the index of each parameter's group, or `REST`."""
     flat, treedef = jax.tree.flatten(roles)
     names = paths(roles)
-    found = [_first(groups, name, role) for name, role in zip(names, flat, strict=True)]
+    labels = [
+        next((index for index, group in enumerate(groups) if group.matches(name, role)), REST)
+        for name, role in zip(names, flat, strict=True)
+    ]
     for index, group in enumerate(groups):
-        if index not in found:
+        if index not in labels:
             raise RecipeError(
                 "recipe.groups",
-                "every group must have a parameter; none is left for this one",
+                "every group must have a parameter that no group before it has",
                 got=f"pattern={group.pattern!r}, role={group.role!r}",
                 hint=did_you_mean(group.pattern, names),
             )
-    return jax.tree.unflatten(treedef, found)
+    return jax.tree.unflatten(treedef, labels)
 
 
-def _first(groups: tuple[ParamGroup, ...], name: str, role: str) -> int:
-    return next((index for index, group in enumerate(groups) if group.matches(name, role)), REST)
+def _roles_of(index: int, labels: PyTree, roles: PyTree) -> PyTree:
+    """Keep the roles of one group; the others become Optax's placeholder for their parameters."""
+    return jax.tree.map(lambda label, role: role if label == index else optax.MaskedNode(), labels, roles)

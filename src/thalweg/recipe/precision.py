@@ -1,7 +1,7 @@
-"""Precision: which dtype the passes run in, and the loss scale that float16 needs.
+"""Precision: the dtype of the forward and backward pass, and the loss scale that float16 needs.
 
-Weights, optimizer state and averages stay in float32 (float64 for `f64`): only the forward and the
-backward pass are narrow. bfloat16 has float32's range and needs no scale.
+Weights, optimizer state and averages stay in float32 (float64 for `f64`); only the two passes use a narrow
+dtype. bfloat16 has float32's range and needs no loss scale.
 """
 
 from typing import Any, NamedTuple
@@ -23,7 +23,7 @@ class Scale(NamedTuple):
 
     Args:
         scale: Factor of the loss, float32.
-        good: Updates with finite gradients since it last changed, float32.
+        good: Updates with finite gradients since the scale last changed, float32.
     """
 
     scale: Float[Array, ""]
@@ -39,14 +39,14 @@ def check_available(precision: str) -> None:
     if precision == "f64" and not jax.config.jax_enable_x64:  # type: ignore[attr-defined]
         raise RecipeError(
             "recipe",
-            "precision f64 needs JAX's 64-bit types, and they are switched off",
+            "precision f64 needs JAX's 64-bit types, which are switched off",
             got="jax_enable_x64=False",
-            hint="set JAX_ENABLE_X64=1 in the environment before the start",
+            hint="set the environment variable JAX_ENABLE_X64=1",
         )
 
 
 def numbers_dtype(precision: str) -> Any:
-    """Return the dtype of everything beside the passes: weights, the recipe's numbers, the clock.
+    """Return the dtype of everything outside the passes: weights, the recipe's numbers, the clock.
 
     Raises:
         RecipeError: As `check_available`.
@@ -55,10 +55,10 @@ def numbers_dtype(precision: str) -> Any:
     return jnp.float64 if precision == "f64" else jnp.float32
 
 
-def kept(tree: PyTree, precision: str) -> PyTree:
-    """Cast weights to the dtype they are kept in: float64 for `f64`, else float32 where they were float64.
+def to_storage_dtype(tree: PyTree, precision: str) -> PyTree:
+    """Cast weights to their storage dtype: float64 for `f64`, else float32 where they were float64.
 
-    Weights that came narrower than float32 stay as they came.
+    Weights narrower than float32 keep their dtype.
     """
     dtype = numbers_dtype(precision)
 
@@ -70,8 +70,8 @@ def kept(tree: PyTree, precision: str) -> PyTree:
     return jax.tree.map(cast, tree)
 
 
-def narrowed(tree: PyTree, precision: str) -> PyTree:
-    """Cast the floating-point arrays of a tree to the dtype of the passes; others stay as they are."""
+def to_pass_dtype(tree: PyTree, precision: str) -> PyTree:
+    """Cast the floating-point arrays of a tree to the dtype of the passes; other leaves do not change."""
     dtype = DTYPES[precision]
 
     def cast(leaf: Any) -> Any:
@@ -81,25 +81,25 @@ def narrowed(tree: PyTree, precision: str) -> PyTree:
     return jax.tree.map(cast, tree)
 
 
-def first_scale() -> Scale:
+def initial_scale() -> Scale:
     """Return the state before the first update."""
     return Scale(jnp.full((), FIRST_SCALE, jnp.float32), jnp.zeros((), jnp.float32))
 
 
-def unscaled(tree: PyTree, scale: Float[Array, ""]) -> PyTree:
-    """Return the loss or its gradient, from that of the loss times `scale`; in at least float32.
+def unscale(tree: PyTree, scale: Float[Array, ""]) -> PyTree:
+    """Divide a scaled loss or its gradient by `scale`, in at least float32.
 
-    The scale is a power of two, so that nothing is rounded.
+    The scale is a power of two, so the division is exact.
     """
     share = 1.0 / scale
     return jax.tree.map(lambda g: g.astype(jnp.promote_types(g.dtype, jnp.float32)) * share, tree)
 
 
-def adjusted(state: Scale, finite: Bool[Array, ""]) -> Scale:
+def adjust_scale(state: Scale, finite: Bool[Array, ""]) -> Scale:
     """Return the state after an update: halved when the gradient overflowed, doubled after 2,000 good ones.
 
-    The update itself is to be left out where `finite` is false. The scale stays between 1 and 2^24, where
-    float32 still counts it exactly.
+    The caller skips the update where `finite` is false. The scale stays between 1 and 2^24, which float32
+    represents exactly.
     """
     good = jnp.where(finite, state.good + 1.0, 0.0)
     grows = good >= GROWTH_INTERVAL

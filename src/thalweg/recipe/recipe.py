@@ -1,18 +1,29 @@
 """`Recipe`: how a problem is learned. A frozen pytree: numbers are leaves, choices are structure."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, ClassVar
 
-from thalweg.core.choice import Choice, integer, number, option, part, parts
+import optax
+from jaxtyping import Array, Float, PyTree
+
+from thalweg.core.choice import Choice, component, components, integer, number, option
 from thalweg.core.errors import RecipeError
+from thalweg.core.stop_reason import ENDING_SETTINGS
 from thalweg.recipe import vary
 from thalweg.recipe.averaging import AVERAGES, Average, NoAverage
-from thalweg.recipe.groups import GROUPS, ParamGroup
+from thalweg.recipe.groups import GROUPS, ParamGroup, grouped_rule
 from thalweg.recipe.optimizers import OPTIMIZERS, AdamW, Optimizer
 from thalweg.recipe.schedules import SCHEDULES, Constant, Schedule
+from thalweg.recipe.settings import with_setting
 
 FULL = "full"
 CONTINUED = "continued"
+
+
+def _limit(doc: str, source: str = "") -> Any:
+    """Declare a number above 0 that is off (None) by default."""
+    return number(None, low=0.0, open_low=True, optional=True, doc=doc, source=source)
 
 
 class Recipe(Choice):
@@ -32,15 +43,15 @@ class Recipe(Choice):
         "weight_decay": "it belongs to the optimizer: optimizer.weight_decay",
     }
 
-    optimizer: Optimizer = part(AdamW(), among=OPTIMIZERS, doc="The update rule.")
-    schedule: Schedule = part(Constant(), among=SCHEDULES, doc="How the learning rate moves.")
+    optimizer: Optimizer = component(AdamW(), among=OPTIMIZERS, doc="The update rule.")
+    schedule: Schedule = component(Constant(), among=SCHEDULES, doc="The course of the learning rate.")
     batch_size: int | str = integer(
         128,
         low=1,
         words=(FULL,),
-        doc="Examples in an update; 1 is one at a time, full the whole training part.",
+        doc="Examples in an update: 1 is one at a time, full is the whole training split.",
     )
-    epochs: int | None = integer(None, low=1, optional=True, doc="Passes over the training part.")
+    epochs: int | None = integer(None, low=1, optional=True, doc="Passes over the training split.")
     steps: int | None = integer(None, low=1, optional=True, doc="Updates, instead of epochs.")
     shuffle: str = option(
         "reshuffle",
@@ -49,7 +60,7 @@ class Recipe(Choice):
         "that continue row by row from batch to batch, so that a recurrent model carries its state.",
     )
     last_batch: str = option(
-        "keep", among=("keep", "drop"), doc="What becomes of an epoch's last, short batch."
+        "keep", among=("keep", "drop"), doc="Whether to train on an epoch's last, short batch."
     )
     augment: str = option(
         "none",
@@ -58,26 +69,16 @@ class Recipe(Choice):
         source="He et al., Deep Residual Learning, 2016, section 4.2; DeVries & Taylor, Cutout, 2017",
     )
     accumulate: int = integer(
-        1, low=1, doc="Parts that a batch is computed in, to save memory; same gradient."
+        1, low=1, doc="Microbatches that a batch is divided into, to save memory; same gradient."
     )
-    clip_norm: float | None = number(
-        None,
-        low=0.0,
-        open_low=True,
-        optional=True,
-        doc="Global gradient norm above which it is scaled down.",
-        source="Pascanu et al., On the Difficulty of Training Recurrent Neural Networks, 2013",
+    clip_norm: float | None = _limit(
+        "Global gradient norm above which it is scaled down.",
+        "Pascanu et al., On the Difficulty of Training Recurrent Neural Networks, 2013",
     )
-    clip_value: float | None = number(
-        None, low=0.0, open_low=True, optional=True, doc="Largest size of each number in the gradient."
-    )
-    agc: float | None = number(
-        None,
-        low=0.0,
-        open_low=True,
-        optional=True,
-        doc="Adaptive clipping: largest norm of a row's gradient, as a share of the row's own norm.",
-        source="Brock et al., High-Performance Large-Scale Image Recognition Without Normalization, 2021",
+    clip_value: float | None = _limit("Largest size of each number in the gradient.")
+    agc: float | None = _limit(
+        "Adaptive clipping: largest norm of a row's gradient, as a share of the row's own norm.",
+        "Brock et al., High-Performance Large-Scale Image Recognition Without Normalization, 2021",
     )
     noise: float | None = number(
         None,
@@ -93,7 +94,7 @@ class Recipe(Choice):
         source="Neelakantan et al. 2015",
     )
     skip_nonfinite: bool = option(
-        False, among=(False, True), doc="Leave out updates whose gradient is not finite, instead of stopping."
+        False, among=(False, True), doc="Skip updates whose gradient is not finite, instead of stopping."
     )
     rate_rule: str = option(
         "none",
@@ -104,10 +105,10 @@ class Recipe(Choice):
     rate_batch: int = integer(
         256, low=1, doc="Batch that the learning rate is meant for.", source="Goyal et al. 2017"
     )
-    groups: tuple[ParamGroup, ...] = parts(
-        among=GROUPS, doc="Parameters treated apart; the first that matches counts."
+    groups: tuple[ParamGroup, ...] = components(
+        among=GROUPS, doc="Parameters trained differently; the first group that matches counts."
     )
-    averaging: Average = part(NoAverage(), among=AVERAGES, doc="Which weights are evaluated and saved.")
+    averaging: Average = component(NoAverage(), among=AVERAGES, doc="Which weights are evaluated and saved.")
     precision: str = option(
         "f32",
         among=("f32", "bf16", "f16", "f64"),
@@ -122,30 +123,17 @@ class Recipe(Choice):
     target: float | None = number(
         None,
         optional=True,
-        doc="Value of the metric on the validation part at which training stops.",
+        doc="Value of the metric on the validation split at which training stops.",
     )
-    loss_change_below: float | None = number(
-        None,
-        low=0.0,
-        open_low=True,
-        optional=True,
-        doc="Training stops when the loss moves by less from one evaluation to the next: the validation "
-        "loss, or without a validation part the mean training loss between evaluations.",
+    loss_change_below: float | None = _limit(
+        "Training stops when the loss changes by less from one evaluation to the next: the validation "
+        "loss, or without a validation split the mean training loss between evaluations."
     )
-    gradient_below: float | None = number(
-        None,
-        low=0.0,
-        open_low=True,
-        optional=True,
-        doc="Training stops before the update whose gradient, as backpropagation gives it for the batch, "
-        "has a smaller global norm.",
+    gradient_below: float | None = _limit(
+        "Training stops before the update whose gradient, before clipping, has a smaller global norm."
     )
-    seconds: float | None = number(
-        None,
-        low=0.0,
-        open_low=True,
-        optional=True,
-        doc="Seconds of training after which it stops, compilation and evaluations not counted.",
+    seconds: float | None = _limit(
+        "Seconds of training, without compilation and evaluations, after which it stops."
     )
     seed: int = integer(0, low=0, high=2**63 - 1, doc="Seed of start, order and noise.")
 
@@ -158,7 +146,7 @@ class Recipe(Choice):
         if isinstance(self.batch_size, int) and self.accumulate > self.batch_size:
             raise RecipeError(
                 "recipe",
-                "accumulate cannot be above batch_size: a part needs an example",
+                "accumulate must be at most batch_size: a microbatch needs an example",
                 got=f"accumulate={self.accumulate}, batch_size={self.batch_size}",
             )
         if self.rate_rule != "none" and self.batch_size == FULL:
@@ -168,7 +156,7 @@ class Recipe(Choice):
         if self.groups and self.optimizer.asks_loss:
             raise RecipeError(
                 self.optimizer.name,
-                "asks for the loss at other weights and so takes no parameter groups",
+                "evaluates the loss at other weights and so takes no parameter groups",
                 got=f"{len(self.groups)} groups",
                 hint="leave groups out, or take another optimizer",
             )
@@ -181,11 +169,11 @@ class Recipe(Choice):
                 )
 
     def length(self, epoch_steps: int) -> int:
-        """Return how many updates the run has; 10 epochs when neither epochs nor steps are given."""
+        """Return the number of updates; 10 epochs when neither epochs nor steps are set."""
         return self.steps if self.steps is not None else (self.epochs or 10) * epoch_steps
 
     def batch(self, examples: int) -> int:
-        """Return the batch size in examples, for a training part of `examples`."""
+        """Return the batch size in examples, for a training split of `examples`."""
         return examples if isinstance(self.batch_size, str) else self.batch_size
 
     def rate_factor(self) -> float:
@@ -195,37 +183,126 @@ class Recipe(Choice):
         ratio = self.batch_size / self.rate_batch
         return ratio if self.rate_rule == "linear" else ratio**0.5
 
+    def update_rule(
+        self,
+        roles: PyTree,
+        factor: Float[Array, ""] | float = 1.0,
+        momentum: Float[Array, ""] | None = None,
+    ) -> optax.GradientTransformationExtraArgs:
+        """Build the Optax rule for one step: schedule, `rate_rule`, optimizer and parameter groups together.
+
+        Its `init` does not depend on factor and momentum. The recipe's numbers may be traced.
+
+        Args:
+            roles: The role of every parameter (`core.tree.roles`).
+            factor: The schedule's factor at this step.
+            momentum: The schedule's momentum at this step, or None.
+
+        Raises:
+            RecipeError: A parameter group has no parameter.
+        """
+        optimizer = self.optimizer.scaled(factor * self.rate_factor(), momentum)
+        if not self.groups:
+            return optimizer.transform(roles)
+        return grouped_rule(optimizer, self.groups, roles)
+
+    def shortened(self, steps: int, total: int) -> "Recipe":
+        """Return the recipe for `steps` updates in place of `total`: the same course over a shorter run.
+
+        Lengths in steps or epochs shrink with the run. What is counted per update (momentum, decay, Adam's
+        moments, gradient noise) stays the same. Conditions that end a run early are switched off, because a
+        run that stopped early cannot be compared.
+
+        Example:
+            >>> whole = Recipe(schedule=WarmupCosine(warmup=100, unit="steps"), steps=1000)
+            >>> whole.shortened(50, 1000).schedule.warmup
+            5.0
+        """
+        share = steps / total
+        lengths = {"steps": steps, "epochs": None} | dict.fromkeys(ENDING_SETTINGS)
+        schedule, averaging = self.schedule.shortened(share), self.averaging.shortened(share)
+        return replace(self, schedule=schedule, averaging=averaging, **lengths)
+
     def vary(self, values: Mapping[str, Any] | None = None, /, **named: Any) -> list["Recipe"]:
         """Return one recipe for every combination of values: `vary(lr=[1e-3, 1e-2], seed=range(3))`.
 
-        A setting is given by its full path, as `vary({"optimizer.lr": [1e-3, 1e-2]})`, or by the end of it
-        where only one path ends so. Values are an iterable, or text as `"1e-5..1e-1:32log"`. The last setting
-        changes fastest. See `recipe.vary.every`.
+        A setting is given by its full path, as in `vary({"optimizer.lr": [1e-3, 1e-2]})`, or by the end of
+        the path where that is unambiguous. Values are an iterable, or text such as `"1e-5..1e-1:32log"`. The
+        last setting changes fastest. See `recipe.vary.product`.
 
         Raises:
-            RecipeError: No such setting, a name that means several, no values, or a value out of range.
+            RecipeError: An unknown or ambiguous setting, no values, or a value out of range.
         """
-        return vary.every(self, {**(values or {}), **named})
+        return vary.product(self, {**(values or {}), **named})
 
     def vary_together(self, values: Mapping[str, Any] | None = None, /, **named: Any) -> list["Recipe"]:
-        """Return one recipe for each place in columns of one length: `vary_together(lr=rates, b1=decays)`.
+        """Return one recipe for each row of columns of one length: `vary_together(lr=rates, b1=decays)`.
 
         Raises:
             RecipeError: As for `vary`, or the lengths differ.
         """
-        return vary.together(self, {**(values or {}), **named})
+        return vary.zipped(self, {**(values or {}), **named})
 
     def sample(self, count: int, space: Mapping[str, Any], *, key: Any = 0) -> list["Recipe"]:
         """Return `count` recipes spread evenly over ranges: `sample(64, {"lr": (1e-5, 1e-1)}, key=0)`.
 
-        A pair is a logarithmic range; `Range(0, 0.5, log=False)` and lists of choices go too. The points are
-        those of a scrambled Sobol sequence, and the same `key` (a seed, or a JAX key) gives the same points.
-        See `recipe.vary.drawn`.
+        A pair is a logarithmic range; `Range(0, 0.5, log=False)` and lists of choices are also accepted. The
+        points are those of a scrambled Sobol sequence, and the same `key` (a seed, or a JAX key) gives the
+        same points. See `recipe.vary.sample`.
 
         Raises:
-            RecipeError: As for `vary`, or a range that is none.
+            RecipeError: As for `vary`, or an invalid range.
         """
-        return vary.drawn(self, count, space, key)
+        return vary.sample(self, count, space, key)
+
+
+def rate_path(recipe: Recipe) -> str:
+    """Return the path of the learning rate, `optimizer.lr` or `optimizer.base.lr`; the first of several.
+
+    Raises:
+        RecipeError: The optimizer has none.
+    """
+    optimizer = recipe.optimizer
+    if not optimizer.rates:
+        raise RecipeError(optimizer.name, f"takes no 'lr': {optimizer.refused['lr']}", hint="leave it out")
+    return f"optimizer.{optimizer.rates[0]}"
+
+
+def check_rate_can_be_searched(recipe: Recipe) -> None:
+    """Refuse a recipe without a learning rate to search for.
+
+    Raises:
+        RecipeError: The optimizer has no learning rate, or estimates it.
+    """
+    optimizer = recipe.optimizer
+    reason = None
+    if not optimizer.rates:
+        reason = "a line search finds its step length at every update"
+    elif optimizer.estimates_rate:
+        reason = f"{optimizer.name} estimates its own, and lr is a factor of it"
+    if reason is not None:
+        hint = "train it as it is, or choose another optimizer"
+        rule = f"needs an optimizer with a learning rate; {reason}"
+        raise RecipeError("find_lr", rule, got=optimizer.name, hint=hint)
+
+
+def own_rate(recipe: Recipe) -> float:
+    """Return the recipe's learning rate, the first of several; NaN where there is none."""
+    return float(recipe.optimizer.first_rate())
+
+
+def with_rate(recipe: Recipe, rate: float) -> Recipe:
+    """Return the recipe with another learning rate; further ones, such as Muon's, change in proportion.
+
+    Where the recipe's own rate is 0 the others stay.
+    """
+    own = own_rate(recipe)
+    settings = with_setting(recipe.to_dict(), rate_path(recipe), rate)
+    if own > 0:
+        scaled = recipe.optimizer.scaled(rate / own).to_dict()
+        for name in recipe.optimizer.rates[1:]:
+            settings = with_setting(settings, f"optimizer.{name}", float(scaled[name]))
+    return Recipe.from_dict(settings)
 
 
 def _check_line_search(recipe: Recipe) -> None:
@@ -233,14 +310,14 @@ def _check_line_search(recipe: Recipe) -> None:
     if recipe.batch_size != FULL:
         raise RecipeError(
             who,
-            "needs the whole training part in every update",
+            "needs the whole training split in every update",
             got=f"batch_size={recipe.batch_size}",
             hint='set batch_size = "full"',
         )
     if not isinstance(recipe.schedule, Constant):
         raise RecipeError(
             who,
-            "finds its step length itself and takes no schedule",
+            "finds its own step length and takes no schedule",
             got=recipe.schedule.name,
             hint='set schedule = "constant"',
         )
@@ -248,7 +325,7 @@ def _check_line_search(recipe: Recipe) -> None:
         if getattr(recipe, name) is not None:
             raise RecipeError(
                 who,
-                f"needs the gradient as it is, without {name}",
+                f"needs the unchanged gradient, without {name}",
                 got=getattr(recipe, name),
                 hint=f"leave {name} out",
             )

@@ -1,6 +1,6 @@
 """Recipes as text: TOML in, TOML out, and the `path=value` settings of the command line.
 
-What is written reads back equal. Unknown keys are refused with the nearest known one.
+A recipe that is written and read back is equal. Unknown keys are refused with the nearest known one.
 """
 
 import tomllib
@@ -12,21 +12,20 @@ import jax
 import numpy as np
 import tomli_w
 
-from thalweg.core.errors import RecipeError
-from thalweg.core.names import did_you_mean
+from thalweg.core.errors import RecipeError, did_you_mean
 from thalweg.recipe.book import named
 from thalweg.recipe.recipe import Recipe
-from thalweg.recipe.setting import with_setting
+from thalweg.recipe.settings import with_setting
 
 
 def read(source: Path | str) -> Recipe:
     """Read a recipe from a TOML file, or from TOML text.
 
     Args:
-        source: A path, or text: a string with a line break or an equals sign in it is text.
+        source: A path, or TOML text: a string with a line break or an equals sign.
 
     Raises:
-        RecipeError: There is no such file, it is no TOML, or a setting is unknown or out of range.
+        RecipeError: The file is missing or not TOML, or a setting is unknown or out of range.
     """
     if isinstance(source, str) and ("\n" in source or "=" in source):
         return Recipe.from_dict(_parse(source, "recipe text"))
@@ -40,30 +39,30 @@ def write(recipe: Recipe) -> str:
 
 
 def named_or_file(text: str) -> Recipe:
-    """Return a recipe by its name in the book, or from a TOML file: what ends in .toml or has a slash in it.
+    """Return a recipe by its name in the book, or from a TOML file: text with a slash, or ending in .toml.
 
     Raises:
-        RecipeError: Neither a name nor a readable file.
+        RecipeError: It is neither a name nor a readable file.
     """
     is_file = text.endswith(".toml") or "/" in text
     return read(Path(text)) if is_file else named(text)
 
 
-def settings(base: Mapping[str, Any], given: Iterable[str]) -> dict[str, Any]:
+def settings(base: Mapping[str, Any], changes: Iterable[str]) -> dict[str, Any]:
     """Return recipe settings with `path=value` changes applied in order, as `optimizer.lr=3e-4`.
 
-    A value is read as TOML (a number, a boolean, a list, a quoted string), else taken as a bare string; `off`
-    for an optional setting switches it off.
+    A value is read as TOML (a number, a boolean, a list, a quoted string), otherwise as a bare string; `off`
+    switches an optional setting off.
 
     Args:
-        base: Settings as `Recipe.to_dict` gives them.
-        given: Changes, as typed.
+        base: Settings as `Recipe.to_dict` returns them.
+        changes: One `path=value` each.
 
     Raises:
         RecipeError: A change has no equals sign, or nothing before it.
     """
     changed = dict(base)
-    for text in given:
+    for text in changes:
         path, equals, value = text.partition("=")
         if not equals or not path.strip():
             raise RecipeError(
@@ -84,8 +83,8 @@ def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        beside = [near.name for near in path.parent.glob("*.toml")] if path.parent.is_dir() else []
-        hint = did_you_mean(path.name, beside) if beside else "write one with thalweg recipes show adamw"
+        neighbours = [file.name for file in path.parent.glob("*.toml")] if path.parent.is_dir() else []
+        hint = did_you_mean(path.name, neighbours) if neighbours else "see thalweg recipes show adamw"
         raise RecipeError("recipe", "the file must exist", got=str(path), hint=hint) from None
     except (OSError, UnicodeDecodeError) as error:
         raise RecipeError("recipe", "the file must be readable text", got=str(error), where=path) from error
@@ -100,12 +99,12 @@ def _parse(text: str, where: object) -> dict[str, Any]:
             "must be TOML",
             got=str(error),
             where=where,
-            hint="a line is name = value; text stands in quotes",
+            hint="write name = value; text needs quotes",
         ) from error
 
 
 def _plain(value: Any) -> Any:
-    """Turn tuples and arrays into what TOML has; float32 by its shortest form, 0.001 not 0.0010000000475."""
+    """Return TOML's types for tuples and arrays; float32 in its shortest form, 0.001 not 0.0010000000475."""
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items() if item is not None}
     if isinstance(value, (tuple, list)):

@@ -13,7 +13,7 @@ from thalweg.core.errors import RecipeError, RunFolderError
 from thalweg.engine.group import feed_of, length
 from thalweg.problem.problem import Problem
 from thalweg.recipe.recipe import Recipe
-from thalweg.recipe.schedules.schedule import Clock
+from thalweg.recipe.schedules import Clock
 from thalweg.recipe.toml import settings
 from thalweg.run.checkpoint.store import FOLDER, Checkpoint, Store
 from thalweg.run.folder import folder as folders

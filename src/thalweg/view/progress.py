@@ -1,12 +1,13 @@
 """A run's progress on standard error: a live bar on a terminal, plain lines in a log, nothing when quiet.
 
-Standard output is never touched: it belongs to results.
+Standard output is reserved for results.
 """
 
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TextIO
 
@@ -19,12 +20,14 @@ from rich.text import Text
 from thalweg.core.stop_reason import StopReason
 from thalweg.insight.outcome import table
 from thalweg.insight.wording import as_number, clipped, count, figure, measure, percent, plural, seconds, size
-from thalweg.run.progress import Progress, Silent, Status, TrainingPlan
-from thalweg.view.sweep import live
+from thalweg.run.progress import LaneStatus, Progress, Silent, Status, TrainingPlan
 
-REFRESHES = 8  # a second: smooth to the eye, and under 1 % of a core
-LINE_SECONDS = 10.0  # a log gets a line at least this often, ...
-EPOCH_SECONDS = 1.0  # ... and at each epoch's end, unless epochs are shorter than this
+REFRESHES = 8  # per second: smooth to the eye, and under 1 % of a core
+LINE_SECONDS = 10.0  # a log gets a line at least this often,
+EPOCH_SECONDS = 1.0  # and at the end of each epoch, unless epochs are shorter than this
+GOING = ("running", "waiting")
+FEWEST_ROWS = 3  # of the table of lanes; on a lower screen only the summary line is shown
+_STYLES = {"running": "cyan", "waiting": "dim", StopReason.DIVERGED: "red"}
 
 
 def progress(quiet: bool = False, stream: TextIO | None = None) -> Progress:
@@ -32,7 +35,7 @@ def progress(quiet: bool = False, stream: TextIO | None = None) -> Progress:
 
     Args:
         quiet: Show nothing.
-        stream: Where to; standard error when None.
+        stream: Output; standard error when None.
 
     Returns:
         `Bar` on a terminal that can move its cursor, `Lines` elsewhere, `Silent` when quiet.
@@ -45,8 +48,8 @@ def progress(quiet: bool = False, stream: TextIO | None = None) -> Progress:
 
 
 class Bar:
-    """A live display of two lines that fits the terminal's width, whatever it is; with many lanes, a table of
-    the best ones below, as long as the screen is high.
+    """A live display of two lines that fits the width of the terminal; with many lanes, also a table of the
+    best ones as far as the screen is high.
     """
 
     def __init__(self, console: Console):
@@ -56,7 +59,7 @@ class Bar:
         self._live: Live | None = None
 
     def start(self, plan: TrainingPlan) -> None:
-        """Begin to draw."""
+        """Start drawing."""
         self._plan, self._status = plan, None
         self._live = Live(
             self, console=self._console, transient=True, redirect_stdout=False, refresh_per_second=REFRESHES
@@ -64,7 +67,7 @@ class Bar:
         self._live.start()
 
     def update(self, status: Status) -> None:
-        """Take a new status; the drawing thread picks it up."""
+        """Store a new status; the drawing thread picks it up."""
         self._status = status
 
     def note(self, text: str) -> None:
@@ -72,7 +75,7 @@ class Bar:
         self._console.print(Text(text, style="dim"))
 
     def finish(self, result: Mapping[str, Any]) -> None:
-        """Replace the bar by one line that stays."""
+        """Replace the bar by one final line."""
         if self._live is not None:
             self._live.stop()
             self._live = None
@@ -89,18 +92,18 @@ class Bar:
         if len(status.lanes) < 2:
             yield Group(_bar(self._plan, status, width), _figures(status, width))
             return
-        said = Text(clipped(live.line(status.lanes), width), no_wrap=True, overflow="crop")
-        # Two lines stand above the table, and one below stays free for the cursor.
-        lanes = live.table(status.lanes, console.size.height - 4, status.metric_name)
-        above = Group(_bar(self._plan, status, width), said, _figures(_speed_only(status), width))
+        summary = Text(clipped(lanes_line(status.lanes), width), no_wrap=True, overflow="crop")
+        # Three lines above the table, and one below for the cursor, stay free.
+        lanes = lanes_table(status.lanes, console.size.height - 4, status.metric_name)
+        above = Group(_bar(self._plan, status, width), summary, _figures(_speed_only(status), width))
         yield above if lanes is None else Group(above, lanes)
 
 
 class Lines:
-    """Plain lines for a log file: one at an epoch's end, and one each ten seconds of a longer epoch.
+    """Plain lines for a log file: one at the end of an epoch, and one every ten seconds of a longer epoch.
 
     Args:
-        stream: Where to.
+        stream: Output.
         clock: Seconds, monotonic.
     """
 
@@ -108,29 +111,29 @@ class Lines:
         self._stream, self._clock = stream, clock
         self._plan = TrainingPlan("run")
         self._status: Status | None = None
-        self._told_at = -math.inf
-        self._told_epoch = 0
+        self._written_at = -math.inf
+        self._written_epoch = 0
 
     def start(self, plan: TrainingPlan) -> None:
-        """Say what begins."""
+        """Write the plan."""
         self._plan, self._status = plan, None
-        self._told_at, self._told_epoch = self._clock(), 0
+        self._written_at, self._written_epoch = self._clock(), 0
         length = "no fixed end" if plan.total_steps is None else plural(plan.total_steps, "step")
         batch = "" if plan.batch_size is None else f", batches of {count(plan.batch_size)}"
         self._write(f"{plan.name}: {length}{batch}")
 
     def update(self, status: Status) -> None:
-        """Say where the run stands, when it is time to."""
+        """Write the status, when a line is due."""
         self._status = status
         epoch = int(as_finite(status.epoch) or 0)
-        waited = self._clock() - self._told_at
-        if waited >= LINE_SECONDS or (epoch > self._told_epoch and waited >= EPOCH_SECONDS):
-            self._told_at, self._told_epoch = self._clock(), epoch
+        waited = self._clock() - self._written_at
+        if waited >= LINE_SECONDS or (epoch > self._written_epoch and waited >= EPOCH_SECONDS):
+            self._written_at, self._written_epoch = self._clock(), epoch
             many = len(status.lanes) > 1
             fields = " ".join(
                 text for text, _ in reversed(fields_of(_speed_only(status) if many else status))
             )
-            fields = f"{live.line(status.lanes)} {fields}" if many else fields
+            fields = f"{lanes_line(status.lanes)} {fields}" if many else fields
             self._write(f"{_place(self._plan, status)} {fields}".rstrip())
 
     def note(self, text: str) -> None:
@@ -138,7 +141,7 @@ class Lines:
         self._write(text)
 
     def finish(self, result: Mapping[str, Any]) -> None:
-        """Say what came of it."""
+        """Write the result."""
         self._write(last_line(self._plan, self._status, result))
 
     def _write(self, line: str) -> None:
@@ -146,23 +149,21 @@ class Lines:
 
 
 def last_line(plan: TrainingPlan, status: Status | None, result: Mapping[str, Any]) -> str:
-    """Say in one line how a run, or a sweep, ended: from its result, or from the last status when there is
-    none.
-    """
+    """Return one line that says how a run or sweep ended, from its result, or else from the last status."""
     if plan.lanes > 1:
         return _last_of_many(plan, status, result)
     steps = as_number(result.get("steps"))
     steps = steps if steps is not None else None if status is None else status.step
     stopped = _ended(result.get("stopped")) if result else "broken off"
-    parts = [f"{plan.name}: {stopped}" + ("" if steps is None else f" after {plural(steps, 'step')}")]
+    words = [f"{plan.name}: {stopped}" + ("" if steps is None else f" after {plural(steps, 'step')}")]
     metric = table(result, "test_metric")
     if metric.get("value") is not None:
         name = str(metric.get("name") or "metric")
-        parts.append(f"test {name} {measure(name, metric['value'])}")
+        words.append(f"test {name} {measure(name, metric['value'])}")
     elif result.get("train_loss") is not None:
-        parts.append(f"train loss {figure(result['train_loss'])}")
+        words.append(f"train loss {figure(result['train_loss'])}")
     total = table(result, "seconds").get("total")
-    return ", ".join(parts + ([seconds(total)] if as_finite(total) is not None else []))
+    return ", ".join(words + ([seconds(total)] if as_finite(total) is not None else []))
 
 
 def _ended(word: object) -> str:
@@ -179,16 +180,16 @@ def _last_of_many(plan: TrainingPlan, status: Status | None, result: Mapping[str
     for reason, number in reasons.items():
         word = _ended(reason)
         counted[word] = counted.get(word, 0) + number
-    said = [
+    words = [
         f"{plan.name}: {plural(plan.lanes, 'lane')}",
         *(f"{count(n)} {word}" for word, n in counted.items()),
     ]
     total = table(result, "seconds").get("total")
-    return ", ".join(said + ([seconds(total)] if as_finite(total) is not None else []))
+    return ", ".join(words + ([seconds(total)] if as_finite(total) is not None else []))
 
 
 def fields_of(status: Status) -> list[tuple[str, str]]:
-    """Return what is known as (text, style), the most dispensable first."""
+    """Return the known figures as (text, style), least important first."""
     fields: list[tuple[str, str]] = []
     if as_finite(status.learning_rate) is not None:
         fields.append((f"lr {figure(status.learning_rate, 3)}", "dim"))
@@ -213,7 +214,7 @@ def as_finite(value: Any) -> float | None:
 
 
 def _speed_only(status: Status) -> Status:
-    """Leave out the median lane's figures, where every lane has its own."""
+    """Leave out the figures of the median lane; every lane shows its own."""
     return replace(status, loss=None, learning_rate=None, validation_loss=None, metric=None)
 
 
@@ -232,7 +233,7 @@ def _bar(plan: TrainingPlan, status: Status, width: int) -> RenderableType:
     share = min(1.0, status.step / plan.total_steps) if plan.total_steps else None
     shown = "" if share is None else f" {percent(share, 0):>5}"
     room = width - len(place) - len(shown) - 2
-    if room < 12:  # too narrow for a bar worth looking at
+    if room < 12:  # too narrow for a bar
         return Text(f"{place}{shown}", no_wrap=True, overflow="crop")
     name = clipped(plan.name, max(0, min(24, room - 20))) if room > 26 else ""
     row = Table.grid(padding=0)
@@ -251,11 +252,69 @@ def _bar(plan: TrainingPlan, status: Status, width: int) -> RenderableType:
 
 
 def _figures(status: Status, width: int) -> Text:
-    """Put figures side by side, leaving out the most dispensable until the line fits."""
+    """Put figures side by side, leaving out the least important until the line fits."""
     fields = fields_of(status)
     while len(fields) > 1 and sum(len(text) + 2 for text, _ in fields) - 2 > width:
         fields.pop(0)
     line = Text(no_wrap=True, overflow="crop")
-    for place, (text, style) in enumerate(reversed(fields)):
-        line.append("  " if place else "").append(text, style=style)
+    for i, (text, style) in enumerate(reversed(fields)):
+        line.append("  " if i else "").append(text, style=style)
     return line
+
+
+def lanes_table(
+    lanes: Sequence[LaneStatus], rows: int, metric_name: str | None = None
+) -> RenderableType | None:
+    """Return a table of the best lanes, lowest validation loss first; None for fewer than three rows.
+
+    Args:
+        lanes: All lanes.
+        rows: Lines available, including the heading.
+        metric_name: Name of the metric.
+    """
+    if rows < FEWEST_ROWS:
+        return None
+    grid = Table(box=None, padding=(0, 1, 0, 0), show_edge=False, header_style="dim", expand=True)
+    grid.add_column("lane", justify="right", no_wrap=True)
+    grid.add_column("setting", no_wrap=True, overflow="ellipsis", ratio=1)
+    scored = any(math.isfinite(lane.metric) for lane in lanes)
+    for title in ("step", "loss", "validation", *([metric_name or "metric"] if scored else [])):
+        grid.add_column(title, justify="right", no_wrap=True)
+    grid.add_column("", no_wrap=True)
+    best = sorted(lanes, key=_order)[: rows - 1]
+    for lane in best:
+        cells = [count(lane.step), _known(lane.loss, lane.step), _known(lane.validation_loss)]
+        cells += [measure(metric_name, lane.metric) if math.isfinite(lane.metric) else ""] if scored else []
+        state = Text("" if lane.state == "running" else lane.state, style=_STYLES.get(lane.state, "dim"))
+        grid.add_row(str(lane.lane), Text(lane.label), *cells, state)
+    return grid
+
+
+def lanes_line(lanes: Sequence[LaneStatus]) -> str:
+    """Return one line with the number of lanes in each state, and the best of them.
+
+    For example `48 lanes: 30 running, 2 diverged, 16 done; best validation 0.09310 (lr 0.001, seed 0)`.
+    """
+    states = Counter(lane.state if lane.state in (*GOING, StopReason.DIVERGED) else "done" for lane in lanes)
+    words = ", ".join(
+        f"{count(states[state])} {state}" for state in (*GOING, "done", StopReason.DIVERGED) if states[state]
+    )
+    text = f"{count(len(lanes))} lanes: {words}"
+    ahead = min(lanes, key=_order)
+    if math.isfinite(ahead.validation_loss):
+        return f"{text}; best validation {figure(ahead.validation_loss)} ({ahead.label})"
+    if ahead.step and math.isfinite(ahead.loss):
+        return f"{text}; best loss {figure(ahead.loss)} ({ahead.label})"
+    return text
+
+
+def _order(lane: LaneStatus) -> tuple[bool, bool, float, int]:
+    """Sort lanes by validation loss, those without one by loss, diverged ones last."""
+    validated = math.isfinite(lane.validation_loss)
+    score = lane.validation_loss if validated else lane.loss if math.isfinite(lane.loss) else math.inf
+    return (lane.state == StopReason.DIVERGED, not validated, score, lane.lane)
+
+
+def _known(value: float, steps: int = 0) -> str:
+    """Write a figure: empty before the first one, `NaN` once there were steps."""
+    return "" if math.isnan(value) and not steps else figure(value)

@@ -1,57 +1,58 @@
-"""A run, and two runs side by side, as text: at home in 80 columns, plain where there is no terminal."""
+"""A run, and two runs side by side, as text for 80 columns; plain where there is no terminal."""
 
 import io
+import math
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from rich.console import Console, Group, RenderableType
+import numpy as np
+from jaxtyping import Float
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from thalweg.insight.compare import Comparison, Figure
-from thalweg.insight.curves import per_step
+from thalweg.insight.curves import Curve, buckets, per_step
 from thalweg.insight.finder.verdict import in_a_line
 from thalweg.insight.outcome import loss_name, outcome, table
 from thalweg.insight.settings import flat, in_force
-from thalweg.insight.statements import Statement
-from thalweg.insight.summary import Summary, summarise
+from thalweg.insight.summary import Statement, summarise
 from thalweg.insight.wording import as_number, count, figure, listing, plural, seconds, setting, size
 from thalweg.run.folder.record import Record
-from thalweg.view.sparkline import Sparkline
 
+_BLOCKS = "▁▂▃▄▅▆▇█"
+_ASCII = "_.-=+*#@"
+WIDE = 20.0  # ratio of highest to lowest from which the scale of a sparkline is logarithmic
 _LEVELS = {"good": "green", "bad": "bold red", "unclear": "yellow"}
 
 
 def show(record: Record) -> RenderableType:
-    """Say what was trained, how, and what came of it.
+    """Show what was trained, how, and with what result.
 
     Returns:
         Something for `rich.console.Console.print`; `plain` turns it into a string.
     """
     summary = summarise(record)
-    facts = Table.grid(padding=(0, 2))
-    facts.add_column(style="dim", no_wrap=True)
-    facts.add_column(overflow="fold")
-    for name, value in _facts(record):
-        facts.add_row(name, value)
-    return Group(
-        _headline(summary), Text(), *bullets(summary.findings), Text(), facts, *_sample(record.result)
-    )
+    headline = Text(summary.headline, style=f"bold {_LEVELS.get(summary.level, '')}".strip())
+    statements = bullets(summary.statements)
+    return Group(headline, Text(), *statements, Text(), facts(_facts(record)), *_sample(record.result))
 
 
 def compare(comparison: Comparison) -> RenderableType:
-    """Say what differs between two runs and what came of it.
+    """Show how two runs differ in settings and results.
 
     Args:
         comparison: From `thalweg.insight.compare.compare`.
     """
-    parts: list[RenderableType] = []
+    settings: list[RenderableType] = []
     if comparison.differences:
         rows = [Figure(d.key, d.first, d.second) for d in comparison.differences]
-        parts += [Text("What differs", style="bold"), _side_by_side(comparison, rows), Text()]
-    parts += [Text("What came of it", style="bold"), _side_by_side(comparison, comparison.figures), Text()]
-    return Group(*parts, *(_bullet(sentence, "") for sentence in comparison.sentences))
+        settings = [Text("Settings that differ", style="bold"), _side_by_side(comparison, rows), Text()]
+    results = [Text("Results", style="bold"), _side_by_side(comparison, comparison.figures), Text()]
+    return Group(*settings, *results, *(_bullet(sentence, "") for sentence in comparison.sentences))
 
 
 def plain(shown: RenderableType, width: int = 80) -> str:
@@ -64,13 +65,22 @@ def plain(shown: RenderableType, width: int = 80) -> str:
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
-def _headline(summary: Summary) -> Text:
-    return Text(summary.headline, style=f"bold {_LEVELS.get(summary.level, '')}".strip())
+def facts(rows: Iterable[tuple[str, Any]]) -> RenderableType:
+    """Return names and values in two columns; rows whose value is empty are left out."""
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column(overflow="fold")
+    for name, value in rows:
+        if value:
+            grid.add_row(name, str(value) if isinstance(value, Path) else value)
+    return grid
 
 
-def bullets(findings: Iterable[Statement]) -> list[RenderableType]:
-    """Write findings as a list, what is unclear or bad in its colour."""
-    return [_bullet(found.text, "" if found.level == "good" else _LEVELS[found.level]) for found in findings]
+def bullets(statements: Iterable[Statement]) -> list[RenderableType]:
+    """Return statements as a list; unclear and bad ones in their colour."""
+    return [
+        _bullet(known.text, "" if known.level == "good" else _LEVELS[known.level]) for known in statements
+    ]
 
 
 def _bullet(text: str, style: str) -> RenderableType:
@@ -82,11 +92,11 @@ def _bullet(text: str, style: str) -> RenderableType:
 
 
 def _facts(record: Record) -> Iterable[tuple[str, RenderableType]]:
-    found = outcome(record)
+    result = outcome(record)
     yield from _about_data(record)
-    if found.model:
-        size_of = f", {size(found.parameters)} parameters" if found.parameters is not None else ""
-        yield "model", Text(f"{found.model}{size_of}")
+    if result.model:
+        size_of = f", {size(result.parameters)} parameters" if result.parameters is not None else ""
+        yield "model", Text(f"{result.model}{size_of}")
     if record.recipe:
         yield "recipe", Text(recipe_line(record.recipe))
     if table(record.result, "finding"):
@@ -109,12 +119,12 @@ def _facts(record: Record) -> Iterable[tuple[str, RenderableType]]:
 
 
 def _sample(result: Mapping[str, Any]) -> list[RenderableType]:
-    """Show what a character model writes, without anything that a terminal would obey."""
+    """Show what a character model wrote, without control characters."""
     text = result.get("sample")
     if not isinstance(text, str) or not text.strip():
         return []
-    harmless = "".join(mark if mark.isprintable() or mark == "\n" else " " for mark in text.strip("\n"))
-    return [Text(), Text("A sample of text", style="bold"), Text(harmless)]
+    printable = "".join(mark if mark.isprintable() or mark == "\n" else " " for mark in text.strip("\n"))
+    return [Text(), Text("Sample of text", style="bold"), Text(printable)]
 
 
 def _about_data(record: Record) -> Iterable[tuple[str, RenderableType]]:
@@ -131,36 +141,36 @@ def _about_data(record: Record) -> Iterable[tuple[str, RenderableType]]:
 
 
 def recipe_line(recipe: Mapping[str, Any]) -> str:
-    """Write what of a recipe is in force on one line: parts with their settings in brackets."""
-    parts = []
+    """Write the settings in force on one line, components with their own settings in brackets."""
+    words = []
     for key, value in in_force(recipe).items():
         if isinstance(value, Mapping):
             inside = ", ".join(f"{k} {setting(v)}" for k, v in flat(value).items() if k != "name")
             name = value.get("name", key)
-            parts.append(str(name) + (f" ({inside})" if inside else ""))
+            words.append(str(name) + (f" ({inside})" if inside else ""))
         else:
-            parts.append(f"{key} {setting(value)}")
-    return ", ".join(parts)
+            words.append(f"{key} {setting(value)}")
+    return ", ".join(words)
 
 
 def _cost(record: Record) -> str:
     spent = table(record.result, "seconds")
-    parts = [f"{name} {seconds(spent[name])}" for name in ("compile", "train", "evaluate") if name in spent]
+    kinds = [f"{name} {seconds(spent[name])}" for name in ("compile", "train", "evaluate") if name in spent]
     total = seconds(spent["total"]) if "total" in spent else ""
-    said = [f"{total} ({', '.join(parts)})" if total and parts else total or ", ".join(parts)]
+    words = [f"{total} ({', '.join(kinds)})" if total and kinds else total or ", ".join(kinds)]
     speed = as_number(record.result.get("examples_per_second"))
-    said += [] if speed is None else [f"{size(speed)} examples/s"]
-    return ", ".join(part for part in said if part)
+    words += [] if speed is None else [f"{size(speed)} examples/s"]
+    return ", ".join(filter(None, words))
 
 
 def _environment(environment: Mapping[str, Any]) -> str:
     names = [name for name in ("thalweg", "jax", "equinox", "optax", "python") if environment.get(name)]
-    parts = [f"{name} {environment[name]}" for name in names]
+    words = [f"{name} {environment[name]}" for name in names]
     if environment.get("device"):
-        parts.append(f"on {environment['device']}")
+        words.append(f"on {environment['device']}")
     if environment.get("cores"):
-        parts.append(plural(environment["cores"], "core"))
-    return listing(parts, limit=len(parts)) if parts else "-"
+        words.append(plural(environment["cores"], "core"))
+    return listing(words, limit=len(words)) if words else "-"
 
 
 def _side_by_side(comparison: Comparison, rows: Iterable[Figure]) -> RenderableType:
@@ -172,3 +182,47 @@ def _side_by_side(comparison: Comparison, rows: Iterable[Figure]) -> RenderableT
         styles = ["bold" if row.better == which else "" for which in (1, 2)]
         grid.add_row(Text(row.name), Text(row.first, style=styles[0]), Text(row.second, style=styles[1]))
     return Padding(grid, (0, 0, 0, 2))
+
+
+@dataclass(frozen=True)
+class Sparkline:
+    """A curve as a row of small bars; plain ASCII where the terminal's encoding has no blocks.
+
+    Args:
+        curve: Values over steps; blank where they are not finite.
+        width: Characters.
+    """
+
+    curve: Curve
+    width: int = 40
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Draw within the width available."""
+        yield Text(
+            sparkline(self.curve, min(self.width, options.max_width), ascii_only=options.ascii_only),
+            no_wrap=True,
+        )
+
+
+def sparkline(curve: Curve, width: int = 40, *, ascii_only: bool = False) -> str:
+    """Draw a curve's bucket means, lowest to highest, in `width` characters or fewer.
+
+    The scale is logarithmic when all values are positive and the highest is 20 times the lowest or more.
+    """
+    means = buckets(curve, max(1, width)).mean
+    levels = _levels(means)
+    marks = _ASCII if ascii_only else _BLOCKS
+    return "".join(" " if math.isnan(level) else marks[int(level)] for level in levels)
+
+
+def _levels(values: Float[np.ndarray, " bucket"]) -> Float[np.ndarray, " bucket"]:
+    """Map values to 0..7; NaN stays NaN."""
+    finite = values[np.isfinite(values)]
+    if not len(finite):
+        return np.full(len(values), np.nan)
+    low, high = float(finite.min()), float(finite.max())
+    if low > 0 and high >= WIDE * low:
+        values, low, high = np.log(values), math.log(low), math.log(high)
+    if high == low:
+        return np.where(np.isfinite(values), 0.0, np.nan)
+    return np.where(np.isfinite(values), np.floor((values - low) / (high - low) * 7.999), np.nan)

@@ -1,4 +1,4 @@
-"""Truncated backpropagation through time: rows continue one another, the state is carried and cut."""
+"""Truncated backpropagation through time: rows are consecutive, the state is carried, gradients are cut."""
 
 import equinox as eqx
 import jax
@@ -11,11 +11,10 @@ from tests.engine.test_loop import Fixed
 from thalweg.core import keys
 from thalweg.core.errors import ModelError, RecipeError
 from thalweg.engine.backward import Batch, Lane, backward
-from thalweg.engine.dispatch import chunks
-from thalweg.engine.evaluate import evaluate, losses_of
-from thalweg.engine.feeds.continued import continued_feed
-from thalweg.engine.group import prepare
-from thalweg.engine.stateful_eval import STRETCHES
+from thalweg.engine.dispatch import run_chunks
+from thalweg.engine.evaluate import STRETCHES, evaluate, losses_of
+from thalweg.engine.feeds import continued_feed
+from thalweg.engine.group import init_group
 from thalweg.problem.data.load import load
 from thalweg.problem.models import LSTM, MLP
 from thalweg.problem.models.adapter import Carried
@@ -38,16 +37,16 @@ def problem(tmp_path_factory):
 RECIPE = Recipe(SGD(lr=0.5), batch_size=ROWS, steps=4, shuffle="continued")
 
 
-def test_rows_continue_one_another_from_batch_to_batch(problem):
-    part = problem.data.train
-    feed = continued_feed(part, RECIPE, (0,))
+def test_rows_are_consecutive_from_batch_to_batch(problem):
+    split = problem.data.train
+    feed = continued_feed(split, RECIPE, (0,))
     assert feed.epoch_steps == (len(TEXT) - 1) // LENGTH // ROWS == 13
     batches = feed.batches(0, feed.epoch_steps, capacity=20)
-    tokens = [np.asarray(part.batch(batches.indices[0, step])[0]) for step in range(feed.epoch_steps)]
+    tokens = [np.asarray(split.batch(batches.indices[0, step])[0]) for step in range(feed.epoch_steps)]
     rows = np.concatenate(tokens, axis=1)
     stretch = feed.epoch_steps * LENGTH
     for row in range(ROWS):
-        np.testing.assert_array_equal(rows[row], part.tokens[row * stretch : (row + 1) * stretch])
+        np.testing.assert_array_equal(rows[row], split.tokens[row * stretch : (row + 1) * stretch])
     later = feed.batches(feed.epoch_steps + 2, 1, capacity=4)  # any step can be reached again
     np.testing.assert_array_equal(later.indices[0, 0], batches.indices[0, 2])
 
@@ -81,9 +80,9 @@ def by_hand(problem, steps, epoch_steps, carry_on=True):
 def test_the_loop_equals_truncated_backpropagation_written_by_hand(problem):
     steps = 15  # over the end of an epoch, where the state starts anew
     recipe = Recipe.from_dict(RECIPE.to_dict() | {"steps": steps})
-    group, states = prepare(problem, [recipe])
+    group, states = init_group(problem, [recipe])
     losses = []
-    for moved in chunks(group, states, 0, steps, Fixed(4)):
+    for moved in run_chunks(group, states, 0, steps, Fixed(4)):
         states = moved.states
         losses += moved.chunk.info.loss[0, : moved.steps].tolist()
     params, expected = by_hand(problem, steps, group.feed.epoch_steps)
@@ -97,7 +96,7 @@ def test_the_loop_equals_truncated_backpropagation_written_by_hand(problem):
 
 def test_the_gradient_of_a_window_is_that_of_truncation_in_f64(problem):
     with jax.enable_x64(True):
-        group, states = prepare(problem, [RECIPE])
+        group, states = init_group(problem, [RECIPE])
         wide = jax.tree.map(lambda leaf: leaf[0].astype(jnp.float64), states.params)
         rng = np.random.default_rng(0)
         carry = jax.tree.map(
@@ -141,16 +140,16 @@ def test_the_gradient_of_a_window_is_that_of_truncation_in_f64(problem):
 
 def test_lanes_carry_a_state_each(problem):
     recipes = [RECIPE, Recipe.from_dict(RECIPE.to_dict() | {"seed": 5})]
-    group, states = prepare(problem, recipes)
-    moved = list(chunks(group, states, 0, 4, Fixed(4)))[-1]
+    group, states = init_group(problem, recipes)
+    moved = list(run_chunks(group, states, 0, 4, Fixed(4)))[-1]
     for leaf in jax.tree.leaves(moved.states.model_state):
         assert leaf.shape == (2, ROWS, 4) and not np.allclose(leaf[0], leaf[1])
 
 
-def test_what_cannot_be_continued_is_refused(problem, tmp_path):
+def test_data_and_recipes_that_cannot_be_continued_are_refused(problem, tmp_path):
     with pytest.raises(RecipeError, match="windows of one long sequence"):
         continued_feed(load("iris").train, RECIPE, (0,))
-    with pytest.raises(RecipeError, match="computes a batch in one part"):
+    with pytest.raises(RecipeError, match="cannot be combined with accumulate"):
         continued_feed(problem.data.train, Recipe.from_dict(RECIPE.to_dict() | {"accumulate": 3}), (0,))
     with pytest.raises(RecipeError, match="batch_size must be at most 40"):
         continued_feed(problem.data.train, Recipe.from_dict(RECIPE.to_dict() | {"batch_size": 50}), (0,))
@@ -166,10 +165,10 @@ def test_what_cannot_be_continued_is_refused(problem, tmp_path):
 
 def test_an_evaluation_carries_the_state_too(problem):
     recipe = Recipe.from_dict(RECIPE.to_dict() | {"steps": 10, "optimizer": {"name": "sgd", "lr": 3.0}})
-    group, states = prepare(problem, [recipe])
-    states = list(chunks(group, states, 0, 10, Fixed(10)))[-1].states
+    group, states = init_group(problem, [recipe])
+    states = list(run_chunks(group, states, 0, 10, Fixed(10)))[-1].states
     weights = (states.params, states.model_state)
-    found = evaluate(group.program, group.inputs, group.splits["train"], weights, apart=7)
+    found = evaluate(group.program, group.inputs, group.splits["train"], weights, stride=7)
     each = losses_of(group.program, group.inputs, group.splits["train"], weights)[0]
     built = problem.model(jax.random.key(0))
     rest = eqx.partition(built, eqx.is_inexact_array)[1]

@@ -1,4 +1,4 @@
-"""Batches from the host: the same bits as resident data, taken up anywhere, refused when they do not fit."""
+"""Batches from the host: the same bits as resident data, resumed at any step, refused if they do not fit."""
 
 import gc
 import itertools
@@ -12,10 +12,10 @@ from tests.engine.test_loop import Fixed, same_bits
 from tests.made import blobs, net
 from tests.problem.data.given import refused
 from thalweg.core.errors import DataError, RecipeError
-from thalweg.engine.dispatch import chunks
-from thalweg.engine.feeds.choose import feed_for
-from thalweg.engine.feeds.streamed import Ahead
-from thalweg.engine.group import prepare
+from thalweg.engine.dispatch import run_chunks
+from thalweg.engine.feeds import feed_for
+from thalweg.engine.feeds.streamed import Prefetcher
+from thalweg.engine.group import init_group
 from thalweg.problem.data.split import Rows
 from thalweg.problem.data.stream import stream
 from thalweg.problem.problem import Problem
@@ -28,7 +28,7 @@ RECIPE = Recipe(AdamW(lr=0.01), batch_size=16, steps=40, shuffle="none")
 
 
 def make(start):
-    """The training rows in order, over and over."""
+    """The training rows in order, again and again."""
     x, y = BLOBS.train.inputs, BLOBS.train.targets
     for number in itertools.count(start):
         at = slice(number % 14 * 16, number % 14 * 16 + 16)
@@ -40,10 +40,10 @@ def streamed(source=make, **settings):
     return Problem(net, stream(source, **{"classes": 3, "every": 14} | held | settings))
 
 
-def trained(problem, start=0, stop=40, states=None, recipes=(RECIPE,), pace=7):
-    group, first = prepare(problem, list(recipes))
+def trained(problem, start=0, stop=40, states=None, recipes=(RECIPE,), length=7):
+    group, first = init_group(problem, list(recipes))
     states, losses = first if states is None else states, []
-    for moved in chunks(group, states, start, stop, Fixed(pace)):
+    for moved in run_chunks(group, states, start, stop, Fixed(length)):
         states = moved.states
         losses.append(moved.chunk.info.loss[:, : moved.steps])
     return group, states, np.concatenate(losses, axis=1)
@@ -54,11 +54,11 @@ def test_a_stream_of_the_same_batches_trains_to_the_same_bits():
     group, states, losses = trained(streamed())
     assert np.array_equal(losses, expected) and same_bits(states, resident)
     assert group.feed.position == 40
-    _, again, _ = trained(streamed(), pace=40)  # the length of a dispatch changes nothing
+    _, again, _ = trained(streamed(), length=40)  # the length of a dispatch changes nothing
     assert same_bits(again, resident)
 
 
-def test_a_run_is_taken_up_at_its_position():
+def test_a_run_resumes_at_its_position():
     _, whole, expected = trained(streamed())
     _, half, _ = trained(streamed(), stop=17)
     group, states, losses = trained(streamed(), start=17, states=half)
@@ -74,7 +74,7 @@ def test_all_lanes_read_the_same_batches():
     assert same_bits(jax.tree.map(lambda leaf: leaf[1:], states), alone)
 
 
-def test_a_run_from_first_to_last(tmp_path):
+def test_a_whole_run(tmp_path):
     run = train(streamed(), Recipe(AdamW(lr=0.01), batch_size=16, steps=60), keep=tmp_path / "run")
     result = run.result
     assert result["steps"] == 60 and result["stopped"] == "steps"
@@ -93,7 +93,7 @@ def test_batches_are_read_ahead_and_no_further_than_the_queue_holds():
                 full.set()
             yield batch
 
-    ahead = Ahead(stream(counting, classes=3, every=14).train, 0, depth=5)
+    ahead = Prefetcher(stream(counting, classes=3, every=14).train, 0, depth=5)
     read.clear()
     taken = [ahead.take() for _ in range(2)]
     assert full.wait(timeout=20)
@@ -124,7 +124,7 @@ def test_iterables_and_iterators():
         trained(problem)
 
 
-def test_an_early_end_a_strange_batch_and_an_error_are_told():
+def test_an_early_end_a_batch_of_other_shape_and_an_error_are_reported():
     with pytest.raises(DataError, match="its end before batch 9"):
         trained(streamed(list(itertools.islice(make(0), 9))))
     short = [*itertools.islice(make(0), 3), (BLOBS.train.inputs[:5], BLOBS.train.targets[:5])]

@@ -8,8 +8,8 @@ import pytest
 from tests import made
 from tests.insight.finder import planted
 from thalweg.core.errors import RecipeError
+from thalweg.insight.finder.batch_limits import fits, update_bytes
 from thalweg.insight.finder.batch_size import find_batch_size
-from thalweg.insight.finder.memory import fits, update_bytes
 from thalweg.problem.models import MLP
 from thalweg.problem.problem import Problem
 from thalweg.recipe.optimizers import LBFGS, SGD
@@ -24,57 +24,57 @@ def problem():
 
 
 @pytest.fixture(scope="module")
-def found(problem):
+def finding(problem):
     return find_batch_size(problem, RECIPE, sizes=[8, 16, 128], share=2.0)
 
 
-def test_every_size_has_its_rate_and_what_it_reached(found):
-    assert found.table["batch"].to_list() == [8, 16, 128]
-    for row in found.table.drop_nulls("low").iter_rows(named=True):
+def test_every_size_has_its_rate_and_what_it_reached(finding):
+    assert finding.table["batch"].to_list() == [8, 16, 128]
+    for row in finding.table.drop_nulls("low").iter_rows(named=True):
         assert row["low"] <= row["value"] <= row["high"]
-    assert np.isfinite(found.table["loss"].to_numpy()).all()
+    assert np.isfinite(finding.table["loss"].to_numpy()).all()
 
 
-def test_scaling_rules_start_from_the_own_size(found):
-    rows = {row["batch"]: row for row in found.table.iter_rows(named=True)}
+def test_scaling_rules_start_from_the_own_size(finding):
+    rows = {row["batch"]: row for row in finding.table.iter_rows(named=True)}
     rate = rows[16]["value"]
     assert rows[16]["linear"] == rows[16]["sqrt"] == pytest.approx(rate, rel=1e-2)
     assert rows[128]["linear"] == pytest.approx(8 * rate, rel=1e-2)
     assert rows[128]["sqrt"] == pytest.approx(8**0.5 * rate, rel=1e-2)
 
 
-def test_the_size_taken_is_useful_and_fits(found):
-    assert found.value in (8, 16, 128) and found.value <= found.fits.batch
-    assert found.value <= found.largest_useful or found.value == 8
-    assert found.recipe.batch_size == found.value and found.recipe.optimizer.lr == found.lr
-    assert "noise scale" in found.reason and "linear scaling" in found.reason
+def test_the_size_taken_is_useful_and_fits(finding):
+    assert finding.value in (8, 16, 128) and finding.value <= finding.fits.batch
+    assert finding.value <= finding.largest_useful or finding.value == 8
+    assert finding.recipe.batch_size == finding.value and finding.recipe.optimizer.lr == finding.lr
+    assert "noise scale" in finding.reason and "linear scaling" in finding.reason
 
 
-def test_it_is_plain_data(found):
-    told = json.loads(json.dumps(found.to_dict()))
-    assert told["noise_scale"]["low"] <= told["noise_scale"]["value"] <= told["noise_scale"]["high"]
-    assert told["cost"]["steps"] == found.cost.steps > 0 and len(told["table"]) == 3
+def test_it_is_plain_data(finding):
+    values = json.loads(json.dumps(finding.to_dict()))
+    assert values["noise_scale"]["low"] <= values["noise_scale"]["value"] <= values["noise_scale"]["high"]
+    assert values["cost"]["steps"] == finding.cost.steps > 0 and len(values["table"]) == 3
 
 
 def test_the_run_keeps_its_number_of_examples(problem):
-    found = find_batch_size(problem, Recipe(SGD(lr=0.01), batch_size=16, steps=200), sizes=[64], share=1.0)
-    assert found.recipe.steps == 50
+    finding = find_batch_size(problem, Recipe(SGD(lr=0.01), batch_size=16, steps=200), sizes=[64], share=1.0)
+    assert finding.recipe.steps == 50
 
 
 @pytest.mark.parametrize("sizes", [[0], [2.5], [True], [211], []])
-def test_sizes_that_are_none_are_refused(problem, sizes):
+def test_invalid_sizes_are_refused(problem, sizes):
     with pytest.raises(RecipeError, match="find_batch_size: sizes"):
         find_batch_size(problem, RECIPE, sizes=sizes)
 
 
-def test_a_rule_without_a_rate_is_refused(problem):
+def test_an_optimizer_without_a_rate_is_refused(problem):
     with pytest.raises(RecipeError, match="learning rate"):
         find_batch_size(problem, Recipe(LBFGS(), batch_size="full"))
 
 
 def test_where_nothing_can_be_learned_no_size_is_named():
-    found = find_batch_size(planted.blocked(), RECIPE, sizes=[16], share=1.0)
-    assert found.value is None and "cannot learn" in found.reason and found.recipe == RECIPE
+    finding = find_batch_size(planted.blocked(), RECIPE, sizes=[16], share=1.0)
+    assert finding.value is None and "cannot learn" in finding.reason and finding.recipe == RECIPE
 
 
 @pytest.fixture(scope="module")
@@ -84,10 +84,10 @@ def wide():
 
 def test_an_answer_leaves_its_margin_free(wide):
     needed = update_bytes(wide, RECIPE, 512)
-    found = fits(wide, RECIPE, free=round(needed / 0.7), margin=0.3)
+    finding = fits(wide, RECIPE, free=round(needed / 0.7), margin=0.3)
     # Buffers are shared, so that sizes are no straight line: an answer may be too small, never too large.
-    assert 0.6 * 512 < found.batch < 1.05 * 512
-    assert update_bytes(wide, RECIPE, found.batch) <= 0.7 * found.bytes_free * 1.02
+    assert 0.6 * 512 < finding.batch < 1.05 * 512
+    assert update_bytes(wide, RECIPE, finding.batch) <= 0.7 * finding.bytes_free * 1.02
 
 
 def test_with_room_enough_the_whole_part_fits_and_with_none_nothing(wide):

@@ -22,7 +22,7 @@ def test_read_back_equal(make):
     for one in fields(finding):
         before, after = getattr(finding, one.name), getattr(again, one.name)
         assert before.equals(after) if isinstance(before, pl.DataFrame) else before == after, one.name
-    assert toml.read(told["asked"] + "\n") == Recipe()
+    assert toml.read(told["recipe_before"] + "\n") == Recipe()
 
 
 @pytest.mark.parametrize("make", [found.batches, found.no_batch])
@@ -34,7 +34,7 @@ def test_batch_sizes_read_back_equal(make):
     for one in fields(finding):
         before, after = getattr(finding, one.name), getattr(again, one.name)
         assert before.equals(after) if isinstance(before, pl.DataFrame) else before == after, one.name
-    with pytest.raises(RunFolderError, match="whole finding"):
+    with pytest.raises(RunFolderError, match="complete finding"):
         kept.batch_from_dict({key: value for key, value in told.items() if key != "fits"})
 
 
@@ -57,5 +57,16 @@ def test_damage_is_refused(tmp_path):
         kept.read(tmp_path)
     told = kept.as_dict(finding, Recipe())
     for name in ("curve", "recipe", "cost", "value"):
-        with pytest.raises(RunFolderError, match="whole finding"):
+        with pytest.raises(RunFolderError, match="complete finding"):
             kept.from_dict({key: value for key, value in told.items() if key != name})
+
+
+def test_a_finding_of_schema_1_is_read():
+    finding, batches = found.finding(), found.batches()
+    values = json.loads(as_json(kept.as_dict(finding, Recipe())))
+    old = {key: value for key, value in values.items() if key != "schema"}
+    old |= {"standing": old.pop("status"), "asked": old.pop("recipe_before")}
+    assert kept.from_dict(old).status == "found" and kept.current(old)["recipe_before"] == old["asked"]
+    values = json.loads(as_json(kept.as_dict(batches, Recipe())))
+    rows = [{"standing" if key == "status" else key: row[key] for key in row} for row in values["table"]]
+    assert kept.batch_from_dict(values | {"table": rows}).table.equals(batches.table)

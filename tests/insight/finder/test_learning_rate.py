@@ -15,8 +15,7 @@ from thalweg.insight.finder.learning_rate import find_lr
 from thalweg.problem.models import MLP
 from thalweg.problem.problem import Problem
 from thalweg.recipe.optimizers import LBFGS, SGD, Adam, GradientDescent, Muon, Prodigy
-from thalweg.recipe.rate import with_rate
-from thalweg.recipe.recipe import Recipe
+from thalweg.recipe.recipe import Recipe, with_rate
 from thalweg.run.train import train
 
 
@@ -30,47 +29,49 @@ def losses_at(problem, recipe, *rates):
 
 
 @pytest.fixture(scope="module")
-def found():
+def finding():
     return find_lr(planted.blobs(), planted.RECIPE, share=10.0)
 
 
-def test_a_rate_is_found_that_is_better_than_a_bad_default(found):
-    assert found.standing in ("found", "flat")
-    assert found.low <= found.value <= found.high
-    assert found.value > 4 * found.default == 4e-3
-    there, before = losses_at(planted.blobs(), planted.RECIPE, found.value, found.default)
-    assert there < before
+def test_a_rate_is_found_that_is_better_than_a_bad_default(finding):
+    assert finding.status in ("found", "flat")
+    assert finding.low <= finding.value <= finding.high
+    assert finding.value > 4 * finding.default == 4e-3
+    loss, own_loss = losses_at(planted.blobs(), planted.RECIPE, finding.value, finding.default)
+    assert loss < own_loss
 
 
-def test_the_recipe_has_the_rate_in_place_and_nothing_else_changed(found):
-    assert found.recipe.optimizer.lr == found.value
-    assert found.recipe.to_dict() | {"optimizer": 0} == planted.RECIPE.to_dict() | {"optimizer": 0}
+def test_the_recipe_has_the_rate_in_place_and_nothing_else_changed(finding):
+    assert finding.recipe.optimizer.lr == finding.value
+    assert finding.recipe.to_dict() | {"optimizer": 0} == planted.RECIPE.to_dict() | {"optimizer": 0}
 
 
-def test_a_finding_is_plain_data(found):
-    told = json.loads(json.dumps(found.to_dict()))
-    assert told["value"] == found.value and len(told["curve"]) == found.curve.height
-    assert told["cost"]["share"] == found.cost.share
-    assert set(found.curve.columns) == {
+def test_a_finding_is_plain_data(finding):
+    values = json.loads(json.dumps(finding.to_dict()))
+    assert values["value"] == finding.value and len(values["curve"]) == finding.curve.height
+    assert values["cost"]["share"] == finding.cost.share
+    assert set(finding.curve.columns) == {
         "rung", "steps", "rate", "seed", "loss", "train_loss", "stopped", "diverged_at",
     }  # fmt: skip
-    assert found.fitted["loss"].is_finite().all() and (found.fitted["low"] <= found.fitted["high"]).all()
+    assert (
+        finding.fitted["loss"].is_finite().all() and (finding.fitted["low"] <= finding.fitted["high"]).all()
+    )
 
 
-def test_lanes_get_longer_and_seeds_are_paired(found):
-    rungs = found.curve.partition_by("rung", maintain_order=True)
+def test_lanes_get_longer_and_seeds_are_paired(finding):
+    rungs = finding.curve.partition_by("rung", maintain_order=True)
     assert [rung["steps"][0] for rung in rungs] == sorted({rung["steps"][0] for rung in rungs})
     seeds = [set(some["seed"]) for some in rungs[1].partition_by("rate")]
     assert all(some == seeds[0] and len(some) == 2 for some in seeds)
-    assert 0 not in set(found.curve["seed"])  # the run's own order of batches is not looked at
+    assert 0 not in set(finding.curve["seed"])  # the run's own order of batches is not looked at
 
 
 @pytest.mark.parametrize("share", [0.1, 1.0, 3.3])
 def test_the_budget_is_held_strictly(share):
-    found = find_lr(planted.blobs(), planted.RECIPE, share=share)
-    made = found.curve["steps"] * 1
-    assert found.cost.steps <= share * 120 and found.cost.run_steps == 120
-    assert found.cost.steps <= int(made.sum())
+    finding = find_lr(planted.blobs(), planted.RECIPE, share=share)
+    made = finding.curve["steps"] * 1
+    assert finding.cost.steps <= share * 120 and finding.cost.run_steps == 120
+    assert finding.cost.steps <= int(made.sum())
 
 
 def test_the_same_problem_recipe_and_share_find_the_same():
@@ -79,28 +80,30 @@ def test_the_same_problem_recipe_and_share_find_the_same():
 
 
 def test_with_no_room_for_lanes_the_own_rate_stays():
-    found = find_lr(planted.blobs(), dataclasses.replace(planted.RECIPE, steps=10), share=0.1)
-    assert (found.standing, found.value, found.cost.steps) == ("cannot tell", 1e-3, 0)
-    assert "budget of 1 lane-step" in found.reason and found.recipe.optimizer.lr == 1e-3
+    finding = find_lr(planted.blobs(), dataclasses.replace(planted.RECIPE, steps=10), share=0.1)
+    assert (finding.status, finding.value, finding.cost.steps) == ("cannot tell", 1e-3, 0)
+    assert "budget of 1 lane-step" in finding.reason and finding.recipe.optimizer.lr == 1e-3
 
 
 def test_a_second_rate_moves_along():
-    found = find_lr(planted.blobs(), Recipe(Muon(lr=2e-5, adam_lr=3e-7), batch_size=32, steps=120), share=3.0)
-    assert found.setting == "optimizer.lr" and found.value > 1e-3
-    assert found.recipe.optimizer.adam_lr == pytest.approx(3e-7 * found.value / 2e-5)
-    assert "optimizer.adam_lr" in found.reason
+    finding = find_lr(
+        planted.blobs(), Recipe(Muon(lr=2e-5, adam_lr=3e-7), batch_size=32, steps=120), share=3.0
+    )
+    assert finding.setting == "optimizer.lr" and finding.value > 1e-3
+    assert finding.recipe.optimizer.adam_lr == pytest.approx(3e-7 * finding.value / 2e-5)
+    assert "optimizer.adam_lr" in finding.reason
 
 
 def test_a_rate_of_zero_is_searched_around_the_rules_own():
-    found = find_lr(planted.blobs(), Recipe(Adam(lr=0.0), batch_size=32, steps=120), share=3.0)
-    assert found.default == 0.0 and found.value > 1e-3
+    finding = find_lr(planted.blobs(), Recipe(Adam(lr=0.0), batch_size=32, steps=120), share=3.0)
+    assert finding.default == 0.0 and finding.value > 1e-3
 
 
 def test_a_default_that_diverges_is_left():
     recipe = Recipe(SGD(lr=100.0), batch_size="full", steps=120)
-    found = find_lr(Problem(MLP([4, 1]), planted.regression()), recipe, share=3.0)
-    assert found.diverges <= 100.0 and found.value <= found.diverges / 2
-    assert found.low <= found.value <= found.high
+    finding = find_lr(Problem(MLP([4, 1]), planted.regression()), recipe, share=3.0)
+    assert finding.diverges <= 100.0 and finding.value <= finding.diverges / 2
+    assert finding.low <= finding.value <= finding.high
 
 
 # What breaks other finders, planted.
@@ -121,68 +124,68 @@ def test_trouble_does_not_mislead(problem, recipe):
     problem = problem()
     # Ten runs: what the finder's six seconds buy here. With half of that the one seed of the last rung is
     # misled by the odd first batch.
-    found = find_lr(problem, recipe, share=10.0)
-    assert found.value is not None and found.low <= found.value <= found.high
-    assert found.diverges is None or found.value <= found.diverges / 2
-    there, before = losses_at(problem, recipe, found.value, found.default)
-    assert there <= 1.05 * before
+    finding = find_lr(problem, recipe, share=10.0)
+    assert finding.value is not None and finding.low <= finding.value <= finding.high
+    assert finding.diverges is None or finding.value <= finding.diverges / 2
+    loss, own_loss = losses_at(problem, recipe, finding.value, finding.default)
+    assert loss <= 1.05 * own_loss
 
 
 def test_tiny_data_does_not_mislead():
     """Of 40 examples 6 are left to compare by, and a single set of them is a lottery: five are drawn."""
-    recipe, told = dataclasses.replace(planted.RECIPE, batch_size=8), []
+    recipe, losses = dataclasses.replace(planted.RECIPE, batch_size=8), []
     for seed in range(5):
         problem = planted.blobs(count=40, seed=seed)
-        found = find_lr(problem, recipe, share=10.0)
-        assert found.low <= found.value <= found.high
-        told.append(losses_at(problem, recipe, found.value, found.default))
-    there, before = np.mean(told, axis=0)
-    assert there < before
+        finding = find_lr(problem, recipe, share=10.0)
+        assert finding.low <= finding.value <= finding.high
+        losses.append(losses_at(problem, recipe, finding.value, finding.default))
+    loss, own_loss = np.mean(losses, axis=0)
+    assert loss < own_loss
 
 
 def test_nan_from_some_rate_on_is_the_edge():
-    found = find_lr(planted.cliff(), planted.DESCENT, share=5.0)
+    finding = find_lr(planted.cliff(), planted.DESCENT, share=5.0)
     # Full-batch descent on the line: the first step is 2 lr mean(x^2), and NaN waits beyond 2.
-    assert found.diverges is not None and 0.5 < found.diverges < 8
+    assert finding.diverges is not None and 0.5 < finding.diverges < 8
     assert (
-        found.value <= found.diverges / 2
-        and found.curve.filter(pl.col("rate") < 0.5)["loss"].is_not_null().all()
+        finding.value <= finding.diverges / 2
+        and finding.curve.filter(pl.col("rate") < 0.5)["loss"].is_not_null().all()
     )
 
 
 def test_nan_in_the_data_is_said_at_once():
-    found = find_lr(planted.with_nan(), planted.RECIPE, share=1.0)
-    assert (found.standing, found.value) == ("all diverged", None)
-    assert "before the first update" in found.reason and found.cost.steps <= 9
-    assert found.recipe == planted.RECIPE
+    finding = find_lr(planted.with_nan(), planted.RECIPE, share=1.0)
+    assert (finding.status, finding.value) == ("all diverged", None)
+    assert "before the first update" in finding.reason and finding.cost.steps <= 9
+    assert finding.recipe == planted.RECIPE
 
 
-def test_a_loss_that_begins_at_its_minimum():
-    found = find_lr(planted.solved(), Recipe(SGD(lr=0.01), batch_size=8, steps=200), share=3.0)
-    assert found.standing == "flat" and "begins at its minimum" in found.reason
-    assert found.value <= found.high
+def test_training_that_begins_at_a_minimum():
+    finding = find_lr(planted.solved(), Recipe(SGD(lr=0.01), batch_size=8, steps=200), share=3.0)
+    assert finding.status == "flat" and "begins at a minimum" in finding.reason
+    assert finding.value <= finding.high
 
 
 # Bad input, each with its own answer.
 
 
 def test_a_zero_gradient_cannot_learn():
-    found = find_lr(planted.blocked(), planted.RECIPE, share=1.0)
-    assert (found.standing, found.value) == ("cannot learn", None)
-    assert "gradient is zero" in found.reason
+    finding = find_lr(planted.blocked(), planted.RECIPE, share=1.0)
+    assert (finding.status, finding.value) == ("cannot learn", None)
+    assert "gradient is zero" in finding.reason
 
 
 def test_a_constant_loss_cannot_learn():
-    found = find_lr(planted.constant_loss(), planted.RECIPE, share=1.0)
-    assert (found.standing, found.value) == ("cannot learn", None)
-    assert "whatever the weights are" in found.reason
+    finding = find_lr(planted.constant_loss(), planted.RECIPE, share=1.0)
+    assert (finding.status, finding.value) == ("cannot learn", None)
+    assert "whatever the weights are" in finding.reason
 
 
 def test_all_lanes_diverging():
-    found = find_lr(planted.explosive(), planted.DESCENT, share=1.0)
-    assert (found.standing, found.value, found.low) == ("all diverged", None, None)
-    assert "Every lane diverged, down to" in found.reason
-    assert found.curve["rate"].min() < 1e-6  # it looked far below before it gave up
+    finding = find_lr(planted.explosive(), planted.DESCENT, share=1.0)
+    assert (finding.status, finding.value, finding.low) == ("all diverged", None, None)
+    assert "Every lane diverged, down to" in finding.reason
+    assert finding.curve["rate"].min() < 1e-6  # it looked far below before it gave up
 
 
 def test_data_smaller_than_one_batch_is_refused():
@@ -198,7 +201,7 @@ def test_data_smaller_than_one_batch_is_refused():
         (Prodigy(), "prodigy estimates its own"),
     ],
 )
-def test_a_rule_without_a_rate_is_refused(optimizer, why):
+def test_an_optimizer_without_a_rate_is_refused(optimizer, why):
     batch = "full" if optimizer.line_search else 32
     with pytest.raises(RecipeError, match=why) as refused:
         find_lr(planted.blobs(), Recipe(optimizer, batch_size=batch))
@@ -206,25 +209,25 @@ def test_a_rule_without_a_rate_is_refused(optimizer, why):
 
 
 @pytest.mark.parametrize("share", [0, -1.0, math.nan, math.inf, True, "much"])
-def test_a_share_that_is_none_is_refused(share):
+def test_an_invalid_share_is_refused(share):
     with pytest.raises(RecipeError, match="share must be"):
         find_lr(planted.blobs(), planted.RECIPE, share=share)
 
 
 @pytest.mark.parametrize("seeds", [0, 1.5, True])
-def test_seeds_that_are_none_are_refused(seeds):
+def test_an_invalid_number_of_seeds_is_refused(seeds):
     with pytest.raises(RecipeError, match="seeds must be"):
         find_lr(planted.blobs(), planted.RECIPE, seeds=seeds)
 
 
-def test_without_a_validation_part_the_training_loss_counts():
+def test_without_a_validation_split_the_training_loss_counts():
     problem = planted.blobs()
     problem = dataclasses.replace(problem, data=dataclasses.replace(problem.data, validation=None))
-    found = find_lr(problem, planted.RECIPE, share=1.0)
-    assert found.curve["loss"].to_list() == found.curve["train_loss"].to_list()
+    finding = find_lr(problem, planted.RECIPE, share=1.0)
+    assert finding.curve["loss"].to_list() == finding.curve["train_loss"].to_list()
 
 
-def test_the_test_part_is_not_looked_at():
+def test_the_test_split_is_never_read():
     problem = planted.blobs()
     broken = dataclasses.replace(made.blobs().test, inputs=np.full((45, 6), np.nan, np.float32))
     spoilt = dataclasses.replace(problem, data=dataclasses.replace(problem.data, test=broken))

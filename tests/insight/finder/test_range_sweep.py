@@ -8,8 +8,7 @@ import pytest
 
 from tests.insight.finder import planted
 from thalweg.core.errors import RecipeError
-from thalweg.engine.group import prepare
-from thalweg.insight.finder import readings
+from thalweg.insight.finder import range_sweep
 from thalweg.insight.finder.range_sweep import range_test
 from thalweg.problem.models import MLP
 from thalweg.problem.problem import Problem
@@ -48,7 +47,7 @@ def test_losses_are_those_of_descent_with_these_rates(problem, tested):
 
 def _start(problem):
     """Return the first weights of seed 0 and their bias, in one column."""
-    states = prepare(problem, [Recipe(SGD(lr=0.1), batch_size="full", steps=50)])[1]
+    states = init_group(problem, [Recipe(SGD(lr=0.1), batch_size="full", steps=50)])[1]
     leaves = [np.asarray(leaf, np.float64)[0] for leaf in jax.tree.leaves(states.params)]
     weight, bias = sorted(leaves, key=lambda leaf: -leaf.size)
     return np.vstack([weight.reshape(-1, 1), bias.reshape(1, 1)])
@@ -57,26 +56,26 @@ def _start(problem):
 def test_it_ends_with_the_explosion(tested):
     assert tested.explosion == tested.curve["rate"][-1] < 10
     losses = tested.curve["loss"].to_numpy()
-    assert losses[-1] > readings.EXPLODED * losses[:-1].min()
+    assert losses[-1] > range_sweep.EXPLODED * losses[:-1].min()
 
 
 def test_readings_lie_below_the_explosion(tested):
-    told = json.loads(json.dumps(tested.to_dict()))
+    values = json.loads(json.dumps(tested.to_dict()))
     for name in ("steepest", "valley", "minimum", "slide"):
-        assert 1e-8 <= told[name] < tested.explosion
-    assert len(told["curve"]) == tested.curve.height
+        assert 1e-8 <= values[name] < tested.explosion
+    assert len(values["curve"]) == tested.curve.height
 
 
 @pytest.mark.parametrize(
     "numbers",
     [{"start": 0.0}, {"start": 1.0, "end": 0.1}, {"factor": 1.0}, {"factor": float("nan")}, {"end": True}],
 )
-def test_numbers_that_make_no_test_are_refused(problem, numbers):
+def test_invalid_numbers_are_refused(problem, numbers):
     with pytest.raises(RecipeError, match="range_test: "):
         range_test(problem, Recipe(SGD(), batch_size=32), **numbers)
 
 
-def test_a_rule_without_a_rate_is_refused(problem):
+def test_an_optimizer_without_a_rate_is_refused(problem):
     with pytest.raises(RecipeError, match="learning rate"):
         range_test(problem, Recipe(LBFGS(), batch_size="full"))
 
@@ -94,25 +93,25 @@ def falling():
 def test_the_steepest_descent_of_a_bent_fall():
     losses = falling()
     losses[RATES >= 1e-2] -= 0.5  # a step down at 1e-2
-    assert readings.steepest(RATES, losses) == pytest.approx(10**-2.25)
+    assert range_sweep.steepest(RATES, losses) == pytest.approx(10**-2.25)
 
 
 def test_the_minimum_is_a_tenth_of_the_lowest():
-    assert readings.minimum(*readings.trimmed(RATES, falling())) == pytest.approx(1e-2)
+    assert range_sweep.minimum(*range_sweep.trimmed(RATES, falling())) == pytest.approx(1e-2)
 
 
 def test_the_valley_is_halfway_down_the_longest_fall():
-    assert 1e-4 < readings.valley(*readings.trimmed(RATES, falling())) < 1e-1
+    assert 1e-4 < range_sweep.valley(*range_sweep.trimmed(RATES, falling())) < 1e-1
 
 
 def test_the_explosion_is_the_first_loss_out_of_bounds():
     losses = falling()
-    assert readings.explosion(RATES, losses) == pytest.approx(RATES[losses > 4][0])
+    assert range_sweep.explosion(RATES, losses) == pytest.approx(RATES[losses > 4][0])
     losses[10] = np.nan
-    assert readings.explosion(RATES, losses) == RATES[10]
-    assert readings.explosion(RATES, np.ones(36)) is None
+    assert range_sweep.explosion(RATES, losses) == RATES[10]
+    assert range_sweep.explosion(RATES, np.ones(36)) is None
 
 
 def test_a_curve_that_never_falls_has_no_steepest_descent():
-    assert readings.steepest(RATES, np.linspace(1, 2, 36)) is None
-    assert readings.valley(RATES, np.linspace(1, 2, 36)) is None
+    assert range_sweep.steepest(RATES, np.linspace(1, 2, 36)) is None
+    assert range_sweep.valley(RATES, np.linspace(1, 2, 36)) is None

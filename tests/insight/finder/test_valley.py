@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from thalweg.insight.finder.valley import DRIFTS, OWN_LENGTH, Rung, heights, locate
+from thalweg.insight.finder.valley import DRIFTS, OWN_LENGTH, RungLosses, heights, locate
 
 BOUNDS = (-8.0, 12.0)
 
@@ -14,14 +14,14 @@ def rung(bottom, octaves, share=1.0, seeds=(0,), noise=0.0, lowest=0.1, width=2.
     places = np.repeat(octaves, len(seeds))
     luck = np.tile(random.normal(0, 0.1, len(seeds)), len(octaves))  # of a seed, the same at every rate
     above = np.log(2) * ((places - bottom) / width) ** 2 + luck + noise * random.normal(size=len(places))
-    return Rung(share, places, np.tile(seeds, len(octaves)), np.minimum(lowest * np.exp(above), 2.3))
+    return RungLosses(share, places, np.tile(seeds, len(octaves)), np.minimum(lowest * np.exp(above), 2.3))
 
 
 @pytest.mark.parametrize("bottom", [-3.3, 0.0, 4.6])
 def test_the_bottom_is_found_between_the_rates(bottom):
-    found = locate([rung(bottom, np.arange(-8.0, 9.0, 1.0))], 2.3, BOUNDS)
-    assert found.best == pytest.approx(bottom, abs=0.25)
-    low, high = found.within(0.95)
+    valley = locate([rung(bottom, np.arange(-8.0, 9.0, 1.0))], 2.3, BOUNDS)
+    assert valley.best == pytest.approx(bottom, abs=0.25)
+    low, high = valley.within(0.95)
     assert low < bottom < high and high - low < 5
 
 
@@ -30,8 +30,8 @@ def test_noise_widens_the_interval_and_it_holds_the_bottom():
     held, widths = 0, []
     for _ in range(40):
         bottom = stream.uniform(-2, 2)
-        found = locate([rung(bottom, np.arange(-4.0, 5.0, 1.0), noise=0.2, stream=stream)], 2.3, BOUNDS)
-        low, high = found.within(0.95)
+        valley = locate([rung(bottom, np.arange(-4.0, 5.0, 1.0), noise=0.2, stream=stream)], 2.3, BOUNDS)
+        low, high = valley.within(0.95)
         held += low <= bottom <= high
         widths.append(high - low)
     quiet = locate([rung(0.0, np.arange(-4.0, 5.0, 1.0))], 2.3, BOUNDS).within(0.95)
@@ -42,10 +42,10 @@ def test_noise_widens_the_interval_and_it_holds_the_bottom():
 def test_a_seeds_luck_is_paired_away():
     lanes = rung(1.0, np.arange(-2.0, 5.0, 1.0), seeds=(0, 1))
     unlucky = np.where(lanes.seeds == 1, 3 * lanes.losses, lanes.losses)
-    there = locate([Rung(1.0, lanes.octaves, lanes.seeds, lanes.losses)], 2.3, BOUNDS).best
-    assert locate([Rung(1.0, lanes.octaves, lanes.seeds, np.minimum(unlucky, 2.3))], 2.3, BOUNDS).best == (
-        pytest.approx(there, abs=0.75)
-    )
+    there = locate([RungLosses(1.0, lanes.octaves, lanes.seeds, lanes.losses)], 2.3, BOUNDS).best
+    assert locate(
+        [RungLosses(1.0, lanes.octaves, lanes.seeds, np.minimum(unlucky, 2.3))], 2.3, BOUNDS
+    ).best == (pytest.approx(there, abs=0.75))
 
 
 def test_a_drift_that_shows_between_rungs_goes_on_to_the_end():
@@ -69,19 +69,19 @@ def test_short_lanes_leave_more_open():
 def test_lanes_that_diverged_stand_at_the_top():
     lanes = rung(1.0, np.arange(-2.0, 6.0, 1.0))
     losses = np.where(lanes.octaves >= 3, np.inf, lanes.losses)
-    found = locate([Rung(1.0, lanes.octaves, lanes.seeds, losses)], 2.3, BOUNDS)
-    assert (heights(Rung(1.0, lanes.octaves, lanes.seeds, losses), 2.3)[lanes.octaves >= 3] == 1).all()
-    assert found.best == pytest.approx(1.0, abs=0.5)
+    valley = locate([RungLosses(1.0, lanes.octaves, lanes.seeds, losses)], 2.3, BOUNDS)
+    assert (heights(RungLosses(1.0, lanes.octaves, lanes.seeds, losses), 2.3)[lanes.octaves >= 3] == 1).all()
+    assert valley.best == pytest.approx(1.0, abs=0.5)
 
 
 def test_losses_below_zero_have_a_valley_too():
     lanes = rung(1.0, np.arange(-4.0, 7.0, 1.0))
-    below = Rung(1.0, lanes.octaves, lanes.seeds, lanes.losses - 5.0)
+    below = RungLosses(1.0, lanes.octaves, lanes.seeds, lanes.losses - 5.0)
     assert locate([below], 2.3 - 5.0, BOUNDS).best == pytest.approx(1.0, abs=0.75)
 
 
 def test_the_chance_of_a_better_rate_is_high_where_it_is_clear():
-    found = locate([rung(4.0, np.arange(-4.0, 9.0, 1.0))], 2.3, BOUNDS)
-    assert found.chance(found.best, 0.0) > 0.95
-    assert found.chance(0.0, found.best) < 0.05
-    assert 0.3 < found.chance(3.5, 4.5) < 0.7
+    valley = locate([rung(4.0, np.arange(-4.0, 9.0, 1.0))], 2.3, BOUNDS)
+    assert valley.chance(valley.best, 0.0) > 0.95
+    assert valley.chance(0.0, valley.best) < 0.05
+    assert 0.3 < valley.chance(3.5, 4.5) < 0.7

@@ -9,8 +9,8 @@ import pytest
 
 from tests.made import blobs, line, net, problem
 from thalweg.core.errors import RecipeError
-from thalweg.engine import dispatch as drive
-from thalweg.engine.compiling import TRACES
+from thalweg.engine import dispatch
+from thalweg.engine.compilation import TRACES
 from thalweg.engine.program import structure
 from thalweg.problem.losses.metrics import accuracy, rmse
 from thalweg.problem.models import MLP
@@ -96,7 +96,7 @@ def test_without_a_validation_part_the_training_loss_is_compared():
 
 def test_seconds_are_those_of_training(monkeypatch):
     ticks = itertools.count()
-    monkeypatch.setattr(drive.time, "perf_counter", lambda: float(next(ticks)))  # a dispatch takes seconds
+    monkeypatch.setattr(dispatch.time, "perf_counter", lambda: float(next(ticks)))  # a dispatch takes seconds
     run = train(problem(), with_(OFF, epochs=2000, seconds=20.0))
     assert run.result["stopped"] == "seconds" and 0 < run.result["steps"] < 2000 * 14
     assert 20.0 <= run.result["seconds"]["train"] < 23.0

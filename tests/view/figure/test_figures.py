@@ -12,7 +12,7 @@ from thalweg.insight.curves import Curve
 from thalweg.view.figure import heat
 from thalweg.view.figure.plot import Line, Plot, draw
 from thalweg.view.figure.svg_paths import path
-from thalweg.view.report import matrix
+from thalweg.view.report import answers
 
 
 def plot(values, **settings) -> str:
@@ -62,12 +62,12 @@ def test_anything_above_zero_is_visible():
 
 def test_few_classes_keep_their_order_and_many_put_the_confused_together():
     few = confusion(made.classification(classes=10))
-    assert matrix.reading_order(few).tolist() == list(range(10))
+    assert answers.reading_order(few).tolist() == list(range(10))
     many = confusion(made.classification(classes=30, examples=3000))
     swapped = many.counts.copy()
     swapped[3, 27] += 500  # 3 and 27 are taken for each other
     swapped[27, 3] += 500
-    order = matrix.reading_order(type(many)(swapped, many.classes)).tolist()
+    order = answers.reading_order(type(many)(swapped, many.classes)).tolist()
     assert sorted(order) == list(range(30))
     assert abs(order.index(3) - order.index(27)) == 1
 
@@ -75,8 +75,8 @@ def test_few_classes_keep_their_order_and_many_put_the_confused_together():
 @pytest.mark.parametrize("classes", [2, 3, 12, 13, 40, 41, 100])
 def test_the_matrix_is_drawn_for_any_number_of_classes(classes):
     counted = confusion(made.classification(classes=classes, examples=2000, accuracy=0.7))
-    drawn = matrix.draw(counted)
-    if classes <= matrix.FIGURES:
+    drawn = answers.matrix(counted)
+    if classes <= answers.FIGURES:
         assert drawn.count("<td") == classes * classes
         assert f">{int(counted.counts[0, 0])}<" in drawn
     else:

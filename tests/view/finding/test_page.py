@@ -11,7 +11,8 @@ import pytest
 
 from tests.insight import found
 from tests.view.report.test_browser import CHROMIUM, FRAME, PROBE, browse
-from thalweg.view.finding import batch_page, page, svg
+from thalweg.view.figure import lr_figure
+from thalweg.view.finding import batch_page, page
 from thalweg.view.text import plain
 
 BATCHES = {"batches": found.batches, "no batch": found.no_batch}
@@ -43,7 +44,7 @@ def test_a_page_refers_to_nothing_outside(name):
 def test_what_came_from_outside_is_text():
     finding = replace(found.finding(), reason=NASTY, setting=NASTY)
     assert NASTY not in page.render(finding, {"data": NASTY, "model": NASTY, "run": NASTY})
-    assert NASTY not in svg.render(finding)
+    assert NASTY not in lr_figure.svg_file(finding)
 
 
 def test_a_page_can_be_made_with_nothing_known_around_it():
@@ -59,7 +60,7 @@ def test_the_lanes_are_listed_with_what_diverged():
 @pytest.mark.parametrize("name", FINDINGS)
 def test_a_picture_is_sound_xml_with_its_text_inside(name):
     finding = FINDINGS[name]()
-    root = ElementTree.fromstring(svg.render(finding))
+    root = ElementTree.fromstring(lr_figure.svg_file(finding))
     assert root.tag == "{http://www.w3.org/2000/svg}svg"
     words = " ".join(root.itertext())
     assert finding.setting in words
@@ -73,7 +74,7 @@ def test_a_picture_stays_in_its_frame():
     finding = found.kept()
     far = finding.curve["loss"].to_list()
     far[6] = 1e30
-    text = svg.render(replace(finding, curve=finding.curve.with_columns(loss=pl.Series(far))))
+    text = lr_figure.svg_file(replace(finding, curve=finding.curve.with_columns(loss=pl.Series(far))))
     numbers = [float(n) for d in re.findall(r' d="([^"]*)"', text) for n in re.findall(r"-?\d+\.?\d*", d)]
     assert max(map(abs, numbers)) < 2_000
 
@@ -87,7 +88,7 @@ def test_a_page_of_batch_sizes():
     shown = plain(batch_page.show(found.batches(), ABOUT))
     assert max(map(len, shown.splitlines())) <= 80
     assert [line.split()[0] for line in shown.splitlines() if "0.00283" in line][1:] == ["256"]
-    assert "no size lets it learn" in plain(batch_page.show(found.no_batch(), {}))
+    assert "fails to learn at every size" in plain(batch_page.show(found.no_batch(), {}))
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine")

@@ -7,7 +7,7 @@ import pytest
 from tests.insight import found
 from thalweg.insight.finder import verdict
 from thalweg.insight.finder.finding import Cost
-from thalweg.view.finding import text
+from thalweg.view.finding import page
 from thalweg.view.text import plain
 
 ABOUT = {"data": "mnist", "task": "classification", "model": "mlp:784-512-10", "run": "runs/mnist-find-1"}
@@ -25,27 +25,27 @@ ABOUT = {"data": "mnist", "task": "classification", "model": "mlp:784-512-10", "
 )
 def test_the_headline_says_which_rate_to_take(make, said):
     assert verdict.headline(make()) == said
-    shown = plain(text.show(make(), ABOUT))
+    shown = plain(page.show(make(), ABOUT))
     assert shown.splitlines()[0] == said and max(map(len, shown.splitlines())) <= 80
 
 
 def test_the_table_points_out_the_lowest_loss_and_the_own_rate():
-    lines = plain(text.show(found.kept(), ABOUT)).splitlines()
+    lines = plain(page.show(found.kept(), ABOUT)).splitlines()
     assert sum("lowest" in line for line in lines) == 1
-    assert [line.split()[0] for line in lines if line.endswith("its own")] == ["0.001"]
+    assert [line.split()[0] for line in lines if line.endswith("recipe's own")] == ["0.001"]
     assert sum(line.endswith(" diverged") for line in lines) == 2
 
 
 def test_the_cost_is_a_share_of_the_run():
-    assert "4,860 updates, 9.72 % of the run's 50,000" in plain(text.show(found.finding(), {}))
+    assert "4,860 updates (9.72 % of the run's 50,000)" in plain(page.show(found.finding(), {}))
     dear = replace(found.finding(), cost=Cost(150_000, 50_000, 61.0))
-    assert "3.0 times the run's 50,000" in plain(text.show(dear, {}))
+    assert "3.0 times the run's 50,000" in plain(page.show(dear, {}))
 
 
 def test_no_edge_is_claimed_where_none_was_seen():
-    assert "No lane diverged." in plain(text.show(found.flat(), {}))
-    assert "diverged" not in plain(text.show(found.empty(), {}))
-    assert "is 0.15. 2/\u03bbmax" in " ".join(plain(text.show(found.full_batch(), {})).split())
+    assert "No lane diverged." in plain(page.show(found.flat(), {}))
+    assert "diverged" not in plain(page.show(found.empty(), {}))
+    assert "is 0.15. 2/\u03bbmax" in " ".join(plain(page.show(found.full_batch(), {})).split())
 
 
 def test_a_run_says_in_a_line_how_its_rate_was_found():

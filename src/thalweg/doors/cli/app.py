@@ -1,7 +1,7 @@
 """The `thalweg` command: options and help texts, nothing else.
 
-The one place with imports inside functions: a command's module (and with it JAX) is loaded when the command
-is called, so that `thalweg --help` answers at once.
+Imports stand inside functions here, and only here: a command's module (and with it JAX) loads when the
+command is called, so that `thalweg --help` answers at once.
 """
 
 import gc
@@ -14,10 +14,12 @@ from typing import Annotated, Any
 
 import typer
 
-from thalweg.doors.cli.codes import BAD_INPUT, DONE, INTERRUPTED
+from thalweg.core.stop_reason import EXIT_DONE, EXIT_INTERRUPTED
 
-# New objects before Python's garbage collector looks: at its 700 it went 400 times through what importing
-# JAX and tracing make, a quarter of a second of a short command, and found next to nothing.
+EXIT_BAD_INPUT = 2
+
+# Allocations between two runs of Python's garbage collector. With its default of 700 it ran 400 times while
+# JAX was imported and programs were traced: 0.25 s of a short command, with almost nothing to collect.
 COLLECT_EVERY = 50_000
 
 app = typer.Typer(
@@ -31,42 +33,49 @@ app = typer.Typer(
 
 
 class Device(StrEnum):
-    """Where to compute."""
+    """The processor to compute on."""
 
     cpu = "cpu"
     gpu = "gpu"
 
 
-Target = Annotated[str | None, typer.Option(help="Column to predict: its name, or its number from 0.")]
-Missing = Annotated[list[str] | None, typer.Option(help="A mark that means missing (repeatable).")]
-Header = Annotated[
-    bool, typer.Option("--header/--no-header", help="Whether a table's first line names its columns.")
+Target = Annotated[str | None, typer.Option(help="Column to predict: its name, or its index from 0.")]
+Missing = Annotated[
+    list[str] | None, typer.Option(help="A mark that stands for a missing value (repeatable).")
 ]
-Folder = Annotated[Path | None, typer.Option(help="Where named sets are looked for, before THALWEG_DATA.")]
-Chosen = Annotated[Device | None, typer.Option(help="Where to compute; default: what JAX finds.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no summary.")]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
+Header = Annotated[
+    bool, typer.Option("--header/--no-header", help="Whether the first line of a table names its columns.")
+]
+Folder = Annotated[
+    Path | None, typer.Option(help="Folder with named data sets, searched before THALWEG_DATA.")
+]
+Chosen = Annotated[Device | None, typer.Option(help="Device to compute on; default: what JAX finds.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress and no summary.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object to standard output.")]
 
 
 @app.command()
 def fit(
-    data: Annotated[str, typer.Argument(help="A named set (digits, mnist, ...), a file or a folder.")],
+    data: Annotated[str, typer.Argument(help="A named data set (digits, mnist, ...), a file or a folder.")],
     target: Target = None,
     model: Annotated[str | None, typer.Option(help="For example mlp:512 or mlp:256,256,dropout=0.1.")] = None,
-    recipe: Annotated[str | None, typer.Option(help="A recipe by name, or a TOML file.")] = None,
+    recipe: Annotated[str | None, typer.Option(help="Name of a recipe, or a TOML file.")] = None,
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="PATH=VALUE", help="Change a setting: optimizer.lr=3e-4."),
     ] = None,
     lr: Annotated[
-        str | None, typer.Option(help="The learning rate, or auto: find it first, for a tenth of the run.")
+        str | None,
+        typer.Option(help="The learning rate; auto finds it first, in at most a tenth of the run's updates."),
     ] = None,
-    epochs: Annotated[int | None, typer.Option(help="Passes over the training part.")] = None,
-    steps: Annotated[int | None, typer.Option(help="Updates, instead of epochs.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of start, order and noise.")] = None,
-    test: Annotated[str | None, typer.Option(help="Test part: a fraction, or a file of its own.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the training split.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Number of updates, instead of epochs.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of initial weights, data order and noise.")] = None,
+    test: Annotated[
+        str | None, typer.Option(help="Test split: a fraction of the rows, or a separate file.")
+    ] = None,
     validation: Annotated[
-        float, typer.Option(help="Validation part, a fraction of the training part.")
+        float, typer.Option(help="Validation split: a fraction of the training rows.")
     ] = 0.1,
     split: Annotated[str, typer.Option(help="random, time, or group=COLUMN.")] = "random",
     split_seed: Annotated[int, typer.Option(help="Seed of the split.")] = 0,
@@ -76,51 +85,49 @@ def fit(
     task: Annotated[
         str | None, typer.Option(help="classification or regression; default: from the target.")
     ] = None,
-    context: Annotated[int, typer.Option(help="Text: characters that the model sees at a time.")] = 64,
+    context: Annotated[int, typer.Option(help="Text: characters per window.")] = 64,
     lines: Annotated[
-        bool, typer.Option("--lines", help="A text's lines are examples of their own (names, words).")
+        bool, typer.Option("--lines", help="Text: treat each line as an example (names, words).")
     ] = False,
-    window: Annotated[
-        int | None, typer.Option(help="Time series: rows that the model sees at a time, in row order.")
-    ] = None,
-    horizon: Annotated[int, typer.Option(help="Time series: following values to predict.")] = 1,
+    window: Annotated[int | None, typer.Option(help="Time series: rows per window, in row order.")] = None,
+    horizon: Annotated[int, typer.Option(help="Time series: how many following values to predict.")] = 1,
     folder: Folder = None,
-    init: Annotated[Path | None, typer.Option(help="Start from the weights of this run.")] = None,
+    init: Annotated[Path | None, typer.Option(help="Run folder whose weights to start from.")] = None,
     device: Chosen = None,
-    out: Annotated[Path | None, typer.Option(help="Run folder; default runs/<data>-<n>.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite a run that lies in --out.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Run folder; default: runs/<data>-<n>.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing run in --out.")] = False,
     checkpoint_every: Annotated[
-        str, typer.Option(help="Save the state after so many updates (500) or a time (60s, 10m); off.")
+        str, typer.Option(help="Checkpoint interval: updates (500), time (60s, 10m), or off.")
     ] = "60s",
     resume: Annotated[
         str | None,
-        typer.Option(help="auto: go on with the run in --out if there is one, else start it."),
+        typer.Option(help="auto: resume the run in --out if there is one, else start it."),
     ] = None,
     json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
     """Train a network on DATA and write a run folder."""
-    given = dict(locals())
-    _begin_to_read(given)
+    options = dict(locals())
+    _start_reading(options)
     from thalweg.doors.cli import fit as command
 
-    raise typer.Exit(command.run(command.Request(**given)))
+    raise typer.Exit(command.fit(options))
 
 
-def _begin_to_read(given: dict[str, Any]) -> None:
-    """Have packed data unpacked while the command's module is imported."""
+def _start_reading(options: dict[str, Any]) -> None:
+    """Unpack compressed data in threads while the command's module is imported."""
     from thalweg.problem.data.load import begin
 
-    begin(given["data"], given["folder"])
+    begin(options["data"], options["folder"])
 
 
 def with_options_of(other: Callable[..., None]) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command all parameters of another one, behind its own."""
+    """Add all parameters of another command behind a command's own."""
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         theirs = signature(other).parameters
         own = [p for p in signature(command).parameters.values() if p.kind is not Parameter.VAR_KEYWORD]
-        # Named only, so that those with a default may stand before those without.
+        # Keyword-only, so that parameters with a default may precede those without.
         named = [p.replace(kind=Parameter.KEYWORD_ONLY) for p in (*own, *theirs.values())]
         command.__signature__ = Signature(named)  # type: ignore[attr-defined]
         command.__annotations__ = {p.name: p.annotation for p in named}
@@ -136,40 +143,43 @@ def sweep(
         list[str],
         typer.Option(
             metavar="PATH=RANGE",
-            help="What varies (repeatable): optimizer.lr=1e-4..1e-1:16log, seed=0..2, optimizer=sgd,adamw, "
-            "model=mlp:32,mlp:512.",
+            help="Setting to vary (repeatable): optimizer.lr=1e-4..1e-1:16log, seed=0..2, optimizer=sgd,"
+            "adamw, model=mlp:32,mlp:512.",
         ),
     ],
     sample: Annotated[
-        int | None, typer.Option(help="Draw so many points from the ranges; default: every combination.")
+        int | None, typer.Option(help="Number of points to draw from the ranges; default: every combination.")
     ] = None,
-    halving: Annotated[bool, typer.Option("--halving", help="Freeze the worse settings on the way.")] = False,
-    strict: Annotated[bool, typer.Option("--strict", help="Each lane bit for bit as alone.")] = False,
+    halving: Annotated[
+        bool, typer.Option("--halving", help="Successive halving: freeze the worse settings during training.")
+    ] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Compute every lane bit for bit as if it ran alone.")
+    ] = False,
     plan: Annotated[
-        bool, typer.Option("--plan", help="Say how the lanes would be laid out; train nothing.")
+        bool, typer.Option("--plan", help="Print how the lanes would be laid out, without training.")
     ] = False,
     **options: Any,
 ) -> None:
-    """Train a network on DATA with every combination of settings at once, and rank them."""
-    _begin_to_read(options)
-    from thalweg.doors.cli import fit as fitting
+    """Train a network on DATA with every combination of settings at once, and rank the settings."""
+    options |= {"vary": vary, "sample": sample, "plan": plan, "halving": halving, "strict": strict}
+    _start_reading(options)
     from thalweg.doors.cli import sweep as command
 
-    request = command.Request(fitting.Request(**options), vary, sample, plan, halving, strict)
-    raise typer.Exit(command.run(request))
+    raise typer.Exit(command.sweep(options))
 
 
 @app.command()
 @with_options_of(fit)
 def find(
     optimizer: Annotated[
-        str | None, typer.Option(help="Another optimizer, by name: --set optimizer=NAME.")
+        str | None, typer.Option(help="Name of the optimizer; short for --set optimizer=NAME.")
     ] = None,
     batch: Annotated[
         str | None,
         typer.Option(
             metavar="SIZES",
-            help="The rate for each batch size, and the batch size beyond which more is waste: 32..1024 "
+            help="Find the rate for each batch size, and the largest size that still pays: 32..1024:2x "
             "(doubling), or 32,64,128.",
         ),
     ] = None,
@@ -177,81 +187,85 @@ def find(
         str | None,
         typer.Option(
             metavar="SHARE",
-            help="Updates to spend, as a share of the run's: 0.1, 10%, 3. Default: a tenth, or six seconds' "
-            "worth where that is more.",
+            help="Updates to spend, as a multiple of the run's: 0.1, 10%, 3. Default: a tenth, or the worth "
+            "of six seconds where that is more.",
         ),
     ] = None,
     **options: Any,
 ) -> None:
-    """Find the learning rate for DATA, with an interval, and say how that was decided."""
-    _begin_to_read(options)
+    """Find the learning rate for DATA, with an interval and the evidence for it."""
+    options |= {"optimizer": optimizer, "batch": batch, "budget": budget}
+    _start_reading(options)
     from thalweg.doors.cli import find as command
-    from thalweg.doors.cli import fit as fitting
 
-    raise typer.Exit(command.run(command.Request(fitting.Request(**options), optimizer, batch, budget)))
+    raise typer.Exit(command.find(options))
 
 
 @app.command()
 def resume(
-    run: Annotated[Path, typer.Argument(help="A run folder, or that of a sweep.")],
-    epochs: Annotated[
-        int | None, typer.Option(help="Passes in total, to go on beyond the planned end.")
-    ] = None,
-    steps: Annotated[int | None, typer.Option(help="Updates in total, instead of epochs.")] = None,
+    run: Annotated[Path, typer.Argument(help="Folder of a run or a sweep.")],
+    epochs: Annotated[int | None, typer.Option(help="Total passes, to train beyond the planned end.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Total updates, instead of epochs.")] = None,
     schedule: Annotated[
         str | None,
-        typer.Option(help="With a new length: stretch plans the schedule over it, hold lets its end last."),
+        typer.Option(help="With a new length: stretch the schedule over it, or hold its final value."),
     ] = None,
-    at: Annotated[int | None, typer.Option(help="Go on from the newest checkpoint up to this step.")] = None,
+    at: Annotated[
+        int | None, typer.Option(help="Resume from the newest checkpoint at or before this step.")
+    ] = None,
     set_: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="PATH=VALUE", help="Change a number of the recipe; needs --out."),
+        typer.Option("--set", metavar="PATH=VALUE", help="Change a number of the recipe; requires --out."),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Go on as a new run in this folder.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Fork: write the continued run to this new folder.")
+    ] = None,
     device: Chosen = None,
     json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Go on with a run that was broken off, bit for bit; extend a finished one; or fork it."""
-    given = dict(locals())
-    from thalweg.doors.cli import resume as command
+    """Resume an interrupted run bit for bit, extend a finished one, or fork one."""
+    options = dict(locals())
+    from thalweg.doors.cli import fit as command
 
-    raise typer.Exit(command.run(command.Request(**given)))
+    raise typer.Exit(command.resume(options))
 
 
 @app.command()
 def check(run: Annotated[Path, typer.Argument(help="A run folder.")], json: AsJson = False) -> None:
-    """Verify a run folder, file by file, and say where the run would go on."""
-    from thalweg.doors.cli import check as command
+    """Verify every file of a run folder, and say where the run would resume."""
+    from thalweg.doors.cli import inspect as command
 
-    raise typer.Exit(command.run(run, json))
+    raise typer.Exit(command.check(run, json))
 
 
 @app.command()
 def predict(
     run: Annotated[Path, typer.Argument(help="A run folder.")],
-    data: Annotated[str, typer.Argument(help="Data to predict for: a file, a folder or a named set.")],
+    data: Annotated[str, typer.Argument(help="Data to predict for: a file, a folder or a named data set.")],
     out: Annotated[
-        Path | None, typer.Option(help="FILE.csv, .parquet or .npy; default: CSV on the screen.")
+        Path | None, typer.Option(help="FILE.csv, .parquet or .npy; default: CSV to standard output.")
     ] = None,
-    weights: Annotated[str, typer.Option(help="best or final; default: those the run was judged by.")] = "",
+    weights: Annotated[
+        str, typer.Option(help="best or final; default: the weights that the run's test figures belong to.")
+    ] = "",
     folder: Folder = None,
     device: Chosen = None,
     json: AsJson = False,
 ) -> None:
-    """Predict with a trained run; for classes also the probabilities."""
-    given = dict(locals())
+    """Predict with a trained run; for classes also print probabilities."""
+    options = dict(locals())
     from thalweg.doors.cli import predict as command
 
-    raise typer.Exit(command.run(command.Request(**given)))
+    raise typer.Exit(command.predict(options))
 
 
 @app.command()
 def show(
-    run: Annotated[Path, typer.Argument(help="A run folder, or that of a sweep or of find.")],
+    run: Annotated[Path, typer.Argument(help="Folder of a run, a sweep or a find.")],
     json: AsJson = False,
 ) -> None:
-    """Say what was trained, how, and what came of it."""
+    """Show what was trained, how, and with what result."""
     from thalweg.doors.cli import inspect as command
 
     raise typer.Exit(command.show(run, json))
@@ -263,7 +277,7 @@ def compare(
     second: Annotated[Path, typer.Argument(help="Another run folder.")],
     json: AsJson = False,
 ) -> None:
-    """Say what differs between two runs, and what came of it."""
+    """Show how two runs differ in settings and results."""
     from thalweg.doors.cli import inspect as command
 
     raise typer.Exit(command.compare(first, second, json))
@@ -273,10 +287,10 @@ def compare(
 def report(
     run: Annotated[Path, typer.Argument(help="A run folder.")],
     out: Annotated[
-        Path | None, typer.Option(help="The file; default: report.html in the run folder.")
+        Path | None, typer.Option(help="Output file; default: report.html in the run folder.")
     ] = None,
 ) -> None:
-    """Write one self-contained HTML file with the curves."""
+    """Write a self-contained HTML report with the curves."""
     from thalweg.doors.cli import inspect as command
 
     raise typer.Exit(command.report(run, out))
@@ -285,19 +299,19 @@ def report(
 @app.command()
 def recipes(
     what: Annotated[
-        list[str] | None, typer.Argument(help="Nothing for the table; `show NAME` for one row.")
+        list[str] | None, typer.Argument(help="`show NAME` for one entry; default: the table of all.")
     ] = None,
     json: AsJson = False,
 ) -> None:
-    """List every optimizer, schedule and named recipe; `recipes show adamw` tells all of one."""
+    """List optimizers, schedules and named recipes; `recipes show adamw` shows one in full."""
     words = [word for word in what or [] if word != "show"]
     from thalweg.doors.cli import recipes as command
 
-    raise typer.Exit(command.run(words[0] if words else None, json))
+    raise typer.Exit(command.recipes(words[0] if words else None, json))
 
 
 def version(asked: bool) -> None:
-    """Print the version and stop."""
+    """Print the version and exit."""
     if asked:
         from importlib.metadata import version as installed
 
@@ -308,40 +322,40 @@ def version(asked: bool) -> None:
 @app.callback()
 def options(
     _version: Annotated[
-        bool, typer.Option("--version", callback=version, is_eager=True, help="Print the version and stop.")
+        bool, typer.Option("--version", callback=version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
     """Train neural networks by gradient descent, and know why a run works or does not."""
 
 
 def main() -> None:
-    """Run the command line; every outcome has its exit code, and only a bug of ours shows a traceback."""
+    """Run the command line. Every outcome has its exit code; only a bug of ours shows a traceback."""
     gc.set_threshold(COLLECT_EVERY)
     sys.exit(_outcome())
 
 
 def _outcome() -> Any:
     try:
-        return app(standalone_mode=False) or DONE
+        return app(standalone_mode=False) or EXIT_DONE
     except KeyboardInterrupt:
         typer.echo("interrupted", err=True)
-        return INTERRUPTED
+        return EXIT_INTERRUPTED
     except BrokenPipeError:
         sys.stderr.close()
-        return DONE
+        return EXIT_DONE
     except Exception as error:
         return _refused(error)
 
 
 def _refused(error: Exception) -> int:
-    if hasattr(error, "exit_code") and hasattr(error, "show"):  # the command line's own: a wrong flag
+    if hasattr(error, "exit_code") and hasattr(error, "show"):  # Typer's own errors, such as an unknown flag
         error.show()  # type: ignore[attr-defined]
-        return BAD_INPUT
+        return EXIT_BAD_INPUT
     from thalweg.core.errors import ThalwegError
 
     if isinstance(error, ThalwegError):
         typer.echo(f"error: {error}", err=True)
-        return BAD_INPUT
+        return EXIT_BAD_INPUT
     raise error
 
 

@@ -1,51 +1,84 @@
-"""`thalweg show`, `compare` and `report`: reading runs."""
+"""`thalweg show`, `compare`, `report` and `check`: read what lies in a folder."""
 
 from pathlib import Path
 
-from thalweg.doors.cli import finding, ranked
-from thalweg.doors.cli.codes import DONE
-from thalweg.doors.cli.output import print_json, print_text, write_report, write_sweep_report
+from thalweg.core.stop_reason import EXIT_DONE, EXIT_FAILED
+from thalweg.doors.cli.output import (
+    draw_finding,
+    print_finding,
+    print_json,
+    print_sweep,
+    print_text,
+    write_report,
+    write_sweep_report,
+)
 from thalweg.insight import compare as comparing
-from thalweg.insight.finder import finding_io as kept
+from thalweg.insight.finder import finding_io
 from thalweg.insight.finder.finding_io import is_finding
 from thalweg.insight.ranking import ranking_of
 from thalweg.run.folder.record import read
 from thalweg.run.folder.sweep_record import is_sweep
 from thalweg.run.folder.sweep_record import read as read_sweep
+from thalweg.run.verify import examine
 from thalweg.view import text
+
+_WORDS = {True: "sound", False: "DAMAGED", None: "-"}
 
 
 def show(folder: Path, as_json: bool) -> int:
-    """Print what was trained, how, and what came of it."""
+    """Print what was trained, how, and with what result."""
     if is_finding(folder):
-        return finding.show(folder, as_json)
-    if is_sweep(folder):
-        return ranked.show(read_sweep(folder), as_json)
-    record = read(folder)
-    if as_json:
-        print_json(record.result)
+        print_finding(finding_io.read(folder), as_json)
+    elif is_sweep(folder):
+        sweep = read_sweep(folder)
+        print_sweep(sweep.result, ranking_of(sweep), as_json)
     else:
-        print_text(text.show(record))
-    return DONE
+        record = read(folder)
+        if as_json:
+            print_json(record.result)
+        else:
+            print_text(text.show(record))
+    return EXIT_DONE
 
 
 def compare(first: Path, second: Path, as_json: bool) -> int:
-    """Print what differs between two runs, and what came of it."""
-    found = comparing.compare(read(first), read(second))
+    """Print how two runs differ in settings and in results."""
+    comparison = comparing.compare(read(first), read(second))
     if as_json:
-        print_json(found)
+        print_json(comparison)
     else:
-        print_text(text.compare(found))
-    return DONE
+        print_text(text.compare(comparison))
+    return EXIT_DONE
 
 
 def report(folder: Path, out: Path | None) -> int:
-    """Write the report and print where it lies."""
+    """Write the report and print its path."""
     if is_finding(folder):
-        print(finding.draw(kept.read(folder), folder, out))
+        print(draw_finding(finding_io.read(folder), folder, out))
     elif is_sweep(folder):
         sweep = read_sweep(folder)
         print(write_sweep_report(sweep, ranking_of(sweep), out))
     else:
         print(write_report(read(folder), out))
-    return DONE
+    return EXIT_DONE
+
+
+def check(folder: Path, as_json: bool) -> int:
+    """Verify every byte that has a checksum; return 3 when something is damaged."""
+    soundness = examine(folder)
+    if as_json:
+        print_json(
+            {
+                "sound": not soundness.damaged,
+                "ended": soundness.ended,
+                "writer": None if soundness.writer is None else soundness.writer.get("pid"),
+                "resumes_at": soundness.resumes_at,
+                "findings": [file._asdict() for file in soundness.findings],
+                "summary": soundness.summary,
+            }
+        )
+    else:
+        for file in soundness.findings:
+            print(f"{_WORDS[file.sound]:8}{file.name}{f': {file.why}' if file.why else ''}")
+        print("\n" + "\n".join(soundness.summary))
+    return EXIT_FAILED if soundness.damaged else EXIT_DONE

@@ -1,4 +1,4 @@
-"""`thalweg recipes`: what a recipe can be made of, and the book of named recipes."""
+"""`thalweg recipes`: optimizers, schedules and named recipes, with their settings."""
 
 import dataclasses
 
@@ -6,47 +6,46 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from thalweg.core.errors import RecipeError
-from thalweg.core.names import did_you_mean
-from thalweg.doors.cli.codes import DONE
+from thalweg.core.errors import RecipeError, did_you_mean
+from thalweg.core.stop_reason import EXIT_DONE
 from thalweg.doors.cli.output import print_json, print_text
 from thalweg.recipe import toml
 from thalweg.recipe.book import BOOK
 from thalweg.recipe.catalogue import Row, rows
 
 
-def run(name: str | None, as_json: bool) -> int:
+def recipes(name: str | None, as_json: bool) -> int:
     """Print the table, or one of its rows in full."""
     if name is None:
-        found = rows()
+        known = rows()
         if as_json:
-            print_json({"rows": [dataclasses.asdict(row) for row in found]})
+            print_json({"rows": [dataclasses.asdict(row) for row in known]})
         else:
-            print_text(_table(found))
-        return DONE
+            print_text(_table(known))
+        return EXIT_DONE
     row = _row(name)
     if as_json:
         print_json(row)
     else:
         print_text(_in_full(row))
-    return DONE
+    return EXIT_DONE
 
 
 def _row(name: str) -> Row:
-    found = [row for row in rows() if row.name == name]
-    if not found:
+    matches = [row for row in rows() if row.name == name]
+    if not matches:
         names = [row.name for row in rows()]
         raise RecipeError(
             "recipes", "must be a name in the catalogue", got=name, hint=did_you_mean(name, names)
         )
-    return found[0]
+    return matches[0]
 
 
-def _table(found: list[Row]) -> RenderableType:
+def _table(known: list[Row]) -> RenderableType:
     table = Table(box=None, padding=(0, 2, 0, 0))
     for title in ("name", "kind", "when"):
         table.add_column(title, overflow="fold")
-    for row in found:
+    for row in known:
         table.add_row(Text(row.name, style="bold"), Text(row.kind), Text(row.when))
     return table
 
@@ -62,7 +61,7 @@ def _in_full(row: Row) -> RenderableType:
         settings.add_row(
             *(Text(cell) for cell in (setting.name, setting.default, setting.doc, setting.source))
         )
-    parts: list[RenderableType] = [*lines, Text(), settings]
+    sections: list[RenderableType] = [*lines, Text(), settings]
     if row.name in BOOK:
-        parts += [Text(), Text(toml.write(BOOK[row.name].recipe))]
-    return Group(*parts)
+        sections += [Text(), Text(toml.write(BOOK[row.name].recipe))]
+    return Group(*sections)

@@ -1,196 +1,177 @@
 """`thalweg sweep`: ranges from the command line become recipes, their runs a ranked table."""
 
 import time
-from dataclasses import dataclass
 
 import numpy as np
 
 from thalweg.core.errors import RecipeError
+from thalweg.core.stop_reason import EXIT_DONE
 from thalweg.core.tree import count as count_parameters
-from thalweg.doors.cli import fit, rate
-from thalweg.doors.cli import resume as resuming
-from thalweg.doors.cli.codes import DONE
-from thalweg.doors.cli.device import use
-from thalweg.doors.cli.output import print_json
-from thalweg.doors.cli.ranked import told
+from thalweg.doors.cli.arguments import (
+    Options,
+    load_options,
+    recipe_request,
+    resumes,
+    save_options,
+    use_device,
+)
+from thalweg.doors.cli.output import finish, print_json
 from thalweg.engine.group import lane_bytes, length
+from thalweg.insight.fit import restarted
 from thalweg.insight.wording import plural
+from thalweg.problem.data.load import load
 from thalweg.problem.models.registry import ALIASES, ARCHITECTURES
 from thalweg.problem.models.spec import parse
 from thalweg.problem.problem import Problem
 from thalweg.recipe import ranges, vary
 from thalweg.recipe.recipe import Recipe
 from thalweg.run.models import plan_models, train_models
-from thalweg.run.resume import check_recipe, resume
+from thalweg.run.resume import check_recipe, is_begun, resume
 from thalweg.run.session.halving import Halving
-from thalweg.run.train import SaveOptions
 from thalweg.view import progress as showing
 
 MODEL, SEED = "model", "seed"
 _EXAMPLE = "for example --vary optimizer.lr=1e-4..1e-1:16log"
 
 
-@dataclass(frozen=True)
-class Request:
-    """The command's arguments, as they came; see `thalweg sweep --help`.
-
-    Args:
-        fit: What `thalweg fit` takes too.
-        vary: `PATH=RANGE`, one for each setting.
-        sample: Draw so many points from the ranges, instead of every combination.
-        plan: Say how the lanes would be laid out, and train nothing.
-        halving: Freeze the worse settings on the way.
-        strict: Only layouts in which each lane has the bits of the lane alone.
-    """
-
-    fit: fit.Request
-    vary: list[str]
-    sample: int | None
-    plan: bool
-    halving: bool
-    strict: bool
-
-
-def run(request: Request) -> int:
+def sweep(options: Options) -> int:
     """Train every lane as asked; return the exit code."""
-    asked = request.fit
-    use(asked.device)
-    rate.check(asked.lr, asked.set_, allow_auto=False)  # refused before the data is read
-    given = _given(request.vary)
-    base = fit.named_recipe(asked)
-    problems = _problems(request, given.pop(MODEL, None))
-    recipes = _recipes(request, problems, fit.recipe_of(asked, problems[0], base), given)
-    if request.plan:
-        return _plan(request, problems, recipes)
-    progress = showing.progress(quiet=asked.quiet)
+    use_device(options["device"])
+    request = recipe_request(options, allow_auto=False)
+    varied = _varied(options["vary"])
+    problems = _problems(options, varied.pop(MODEL, None))
+    recipes = _recipes(options, problems, request.for_data(problems[0].data), varied)
+    if options["plan"]:
+        return _plan(options, problems, recipes)
+    progress = showing.progress(quiet=options["quiet"])
     for note in problems[0].data.notes:
         progress.note(note.text)
-    keep = SaveOptions(asked.out, asked.force, asked.checkpoint_every)
-    if asked.resume is not None:
+    save, folder = save_options(options), options["out"]
+    if resumes(options):
         _check_resumable(problems)
-        keep = fit.start_or_go_on(asked, keep)
-    if keep is None and asked.out is not None:
-        check_recipe(asked.out, *recipes)
-        return resuming.told(resume(asked.out, problems[0], progress=progress), asked.json, asked.quiet)
+        save = restarted(save)
+        if is_begun(folder):
+            check_recipe(folder, *recipes)
+            runs = resume(folder, problems[0], progress=progress)
+            return finish(runs, options["json"], options["quiet"])
     runs = train_models(
         problems,
         recipes,
-        keep=keep or SaveOptions(),
-        init=asked.init,
+        keep=save,
+        init=options["init"],
         progress=progress,
-        strict=request.strict,
-        halving=Halving() if request.halving else None,
+        strict=options["strict"],
+        halving=Halving() if options["halving"] else None,
     )
-    return told(runs, asked.json, asked.quiet)
+    return finish(runs, options["json"], options["quiet"])
 
 
 def _check_resumable(problems: list[Problem]) -> None:
     if len(problems) > 1:
         raise RecipeError(
             "--resume",
-            "goes on with the sweep of one model",
+            "continues a sweep of one model",
             got=", ".join(problem.model_spec for problem in problems),
-            hint="thalweg resume RUN/model-0 goes on with one of several",
+            hint="thalweg resume RUN/model-0 continues the sweep of the first of several",
         )
 
 
-def _plan(request: Request, problems: list[Problem], recipes: list[Recipe]) -> int:
-    plans = plan_models(problems, recipes, strict=request.strict)
-    if request.fit.json:
+def _plan(options: Options, problems: list[Problem], recipes: list[Recipe]) -> int:
+    plans = plan_models(problems, recipes, strict=options["strict"])
+    if options["json"]:
         print_json({"plans": [plan.to_dict() for plan in plans]})
-        return DONE
+        return EXIT_DONE
     for problem, plan in zip(problems, plans, strict=True):
-        print(
-            f"model {problem.model_spec}" if len(problems) > 1 else "", end="\n" if len(problems) > 1 else ""
-        )
+        if len(problems) > 1:
+            print(f"model {problem.model_spec}")
         print(plan.text())
-    return DONE
+    return EXIT_DONE
 
 
-def _given(texts: list[str]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for given in texts:
-        path, equals, values = (word.strip() for word in given.partition("="))
+def _varied(texts: list[str]) -> dict[str, str]:
+    """Return what each setting of `--vary` ranges over, as text."""
+    varied: dict[str, str] = {}
+    for text in texts:
+        path, equals, values = (word.strip() for word in text.partition("="))
         if not equals or not path:
-            raise RecipeError("--vary", "must be PATH=RANGE", got=given, hint=_EXAMPLE)
-        if path in found:
+            raise RecipeError("--vary", "must be PATH=RANGE", got=text, hint=_EXAMPLE)
+        if path in varied:
             raise RecipeError(
-                "--vary", "a setting varies once", got=given, hint="put all its values in one range"
+                "--vary", "each setting varies once", got=text, hint="put all its values in one range"
             )
-        found[path] = values
-    return found
+        varied[path] = values
+    return varied
 
 
-def _problems(request: Request, models: str | None) -> list[Problem]:
+def _problems(options: Options, models: str | None) -> list[Problem]:
     """Return a problem for each model, all with the one data set."""
-    asked = request.fit
-    if models is not None and asked.model:
+    if models is not None and options["model"]:
         raise RecipeError(
-            "--vary", "model varies, and --model fixes it", got=asked.model, hint="leave one out"
+            "--vary", "model varies, and --model fixes it", got=options["model"], hint="leave one out"
         )
-    specs = _models(models) if models is not None else [asked.model]
-    parsed = [parse(spec) if spec else None for spec in specs]
-    data = fit.data_of(asked)
-    return [Problem(model, data) for model in parsed]
+    specs = _models(models) if models is not None else [options["model"]]
+    architectures = [parse(spec) if spec else None for spec in specs]
+    data = load(options["data"], **load_options(options))
+    return [Problem(architecture, data) for architecture in architectures]
 
 
-def _models(given: str) -> list[str]:
-    """Part `mlp:32,mlp:256,256` where a new model begins: a comma also parts a model's own settings."""
-    known, found = {*ARCHITECTURES, *ALIASES}, []
-    for word in filter(None, (word.strip() for word in given.split(","))):
-        if ":" in word or word in known or not found:
-            found.append(word)
+def _models(text: str) -> list[str]:
+    """Split `mlp:32,mlp:256,256` where a new model begins: commas also separate a model's own settings."""
+    known: set[str] = {*ARCHITECTURES, *ALIASES}
+    specs: list[str] = []
+    for word in filter(None, (word.strip() for word in text.split(","))):
+        if ":" in word or word in known or not specs:
+            specs.append(word)
         else:
-            found[-1] += f",{word}"
-    if not found or len(set(found)) < len(found):
+            specs[-1] += f",{word}"
+    if not specs or len(set(specs)) < len(specs):
         raise RecipeError(
-            "--vary", "model must name models that differ", got=given, hint="model=mlp:32,mlp:512"
+            "--vary", "model must name models that differ", got=text, hint="model=mlp:32,mlp:512"
         )
-    return found
+    return specs
 
 
-def _recipes(request: Request, problems: list[Problem], base: Recipe, given: dict[str, str]) -> list[Recipe]:
-    if request.fit.seed is not None and SEED in given:
-        raise RecipeError("--vary", "seed varies, and --seed fixes it", got=given[SEED], hint="leave one out")
-    if not given:
-        return _alone(request, problems, base)
-    if request.sample is not None:
-        return _drawn(request.sample, base, given)
-    columns = vary.read_columns(base, given)
-    lanes = vary.combinations(columns)
-    if lanes * len(problems) > vary.MOST_LANES:
-        vary.refuse_too_many(lanes * len(problems), _cost(problems[0], base, lanes * len(problems)))
-    return vary.every(base, columns)
+def _recipes(options: Options, problems: list[Problem], base: Recipe, varied: dict[str, str]) -> list[Recipe]:
+    """Return the recipe of every lane."""
+    if options["seed"] is not None and SEED in varied:
+        raise RecipeError(
+            "--vary", "seed varies, and --seed fixes it", got=varied[SEED], hint="leave one out"
+        )
+    if not varied:
+        if len(problems) > 1 and options["sample"] is None:
+            return [base]
+        raise RecipeError("--vary", "at least one setting must vary", hint=_EXAMPLE)
+    if options["sample"] is not None:
+        return _sampled(options["sample"], base, varied)
+    columns = vary.read_columns(base, varied)
+    lanes = vary.combinations(columns) * len(problems)
+    if lanes > vary.MOST_LANES:
+        vary.refuse_too_many(lanes, _cost(problems[0], base, lanes))
+    return vary.product(base, columns)
 
 
-def _alone(request: Request, problems: list[Problem], base: Recipe) -> list[Recipe]:
-    if len(problems) > 1 and request.sample is None:
-        return [base]
-    raise RecipeError("--vary", "at least one setting must vary", hint=_EXAMPLE)
-
-
-def _drawn(count: int, base: Recipe, given: dict[str, str]) -> list[Recipe]:
-    """Draw points, and give each of them every seed: seeds are no place to search."""
-    space = {path: given[path] for path in given if path != SEED}
-    seeds = ranges.values(given[SEED]) if SEED in given else [base.seed]
+def _sampled(count: int, base: Recipe, varied: dict[str, str]) -> list[Recipe]:
+    """Draw points, and give each of them every seed: seeds are not searched."""
+    space = {path: values for path, values in varied.items() if path != SEED}
+    seeds = ranges.read_values(varied[SEED], True, "--vary seed") if SEED in varied else [base.seed]
     vary.refuse_too_many(count * len(seeds))
-    drawn = vary.drawn(base, count, space, key=base.seed)
-    return [lane for recipe in drawn for lane in recipe.vary(seed=seeds)]
+    points = vary.sample(base, count, space, key=base.seed)
+    return [lane for recipe in points for lane in recipe.vary(seed=seeds)]
 
 
 def _cost(problem: Problem, recipe: Recipe, lanes: int) -> str:
-    """Say what so many lanes would take at the least, from a matrix product timed on the spot.
+    """Return a lower bound of what `lanes` lanes would take, from a matrix product timed on the spot.
 
-    Six operations a parameter and example: two forward, four backward. Parameters that are used several times
-    in an example (convolutions, windows of text) take more.
+    Six operations per parameter and example: two forward, four backward. Parameters that an example uses
+    several times (convolutions, windows of text) take more.
     """
     size = 512
     matrix = np.ones((size, size), np.float32)
     seconds = []
     for _ in range(3):
-        begun = time.perf_counter()
+        start = time.perf_counter()
         np.dot(matrix, matrix)
-        seconds.append(time.perf_counter() - begun)
+        seconds.append(time.perf_counter() - start)
     examples = length(problem, recipe) * recipe.batch(problem.data.train.count())
     work = 6.0 * count_parameters(problem.shapes.params) * examples * lanes
     hours = work * min(seconds) / (2 * size**3) / 3600

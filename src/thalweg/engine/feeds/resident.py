@@ -1,6 +1,6 @@
-"""The feed of resident data: the data lies on the device, the order comes from the host chunk by chunk.
+"""The feed of resident data: the data stays on the device, the host sends the order chunk by chunk.
 
-The order is a pure function of (seed, epoch), so that any step can be reached again.
+The order is a pure function of (seed, epoch), so any step can be reached again.
 """
 
 from collections import OrderedDict
@@ -13,21 +13,23 @@ import numpy as np
 from thalweg.core.keys import draws, order
 from thalweg.engine.program import Batches
 from thalweg.problem.data.split import Split
+from thalweg.recipe.recipe import CONTINUED
 
 # A dispatch holds at most this many steps.
 MOST_STEPS = 2048
 
 
 @dataclass
-class Feed:
+class ResidentFeed:
     """Which rows each step reads.
 
     Args:
-        count: Examples in the training part.
+        count: Examples in an epoch.
         batch_size: Rows in a batch.
-        shuffle: `reshuffle` each epoch, `once`, `none`, or draw with `replacement`.
+        shuffle: `reshuffle` each epoch, `once`, `none`, draw with `replacement`, or `continued` stretches.
         keep_last: Whether an epoch's short last batch counts.
         seeds: One for each distinct stream of batches; lanes with the same seed share one.
+        span: Distance between the indices of two consecutive windows, for `continued`.
     """
 
     count: int
@@ -35,7 +37,10 @@ class Feed:
     shuffle: str
     keep_last: bool
     seeds: tuple[int, ...]
+    span: int = 1
     _orders: OrderedDict[tuple[int, int], np.ndarray] = field(default_factory=OrderedDict, repr=False)
+
+    most_steps = MOST_STEPS
 
     @property
     def epoch_steps(self) -> int:
@@ -47,11 +52,6 @@ class Feed:
     def masked(self) -> bool:
         """Whether an epoch ends in a short batch."""
         return self.keep_last and self.count % self.batch_size != 0
-
-    @property
-    def most_steps(self) -> int:
-        """Steps that a dispatch may have."""
-        return MOST_STEPS
 
     def dispatch(
         self, splits: Mapping[str, Split], start: int, steps: int, capacity: int
@@ -72,7 +72,7 @@ class Feed:
         return jax.device_put(Batches(indices, sizes))  # type: ignore[arg-type]
 
     def prefetch(self, start: int) -> None:
-        """Make the order of the epoch that follows the one of step `start`, before it is asked for."""
+        """Compute the order of the epoch after that of step `start`, before it is needed."""
         for seed in self.seeds:
             self._order(seed, start // self.epoch_steps + 1)
 
@@ -86,21 +86,23 @@ class Feed:
             sizes[at + (steps.stop - steps.start) - 1] = short
 
     def _order(self, seed: int, epoch: int) -> np.ndarray:
-        if self.shuffle == "none":
+        """Return the order of an epoch, from a small cache."""
+        if self.shuffle in ("none", CONTINUED):
             seed, epoch = 0, 0
         elif self.shuffle == "once":
             epoch = 0
-        found = self._orders.get((seed, epoch))
-        if found is None:
-            found = self._made(seed, epoch)
-            self._orders[seed, epoch] = found
+        if (seed, epoch) not in self._orders:
+            self._orders[seed, epoch] = self._draw(seed, epoch)
             while len(self._orders) > 3 * len(self.seeds):
                 self._orders.popitem(last=False)
-        return found
+        return self._orders[seed, epoch]
 
-    def _made(self, seed: int, epoch: int) -> np.ndarray:
+    def _draw(self, seed: int, epoch: int) -> np.ndarray:
         if self.shuffle == "none":
             return np.arange(self.count, dtype=np.int32)
+        if self.shuffle == CONTINUED:  # a batch has the next window of every stretch
+            stretches = self.span * np.arange(self.count, dtype=np.int32).reshape(self.batch_size, -1)
+            return stretches.T.ravel()
         if self.shuffle == "replacement":
             return draws(seed, epoch, self.count)
         return order(seed, epoch, self.count)

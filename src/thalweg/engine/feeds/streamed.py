@@ -1,8 +1,8 @@
-"""The streamed feed: batches come from the host, ahead of time, and each dispatch brings its own data along.
+"""The streamed feed: the host reads batches ahead of time, and each dispatch sends its own data.
 
-A thread reads the stream into a queue of bounded size while the device works. A dispatch's batches are put
-one below the other into one part, which the compiled loop reads by index exactly as it reads resident data:
-so a stream of the same batches trains to the same bits.
+A thread reads the stream into a queue of bounded size while the device works. The batches of a dispatch are
+concatenated into one split, which the compiled loop reads by index exactly as it reads resident data. So a
+stream of the same batches trains to the same bits.
 """
 
 import queue
@@ -21,17 +21,17 @@ from thalweg.problem.data.split import Split
 from thalweg.problem.data.stream import Streamed
 from thalweg.recipe.recipe import Recipe
 
-# What one dispatch may bring along, and what may wait in the queue beside it: enough steps to hide it, and
-# few enough that memory is not filled. Four times as much took longer a batch, not shorter.
+# Bytes of the batches that one dispatch may send, and that may wait in the queue at the same time: enough
+# steps to hide the dispatch, few enough to keep memory free. Four times as many made a batch slower.
 DISPATCH_BYTES = 8 * 2**20
-# XLA reads a host array in place, without a copy, where it begins at a multiple of this.
+# XLA reads a host array in place, without a copy, if its address is a multiple of this.
 ALIGNMENT = 64
-# The queue looks up this often, in seconds, whether its reader still wants it.
-PATIENCE = 0.2
+# Seconds between two looks whether the reader of a full queue has closed it.
+POLL_SECONDS = 0.2
 
 
-class Ahead:
-    """Batches of a stream, read in a thread of their own.
+class Prefetcher:
+    """Reads the batches of a stream in a thread.
 
     Args:
         streamed: The stream.
@@ -44,20 +44,20 @@ class Ahead:
         self._stop = threading.Event()
         arguments = (streamed, start, self._queue, self._stop)
         threading.Thread(target=_read, args=arguments, daemon=True, name="thalweg-stream").start()
-        weakref.finalize(self, self._stop.set)  # whoever drops this ends the thread
+        weakref.finalize(self, self._stop.set)  # the thread ends when this object is dropped
 
     def take(self) -> list[np.ndarray]:
-        """Return the next batch's arrays, waiting for them if need be.
+        """Return the next batch's arrays; wait for them if necessary.
 
         Raises:
             DataError: The stream has ended, or a batch has other shapes than the first.
             Exception: What the stream's own code raised.
         """
-        found = self._queue.get()
-        if isinstance(found, Exception):
-            self._queue.put(found)  # whoever asks again hears the same
-            raise found
-        return found
+        batch = self._queue.get()
+        if isinstance(batch, Exception):
+            self._queue.put(batch)  # the next call raises it again
+            raise batch
+        return batch
 
     def close(self) -> None:
         """End the thread."""
@@ -73,20 +73,20 @@ def _read(streamed: Streamed, start: int, waiting: queue.Queue, stop: threading.
             number += 1
         ended = DataError(
             "stream",
-            "must go on for as many batches as the recipe has steps",
+            "must have as many batches as the recipe has steps",
             got=f"its end before batch {number}",
-            hint="take fewer steps, or let the stream start again at its end",
+            hint="use fewer steps, or let the stream start again at its end",
         )
         _put(waiting, ended, stop)
-    except Exception as error:  # handed to the reader, who raises it
+    except Exception as error:  # raised in `take`
         _put(waiting, error, stop)
 
 
 def _put(waiting: queue.Queue, item: list[np.ndarray] | Exception, stop: threading.Event) -> bool:
-    """Wait for room; return False when nobody wants the item any more."""
+    """Wait for room in the queue; return False once the queue is closed."""
     while not stop.is_set():
         try:
-            waiting.put(item, timeout=PATIENCE)
+            waiting.put(item, timeout=POLL_SECONDS)
             return True
         except queue.Full:
             continue
@@ -95,26 +95,26 @@ def _put(waiting: queue.Queue, item: list[np.ndarray] | Exception, stop: threadi
 
 @dataclass
 class StreamedFeed:
-    """What `engine.feed.Feed` is for resident data; see there.
+    """Batches from a stream; the interface of `ResidentFeed`.
 
     Args:
         streamed: The stream.
         seeds: The lanes' seeds; all read the same batches.
 
     Attributes:
-        position: Batches consumed: where a run that goes on must start.
+        position: Batches consumed: where a resumed run must start.
     """
 
     streamed: Streamed
     seeds: tuple[int, ...]
     position: int = 0
-    _ahead: Ahead | None = field(default=None, repr=False)
+    _prefetcher: Prefetcher | None = field(default=None, repr=False)
 
     masked = False
 
     @property
     def count(self) -> int:
-        """Examples in what counts as an epoch."""
+        """Examples in an epoch, as the stream defines it."""
         return self.streamed.count()
 
     @property
@@ -138,57 +138,57 @@ class StreamedFeed:
     ) -> tuple[Split, Batches]:
         """Return the data of `steps` steps from `start`, and their order; both padded to `capacity` steps."""
         del splits
-        taken = [self._at(step).take() for step in range(start, start + steps)]
+        batches = [self._at(step).take() for step in range(start, start + steps)]
         size = self.batch_size
-        laid = [_laid(leaves, capacity * size) for leaves in zip(*taken, strict=True)]
-        part = jax.tree.unflatten(jax.tree.structure(self.streamed.first), laid)
+        leaves = [_concatenate(arrays, capacity * size) for arrays in zip(*batches, strict=True)]
+        split = jax.tree.unflatten(jax.tree.structure(self.streamed.first), leaves)
         order = np.arange(capacity * size, dtype=np.int32).reshape(1, capacity, size)
         indices = jnp.asarray(np.broadcast_to(order, (len(self.seeds), capacity, size)))
-        return part, Batches(indices, jnp.full(capacity, size, jnp.int32))
+        return split, Batches(indices, jnp.full(capacity, size, jnp.int32))
 
     def prefetch(self, start: int) -> None:
-        """Do nothing: the thread reads ahead by itself."""
+        """Do nothing: the thread reads ahead."""
 
-    def _at(self, step: int) -> Ahead:
-        """Return the reader with its next batch at `step`: a step is a batch."""
-        if self._ahead is None or self.position != step:
-            if self._ahead is not None:
-                self._ahead.close()
-            self._ahead, self.position = Ahead(self.streamed, step, self.most_steps), step
+    def _at(self, step: int) -> Prefetcher:
+        """Return a prefetcher whose next batch is that of `step`."""
+        if self._prefetcher is None or self.position != step:
+            if self._prefetcher is not None:
+                self._prefetcher.close()
+            self._prefetcher, self.position = Prefetcher(self.streamed, step, self.most_steps), step
         self.position += 1
-        return self._ahead
+        return self._prefetcher
 
     def close(self) -> None:
-        """End the reading."""
-        if self._ahead is not None:
-            self._ahead.close()
-            self._ahead = None
+        """End the thread."""
+        if self._prefetcher is not None:
+            self._prefetcher.close()
+            self._prefetcher = None
 
 
-def _laid(leaves: Sequence[np.ndarray], rows: int) -> jax.Array:
-    """Put arrays one below the other, in room for so many rows; what lies beyond them is never read.
+def _concatenate(arrays: Sequence[np.ndarray], rows: int) -> jax.Array:
+    """Concatenate arrays along their first axis into one of `rows` rows; the rest is never read.
 
     The memory is new each time and never written again: the device reads it in place where it can.
     """
-    shape, dtype = (rows, *leaves[0].shape[1:]), leaves[0].dtype
+    shape, dtype = (rows, *arrays[0].shape[1:]), arrays[0].dtype
     size = int(np.prod(shape)) * dtype.itemsize
     raw = np.empty(size + ALIGNMENT, np.uint8)
-    begin = -raw.ctypes.data % ALIGNMENT
-    room = raw[begin : begin + size].view(dtype).reshape(shape)
-    np.concatenate(leaves, out=room[: len(leaves) * leaves[0].shape[0]])
-    return jax.device_put(room)
+    start = -raw.ctypes.data % ALIGNMENT
+    aligned = raw[start : start + size].view(dtype).reshape(shape)
+    np.concatenate(arrays, out=aligned[: len(arrays) * arrays[0].shape[0]])
+    return jax.device_put(aligned)
 
 
 def check_streamed(streamed: Streamed, recipe: Recipe) -> None:
-    """Refuse what of a recipe a stream cannot do.
+    """Check that a recipe can be used with a stream.
 
     Raises:
-        RecipeError: No length in steps, or another batch size than the stream's.
+        RecipeError: The length is not in steps, or the batch size is not that of the stream.
     """
     if recipe.steps is None:
         raise RecipeError(
             "recipe",
-            "a stream has no end, so the length must be in steps",
+            "a stream has no end, so the recipe's length must be in steps",
             got=f"epochs={recipe.epochs}",
             hint="for example Recipe(steps=10_000)",
         )
@@ -197,5 +197,5 @@ def check_streamed(streamed: Streamed, recipe: Recipe) -> None:
             "recipe",
             f"batch_size must be the stream's, {streamed.batch_size}",
             got=recipe.batch_size,
-            hint=f"use batch_size={streamed.batch_size}, or make other batches",
+            hint=f"use batch_size={streamed.batch_size}, or change the stream's batches",
         )

@@ -1,10 +1,10 @@
-"""The loop with lanes in one product: every step is made for all lanes together.
+"""Batched lanes: every step is made for all lanes together, in one product.
 
-For tiny networks, whose steps are bookkeeping more than arithmetic, for lanes of one seed, which read one
-batch, and for accelerators. Sums come out in another order than for the lane alone, so that results agree
-within a bound and not bit for bit: `docs/lanes.md` states and derives it. Lanes that stopped are computed and
-thrown away, but for the part that goes lane by lane (`engine.bylane`); `engine.drive` takes them out once
-they are a quarter of all.
+For tiny networks, whose steps are more bookkeeping than arithmetic; for lanes of one seed, which read the
+same batches; and for accelerators. Sums are taken in another order than for the lane alone, so results agree
+within a bound and not bit for bit: `docs/lanes.md` states and derives it. Lanes that have stopped are still
+computed and their results discarded, except in the section that goes lane by lane (`layout.split_step`);
+`engine.dispatch` takes them out once they are a quarter of all.
 """
 
 from typing import NamedTuple
@@ -15,18 +15,24 @@ from jaxtyping import Array, Int, PyTree
 
 from thalweg.core.tree import row, with_row
 from thalweg.engine.backward import Lane
-from thalweg.engine.chunk import Chunk, Figures, blank, row_of_figures
-from thalweg.engine.layout.split_step import step_of_lanes
+from thalweg.engine.layout.split_step import step_all_lanes
 from thalweg.engine.program import Batches, Inputs, Program
-from thalweg.engine.state import RUNNING, Info, State
+from thalweg.engine.state import RUNNING, Chunk, Info, State, Telemetry, layer_statistics
 from thalweg.engine.step import step
 from thalweg.problem.data.split import Split
 
 
 class _Carry(NamedTuple):
-    """Where the lanes stand within a dispatch; `grads` are those of the last step."""
+    """All lanes within a dispatch.
 
-    turn: Int[Array, ""]
+    Args:
+        position: Number of the next step within the dispatch.
+        done: Steps made, `lane`.
+        states, info: As in the result, `lane ...`.
+        grads: Gradients of the last step.
+    """
+
+    position: Int[Array, ""]
     done: Int[Array, " lane"]
     states: State
     info: Info
@@ -34,63 +40,62 @@ class _Carry(NamedTuple):
 
 
 def run_batched(
-    program: Program, inputs: Inputs, part: Split, batches: Batches, count: Int[Array, ""], states: State
+    program: Program, inputs: Inputs, split: Split, batches: Batches, count: Int[Array, ""], states: State
 ) -> tuple[State, Chunk]:
-    """Run `count` steps of all lanes; frozen ones stay as they are."""
-    begun = jnp.max(states.step)  # lanes that still run have all made as many
-    unset = blank(program, states)
+    """Run `count` steps of all lanes; frozen ones keep their state."""
+    first = jnp.max(states.step)  # running lanes have all made as many steps
+    empty = Chunk.empty(program, states)
     grads = jax.tree.map(jnp.zeros_like, states.params)
-    start = _Carry(jnp.int32(0), unset.done, states, unset.info, grads)
-    figures = Figures(jnp.int32(0), unset.layers, unset.layer_steps)
+    start = _Carry(jnp.int32(0), empty.done, states, empty.info, grads)
+    table = Telemetry(jnp.int32(0), empty.layers, empty.layer_steps)
 
-    def goes_on(carry: _Carry, stop: Array) -> Array:
-        return (carry.turn < stop) & jnp.any(carry.states.code == RUNNING)
+    def continues(carry: _Carry, stop: Array) -> Array:
+        return (carry.position < stop) & jnp.any(carry.states.code == RUNNING)
 
     def body(carry: _Carry, due: Array) -> _Carry:
-        return _all_lanes(program, inputs, part, batches, carry, due)
+        return _advance(program, inputs, split, batches, carry, due)
 
-    def segment(at: tuple[_Carry, Figures]) -> tuple[_Carry, Figures]:
-        before, told = at
-        past = (begun + before.turn) % inputs.every
+    def segment(at: tuple[_Carry, Telemetry]) -> tuple[_Carry, Telemetry]:
+        before, telemetry = at
+        past = (first + before.position) % inputs.every
         length = jnp.where(past == 0, 1, inputs.every - past)
-        stop = jnp.minimum(before.turn + length, count)
+        stop = jnp.minimum(before.position + length, count)
         after = jax.lax.while_loop(
-            lambda carry: goes_on(carry, stop), lambda carry: body(carry, past == 0), before
+            lambda carry: continues(carry, stop), lambda carry: body(carry, past == 0), before
         )
-        return after, jax.lax.cond(past == 0, _with_figures, lambda _, __, kept: kept, before, after, told)
+        return after, jax.lax.cond(
+            past == 0, _with_telemetry, lambda _, __, unchanged: unchanged, before, after, telemetry
+        )
 
-    end, told = jax.lax.while_loop(lambda at: goes_on(at[0], count), segment, (start, figures))
-    return end.states, Chunk(end.info, told.layers, told.steps, end.done)
+    end, telemetry = jax.lax.while_loop(lambda at: continues(at[0], count), segment, (start, table))
+    return end.states, Chunk(end.info, telemetry.layers, telemetry.steps, end.done)
 
 
-def _all_lanes(
-    program: Program, inputs: Inputs, part: Split, batches: Batches, carry: _Carry, due: Array
+def _advance(
+    program: Program, inputs: Inputs, split: Split, batches: Batches, carry: _Carry, due: Array
 ) -> _Carry:
+    """Make one step of all lanes."""
     shared = batches.indices.shape[0] == 1
-    size, running = row(batches.sizes, carry.turn), carry.states.code == RUNNING
+    size, running = row(batches.sizes, carry.position), carry.states.code == RUNNING
 
-    def one(numbers: PyTree, stream: Array, state: State) -> tuple[State, Info, PyTree]:
-        lane = Lane(program, inputs, jax.tree.unflatten(program.recipe, numbers), part)
+    def step_lane(numbers: PyTree, stream: Array, state: State) -> tuple[State, Info, PyTree]:
+        lane = Lane(program, inputs, jax.tree.unflatten(program.recipe, numbers), split)
         # Lanes of one seed read one batch; not batched here, it is gathered once and multiplied once.
-        indices = row(batches.indices[0] if shared else row(batches.indices, stream), carry.turn)
+        indices = row(batches.indices[0] if shared else row(batches.indices, stream), carry.position)
         return step(lane, state, (indices, size))
 
-    given = (inputs.numbers, inputs.stream)
-    states, told, grads = step_of_lanes(one, given, carry.states, carry.grads, running, due)
+    arguments = (inputs.numbers, inputs.stream)
+    states, info, grads = step_all_lanes(step_lane, arguments, carry.states, carry.grads, running, due)
 
     def written(rows: Array, values: Array) -> Array:
-        return with_row(rows, jnp.where(running, values, jnp.nan), carry.turn, axis=1)
+        return with_row(rows, jnp.where(running, values, jnp.nan), carry.position, axis=1)
 
-    info = jax.tree.map(written, carry.info, told)
-    return _Carry(carry.turn + 1, carry.done + running, states, info, grads)
+    info = jax.tree.map(written, carry.info, info)
+    return _Carry(carry.position + 1, carry.done + running, states, info, grads)
 
 
-def _with_figures(before: _Carry, after: _Carry, figures: Figures) -> Figures:
-    norms = jax.vmap(row_of_figures)(before.states.params, after.grads, after.states.params)
-    running = before.states.code == RUNNING
-    steps = jnp.where(running, before.states.step, -1)
-    return Figures(
-        figures.rows + 1,
-        with_row(figures.layers, norms, figures.rows, axis=1),
-        with_row(figures.steps, steps, figures.rows, axis=1),
-    )
+def _with_telemetry(before: _Carry, after: _Carry, telemetry: Telemetry) -> Telemetry:
+    """Return the table with a row for the one step between `before` and `after`."""
+    statistics = jax.vmap(layer_statistics)(before.states.params, after.grads, after.states.params)
+    steps = jnp.where(before.states.code == RUNNING, before.states.step, -1)
+    return telemetry.append(statistics, steps, axis=1)

@@ -1,9 +1,9 @@
-"""Products of many lanes, written as XLA's CPU compiler multiplies them fast.
+"""Matrix products of many lanes, in the form that XLA's CPU compiler computes fast.
 
-Its quick kernels take a product only where the left factor is summed over its last axes. Where a program is
-written so, the compiler may still undo it: it draws transpositions into the factors, and swaps factors to be
-rid of a transposition after them. Sixteen products of 32 x 32 by 32 x 10 took 15 to 19 microseconds in place
-of 2 to 5. So the left factor is turned here, and fences keep factors and products as they are written.
+Its fast kernels take a product only if the left factor is summed over its last axes. The compiler may undo
+that form: it folds transpositions into the factors, and swaps the factors to save a transposition of the
+result. Sixteen products of 32 x 32 by 32 x 10 then took 15 to 19 microseconds instead of 2 to 5. So the left
+factor is transposed here, and optimization barriers keep factors and products as they are written.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -14,54 +14,56 @@ import jax.numpy as jnp
 from jax.extend.core import Jaxpr, JaxprEqn, Literal, Var
 from jaxtyping import Array, PyTree
 
-from thalweg.engine.layout.split_jaxpr import made, piece_of, read_by
+from thalweg.core.jaxprs import evaluate, section, variables_read
 
 
 def fast(function: Callable[..., PyTree]) -> Callable[..., PyTree]:
-    """Return a function that computes what this one computes, with its products written fast."""
+    """Return a function that computes the same as `function`, with its products in the fast form."""
 
     def call(*arguments: PyTree) -> PyTree:
         closed, shape = jax.make_jaxpr(function, return_shape=True)(*arguments)
-        program = closed.jaxpr
-        known = dict(zip(program.constvars, closed.consts, strict=True))
-        known |= dict(zip(program.invars, jax.tree.leaves(arguments), strict=True))
-        made_here = dict.fromkeys(var for var in program.outvars if not isinstance(var, Literal))
-        found = made_fast(program.replace(outvars=[*made_here]), known)
-        outcomes = [var.val if isinstance(var, Literal) else found[var] for var in program.outvars]
-        return jax.tree.unflatten(jax.tree.structure(shape), outcomes)
+        jaxpr = closed.jaxpr
+        values = dict(zip(jaxpr.constvars, closed.consts, strict=True))
+        values |= dict(zip(jaxpr.invars, jax.tree.leaves(arguments), strict=True))
+        variables = dict.fromkeys(var for var in jaxpr.outvars if not isinstance(var, Literal))
+        computed = evaluate_fast(jaxpr.replace(outvars=[*variables]), values)
+        outputs = [var.val if isinstance(var, Literal) else computed[var] for var in jaxpr.outvars]
+        return jax.tree.unflatten(jax.tree.structure(shape), outputs)
 
     return call
 
 
-def made_fast(piece: Jaxpr, known: Mapping[Var, Any]) -> dict[Var, Any]:
-    """Return the values that a piece makes from known ones, as `made` does, with products written fast."""
-    values, run = dict(known), []
-    for place, equation in enumerate(piece.eqns):
+def evaluate_fast(jaxpr: Jaxpr, inputs: Mapping[Var, Any]) -> dict[Var, Any]:
+    """Return the values of a jaxpr's outputs, as `jaxprs.evaluate` does, with products in the fast form."""
+    values, between = dict(inputs), []
+    for index, equation in enumerate(jaxpr.eqns):
         if equation.primitive.name != "dot_general":
-            run.append(equation)
+            between.append(equation)
             continue
-        values |= _of_run(piece, run, place, values)
-        values[equation.outvars[0]] = _product(equation, values, known)  # type: ignore[index]
-        run = []
-    values |= _of_run(piece, run, len(piece.eqns), values)
-    return {var: values[var] for var in piece.outvars}  # type: ignore[index,misc]
+        values |= _evaluate_between(jaxpr, between, index, values)
+        values[equation.outvars[0]] = _product(equation, values, inputs)  # type: ignore[index]
+        between = []
+    values |= _evaluate_between(jaxpr, between, len(jaxpr.eqns), values)
+    return {var: values[var] for var in jaxpr.outvars}  # type: ignore[index,misc]
 
 
-def _of_run(piece: Jaxpr, run: Sequence[JaxprEqn], end: int, values: Mapping[Var, Any]) -> dict[Var, Any]:
-    """Return what a run of equations makes for those from `end` on, or for the piece's results."""
-    wanted = [*read_by(piece.eqns[end:]), *piece.outvars]
-    return made(piece_of(piece, run, wanted), values)  # type: ignore[arg-type]
+def _evaluate_between(
+    jaxpr: Jaxpr, equations: Sequence[JaxprEqn], end: int, values: Mapping[Var, Any]
+) -> dict[Var, Any]:
+    """Return what equations compute for those from `end` on, or for the jaxpr's outputs."""
+    outputs = [*variables_read(jaxpr.eqns[end:]), *jaxpr.outvars]
+    return evaluate(section(jaxpr, equations, outputs), values)  # type: ignore[arg-type]
 
 
-def _product(equation: JaxprEqn, values: Mapping[Var, Any], given: Mapping[Var, Any]) -> Array:
+def _product(equation: JaxprEqn, values: Mapping[Var, Any], inputs: Mapping[Var, Any]) -> Array:
     left, right = (var.val if isinstance(var, Literal) else values[var] for var in equation.invars)
     (summed, over), (batch, batch_right) = equation.params["dimension_numbers"]
     axes = range(jnp.ndim(left))
     order = [axis for axis in axes if axis not in summed] + list(summed)
-    turned = order != list(axes)
-    # A weight as it came needs no fence, and one would keep it from being replaced in place.
-    if turned or equation.invars[0] not in given:
-        left = jax.lax.optimization_barrier(jnp.transpose(left, order) if turned else left)
+    transposed = order != list(axes)
+    # An unchanged input, a weight, needs no barrier, and one would keep it from being updated in place.
+    if transposed or equation.invars[0] not in inputs:
+        left = jax.lax.optimization_barrier(jnp.transpose(left, order) if transposed else left)
     last, first = tuple(axes[len(axes) - len(summed) :]), tuple(order.index(axis) for axis in batch)
-    told = {**equation.params, "dimension_numbers": ((last, over), (first, batch_right))}
-    return jax.lax.optimization_barrier(equation.primitive.bind(left, right, **told))
+    params = {**equation.params, "dimension_numbers": ((last, over), (first, batch_right))}
+    return jax.lax.optimization_barrier(equation.primitive.bind(left, right, **params))

@@ -1,9 +1,8 @@
-"""Finding the batch size: which is worth its examples, which rate goes with each, what fits in memory.
+"""Finding the batch size: which is worth its examples, which learning rate goes with it, what fits in memory.
 
-Three questions, three answers. The gradient noise scale predicts the largest useful batch. The compiled
-program says what fits. Lanes say what a size reaches after equal numbers of examples with the rate that is
-best for it, and what linear and square-root scaling of the rate would have reached there: checked, not
-believed.
+The gradient noise scale predicts the largest useful batch, and the compiled program says what fits. Lanes
+measure what each size reaches after equally many examples with its own best rate, and what linear and
+square-root scaling of the rate would have reached: the rules are checked, not assumed.
 
 Reference: McCandlish et al., An Empirical Model of Large-Batch Training, 2018; Goyal et al., Accurate, Large
 Minibatch SGD, 2017 (linear scaling); Krizhevsky, One Weird Trick, 2014 (square root); Shallue et al.,
@@ -14,35 +13,33 @@ import dataclasses
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import polars as pl
 
 from thalweg.core.errors import RecipeError
 from thalweg.engine.group import length
-from thalweg.insight.finder.budget import check_share
+from thalweg.insight.finder.batch_limits import fits, noise_scale
 from thalweg.insight.finder.finding import BatchFinding, Cost, Fits, LearningRateFinding, NoiseScale
 from thalweg.insight.finder.learning_rate import find_lr
-from thalweg.insight.finder.memory import fits
-from thalweg.insight.finder.noise_scale import noise_scale
-from thalweg.insight.finder.rungs import Lanes
+from thalweg.insight.finder.rungs import FIRST_SEED, check_share
+from thalweg.insight.trials import Variant, run_trials, validation_only
 from thalweg.insight.wording import count, figure, plural
 from thalweg.problem.problem import Problem
 from thalweg.recipe.book import default_recipe
-from thalweg.recipe.rate import own_rate, rate_path, with_rate
-from thalweg.recipe.recipe import Recipe
+from thalweg.recipe.recipe import Recipe, check_rate_can_be_searched, own_rate, with_rate
 from thalweg.run.progress import Progress
 from thalweg.run.validate import check_recipe
 
-# Sizes that are tried where none are named: these times the recipe's own, as far as the data and memory go.
+# Sizes to try by default: these multiples of the recipe's own, as far as data and memory allow.
 TIMES = (0.25, 1.0, 4.0, 16.0)
 SEEDS = 2
-# Of a run, spent on each size's rate where no share is named; and of the run's examples, how far the sizes
-# are then compared: as far as the rates were looked for.
+# Default budget for each size's rate, as a share of its run; and the share of the run's examples after which
+# sizes are compared, which is about as far as the lanes of the rate search went.
 SHARE, COMPARED = 1.0, 0.1
-FEWEST_UPDATES = 8  # of the largest size in the comparison: with fewer, nothing but the start is compared
-WORSE = 2.0  # standard errors by which a size must be above the best to be worse
+FEWEST_UPDATES = 8  # of the largest size in the comparison: fewer would compare only the start
+WORSE = 2.0  # standard errors above the best size from which a size counts as worse
 
 
 def find_batch_size(
@@ -53,78 +50,76 @@ def find_batch_size(
     share: float | None = None,
     progress: Progress | None = None,
 ) -> BatchFinding:
-    """Find the batch size for a problem and a recipe, with the learning rate that goes with each.
+    """Find the batch size for a problem and a recipe, with the learning rate for each size.
 
     Args:
-        problem: What is learned.
-        recipe: How; None for the default of the data. Its length in examples is kept for every size.
-        sizes: Batch sizes to try; None for a quarter of the recipe's own to sixteen times that.
-        share: Lane-steps for each size's rate, as a share of that size's run; None for one run.
-        progress: Who is told how it goes.
+        problem: What to learn.
+        recipe: How to train; None for the default of the data. All sizes see as many examples as it does.
+        sizes: Batch sizes to try; None for a quarter of the recipe's own up to sixteen times that.
+        share: Budget in lane-steps for each size's rate, as a share of that size's run; None for one run.
+        progress: Receives the progress of training.
 
     Returns:
-        The largest batch that is useful, fits, and reaches what the best reaches, within noise.
+        The largest batch that is useful, fits in memory, and is no worse than the best within noise.
 
     Raises:
-        BadInput: As for `find_lr`; or a size is none, or above the training part.
+        BadInput: As for `find_lr`; or a size is not a whole number from 1 to the size of the training split.
 
     Example:
-        >>> found = tw.find_batch_size(tw.Problem(None, "digits"), sizes=[32, 128])
-        >>> found.largest_useful, found.table.select("batch", "value", "linear")
+        >>> finding = tw.find_batch_size(tw.Problem(None, "digits"), sizes=[32, 128])
+        >>> finding.largest_useful, finding.table.select("batch", "value", "linear")
     """
-    begun = time.perf_counter()
+    started = time.perf_counter()
     base = recipe or default_recipe(problem.data.task, problem.data.train.count())
-    rate_path(base)
+    check_rate_can_be_searched(base)
     check_share(share)
     check_recipe(problem, base)
     examples = problem.data.train.count()
-    own = base.batch(examples)
-    room = fits(problem, base)
-    tried = _sizes(sizes, own, examples, room)
+    memory = fits(problem, base)
+    tried = _sizes(sizes, base.batch(examples), examples, memory)
     noise = noise_scale(problem, base)
-    search = _Sizes(problem, base, share or SHARE, progress)
-    table = search.table(tried, own)
+    search = _SizeSearch(problem, base, share or SHARE, progress)
+    table = search.table(tried)
     useful = max(1, min(examples, round(min(noise.value, examples))))
-    chosen = _chosen(table, min(useful, room.batch or examples))
+    chosen = _chosen(table, min(useful, memory.batch or examples))
     lr = None if chosen is None else float(table.filter(pl.col("batch") == chosen)["value"][0])
-    cost = Cost(search.spent + noise.steps, length(problem, base), time.perf_counter() - begun)
     return BatchFinding(
-        chosen,
-        lr,
-        own,
-        noise,
-        useful,
-        room,
-        table,
-        _reason(chosen, lr, noise, useful, room, table),
-        cost,
-        base if chosen is None or lr is None else with_rate(search.sized(chosen), lr),
+        value=chosen,
+        lr=lr,
+        default=search.own,
+        largest_useful=useful,
+        reason=_reason(chosen, lr, noise, useful, memory, table),
+        noise_scale=noise,
+        fits=memory,
+        cost=Cost(search.spent + noise.steps, length(problem, base), time.perf_counter() - started),
+        table=table,
+        recipe=base if chosen is None or lr is None else with_rate(search.sized(chosen), lr),
     )
 
 
 @dataclass
-class _Sizes:
-    """Sizes on trial.
+class _SizeSearch:
+    """A search over batch sizes.
 
     Args:
-        problem, recipe, progress: As `find_batch_size` was given them.
-        share: Of each size's run, for its rate.
-        spent: Lane-steps so far, in updates of the recipe's own batch.
+        problem, recipe, progress: The arguments of `find_batch_size`.
+        share: Budget for each size's rate, as a share of its run.
+        own: The recipe's own batch size, in examples.
+        spent: Lane-steps so far, in updates of the recipe's own batch size.
     """
 
     problem: Problem
     recipe: Recipe
     share: float
     progress: Progress | None
+    own: int = field(init=False)
     spent: int = 0
 
-    @property
-    def own(self) -> int:
-        """The recipe's own batch size, in examples."""
-        return self.recipe.batch(self.problem.data.train.count())
+    def __post_init__(self) -> None:
+        self.own = self.recipe.batch(self.problem.data.train.count())
 
     def sized(self, batch: int) -> Recipe:
-        """Return the recipe with another batch and as many examples; its rate then follows no rule."""
+        """Return the recipe with another batch size and as many examples; no rule changes its rate."""
         accumulate = min(self.recipe.accumulate, batch)
         steps = self.recipe.steps and max(1, round(self.recipe.steps * self.own / batch))
         factor = self.recipe.rate_factor()
@@ -133,44 +128,57 @@ class _Sizes:
         )
         return with_rate(plain, own_rate(self.recipe) * factor) if factor != 1 else plain
 
-    def table(self, sizes: Sequence[int], own: int) -> pl.DataFrame:
-        """Return a row for each size: its rate, what it reached, and what the two rules reached."""
-        found = {batch: self._rate(batch) for batch in sizes}
-        anchor = found[own] if own in found else self._rate(own)
-        compared = max(length(self.problem, self.recipe) * own * COMPARED, FEWEST_UPDATES * max(sizes))
+    def table(self, sizes: Sequence[int]) -> pl.DataFrame:
+        """Return one row per size: its rate, the loss it reached, and what both scaling rules reached."""
+        findings = {batch: self._find_rate(batch) for batch in sizes}
+        anchor = findings[self.own] if self.own in findings else self._find_rate(self.own)
+        compared = max(
+            length(self.problem, self.recipe) * self.own * COMPARED, FEWEST_UPDATES * max(sizes)
+        )  # examples
         rows, losses = [], {}
-        for batch in sizes:
-            rates = self._rates(batch, own, found[batch], anchor)
-            reached = self._compared(batch, rates, max(1, round(compared / batch)))
+        for batch, finding in findings.items():
+            rates = self._rates(batch, finding, anchor)
+            reached = self._losses(batch, rates, max(1, round(compared / batch)))
             losses[batch] = reached.get("value")
-            rows.append(_row(batch, found[batch], rates, reached))
+            rows.append(_row(batch, finding, rates, reached))
         return _with_errors(pl.DataFrame(rows, infer_schema_length=None), losses)
 
-    def _rate(self, batch: int) -> LearningRateFinding:
+    def _find_rate(self, batch: int) -> LearningRateFinding:
         finding = find_lr(self.problem, self.sized(batch), share=self.share, progress=self.progress)
         self._spend(finding.cost.steps, batch)
         return finding
 
     def _rates(
-        self, batch: int, own: int, found: LearningRateFinding, anchor: LearningRateFinding
+        self, batch: int, finding: LearningRateFinding, anchor: LearningRateFinding
     ) -> dict[str, float]:
-        """Return the rate that was found for a size, and those that scaling makes of the own size's."""
-        rates = {} if found.value is None else {"value": found.value}
+        """Return the rate found for a size, and those that scaling derives from the own size's."""
+        rates = {} if finding.value is None else {"value": finding.value}
         if anchor.value is not None:
-            ratio = batch / own
+            ratio = batch / self.own
             rates |= {"linear": anchor.value * ratio, "sqrt": anchor.value * math.sqrt(ratio)}
         return {name: float(f"{rate:.3g}") for name, rate in rates.items()}
 
-    def _compared(self, batch: int, rates: dict[str, float], steps: int) -> dict[str, np.ndarray]:
-        """Return what each rate reaches after so many updates, by seed; infinite where a lane diverged."""
+    def _losses(self, batch: int, rates: dict[str, float], steps: int) -> dict[str, np.ndarray]:
+        """Return the loss that each rate reaches after `steps` updates, by seed; inf where it diverged."""
         if not rates:
             return {}
-        lanes = Lanes(self.problem, self.sized(batch), self.progress)
-        lanes.train(sorted(set(rates.values())), SEEDS, min(steps, lanes.total), 1)
-        self._spend(lanes.spent, batch)
-        curve = lanes.curve.with_columns(pl.col("loss").fill_null(math.inf))
+        recipe = self.sized(batch)
+        total = length(self.problem, recipe)
+        trials = run_trials(
+            validation_only(self.problem),
+            [Variant(repr(rate), with_rate(recipe, rate)) for rate in sorted(set(rates.values()))],
+            range(FIRST_SEED, FIRST_SEED + SEEDS),
+            min(steps, total),
+            total=total,
+            progress=self.progress,
+        )
+        if trials.interrupted:
+            raise KeyboardInterrupt
+        self._spend(trials.lane_steps, batch)
         return {
-            name: curve.filter(pl.col("rate") == rate).sort("seed")["loss"].to_numpy()
+            name: np.array(
+                [math.inf if loss is None else loss for loss in trials.losses(repr(rate)).values()]
+            )
             for name, rate in rates.items()
         }
 
@@ -178,29 +186,29 @@ class _Sizes:
         self.spent += math.ceil(steps * batch / self.own)
 
 
-def _sizes(sizes: Sequence[int] | None, own: int, examples: int, room: Fits) -> list[int]:
-    """Return the sizes to try, ascending; where none were named, those that fit in memory."""
+def _sizes(sizes: Sequence[int] | None, own: int, examples: int, memory: Fits) -> list[int]:
+    """Return the sizes to try, ascending; by default only those that fit in memory."""
     if sizes is None:
-        most = min(examples, room.batch or examples)
+        most = min(examples, memory.batch or examples)
         return sorted({min(most, max(1, round(own * times))) for times in TIMES})
     for size in sizes:
-        whole = isinstance(size, int | np.integer) and not isinstance(size, bool)
-        if not whole or not 1 <= size <= examples:
+        is_whole = isinstance(size, int | np.integer) and not isinstance(size, bool)
+        if not is_whole or not 1 <= size <= examples:
             raise RecipeError(
                 "find_batch_size",
-                f"sizes must be whole numbers from 1 to the training part's {examples} examples",
+                f"sizes must be whole numbers from 1 to the training split's {examples} examples",
                 got=size,
             )
     if not len(sizes):
-        raise RecipeError("find_batch_size", "sizes must have at least one", got=list(sizes))
+        raise RecipeError("find_batch_size", "sizes must not be empty", got=list(sizes))
     return sorted({int(size) for size in sizes})
 
 
 def _row(
-    batch: int, found: LearningRateFinding, rates: dict[str, float], reached: dict[str, np.ndarray]
+    batch: int, finding: LearningRateFinding, rates: dict[str, float], reached: dict[str, np.ndarray]
 ) -> dict[str, object]:
-    row = {"batch": batch, "low": found.low, "value": found.value, "high": found.high}
-    row |= {"standing": found.standing, "loss": _mean(reached.get("value"))}
+    row = {"batch": batch, "low": finding.low, "value": finding.value, "high": finding.high}
+    row |= {"status": finding.status, "loss": _mean(reached.get("value"))}
     for rule in ("linear", "sqrt"):
         row |= {rule: rates.get(rule), f"{rule}_loss": _mean(reached.get(rule))}
     return row
@@ -215,20 +223,20 @@ def _with_errors(table: pl.DataFrame, losses: dict[int, np.ndarray | None]) -> p
     best = table.drop_nulls("loss").sort("loss")
     if best.is_empty():
         return table.with_columns(pl.lit(None, pl.Float64).alias("error"))
-    first = losses[best["batch"][0]]
+    lowest = losses[best["batch"][0]]
     errors = [
         None
-        if (mine := losses[batch]) is None or first is None or not np.isfinite(mine).all()
-        else float((mine - first).std(ddof=1) / math.sqrt(len(mine)))
+        if (own := losses[batch]) is None or lowest is None or not np.isfinite(own).all()
+        else float((own - lowest).std(ddof=1) / math.sqrt(len(own)))
         for batch in table["batch"]
     ]
     return table.with_columns(pl.Series("error", errors, pl.Float64))
 
 
 def _chosen(table: pl.DataFrame, most: int) -> int | None:
-    """Return the largest size that is no worse than the best within noise, useful, and fits.
+    """Return the largest size of at most `most` that is no worse than the best within noise.
 
-    Where every size is above what is useful and fits, the smallest one.
+    Where all such sizes are larger than that, the smallest of them.
     """
     known = table.drop_nulls("loss")
     if known.is_empty():
@@ -239,34 +247,34 @@ def _chosen(table: pl.DataFrame, most: int) -> int | None:
 
 
 def _reason(
-    chosen: int | None, lr: float | None, noise: NoiseScale, useful: int, room: Fits, table: pl.DataFrame
+    chosen: int | None, lr: float | None, noise: NoiseScale, useful: int, memory: Fits, table: pl.DataFrame
 ) -> str:
     scale = (
-        "The gradient cannot be told from its noise, so that no batch is too large"
+        "The gradient cannot be told from its noise, so no batch is too large."
         if math.isinf(noise.value)
         else f"The gradient noise scale is {count(noise.value)} examples ({count(noise.low)} to "
-        f"{count(noise.high)}, 95 %): beyond {plural(useful, 'example')} a larger batch is mostly waste"
+        f"{count(noise.high)}, 95 %): batches above {plural(useful, 'example')} are mostly wasted."
     )
-    memory = (
-        f"{count(room.batch)} fit in memory, with {round(100 * room.margin)} % of "
-        f"{room.bytes_free / 2**30:.1f} GiB left free"
-    )
+    free = f"{round(100 * memory.margin)} % of {memory.bytes_free / 2**30:.1f} GiB"
+    room = f"A batch of {count(memory.batch)} fits in memory with {free} left free."
     if chosen is None or lr is None:
-        return f"{scale}. {memory}. No size let the problem be learned: {', '.join(set(table['standing']))}."
+        return f"{scale} {room} The model does not learn at any size: {', '.join(set(table['status']))}."
     best = table.drop_nulls("loss").sort("loss")["batch"][0]
-    took = f"Of the sizes tried {count(chosen)} is the largest that is useful, fits, and is no worse than the"
-    after = f" best ({count(best)}) after as many examples"
-    return f"{scale}. {memory}. {took}{after}; the rate that goes with it is {figure(lr, 3)}. {_rules(table)}"
+    choice = (
+        f"Of the sizes tried, {count(chosen)} is the largest that is useful, fits, and is no worse than the "
+        f"best ({count(best)}) after equally many examples; its learning rate is {figure(lr, 3)}."
+    )
+    return " ".join(filter(None, (scale, room, choice, _rules(table))))
 
 
 def _rules(table: pl.DataFrame) -> str:
     """Say how far linear and square-root scaling are from the rates that were found."""
-    told = []
+    errors = []
     for rule, name in (("linear", "linear scaling"), ("sqrt", "square-root scaling")):
         known = table.drop_nulls(["value", rule])
         off = np.abs(np.log2(known[rule].to_numpy() / known["value"].to_numpy()))
-        lost = table.filter(pl.col(rule).is_not_null() & pl.col(f"{rule}_loss").is_null()).height
+        diverged = table.filter(pl.col(rule).is_not_null() & pl.col(f"{rule}_loss").is_null()).height
         if len(off):
-            said = f"{name} is up to a factor of {figure(2 ** off.max(), 2)} off"
-            told.append(said + (f" and diverges at {plural(lost, 'size')}" if lost else ""))
-    return f"Of the rates found, {' and '.join(told)}." if told else ""
+            at = f" and diverges at {plural(diverged, 'size')}" if diverged else ""
+            errors.append(f"{name} misses by up to a factor of {figure(2 ** off.max(), 2)}{at}")
+    return f"Compared with the rates found, {', and '.join(errors)}." if errors else ""

@@ -1,13 +1,14 @@
-"""What a finder found, as data: the rate to take, how sure that is, what it rests on and what it cost."""
+"""The results of the finders as data: what to use, how sure that is, the evidence and the cost."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import polars as pl
 
 from thalweg.recipe.recipe import Recipe
 
-FOUND, FLAT, UNTOLD, UNTEACHABLE, LOST = (
+# Values of `LearningRateFinding.status`.
+FOUND, FLAT, INCONCLUSIVE, UNTEACHABLE, LOST = (
     "found",
     "flat",
     "cannot tell",
@@ -15,7 +16,7 @@ FOUND, FLAT, UNTOLD, UNTEACHABLE, LOST = (
     "all diverged",
 )
 
-# Columns: of a finding's lanes, of the curve fitted to them, and of batch sizes.
+# Columns of `LearningRateFinding.curve`, of `LearningRateFinding.fitted` and of `BatchFinding.table`.
 LANE: dict[str, type[pl.DataType]] = {
     "rung": pl.Int64,
     "steps": pl.Int64,
@@ -32,19 +33,19 @@ SIZE: dict[str, type[pl.DataType]] = {
     "low": pl.Float64,
     "value": pl.Float64,
     "high": pl.Float64,
-    "standing": pl.String,
+    "status": pl.String,
     **dict.fromkeys(("loss", "linear", "linear_loss", "sqrt", "sqrt_loss", "error"), pl.Float64),
 }
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What a search took.
+    """The cost of a search.
 
     Args:
-        steps: Lane-steps trained: updates, added over all lanes and rungs.
-        run_steps: Updates of the run that it is for.
-        seconds: Wall clock, compilation included.
+        steps: Lane-steps: updates, added over all lanes and rungs.
+        run_steps: Updates of the whole run that the search is for.
+        seconds: Wall-clock time, including compilation.
     """
 
     steps: int
@@ -59,12 +60,12 @@ class Cost:
 
 @dataclass(frozen=True)
 class NoiseScale:
-    """The batch size at which gradients are as noisy as they are long: B = tr(Sigma) / |G|^2, in examples.
+    """The batch size at which a gradient's noise equals its length: B = tr(Sigma) / |G|^2, in examples.
 
     Args:
-        value: The estimate; infinite where no gradient can be told from noise.
-        low, high: Its interval, 95 %, over batches and places of the run.
-        steps: Updates and gradients that it took, in updates of the recipe's own batch.
+        value: The estimate; infinite where the gradient cannot be told from noise.
+        low, high: Its 95 % interval, over batches and places along the run.
+        steps: Cost of the estimate, in updates of the recipe's own batch size.
     """
 
     value: float
@@ -78,10 +79,11 @@ class Fits:
     """The largest batch that fits in memory with a margin.
 
     Args:
-        batch: In examples; at most the training part.
-        bytes_fixed, bytes_each: Of the compiled program: whatever the batch, and for each example of it.
-        bytes_free: What was free.
-        margin: Share of it that is left free.
+        batch: In examples; at most the training split.
+        bytes_fixed: Memory of the compiled update that does not depend on the batch.
+        bytes_each: Memory for each example of the batch.
+        bytes_free: Memory that was available.
+        margin: Share of it that is kept free.
     """
 
     batch: int
@@ -96,21 +98,22 @@ class LearningRateFinding:
     """A learning rate, and why that one.
 
     Args:
-        setting: Path of the rate, `optimizer.lr`; of the first one where an optimizer has several, which then
-            move along in proportion.
-        value: The rate to take; None where there is none.
-        low, high: Rates between which none can be told from the best, 95 %; None where that is not known.
+        setting: Path of the rate, such as `optimizer.lr`. An optimizer with several rates has its first one
+            here; the others are scaled by the same factor.
+        value: The rate to use; None where there is none.
+        low, high: 95 % interval of the best rate; None where it is unknown.
         default: The recipe's own rate.
-        diverges: Smallest rate at which a lane diverged; None: none did.
-        predicted_edge: 2 / lambda_max at the start, for plain descent on the whole training part; else None.
-        standing: `found`; `flat`: rates from low to high are as good; `cannot tell`: the recipe's own rate
-            stays, for none was shown to be better; `cannot learn`; `all diverged`.
+        diverges: Smallest rate at which a lane diverged; None where none did.
+        predicted_edge: 2 / lambda_max at the start, for plain gradient descent on the whole training split;
+            None otherwise.
+        status: `found`; `flat` (all rates from `low` to `high` are equally good); `cannot tell` (no rate was
+            shown to be better than the recipe's own, which is kept); `cannot learn`; `all diverged`.
         reason: How it was decided, in sentences with figures.
-        curve: A row for each lane: `rung`, `steps`, `rate`, `seed`, `loss` (of the validation part; of the
-            training part where there is none), `train_loss`, `stopped`, `diverged_at`.
-        fitted: The curve that was fitted, for drawing: `rate`, `loss`, `low`, `high`; may be empty.
-        cost: What it took.
-        recipe: The given recipe with the value in place; unchanged where the value is None or its own.
+        curve: One row per lane: `rung`, `steps`, `rate`, `seed`, `loss` (validation loss; training loss
+            without a validation split), `train_loss`, `stopped`, `diverged_at`.
+        fitted: The fitted curve, for drawing: `rate`, `loss`, `low`, `high`; may be empty.
+        cost: The cost of the search.
+        recipe: The recipe with `value` as its rate; unchanged where `value` is None or the recipe's own.
     """
 
     setting: str
@@ -120,7 +123,7 @@ class LearningRateFinding:
     default: float
     diverges: float | None
     predicted_edge: float | None
-    standing: str
+    status: str
     reason: str
     curve: pl.DataFrame
     fitted: pl.DataFrame
@@ -128,50 +131,57 @@ class LearningRateFinding:
     recipe: Recipe
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values, as JSON holds them; tables as lists of rows."""
-        names = ("setting", "value", "low", "high", "default", "diverges", "predicted_edge", "standing")
-        told = {name: getattr(self, name) for name in (*names, "reason")}
-        cost = asdict(self.cost) | {"share": self.cost.share}
-        tables = {"curve": self.curve.to_dicts(), "fitted": self.fitted.to_dicts()}
-        return told | tables | {"cost": cost, "recipe": self.recipe.to_dict()}
+        """Return plain values for JSON; tables become lists of rows."""
+        return _plain_fields(self)
 
 
 @dataclass(frozen=True)
 class BatchFinding:
-    """A batch size, the rates that go with each, and why.
+    """A batch size, the best learning rate for each size, and why.
 
     Args:
-        value: The batch size to take; None where no size lets the problem be learned.
-        lr: The learning rate that goes with it.
+        value: The batch size to use; None where no size lets the model learn.
+        lr: The learning rate for it.
         default: The recipe's own batch size, in examples.
-        noise_scale: What predicts the largest useful batch.
-        largest_useful: Beyond it more examples in an update are waste: the noise scale, at most the training
-            part; twice the steps of the least possible, twice the examples of the least possible.
-        fits: What fits in memory.
-        table: A row for each size: `batch`, `low`, `value`, `high` (the rate), `standing`, `loss` (with that
-            rate, after equal numbers of examples, mean over seeds), `error` (its standard error over seeds,
-            against the best size of the table, paired), `linear`, `linear_loss`, `sqrt`, `sqrt_loss` (the
-            rate that each rule of scaling makes of the own size's, and what it reached).
+        largest_useful: Above it, more examples per update are mostly wasted: the noise scale, at most the
+            size of the training split. A run with this batch takes twice the fewest possible updates, and
+            twice the fewest possible examples.
         reason: How it was decided, in sentences with figures.
-        cost: What it took.
-        recipe: The given recipe with batch size and rate in place.
+        noise_scale: The prediction behind `largest_useful`.
+        fits: What fits in memory.
+        cost: The cost of the search.
+        table: One row per size: `batch`; `low`, `value`, `high` (its learning rate); `status`; `loss` (with
+            that rate, after equally many examples, mean over seeds); `error` (standard error over seeds of
+            the difference from the best size, paired); `linear`, `linear_loss`, `sqrt`, `sqrt_loss` (the rate
+            that each scaling rule derives from the own size's, and the loss it reached).
+        recipe: The recipe with batch size and rate replaced.
     """
 
     value: int | None
     lr: float | None
     default: int
-    noise_scale: NoiseScale
     largest_useful: int
-    fits: Fits
-    table: pl.DataFrame
     reason: str
+    noise_scale: NoiseScale
+    fits: Fits
     cost: Cost
+    table: pl.DataFrame
     recipe: Recipe
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values, as JSON holds them; the table as a list of rows."""
-        names = ("value", "lr", "default", "largest_useful", "reason")
-        told = {name: getattr(self, name) for name in names}
-        parts = {name: asdict(getattr(self, name)) for name in ("noise_scale", "fits", "cost")}
-        parts["cost"]["share"] = self.cost.share
-        return told | parts | {"table": self.table.to_dicts(), "recipe": self.recipe.to_dict()}
+        """Return plain values for JSON; the table becomes a list of rows."""
+        return _plain_fields(self)
+
+
+def _plain_fields(finding: LearningRateFinding | BatchFinding) -> dict[str, Any]:
+    return {field.name: _plain(getattr(finding, field.name)) for field in fields(finding)}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, pl.DataFrame):
+        return value.to_dicts()
+    if isinstance(value, Recipe):
+        return value.to_dict()
+    if isinstance(value, Cost):
+        return asdict(value) | {"share": value.share}
+    return asdict(value) if isinstance(value, NoiseScale | Fits) else value

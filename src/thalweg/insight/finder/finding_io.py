@@ -1,16 +1,17 @@
-"""A finding at rest: finding.json, whole in itself, and in a folder of its own the lanes as a table.
+"""Findings on disk: finding.json, complete in itself, and the folder that `thalweg find` writes.
 
-finding.json      what was found, every lane, the recipe before (`asked`) and after; plain values
-recipe.toml       the recipe with the rate in place
-lanes.parquet     a row for each lane: rung, steps, rate, seed, loss, train_loss, stopped, diverged_at;
-                  of batch sizes instead sizes.parquet, a row for each size
+finding.json      the finding, every lane, the recipe before and after; plain values
+recipe.toml       the recipe with the finding in place
+lanes.parquet     one row per lane: rung, steps, rate, seed, loss, train_loss, stopped, diverged_at;
+                  for batch sizes sizes.parquet instead, one row per size
 environment.json  versions and machine
-finding.html      the picture, and what it rests on; finding.svg the picture alone
+finding.html      the figure and its evidence; finding.svg is the figure alone
 """
 
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import fields
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -34,113 +35,117 @@ from thalweg.run.folder.environment import environment
 from thalweg.run.folder.folder import RunFolder, plain
 
 FILE, LANES, SIZES, PROBLEM = "finding.json", "lanes.parquet", "sizes.parquet", "problem.json"
+SCHEMA = 2
+# Keys of schema 1, which had no `schema` key, and their names today.
+_RENAMED = {"standing": "status", "asked": "recipe_before"}
+_TABLES = {"curve": LANE, "fitted": FITTED, "table": SIZE}
 
 
-def as_dict(finding: LearningRateFinding | BatchFinding, asked: Recipe) -> dict[str, Any]:
-    """Return a finding as plain values, `from_dict` of which is equal.
+def as_dict(finding: LearningRateFinding | BatchFinding, recipe: Recipe) -> dict[str, Any]:
+    """Return a finding as plain values that `from_dict` (or `batch_from_dict`) reads back.
 
     Args:
-        finding: What came of it.
-        asked: The recipe that the rate was looked for.
+        finding: The finding.
+        recipe: The recipe that the search started from.
     """
-    told = finding.to_dict() | {"asked": toml.write(asked), "recipe": toml.write(finding.recipe)}
-    return plain(told)
+    recipes = {"recipe_before": toml.write(recipe), "recipe": toml.write(finding.recipe)}
+    return plain({"schema": SCHEMA} | finding.to_dict() | recipes)
 
 
-def from_dict(told: Mapping[str, Any]) -> LearningRateFinding:
-    """Return a finding from plain values.
+def current(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the contents of a finding.json of any schema with the keys of today."""
+    renamed = {_RENAMED.get(key, key): value for key, value in values.items()}
+    if isinstance(renamed.get("table"), list):
+        rows = renamed["table"]
+        renamed["table"] = [{_RENAMED.get(key, key): row[key] for key in row} for row in rows]
+    return renamed
+
+
+def from_dict(values: Mapping[str, Any]) -> LearningRateFinding:
+    """Return a learning rate finding from plain values.
 
     Raises:
-        RunFolderError: Something is missing, or is not what it should be.
+        RunFolderError: A key is missing or has a wrong value.
     """
-    names = ("setting", "value", "low", "high", "default", "diverges", "predicted_edge", "standing", "reason")
-    try:
-        return LearningRateFinding(
-            **{name: told[name] for name in names},
-            curve=_table(told["curve"], LANE),
-            fitted=_table(told["fitted"], FITTED),
-            cost=Cost(*(told["cost"][name] for name in ("steps", "run_steps", "seconds"))),
-            recipe=toml.read(told["recipe"] + "\n"),  # a line break: text, no file name
-        )
-    except (KeyError, TypeError, ValueError, pl.exceptions.PolarsError) as error:
-        raise _no_finding(error) from error
+    return _read(LearningRateFinding, values)
 
 
-def batch_from_dict(told: Mapping[str, Any]) -> BatchFinding:
-    """Return a finding of batch sizes from plain values.
+def batch_from_dict(values: Mapping[str, Any]) -> BatchFinding:
+    """Return a batch size finding from plain values.
 
     Raises:
-        RunFolderError: Something is missing, or is not what it should be.
+        RunFolderError: A key is missing or has a wrong value.
     """
-    names = ("value", "lr", "default", "largest_useful", "reason")
-    try:
-        # What JSON has no number for: infinite where no gradient could be told from its noise.
-        noise = told["noise_scale"]
-        value, low, high = (
-            math.inf if noise[name] is None else noise[name] for name in ("value", "low", "high")
-        )
-        return BatchFinding(
-            **{name: told[name] for name in names},
-            noise_scale=NoiseScale(value, low, high, noise["steps"]),
-            fits=Fits(**told["fits"]),
-            table=_table(told["table"], SIZE),
-            cost=Cost(*(told["cost"][name] for name in ("steps", "run_steps", "seconds"))),
-            recipe=toml.read(told["recipe"] + "\n"),
-        )
-    except (KeyError, TypeError, ValueError, pl.exceptions.PolarsError) as error:
-        raise _no_finding(error) from error
+    return _read(BatchFinding, values)
 
 
-def is_of_batches(told: Mapping[str, Any]) -> bool:
-    """Tell whether what a folder's finding.json holds is of batch sizes, and not of a rate alone."""
-    return "noise_scale" in told
+def is_of_batches(values: Mapping[str, Any]) -> bool:
+    """Tell whether the contents of a finding.json are about batch sizes rather than one learning rate."""
+    return "noise_scale" in values
 
 
 def is_finding(folder: Path | str) -> bool:
-    """Tell whether a folder is that of `thalweg find`; one of a run may hold a finding too."""
+    """Tell whether `thalweg find` wrote a folder; a run's folder may hold a finding.json too."""
     return (Path(folder) / FILE).is_file() and not (Path(folder) / PROBLEM).exists()
 
 
-def write(folder: Path, told: Mapping[str, Any], finding: LearningRateFinding | BatchFinding) -> None:
+def write(folder: Path, values: Mapping[str, Any], finding: LearningRateFinding | BatchFinding) -> None:
     """Write a finding into a folder of its own.
 
     Args:
         folder: It exists.
-        told: The content of finding.json.
-        finding: What came of it.
+        values: The contents of finding.json.
+        finding: The finding.
     """
-    rate = isinstance(finding, LearningRateFinding)
-    home, table = RunFolder(folder), BytesIO()
-    (finding.curve if rate else finding.table).write_parquet(table)
-    home.write_json("environment.json", plain(environment()))
-    home.write("recipe.toml", toml.write(finding.recipe).encode())
-    home.write(LANES if rate else SIZES, table.getvalue())
-    home.write_json(FILE, dict(told))
+    run_folder, table = RunFolder(folder), BytesIO()
+    is_rate = isinstance(finding, LearningRateFinding)
+    (finding.curve if is_rate else finding.table).write_parquet(table)
+    run_folder.write_json("environment.json", plain(environment()))
+    run_folder.write("recipe.toml", toml.write(finding.recipe).encode())
+    run_folder.write(LANES if is_rate else SIZES, table.getvalue())
+    run_folder.write_json(FILE, dict(values))
 
 
 def read(folder: Path | str) -> dict[str, Any]:
-    """Return the content of a folder's finding.json, and with it `environment`.
+    """Return the contents of a folder's finding.json, with environment.json under `environment`.
 
     Raises:
         RunFolderError: A file is missing or damaged.
     """
-    path = Path(folder)
-    found = {}
-    for name in (FILE, "environment.json"):
-        try:
-            found[name] = json.loads((path / name).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise RunFolderError(
-                "finding", "every file of it must be readable", got=str(error), where=path / name
-            ) from error
-    return found[FILE] | {"environment": found["environment.json"]}
+    finding, machine = (_json(Path(folder) / name) for name in (FILE, "environment.json"))
+    return current(finding) | {"environment": machine}
 
 
-def _no_finding(error: Exception) -> RunFolderError:
-    return RunFolderError(
-        "finding", "finding.json must hold a whole finding", got=str(error), hint="find again"
-    )
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunFolderError(
+            "finding", "every file of the folder must be readable", got=str(error), where=path
+        ) from error
 
 
-def _table(rows: Any, schema: Mapping[str, Any]) -> pl.DataFrame:
-    return pl.DataFrame(rows, schema=schema, orient="row", strict=False)
+def _read(kind: type[Any], values: Mapping[str, Any]) -> Any:
+    try:
+        named = current(values)
+        return kind(**{field.name: _value(field.name, named[field.name]) for field in fields(kind)})
+    except (KeyError, TypeError, ValueError, pl.exceptions.PolarsError) as error:
+        raise RunFolderError(
+            "finding", "finding.json must hold a complete finding", got=str(error), hint="run find again"
+        ) from error
+
+
+def _value(name: str, value: Any) -> Any:
+    """Return one field of a finding from its plain value."""
+    if name in _TABLES:
+        return pl.DataFrame(value, schema=_TABLES[name], orient="row", strict=False)
+    if name == "cost":
+        return Cost(value["steps"], value["run_steps"], value["seconds"])
+    if name == "fits":
+        return Fits(**value)
+    if name == "noise_scale":  # JSON has no number for infinity
+        finite: Any = {key: math.inf if number is None else number for key, number in value.items()}
+        return NoiseScale(**finite)
+    if name == "recipe":
+        return toml.read(value + "\n")  # the line break makes it text rather than a file name
+    return value

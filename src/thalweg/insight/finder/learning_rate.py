@@ -1,64 +1,64 @@
-"""Finding the learning rate: rungs of lanes, each longer and nearer to the best than the one before."""
+"""Finding the learning rate: rungs of lanes, each longer and closer to the best rate than the one before."""
 
 import math
 import time
 from dataclasses import dataclass, field
 
+import jax
 import numpy as np
 import polars as pl
 
 from thalweg.core.stop_reason import StopReason
-from thalweg.insight.curvature import Edge, predicted_edge
-from thalweg.insight.finder.budget import (
-    FIRST_LANES,
-    LANES,
-    LEAST,
-    SearchPlan,
-    bought,
-    check_seeds,
-    check_share,
-    planned,
-)
+from thalweg.insight.curvature import full_loss, predicted_edge
 from thalweg.insight.finder.finding import (
     FITTED,
     FLAT,
     FOUND,
+    INCONCLUSIVE,
     LOST,
     UNTEACHABLE,
-    UNTOLD,
     Cost,
     LearningRateFinding,
 )
-from thalweg.insight.finder.reasons import Decision, reason, unteachable
-from thalweg.insight.finder.rungs import Lanes
-from thalweg.insight.finder.valley import DRIFTS, OWN_LENGTH, Rung, Valley, locate
+from thalweg.insight.finder.rungs import (
+    FIRST_LANES,
+    LANES,
+    LEAST,
+    Rungs,
+    SearchPlan,
+    check_seeds,
+    check_share,
+    default_share,
+    plan_rungs,
+)
+from thalweg.insight.finder.valley import DRIFTS, OWN_LENGTH, RungLosses, Valley, locate
+from thalweg.insight.finder.verdict import Decision, reason
+from thalweg.insight.wording import figure
 from thalweg.problem.problem import Problem
 from thalweg.recipe.book import default_recipe
-from thalweg.recipe.rate import own_rate, rate_path, with_rate
-from thalweg.recipe.recipe import Recipe
+from thalweg.recipe.recipe import Recipe, check_rate_can_be_searched, own_rate, rate_path, with_rate
 from thalweg.run.progress import Progress
 from thalweg.run.validate import check_recipe
 
-# Octaves between the first rung's rates, and how many of them lie below the recipe's own: plain descent's
-# default is usually too small, hardly any other's too large. Chosen on the development tasks of
-# benchmarks/finders.
+# Octaves between the rates of the first rung, and how many of its rates lie below the recipe's own: the
+# default of plain gradient descent is usually too small, and hardly any other default is too large. Chosen on
+# the development tasks of benchmarks/finders.
 COARSE, BELOW = 2.0, 3
-# How far from the recipe's own rate is looked for a rate that learns, in octaves: six decades each way.
+# How far from the recipe's own rate the search goes, in octaves: six decades each way.
 REACH = 20.0
-# The next rung's rates cover where the best lies with this probability, in so many octaves at least and at
-# most.
+# The next rung covers the best rate with this probability, in at least and at most this many octaves.
 COVERED, NARROWEST, WIDEST = 0.9, 3.0, 8.0
-# How sure it must be that the pick is better than the recipe's own rate. Chosen likewise.
+# Probability of being better that replaces the recipe's own rate. Chosen likewise.
 SURE = 0.75
 SURELY_BETWEEN = 0.95
-FLAT_OCTAVES = 3.0  # an interval as wide as this is a plain, no place
-DIGITS = 3  # of a rate that is told; a thousandth is far below what can be told apart
-# Losses that agree to this relative difference are one loss, in float32 sums over a part.
+FLAT_OCTAVES = 3.0  # an interval at least this wide is called flat
+DIGITS = 3  # of the reported rate; a thousandth is far below what lanes can tell apart
+# Losses within this relative difference are equal, for float32 sums over a split.
 SAME = 1e-5
-# A fall below the loss before training by no more than this share of it is none: it began at its minimum.
+# A loss has fallen when it is below the loss before training by more than this share of it.
 NOTHING = 1e-3
-# Lanes this share of the run in length tell that it begins at its minimum; shorter ones, that it begins
-# slowly.
+# Lanes of at least this share of the run show that training begins at a minimum; shorter ones may only show
+# that it begins slowly.
 TELLING = 0.1
 
 
@@ -72,60 +72,79 @@ def find_lr(
 ) -> LearningRateFinding:
     """Find the learning rate for a problem and a recipe: which, how sure, where it diverges, at what cost.
 
-    Lanes are trained with the recipe's own schedule shortened (`recipe.shortened`): first a wide grid around
-    the recipe's own rate, a factor of 4 apart and further where the best lies at its end, then fewer rates
-    closer to the best with paired seeds, three times as long each time. Where the best rate of the whole run
-    lies follows from all of them (`insight.finder.valley`). The rate taken is the one expected to lose least,
-    never above half the smallest one that diverged, and the recipe's own where that is not shown to be worse.
+    Lanes are trained with the recipe's own schedule shortened (`Recipe.shortened`): first a wide grid around
+    the recipe's own rate, a factor of 4 apart and extended while the best lies at its end; then fewer rates,
+    closer to the best, with paired seeds and three times as many updates on each rung. All of them together
+    give the best rate of the whole run as a probability distribution (`insight.finder.valley`). The chosen
+    rate is the one with the lowest expected loss, at most half the smallest rate that diverged; the recipe's
+    own rate is kept unless another is shown to be better.
 
     Args:
-        problem: What is learned. Its test part is not looked at.
-        recipe: How; None for the default of the data (`recipe.book`).
-        share: Lane-steps that may be spent, as a share of the run's updates; strictly held. None: what six
-            seconds of training buy, but at least a tenth of the run and at most ten runs.
-        seeds: Seeds for every rate, but in the first rung; None for two, and one in the last rung.
-        progress: Who is told how each rung goes.
+        problem: What to learn. Its test split is never read.
+        recipe: How to train; None for the default of the data (`recipe.book`).
+        share: Budget in lane-steps, as a share of the run's updates; never exceeded. None: what six seconds
+            of training buy, but at least a tenth of the run and at most ten runs.
+        seeds: Seeds for every rate, except on the first rung; None for two, and one on the last rung.
+        progress: Receives the progress of each rung.
 
     Returns:
-        The finding. Where no rate lets the problem be learned, or every lane diverges, its value is None.
+        The finding. Its value is None where no rate lets the model learn, or every lane diverges.
 
     Raises:
         BadInput: Problem and recipe do not fit, the optimizer has no learning rate, or share or seeds are
-            none. Nothing has been trained then.
+            invalid. Nothing has been trained then.
 
     Example:
         >>> import thalweg as tw
-        >>> found = tw.find_lr(tw.Problem(None, "digits"))
-        >>> found.low <= found.value <= found.high
+        >>> finding = tw.find_lr(tw.Problem(None, "digits"))
+        >>> finding.low <= finding.value <= finding.high
         True
 
     Reference: Jamieson & Talwalkar, Non-stochastic Best Arm Identification and Hyperparameter Optimization,
-    2016 (successive halving: many short, few long).
+    2016 (successive halving: many short lanes, few long ones).
     """
-    begun = time.perf_counter()
+    started = time.perf_counter()
     base = recipe or default_recipe(problem.data.task, problem.data.train.count())
-    rate_path(base)
+    check_rate_can_be_searched(base)
+    setting = rate_path(base)
     check_share(share)
     check_seeds(seeds)
     check_recipe(problem, base)
-    search = RateSearch(Lanes(problem, base, progress), share, seeds)
+    search = RateSearch(Rungs(problem, base, progress), share, seeds)
     decision = search.run()
     edge = predicted_edge(problem, base, search.left)
-    steps = search.lanes.spent + edge.steps
-    cost = Cost(steps, search.lanes.total, time.perf_counter() - begun)
-    return _finding(base, search, decision, edge, cost)
+    rungs, value = search.rungs, decision.value
+    cost = Cost(rungs.spent + edge.steps, rungs.total, time.perf_counter() - started)
+    why = reason(decision, rungs.curve, base, rungs.total, search.plan.budget)
+    if decision.status == UNTEACHABLE:
+        why += f" {_why_unteachable(rungs.problem, base)}"
+    return LearningRateFinding(
+        setting=setting,
+        value=value,
+        low=decision.low,
+        high=decision.high,
+        default=own_rate(base),
+        diverges=search.diverges,
+        predicted_edge=edge.rate,
+        status=decision.status,
+        reason=why,
+        curve=rungs.curve,
+        fitted=search.fitted(decision.valley),
+        cost=cost,
+        recipe=base if value in (None, own_rate(base)) else with_rate(base, value),
+    )
 
 
 @dataclass
 class RateSearch:
-    """A search on its way.
+    """A search in progress.
 
     Args:
-        lanes: What has been trained.
-        share, seeds: As `find_lr` was given them.
+        rungs: The lanes trained so far.
+        share, seeds: The arguments of `find_lr`.
     """
 
-    lanes: Lanes
+    rungs: Rungs
     share: float | None
     seeds: int | None
     plan: SearchPlan = field(default_factory=lambda: SearchPlan((), (), 0))
@@ -133,67 +152,104 @@ class RateSearch:
 
     @property
     def centre(self) -> float:
-        """The rate around which it begins: the recipe's own, or its optimizer's default where that is 0."""
-        rule = self.lanes.recipe.optimizer
-        return own_rate(self.lanes.recipe) or float(type(rule)().first_rate())
+        """Where the first grid starts: the recipe's own rate, or the optimizer's default if that is 0."""
+        optimizer = self.rungs.recipe.optimizer
+        return own_rate(self.rungs.recipe) or float(type(optimizer)().first_rate())
 
     @property
     def left(self) -> int:
-        """Lane-steps that may still be spent."""
-        return self.plan.budget - self.lanes.spent
+        """Lane-steps left in the budget."""
+        return self.plan.budget - self.rungs.spent
+
+    @property
+    def start(self) -> float:
+        """The loss before training: that of the smallest rate on the first rung, which has hardly moved."""
+        losses = self._means(1)[1]
+        return float(losses[np.isfinite(losses)][0]) if np.isfinite(losses).any() else math.nan
+
+    @property
+    def diverges(self) -> float | None:
+        """The smallest rate at which a lane diverged."""
+        return self.rungs.curve.filter(pl.col("stopped") == StopReason.DIVERGED.value)["rate"].min()  # type: ignore[return-value]
 
     def run(self) -> Decision:
-        """Train rung after rung, and decide."""
-        self.plan = planned(LEAST if self.share is None else self.share, self.lanes.total, self.seeds)
+        """Train rung after rung and decide."""
+        total = self.rungs.total
+        self.plan = plan_rungs(LEAST if self.share is None else self.share, total, self.seeds)
         if not self.plan.steps[0]:
-            return Decision(UNTOLD, own_rate(self.lanes.recipe))
+            return Decision(INCONCLUSIVE, own_rate(self.rungs.recipe))
         self._first(self.plan.steps[0])
-        following = list(zip(self.plan.steps, self.plan.seeds, strict=True))[1:]
+        later = list(zip(self.plan.steps, self.plan.seeds, strict=True))[1:]
         if self.share is None:
-            each = self.lanes.seconds / max(self.lanes.spent, 1)
-            bigger = bought(each, self.lanes.total)
-            self.plan = planned(bigger, self.lanes.total, self.seeds, self.lanes.spent)
-            if bigger > LEAST:
-                following = list(zip(self.plan.steps, self.plan.seeds, strict=True))
+            affordable = default_share(self.rungs.seconds / max(self.rungs.spent, 1), total)
+            self.plan = plan_rungs(affordable, total, self.seeds, self.rungs.spent)
+            if affordable > LEAST:
+                later = list(zip(self.plan.steps, self.plan.seeds, strict=True))
         stuck = self._stuck()
-        if stuck is not None and following:
-            self._again()
+        if stuck is not None and later:
+            self._repeat_first()
             stuck = self._stuck()
         if stuck is not None:
             return stuck
-        for number, (steps, seeds) in enumerate(following):
+        for number, (steps, seeds) in enumerate(later):
             self._next(steps, seeds, FIRST_LANES if self.share is None and not number else LANES)
-        return self._decided()
+        return self._decide()
+
+    def valley(self) -> Valley:
+        """Return where the best rate lies, in octaves from the centre, from all lanes so far."""
+        rungs = [
+            RungLosses(
+                float(rows["steps"][0]) / self.rungs.total,
+                np.log2(rows["rate"].to_numpy() / self.centre),
+                rows["seed"].to_numpy(),
+                rows["loss"].fill_null(math.inf).to_numpy().astype(float),
+            )
+            for rows in self.rungs.curve.partition_by("rung", maintain_order=True)
+        ]
+        octaves = np.concatenate([rung.octaves for rung in rungs])
+        low, high = float(octaves.min()) - COARSE / 2, float(octaves.max()) + COARSE / 2
+        if self.diverges is not None:
+            high = min(high, math.log2(self.diverges / 2 / self.centre))
+        finite = [rung for rung in rungs if np.isfinite(rung.losses).any()]
+        drifts = OWN_LENGTH if self.rungs.recipe.optimizer.rate_is_step_length else DRIFTS
+        return locate(finite, self.start, (min(low, high - COARSE), high), drifts)
+
+    def fitted(self, valley: Valley | None) -> pl.DataFrame:
+        """Return the curve of the last rung's length, for drawing; empty without a fit."""
+        if valley is None:
+            return pl.DataFrame(schema=FITTED)
+        losses = self._means(self.rung)[1]
+        lowest = float(losses.min()) if np.isfinite(losses).any() else self.start
+        rates = self.centre * 2.0**valley.octaves
+        return pl.DataFrame({"rate": rates, **valley.losses(lowest, self.start)})
 
     def _first(self, steps: int) -> None:
-        """Train a wide grid, and go further while the best lies at an end of it, or nothing came through."""
-        self._train([COARSE * (place - BELOW) for place in range(FIRST_LANES)], 1, steps)
+        """Train a wide grid, extended while the best lies at its end or every lane diverged."""
+        self._train(_first_grid(), 1, steps)
         while True:
-            octaves, losses = self._means(self.rung)
-            best = octaves[int(np.argmin(losses))]
-            if not np.isfinite(losses).any():
-                if (self.lanes.curve["diverged_at"] == 0).all():
-                    return  # not the rate's fault
-                more = [octaves[0] - COARSE * place for place in (1, 2, 3)]
-            elif best == octaves[0]:
-                if not _fell(losses[1], losses[0]):
-                    return  # the lower, the nearer to where it began
-                more = [octaves[0] - COARSE]
-            elif best == octaves[-1]:
-                more = [octaves[-1] + COARSE]
-            else:
+            more = [octave for octave in self._extension() if abs(octave) <= REACH]
+            if not more or self.left // steps < len(more) or self._flat():
                 return
-            more = [octave for octave in more if abs(octave) <= REACH]
-            room = self.left // steps
-            if not more or room < len(more) or self._flat():
-                return
-            self._train(more, 1, steps, again=True)
+            self._train(more, 1, steps, same_rung=True)
 
-    def _again(self) -> None:
-        """Train the wide grid once more, as long as the budget allows: what moves nothing may need longer."""
-        octaves = [COARSE * (place - BELOW) for place in range(FIRST_LANES)]
-        steps = min(self.lanes.total, self.left // len(octaves))
-        if steps > self.lanes.rows[-1]["steps"]:
+    def _extension(self) -> list[float]:
+        """Return the octaves by which the first grid should grow; empty where it is wide enough."""
+        octaves, losses = self._means(self.rung)
+        if not np.isfinite(losses).any():
+            if (self.rungs.curve["diverged_at"] == 0).all():
+                return []  # no rate can be the cause
+            return [octaves[0] - COARSE * number for number in (1, 2, 3)]
+        best = octaves[int(np.argmin(losses))]
+        if best == octaves[0]:
+            # Where the loss has not fallen, the lowest rate is best because it stays closest to the start.
+            return [octaves[0] - COARSE] if _fell(losses[1], losses[0]) else []
+        return [octaves[-1] + COARSE] if best == octaves[-1] else []
+
+    def _repeat_first(self) -> None:
+        """Train the first grid again for as long as the budget allows: learning may only begin late."""
+        octaves = _first_grid()
+        steps = min(self.rungs.total, self.left // len(octaves))
+        if steps > self.rungs.curve["steps"][-1]:
             self._train(octaves, 1, steps)
 
     def _next(self, steps: int, seeds: int, count: int) -> None:
@@ -204,88 +260,59 @@ class RateSearch:
         if steps > 0:
             self._train(np.linspace(middle - half, middle + half, count).tolist(), seeds, steps)
 
-    def _train(self, octaves: list[float], seeds: int, steps: int, again: bool = False) -> None:
-        self.rung += not again
-        rates = [self._rate(octave) for octave in octaves]
-        self.lanes.train(rates, seeds, steps, self.rung)
+    def _train(self, octaves: list[float], seeds: int, steps: int, same_rung: bool = False) -> None:
+        self.rung += not same_rung
+        self.rungs.train([self._rate(octave) for octave in octaves], seeds, steps, self.rung)
 
     def _rate(self, octave: float) -> float:
         return self.centre if octave == 0 else float(f"{self.centre * 2**octave:.4g}")
 
     def _means(self, rung: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return a rung's rates in octaves from the centre, and mean losses; inf where a lane was lost."""
-        rows = self.lanes.curve.filter(pl.col("rung") == rung)
+        """Return a rung's rates in octaves from the centre, and mean losses; inf where a lane diverged."""
+        rows = self.rungs.curve.filter(pl.col("rung") == rung)
         rates = np.unique(rows["rate"].to_numpy())
         losses = rows["loss"].fill_null(math.inf).to_numpy()
         means = [losses[rows["rate"].to_numpy() == rate].mean() for rate in rates]
         return np.round(np.log2(rates / self.centre), 2), np.array(means)
 
-    @property
-    def start(self) -> float:
-        """The loss before training: that of the smallest rate in the first rung, which has hardly moved."""
-        losses = self._means(1)[1]
-        return float(losses[np.isfinite(losses)][0]) if np.isfinite(losses).any() else math.nan
-
-    @property
-    def diverges(self) -> float | None:
-        """The smallest rate at which a lane diverged."""
-        return self.lanes.curve.filter(pl.col("stopped") == StopReason.DIVERGED.value)["rate"].min()  # type: ignore[return-value]
-
-    def valley(self) -> Valley:
-        """Return where the best rate lies, in octaves from the centre, from all lanes so far."""
-        curve = self.lanes.curve
-        rungs = [
-            Rung(
-                float(rows["steps"][0]) / self.lanes.total,
-                np.log2(rows["rate"].to_numpy() / self.centre),
-                rows["seed"].to_numpy(),
-                rows["loss"].fill_null(math.inf).to_numpy().astype(float),
-            )
-            for rows in curve.partition_by("rung", maintain_order=True)
-        ]
-        octaves = np.concatenate([rung.octaves for rung in rungs])
-        low, high = float(octaves.min()) - COARSE / 2, float(octaves.max()) + COARSE / 2
-        if self.diverges is not None:
-            high = min(high, math.log2(self.diverges / 2 / self.centre))
-        came = [rung for rung in rungs if np.isfinite(rung.losses).any()]
-        drifts = OWN_LENGTH if self.lanes.recipe.optimizer.rate_is_step_length else DRIFTS
-        return locate(came, self.start, (min(low, high - COARSE), high), drifts)
-
     def _flat(self) -> bool:
-        """Tell whether all lanes that came through reached one loss."""
-        losses = self.lanes.curve["loss"].drop_nulls().to_numpy()
+        """Tell whether all lanes that did not diverge reached the same loss."""
+        losses = self.rungs.curve["loss"].drop_nulls().to_numpy()
         return len(losses) > 0 and float(np.ptp(losses)) <= SAME * float(np.abs(losses).max())
 
     def _stuck(self) -> Decision | None:
-        """Return a decision where nothing is to be found: all lanes lost, no loss moved, or none fell."""
+        """Return a decision where longer lanes cannot help: all diverged, or no loss moved, or none fell."""
         octaves, losses = self._means(self.rung)
         finite = np.isfinite(losses)
         if not finite.any():
             return Decision(LOST, None)
         if self._flat() and len(losses) > 1:
             return Decision(UNTEACHABLE, None)
-        start, own = losses[finite][0], own_rate(self.lanes.recipe)
+        start, own = losses[finite][0], own_rate(self.rungs.recipe)
         if _fell(start, losses[finite].min()):
             return None
-        if self.lanes.rows[-1]["steps"] < TELLING * self.lanes.total:
-            return Decision(UNTOLD, own)
+        if self.rungs.curve["steps"][-1] < TELLING * self.rungs.total:
+            return Decision(INCONCLUSIVE, own)
         harmless = finite & (losses <= start + NOTHING * abs(start))
         low, high = self._rate(octaves[0]), self._rate(octaves[harmless][-1])
-        return Decision(FLAT, own if own <= high else high / 2, low, high, begun_at_minimum=True)
+        return Decision(FLAT, own if own <= high else high / 2, low, high, begins_at_minimum=True)
 
-    def _decided(self) -> Decision:
-        valley, own = self.valley(), own_rate(self.lanes.recipe)
+    def _decide(self) -> Decision:
+        valley, own, diverges = self.valley(), own_rate(self.rungs.recipe), self.diverges
         best, ends = valley.best, valley.within(SURELY_BETWEEN)
         low, high = (_rounded(self.centre * 2**end) for end in (min(*ends, best), max(*ends, best)))
-        lost = self.diverges is not None and own > self.diverges / 2
         octave = -math.inf if own == 0 else math.log2(own / self.centre)
-        chance = 1.0 if lost or octave < valley.octaves[0] else valley.chance(best, octave)
-        told = {"low": low, "high": high, "chance": chance, "valley": valley}
+        own_diverges = diverges is not None and own > diverges / 2
+        chance = 1.0 if own_diverges or octave < valley.octaves[0] else valley.chance(best, octave)
         if chance < SURE:
-            return Decision(UNTOLD, own, **told)
-        value = min(_rounded(self.centre * 2**best), math.inf if self.diverges is None else self.diverges / 2)
-        standing = FLAT if math.log2(high / low) >= FLAT_OCTAVES else FOUND
-        return Decision(standing, value, **told)
+            return Decision(INCONCLUSIVE, own, low, high, chance, valley)
+        value = min(_rounded(self.centre * 2**best), math.inf if diverges is None else diverges / 2)
+        status = FLAT if math.log2(high / low) >= FLAT_OCTAVES else FOUND
+        return Decision(status, value, low, high, chance, valley)
+
+
+def _first_grid() -> list[float]:
+    return [COARSE * (number - BELOW) for number in range(FIRST_LANES)]
 
 
 def _rounded(rate: float) -> float:
@@ -293,38 +320,22 @@ def _rounded(rate: float) -> float:
 
 
 def _fell(before: float, after: float) -> bool:
-    """Tell whether a loss is below another by more than nothing."""
+    """Tell whether a loss fell by more than `NOTHING`."""
     return bool(after < before - NOTHING * abs(before))
 
 
-def _finding(
-    base: Recipe, search: RateSearch, decision: Decision, edge: Edge, cost: Cost
-) -> LearningRateFinding:
-    value, own = decision.value, own_rate(base)
-    why = unteachable(search.lanes.problem, base) if decision.standing == UNTEACHABLE else ""
-    return LearningRateFinding(
-        setting=rate_path(base),
-        value=value,
-        low=decision.low,
-        high=decision.high,
-        default=own,
-        diverges=search.diverges,
-        predicted_edge=edge.rate,
-        standing=decision.standing,
-        reason=reason(search.lanes, search.plan, decision, why),
-        curve=search.lanes.curve,
-        fitted=_fitted(search, decision),
-        cost=cost,
-        recipe=base if value is None or value == own else with_rate(base, value),
-    )
-
-
-def _fitted(search: RateSearch, decision: Decision) -> pl.DataFrame:
-    """Return the curve of the last rung's length for drawing; empty where none was fitted."""
-    if decision.valley is None:
-        return pl.DataFrame(schema=FITTED)
-    losses = search._means(search.rung)[1]
-    lowest = float(losses.min()) if np.isfinite(losses).any() else search.start
-    columns = decision.valley.losses(lowest, search.start)
-    rates = search.centre * 2.0**decision.valley.octaves
-    return pl.DataFrame({"rate": rates, **columns})
+def _why_unteachable(problem: Problem, recipe: Recipe) -> str:
+    """Say why a problem cannot be learned at any rate: the loss, or the gradient."""
+    loss, params = full_loss(problem, recipe)
+    gradient = jax.tree.leaves(jax.jit(jax.grad(loss))(params))
+    norm = float(np.sqrt(sum(float((leaf**2).sum()) for leaf in gradient)))
+    moved = jax.tree.map(lambda leaf: 1.5 * leaf + 0.1, params)
+    before, after = float(loss(params)), float(loss(moved))
+    if before == after:
+        return f"The loss is {figure(before)} whatever the weights are: it does not depend on them."
+    if norm == 0.0:
+        return (
+            "The gradient is zero for every weight, although the loss depends on the weights: something "
+            "between them has no slope, such as stop_gradient, an argmax or a dead activation."
+        )
+    return f"The norm of the gradient is {figure(norm)}, too small to change the loss at any rate tried."

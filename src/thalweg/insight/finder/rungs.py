@@ -1,107 +1,158 @@
-"""Rungs: lanes of one length, a rate and a seed each, trained with the recipe's own course shortened."""
+"""Rungs of the learning rate search: how many, how long, and the lanes trained on each.
 
-import dataclasses
+A rung trains lanes of one length, one for each rate and seed. Every rung is longer than the one before, and
+has fewer rates, closer to the best.
+"""
+
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-import numpy as np
 import polars as pl
 
-from thalweg.core.stop_reason import StopReason
+from thalweg.core.errors import RecipeError
 from thalweg.engine.group import length
 from thalweg.insight.finder.finding import LANE
-from thalweg.problem.data.split import Split
+from thalweg.insight.trials import Variant, run_trials, validation_only
 from thalweg.problem.problem import Problem
-from thalweg.recipe.rate import with_rate
-from thalweg.recipe.recipe import Recipe
-from thalweg.recipe.shortened import shortened
+from thalweg.recipe.recipe import Recipe, with_rate
 from thalweg.run.progress import Progress
-from thalweg.run.run import Run
-from thalweg.run.train import train
 
-# Examples of the validation part that lanes are compared on: the same for all, so that differences between
-# lanes are far surer than either loss, and no more than a short lane is worth. Windows are long.
-MOST_EXAMPLES, MOST_WINDOWS = 2000, 500
-# Lanes have seeds of their own, far from those that a user gives: a rate that suits the order of batches of
-# the run itself, which is then judged on the same validation part, would be luck.
+# The default budget: what six seconds of training buy, but at least a tenth of the run and at most ten runs.
+# Ten runs locate the best rate about as precisely as any number of seeds can tell rates apart.
+SECONDS, LEAST, MOST = 6.0, 0.1, 10.0
+# That budget is rounded down to one of these shares, so that a slightly slower machine finds the same rate.
+SHARES = (0.1, 0.3, 1.0, 3.0, 10.0)
+# A shorter first rung only shows how training starts; then there are fewer rungs. Chosen on the development
+# tasks of benchmarks/finders, as are the numbers of lanes and seeds.
+FEWEST_STEPS = 8
+GROWTH = 3  # length of a rung relative to the one before: eta in Li et al., Hyperband, 2018
+MOST_RUNGS = 3
+FIRST_LANES, LANES = 9, 5
+SEEDS = (2, 1)  # per rate: in the rungs between the first and the last, and in the last
+# Lanes have seeds far from those that users choose. A rate that happens to suit the run's own order of
+# batches would be luck, and the run is judged on the same validation split.
 FIRST_SEED = 1000
 
 
-@dataclass
-class Lanes:
-    """Trains lanes and keeps what they reached.
+@dataclass(frozen=True)
+class SearchPlan:
+    """The rungs of a search, in order.
 
     Args:
-        problem: What is learned.
+        steps: Updates of each rung's lanes.
+        seeds: Seeds per rate on each rung.
+        budget: Lane-steps in all.
+    """
+
+    steps: tuple[int, ...]
+    seeds: tuple[int, ...]
+    budget: int
+
+
+def check_share(share: float | None) -> None:
+    """Refuse a share that is not a finite number above 0.
+
+    Raises:
+        RecipeError: It is not.
+    """
+    is_number = isinstance(share, int | float) and not isinstance(share, bool)
+    if share is not None and not (is_number and math.isfinite(share) and share > 0):
+        raise RecipeError(
+            "find_lr", "share must be a number above 0, a share of the run", got=share, hint="try 0.1"
+        )
+
+
+def check_seeds(seeds: int | None) -> None:
+    """Refuse a number of seeds that is not a whole number of at least 1.
+
+    Raises:
+        RecipeError: It is not.
+    """
+    if seeds is not None and (isinstance(seeds, bool) or not isinstance(seeds, int) or seeds < 1):
+        raise RecipeError("find_lr", "seeds must be a whole number of at least 1", got=seeds, hint="try 2")
+
+
+def default_share(seconds_per_step: float, total: int) -> float:
+    """Return the budget, as a share of the run, where the user named none.
+
+    Args:
+        seconds_per_step: Measured time of one update of one lane.
+        total: Updates of the run.
+    """
+    share = SECONDS / max(seconds_per_step, 1e-9) / total
+    return max([LEAST, *[step for step in SHARES if step <= min(share, MOST)]])
+
+
+def plan_rungs(share: float, total: int, seeds: int | None = None, spent: int = 0) -> SearchPlan:
+    """Return as many rungs as the budget allows with a first one of at least `FEWEST_STEPS` updates.
+
+    Args:
+        share: The budget, as a share of the run's updates.
+        total: Updates of the run.
+        seeds: Seeds per rate on every rung but the first; None for `SEEDS`.
+        spent: Lane-steps already spent.
+    """
+    budget = int(share * total + 1e-9)
+    for rungs in range(MOST_RUNGS, 0, -1):
+        each = (1, *[seeds or (SEEDS[1] if rung == rungs - 1 else SEEDS[0]) for rung in range(1, rungs)])
+        lanes = [FIRST_LANES, *[LANES * count for count in each[1:]]]
+        lengths = [GROWTH ** (rung - rungs + 1) for rung in range(rungs)]  # relative to the last one's
+        cost = sum(count * length for count, length in zip(lanes, lengths, strict=True))
+        last = min(total, (budget - spent) / cost)
+        steps = tuple(int(last * length + 1e-9) for length in lengths)
+        if steps[0] >= FEWEST_STEPS or rungs == 1:
+            return SearchPlan(steps, each, budget)
+    raise AssertionError("one rung always fits")
+
+
+@dataclass
+class Rungs:
+    """Trains the lanes of a search and collects what they reached.
+
+    Args:
+        problem: The problem; its test split is never read.
         recipe: The recipe of the whole run.
-        progress: Who is told how each rung goes.
+        progress: Receives the progress of each rung.
         total: Updates of the whole run.
-        rows: What each lane reached.
-        seconds: Wall clock of training, compilation and evaluations left out.
+        curve: One row per lane, as in `LearningRateFinding.curve`.
+        spent: Lane-steps so far.
+        seconds: Training time so far, without compilation and evaluation.
     """
 
     problem: Problem
     recipe: Recipe
     progress: Progress | None = None
     total: int = field(init=False)
-    rows: list[dict[str, Any]] = field(default_factory=list)
+    curve: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=LANE))
+    spent: int = 0
     seconds: float = 0.0
 
     def __post_init__(self) -> None:
         self.total = length(self.problem, self.recipe)
-        self.problem = cut(self.problem)
-
-    @property
-    def spent(self) -> int:
-        """Lane-steps trained so far."""
-        return sum(row["made"] for row in self.rows)
-
-    @property
-    def curve(self) -> pl.DataFrame:
-        """A row for each lane, as `Finding.curve` has it."""
-        rows = [{name: row[name] for name in LANE} for row in self.rows]
-        return pl.DataFrame(rows, schema=LANE, orient="row")
+        self.problem = validation_only(self.problem)
 
     def train(self, rates: Sequence[float], seeds: int, steps: int, rung: int) -> None:
-        """Train every rate with as many seeds for `steps` updates.
+        """Train every rate with this many seeds for `steps` updates.
 
         Raises:
-            KeyboardInterrupt: Somebody interrupted it.
+            KeyboardInterrupt: The user interrupted training.
         """
-        pairs = [(rate, FIRST_SEED + seed) for rate in rates for seed in range(seeds)]
-        short = shortened(self.recipe, steps, self.total)
-        recipes = [dataclasses.replace(with_rate(short, rate), seed=seed) for rate, seed in pairs]
-        runs = train(self.problem, recipes, progress=self.progress, strict=True)
-        if any(run.result["stopped"] == StopReason.INTERRUPTED for run in runs):
+        trials = run_trials(
+            self.problem,
+            [Variant(repr(rate), with_rate(self.recipe, rate)) for rate in rates],
+            range(FIRST_SEED, FIRST_SEED + seeds),
+            steps,
+            total=self.total,
+            progress=self.progress,
+        )
+        if trials.interrupted:
             raise KeyboardInterrupt
-        workers = runs.result["plan"]["workers"]
-        self.seconds += sum(run.result["seconds"]["train"] for run in runs) / workers
-        for (rate, seed), run in zip(pairs, runs, strict=True):
-            self.rows.append({"rung": rung, "steps": steps, "rate": rate, "seed": seed} | _reached(run))
-
-
-def cut(problem: Problem) -> Problem:
-    """Return the problem without its test part, and with no more validation examples than lanes are worth."""
-    data = problem.data
-    validation = None if data.validation is None else fewer(data.validation)
-    return dataclasses.replace(problem, data=dataclasses.replace(data, validation=validation, test=None))
-
-
-def fewer(split: Split) -> Split:
-    """Return no more examples of a split than lanes are compared by."""
-    return split.fewer(MOST_WINDOWS if split.is_text else MOST_EXAMPLES)
-
-
-def _reached(run: Run) -> dict[str, Any]:
-    result = run.result
-    lost = result["stopped"] == StopReason.DIVERGED
-    reached = result["validation_loss"] if "validation" in run.problem.data.splits else result["train_loss"]
-    came = reached is not None and bool(np.isfinite(reached)) and not lost
-    return {
-        "loss": reached if came else None,
-        "train_loss": None if lost else result["train_loss"],
-        "stopped": result["stopped"],
-        "diverged_at": int(result["steps"]) if lost else None,
-        "made": int(result["steps"]) + lost,  # the update that failed was computed too
-    }
+        self.spent += trials.lane_steps
+        self.seconds += trials.seconds
+        rows = trials.table.with_columns(
+            pl.lit(rung).alias("rung"),
+            pl.lit(steps).alias("steps"),
+            pl.Series("rate", [rate for rate in rates for _ in range(seeds)]),
+        )
+        self.curve = pl.concat([self.curve, rows.select(pl.col(name).cast(LANE[name]) for name in LANE)])

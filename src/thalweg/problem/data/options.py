@@ -6,8 +6,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from thalweg.core.errors import DataError
-from thalweg.core.names import did_you_mean
+from thalweg.core.errors import DataError, did_you_mean
 from thalweg.problem.data.data import CLASSIFICATION, REGRESSION
 
 RANDOM, TIME, GROUP = "random", "time", "group="

@@ -4,9 +4,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from thalweg.core.errors import DataError
+from thalweg.core.errors import DataError, nearest
 from thalweg.core.lazy import in_background
-from thalweg.core.names import nearest
 from thalweg.problem.data.arrays import from_arrays
 from thalweg.problem.data.data import Data
 from thalweg.problem.data.files.cifar import batch_files, read_cifar_folder

@@ -4,8 +4,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-from thalweg.core.errors import ModelError
-from thalweg.core.names import did_you_mean
+from thalweg.core.errors import ModelError, did_you_mean
 from thalweg.problem.losses.cross_entropy import BinaryCrossEntropy, CrossEntropy, KullbackLeibler
 from thalweg.problem.losses.hinge import Hinge
 from thalweg.problem.losses.loss import Custom, Loss

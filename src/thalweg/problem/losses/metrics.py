@@ -10,8 +10,7 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
-from thalweg.core.errors import ModelError
-from thalweg.core.names import did_you_mean
+from thalweg.core.errors import ModelError, did_you_mean
 from thalweg.problem.losses import shapes
 from thalweg.problem.losses.cross_entropy import CrossEntropy
 from thalweg.problem.losses.loss import Elements, averaged, batched

@@ -3,8 +3,7 @@
 from dataclasses import Field
 from typing import Any
 
-from thalweg.core.errors import ModelError
-from thalweg.core.names import did_you_mean
+from thalweg.core.errors import ModelError, did_you_mean
 from thalweg.problem.models.architecture import Architecture
 from thalweg.problem.models.registry import ALIASES, ARCHITECTURES
 

@@ -1,48 +1,14 @@
-"""Learning-rate schedules. This table is the registry that TOML, docs and contracts read."""
+"""Learning-rate schedules. `SCHEDULES` is the registry that TOML, docs and contract tests read.
 
-from thalweg.recipe.schedules.constant import Constant
-from thalweg.recipe.schedules.cosine_restarts import CosineRestarts
-from thalweg.recipe.schedules.decays import Cosine, Exponential, InverseTime, MultiStep, Polynomial, StepDecay
-from thalweg.recipe.schedules.one_cycle import OneCycle
-from thalweg.recipe.schedules.plateau import Plateau
-from thalweg.recipe.schedules.schedule import Clock, Schedule
-from thalweg.recipe.schedules.stable_decay import WarmupStableDecay
-from thalweg.recipe.schedules.warmup import Warmup
-from thalweg.recipe.schedules.warmup_cosine import WarmupCosine
+To add a schedule, define its class in a module of this folder and list it in that module's `__all__`.
+"""
 
-_RULES: tuple[type[Schedule], ...] = (
-    Constant,
-    StepDecay,
-    MultiStep,
-    Exponential,
-    InverseTime,
-    Polynomial,
-    Cosine,
-    CosineRestarts,
-    OneCycle,
-    Warmup,
-    WarmupCosine,
-    WarmupStableDecay,
-    Plateau,
-)
+from thalweg.core.choice import registry
+from thalweg.recipe.schedules import decays, plateau, warmup
+from thalweg.recipe.schedules.decays import *  # noqa: F403
+from thalweg.recipe.schedules.plateau import *  # noqa: F403
+from thalweg.recipe.schedules.schedule import Clock as Clock
+from thalweg.recipe.schedules.schedule import Schedule as Schedule
+from thalweg.recipe.schedules.warmup import *  # noqa: F403
 
-SCHEDULES: dict[str, type[Schedule]] = {rule.name: rule for rule in _RULES}
-
-__all__ = [
-    "SCHEDULES",
-    "Clock",
-    "Constant",
-    "Cosine",
-    "CosineRestarts",
-    "Exponential",
-    "InverseTime",
-    "MultiStep",
-    "OneCycle",
-    "Plateau",
-    "Polynomial",
-    "Schedule",
-    "StepDecay",
-    "Warmup",
-    "WarmupCosine",
-    "WarmupStableDecay",
-]
+SCHEDULES: dict[str, type[Schedule]] = registry(Schedule, decays, warmup, plateau)

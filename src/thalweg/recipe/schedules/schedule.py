@@ -1,24 +1,25 @@
-"""What every schedule is: a pure function of the clock that gives a factor for the learning rate.
+"""What every schedule is: a pure function of the clock that returns a factor for the learning rate.
 
-Ours rather than Optax's: Optax's branch in Python on lengths and rates and so fail when those are traced.
-Branches here are `jnp.where`, so that every number may differ between lanes.
+Optax's schedules branch in Python on lengths and rates, so they fail when those are traced. Branches here are
+`jnp.where`, so every number may differ between lanes.
 """
 
 import abc
-from typing import Any, ClassVar, NamedTuple
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, ClassVar, NamedTuple, Self
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from thalweg.core.choice import Choice
+from thalweg.core.choice import Choice, number, option
 
 
 class Clock(NamedTuple):
-    """Where a run stands; scalars, traced, in float32 (whole numbers are exact up to 16 million),
-    or in float64 where the recipe's precision is that.
+    """The position in a run. All are traced scalars in float32, or float64 with that precision.
 
     Args:
-        step: Updates made so far; 0 at the first.
+        step: Updates made so far, 0 at the first; float32 counts them exactly up to 16 million.
         total: Updates planned.
         epoch_steps: Updates in one epoch.
     """
@@ -36,31 +37,52 @@ class Clock(NamedTuple):
         return jnp.round(jnp.asarray(length * scale)).astype(self.total.dtype)
 
     def after(self, steps: Float[Array, ""]) -> "Clock":
-        """Return the clock of what begins after `steps` steps and ends with the run."""
+        """Return the clock of a schedule that starts after `steps` steps and ends with the run."""
         return Clock(self.step - steps, jnp.maximum(self.total - steps, 1.0), self.epoch_steps)
 
 
-UNITS = ("fraction", "epochs", "steps")
+class Timed(Choice):
+    """What schedules and averages of weights share: a description, and lengths that belong to a run.
 
-
-class Schedule(Choice):
-    """A learning-rate schedule. Final subclasses are registered in `recipe/schedules/__init__.py`."""
+    Class attributes:
+        name: Standard name in lower case, as in TOML.
+        formula: The published equation, in plain text.
+        when: When to use it, in one sentence.
+        reference: Authors, title, year.
+        lengths: Fields that are lengths, each with the field that holds its unit.
+    """
 
     formula: ClassVar[str]
     when: ClassVar[str]
     reference: ClassVar[str]
+    lengths: ClassVar[Mapping[str, str]] = {}
+
+    def shortened(self, share: float) -> Self:
+        """Return the same course over time for a run `share` times as long.
+
+        Lengths in steps or epochs are multiplied by `share`; fractions of the run need no change.
+        """
+        lengths = {
+            name: getattr(self, name)
+            for name, unit in self.lengths.items()
+            if getattr(self, unit) != "fraction"
+        }
+        return replace(self, **{name: _times(length, share) for name, length in lengths.items()})
+
+
+class Schedule(Timed):
+    """A learning-rate schedule. To add one, define it in a module of this folder, which also registers it."""
 
     @abc.abstractmethod
     def curve(self, clock: Clock, state: Any) -> Float[Array, ""] | float:
-        """Return what the learning rates are multiplied by at this step: the schedule's equation."""
+        """Return the factor of the learning rate at this step: the schedule's equation."""
 
     def factor(self, clock: Clock, state: Any = ()) -> Float[Array, ""]:
         """Return `curve` in the clock's dtype. Pure, traceable."""
         return jnp.asarray(self.curve(clock, state)).astype(clock.step.dtype)
 
     def momentum(self, clock: Clock) -> Float[Array, ""] | None:
-        """Return the momentum at this step, or None to leave the optimizer's own."""
-        del clock
+        """Return the momentum at this step, or None to keep the optimizer's own."""
         return None
 
     def init(self) -> Any:
@@ -69,12 +91,24 @@ class Schedule(Choice):
 
     def observe(self, state: Any, value: Float[Array, ""]) -> Any:
         """Return the state after an evaluation; `value` is the validation loss, lower is better."""
-        del value
         return state
 
 
+UNITS = ("fraction", "epochs", "steps")
+
+
+def unit_of(default: str, what: str) -> Any:
+    """Declare the unit of `what`: a length, several, or time."""
+    return option(default, among=UNITS, doc=f"Unit of {what}.")
+
+
+def lowest_factor(source: str, doc: str = "Last factor.") -> Any:
+    """Declare the lowest factor of a schedule, 0 by default."""
+    return number(0.0, low=0.0, high=1.0, doc=doc, source=source)
+
+
 def between(start: Any, end: Any, progress: Any, shape: str) -> Float[Array, ""]:
-    """Go from `start` to `end` as `progress` goes from 0 to 1: `linear`, `cosine` or `sqrt` (1 - sqrt)."""
+    """Move from `start` to `end` as `progress` goes from 0 to 1: `linear`, `cosine` or `sqrt` (1 - sqrt)."""
     share = jnp.clip(progress, 0.0, 1.0)
     bent = {
         "linear": lambda: share,
@@ -82,3 +116,7 @@ def between(start: Any, end: Any, progress: Any, shape: str) -> Float[Array, ""]
         "sqrt": lambda: jnp.sqrt(share),
     }[shape]()
     return start + (end - start) * bent
+
+
+def _times(length: Any, share: float) -> Any:
+    return tuple(item * share for item in length) if isinstance(length, tuple) else length * share

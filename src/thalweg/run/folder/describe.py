@@ -13,8 +13,8 @@ from thalweg.recipe.recipe import Recipe
 from thalweg.run.folder.environment import environment
 from thalweg.run.folder.folder import RunFolder, plain
 
-# Of a finding, what the result of a run repeats: the evidence lies in finding.json.
-_IN_RESULT = ("setting", "value", "low", "high", "default", "standing", "cost")
+# The keys of finding.json that result.json repeats. `standing` is the name of `status` in schema 1.
+_IN_RESULT = ("setting", "value", "low", "high", "default", "status", "standing", "cost")
 
 
 class Descriptions(NamedTuple):

@@ -15,7 +15,8 @@ import numpy as np
 import pyarrow as pa
 
 from thalweg.core.lazy import pl, pq
-from thalweg.engine.dispatch import Progressed
+from thalweg.engine.dispatch import ChunkResult
+from thalweg.engine.state import LAYER_STATISTICS
 from thalweg.run.folder.folder import RunFolder
 from thalweg.run.folder.log_stream import Stream, Tally, batches, by_lane
 from thalweg.run.folder.record import TABLES
@@ -58,7 +59,7 @@ class Log:
         for stream in self._streams.values():
             stream.publish(durable=before is not None)
 
-    def chunk(self, moved: Progressed) -> None:
+    def chunk(self, moved: ChunkResult) -> None:
         """Append what one chunk told, for every lane."""
         counts = np.asarray(moved.chunk.done)
         for lane in map(int, np.flatnonzero(counts)):
@@ -77,21 +78,19 @@ class Log:
             )
             self._layers(moved, lane)
 
-    def _layers(self, moved: Progressed, lane: int) -> None:
+    def _layers(self, moved: ChunkResult, lane: int) -> None:
         steps = np.asarray(moved.chunk.layer_steps[lane])
         rows = np.flatnonzero(steps >= 0)
-        figures = np.asarray(moved.chunk.layers[lane])[rows].reshape(-1, 3)
+        statistics = np.asarray(moved.chunk.layers[lane])[rows].reshape(-1, len(LAYER_STATISTICS))
         if len(rows):
             self._append(
                 "layers",
                 lane,
                 {
-                    "lane": np.full(len(figures), lane),
+                    "lane": np.full(len(statistics), lane),
                     "step": np.repeat(steps[rows], len(self._paths)),
                     "path": self._paths * len(rows),
-                    "weight_norm": figures[:, 0],
-                    "gradient_norm": figures[:, 1],
-                    "update_norm": figures[:, 2],
+                    **{name: statistics[:, column] for column, name in enumerate(LAYER_STATISTICS)},
                 },
             )
 

@@ -20,7 +20,7 @@ from typing import Any
 from thalweg.core.errors import RunFolderError
 from thalweg.core.lazy import pl
 from thalweg.core.stop_reason import StopReason
-from thalweg.recipe.differences import values, varied
+from thalweg.recipe.settings import values, varied
 from thalweg.run.folder.record import Record
 from thalweg.run.folder.record import read as read_run
 
@@ -101,7 +101,7 @@ def table(
     """Return a row for each lane.
 
     Args:
-        settings: The lanes' settings (`recipe.differences.rows_of`).
+        settings: The lanes' settings (`recipe.settings.flat_settings`).
         groups: The group of each.
         results: What came of each; the objects of their result.json.
     """

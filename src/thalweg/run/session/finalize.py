@@ -13,7 +13,7 @@ from jaxtyping import Array, PyTree
 
 from thalweg.core.lazy import pl
 from thalweg.core.tree import lane as take_lane
-from thalweg.engine.evaluate import Answer, Means
+from thalweg.engine.evaluate import Means, Predict
 from thalweg.engine.program import rebuilt
 from thalweg.problem.data.data import CLASSIFICATION, REGRESSION
 from thalweg.problem.data.preparation import class_logits
@@ -156,7 +156,7 @@ def _write_test(home: RunFolder, test: pl.DataFrame) -> None:
         home.write("test.parquet", content.getvalue())
 
 
-def _answer(problem: Problem) -> Answer | None:
+def _answer(problem: Problem) -> Predict | None:
     """Return what to keep of outputs on the test part; None where the task has no single answer per example
     (language, several targets).
     """
@@ -186,7 +186,7 @@ def _test_tables(problem: Problem, found: Means | None, lanes: int) -> list[pl.D
     Empty where nothing was kept.
     """
     part = problem.data.test
-    if found is None or found.answers is None or part is None or part.known_targets is None:
+    if found is None or found.predictions is None or part is None or part.known_targets is None:
         return [pl.DataFrame()] * lanes
     classes = problem.data.task == CLASSIFICATION
     ready = problem.data.preparation
@@ -198,7 +198,7 @@ def _test_tables(problem: Problem, found: Means | None, lanes: int) -> list[pl.D
         return pl.Series(name, values.ravel().astype(np.float64) * scale + mean)
 
     targets = column("target", np.asarray(part.known_targets))
-    return [pl.DataFrame([targets, column("prediction", found.answers[lane])]) for lane in range(lanes)]
+    return [pl.DataFrame([targets, column("prediction", found.predictions[lane])]) for lane in range(lanes)]
 
 
 def _result(

@@ -11,10 +11,9 @@ import numpy as np
 from jaxtyping import PyTree
 
 from thalweg.core.stop_reason import StopReason
-from thalweg.engine import dispatch as drive
-from thalweg.engine import group
-from thalweg.engine.compiling import TRACES
-from thalweg.engine.evaluate import Answer, Means, evaluate
+from thalweg.engine import dispatch, group
+from thalweg.engine.compilation import TRACES
+from thalweg.engine.evaluate import Means, Predict, evaluate
 from thalweg.engine.state import DIVERGED, REASONS, RUNNING, STOPPED, State
 from thalweg.problem.data.split import Split
 from thalweg.run.folder.log import Log
@@ -137,7 +136,7 @@ class LaneStates:
         """Passes over the training part that `step` updates make."""
         return step / self.group.feed.epoch_steps
 
-    def take(self, moved: drive.Progressed) -> None:
+    def take(self, moved: dispatch.ChunkResult) -> None:
         """Take in one chunk."""
         self.states, self.step = moved.states, moved.start + moved.steps
         self.watch.compile += moved.compile_seconds
@@ -151,7 +150,7 @@ class LaneStates:
         self._look(moved, done)
         self.progress.update(self.status())
 
-    def _look(self, moved: drive.Progressed, done: np.ndarray) -> None:
+    def _look(self, moved: dispatch.ChunkResult, done: np.ndarray) -> None:
         """Remember what progress shows: the median lane's loss, the first lane's learning rate."""
         for lane in np.flatnonzero(done):
             self.losses[lane] = moved.chunk.info.loss[lane, : done[lane]].mean()
@@ -166,7 +165,7 @@ class LaneStates:
         weights: PyTree,
         model_state: PyTree,
         which: np.ndarray,
-        answer: Answer | None = None,
+        answer: Predict | None = None,
     ) -> Means:
         """Return the loss and metric of `which` lanes over a part (NaN for the others); over a large training
         part at evenly spaced examples. With `answer` also what it keeps of the outputs.

@@ -14,12 +14,12 @@ from thalweg.core.errors import RecipeError, RunFolderError
 from thalweg.core.lazy import pl
 from thalweg.core.stop_reason import StopReason
 from thalweg.core.tree import count as count_parameters
-from thalweg.engine import cache
+from thalweg.engine import compilation
 from thalweg.engine.group import feed_of, length, resident
 from thalweg.engine.plan import LanePlan
 from thalweg.problem.problem import Problem
-from thalweg.recipe import differences
 from thalweg.recipe.recipe import Recipe
+from thalweg.recipe.settings import flat_settings, label, varied
 from thalweg.run.folder import checksums as sealing
 from thalweg.run.folder import folder as folders
 from thalweg.run.folder import sweep_record as sweeps
@@ -109,8 +109,8 @@ class Session:
         self._every = Every.read(job.every)
         self._plan, self._progress = job.plan, job.progress
         check_loss(job.problem)
-        self._settings = differences.rows_of(self._recipes)
-        self._paths = differences.varied(self._settings)
+        self._settings = flat_settings(self._recipes)
+        self._paths = varied(self._settings)
         if job.halving is not None and "validation" not in job.problem.data.splits:
             raise RecipeError("halving", "needs a validation part to compare by", got="none")
         shape = job.problem.shapes.params
@@ -118,7 +118,7 @@ class Session:
         self._runs: dict[int, Run] = {}
         self._interrupted = False
         self._run_file = RunFile()
-        cache.enable()
+        compilation.enable_cache()
 
     def one(self, folder: Path | None) -> Run:
         """Train the one recipe."""
@@ -279,7 +279,7 @@ class Session:
             self._progress.note(f"starting fresh (not in the run this one starts from): {fresh}")
 
     def _label(self, lane: int) -> str:
-        return differences.label(self._settings[lane], self._paths)
+        return label(self._settings[lane], self._paths)
 
     def _result(self, folder: Path | None) -> dict[str, Any]:
         """Return what is known of a sweep before it begins."""

@@ -12,9 +12,9 @@ from jaxtyping import PyTree
 from thalweg.core.lazy import import_polars
 from thalweg.core.stop_reason import StopReason
 from thalweg.core.tree import paths
-from thalweg.engine import dispatch as drive
-from thalweg.engine.compiling import TRACES
-from thalweg.engine.group import LaneGroup, prepare
+from thalweg.engine import dispatch
+from thalweg.engine.compilation import TRACES
+from thalweg.engine.group import LaneGroup, init_group
 from thalweg.engine.plan import Shard
 from thalweg.engine.state import State
 from thalweg.problem.data.split import Split
@@ -81,7 +81,7 @@ class ShardTrainer:
     def __iter__(self) -> Iterator[float]:
         """Go the way; yield how far it is, or `REST` at a rung."""
         traced, begun = TRACES.mine("start"), time.perf_counter()
-        group, states = prepare(
+        group, states = init_group(
             self.problem,
             list(self.recipes),
             self.start,
@@ -135,7 +135,7 @@ class ShardTrainer:
         A rung is the first evaluation from its fraction of the way on: an evaluation more would be one that
         the lane alone has not.
         """
-        pace, keeper = drive.Pace(course.group.program.capacity), self.keeper
+        pace, keeper = dispatch.ChunkLength(course.group.program.capacity), self.keeper
         total, lasted = course.group.total, 0.0
         while not course.over:
             stop = course.next_stop
@@ -144,7 +144,7 @@ class ShardTrainer:
                     return
                 end = stop if keeper is None else int(min(stop, keeper.next_stop(course.step)))
                 beside = import_polars if lasted >= LONG else None
-                moved = drive.chunk(course.group, course.states, course.step, end, pace, beside)
+                moved = dispatch.next_chunk(course.group, course.states, course.step, end, pace, beside)
                 course.take(moved)
                 lasted = moved.seconds
                 if course.over:

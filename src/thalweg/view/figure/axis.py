@@ -8,7 +8,7 @@ from jaxtyping import Float
 
 from thalweg.insight.wording import figure
 
-FARTHEST = 690.0  # of a logarithm: exp(690) is about 1e299, near the end of what a float holds
+FARTHEST = 690.0  # largest logarithm: exp(690) is about 1e299, near the largest float
 
 
 @dataclass(frozen=True)
@@ -25,12 +25,12 @@ class Axis:
     log: bool = False
 
     def place(self, values: Float[np.ndarray, "*shape"] | float) -> Float[np.ndarray, "*shape"]:
-        """Return where values lie, 0 at `low` and 1 at `high`; NaN for what has no place."""
+        """Return positions, 0 at `low` and 1 at `high`; NaN for values without a position."""
         with np.errstate(divide="ignore", invalid="ignore"):
             scaled = np.log(values) if self.log else np.asarray(values, float)
         low, high = (math.log(self.low), math.log(self.high)) if self.log else (self.low, self.high)
-        found = (scaled - low) / (high - low)
-        return np.where(np.isfinite(found), found, np.nan)
+        share = (scaled - low) / (high - low)
+        return np.where(np.isfinite(share), share, np.nan)
 
     def ticks(self, most: int = 6) -> list[float]:
         """Return at most `most` round values within the range, ascending."""
@@ -41,7 +41,7 @@ def axis_over(values: Float[np.ndarray, " n"], *, log: bool = False, margin: flo
     """Return an axis that shows all finite values (all positive ones, when logarithmic) with a margin.
 
     Args:
-        margin: Room at both ends, as a share of the range.
+        margin: Room at either end, as a share of the range.
     """
     with np.errstate(invalid="ignore"):
         shown = values[np.isfinite(values) & ((values > 0) if log else True)]
@@ -59,7 +59,7 @@ def axis_over(values: Float[np.ndarray, " n"], *, log: bool = False, margin: flo
 
 
 def tick_text(value: float) -> str:
-    """Write a tick's value shortly: `0.05`, `20k`, `1e-05`."""
+    """Write the value of a tick briefly: `0.05`, `20k`, `1e-05`."""
     for limit, unit in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
         if limit <= abs(value) < 1e12:
             return f"{value / (1e3 if unit == 'k' else limit):g}{unit}"
@@ -73,20 +73,18 @@ def _linear_ticks(low: float, high: float, most: int) -> list[float]:
         step = factor * power
         first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
         if last - first + 1 <= most:
-            return [
-                round(place * step, 12 - math.floor(math.log10(step))) for place in range(first, last + 1)
-            ]
+            return [round(i * step, 12 - math.floor(math.log10(step))) for i in range(first, last + 1)]
     return [low, high]
 
 
 def _log_ticks(low: float, high: float, most: int) -> list[float]:
-    """Prefer 1-2-5 steps, then decades, then every few decades; a linear choice within one step."""
+    """Prefer 1-2-5 steps, then decades, then every few decades; linear ticks within one step."""
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     for factors in ((1, 2, 3, 4, 5, 6, 7, 8, 9), (1, 2, 5), (1, 3), (1,)):
-        found = [f * 10.0**d for d in decades for f in factors if low <= f * 10.0**d <= high]
-        if len(found) <= most:
+        ticks = [f * 10.0**d for d in decades for f in factors if low <= f * 10.0**d <= high]
+        if len(ticks) <= most:
             break
     else:
-        every = -(-len(found) // most)
-        found = found[::every]
-    return found if len(found) >= 2 else _linear_ticks(low, high, most)
+        every = -(-len(ticks) // most)
+        ticks = ticks[::every]
+    return ticks if len(ticks) >= 2 else _linear_ticks(low, high, most)

@@ -1,6 +1,6 @@
-"""HTML as values: text is escaped unless it says that it is markup already.
+"""HTML elements as values: text is escaped unless it is `Markup`.
 
-Everything that a report shows passes through here, so that a class called `<script>` is shown, not run.
+Everything in a report passes through here, so that a class named `<script>` is shown and not run.
 """
 
 import html
@@ -14,7 +14,7 @@ _VOID = frozenset({"br", "input", "meta"})
 
 
 class Markup(str):
-    """Text that is markup already. Made by this module; never from data."""
+    """Text that is markup. Only this module and the view floor make it, never from data."""
 
     __slots__ = ()
 
@@ -29,20 +29,20 @@ def element(name: str, /, *content: Content, **attributes: Any) -> Markup:
         name: Tag name.
         content: Text (escaped), markup, or several of them; None is nothing.
         attributes: By name; a trailing `_` is dropped and `_` becomes `-` (`class_`, `aria_label`). None and
-            False leave an attribute out, True gives it without a value.
+            False omit an attribute, True gives it without a value.
     """
     inside = join(*content)
-    begin = f"<{name}{''.join(_attribute(key, value) for key, value in attributes.items())}>"
-    return Markup(begin if name in _VOID else f"{begin}{inside}</{name}>")
+    start = f"<{name}{''.join(_attribute(key, value) for key, value in attributes.items())}>"
+    return Markup(start if name in _VOID else f"{start}{inside}</{name}>")
 
 
 def join(*content: Content) -> Markup:
-    """Put pieces one after another, escaping what is plain text."""
+    """Concatenate pieces, escaping plain text."""
     return Markup("".join(map(_piece, content)))
 
 
 def data_script(value: Any) -> Markup:
-    """Embed JSON for the page's script; numbers that are not finite become null."""
+    """Embed JSON for the page's script; NaN and infinities become null."""
     text = json.dumps(_finite(value), separators=(",", ":"), ensure_ascii=True, allow_nan=False)
     safe = text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
     return Markup(f'<script type="application/json">{safe}</script>')

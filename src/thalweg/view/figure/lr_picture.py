@@ -1,6 +1,6 @@
-"""Loss over learning rate, ready to be drawn: what a finding's lanes reached, and what was read off them.
+"""Loss over learning rate as data, ready to be drawn: the lanes of a search and its conclusions.
 
-No drawing here: the page (`rates_figure`) and the plain picture (`view.finding.svg`) show the same.
+The figure of a page, the SVG file and the table of the terminal all show a `Picture` (`lr_figure`).
 """
 
 from collections.abc import Sequence
@@ -13,26 +13,27 @@ from jaxtyping import Float
 from thalweg.core.stop_reason import StopReason
 from thalweg.insight.curves import Buckets
 from thalweg.insight.finder.finding import LearningRateFinding
-from thalweg.insight.finder.verdict import rate as written
+from thalweg.insight.finder.verdict import rate as rate_text
 from thalweg.view.figure.axis import Axis, axis_over
+from thalweg.view.figure.frame import Mark
 from thalweg.view.figure.plot import WIDE
 
 PICK, OWN, EDGE, PREDICTED = "chosen", "own", "edge", "predicted"
-# Above the loss of the smallest rate, which has hardly moved, lies what has grown: a little of that is shown.
+# Room above the loss at the smallest rate, where training has hardly moved: a share of the range below it.
 ROOM_ABOVE = 0.12
-MOSTLY = 0.6  # share of the lanes that must be seen, wherever they lie
+MOSTLY = 0.6  # share of the lanes that the axis must show
 
 
 @dataclass(frozen=True)
-class Rung:
-    """Lanes of equal length.
+class RungLanes:
+    """Lanes of equal length: one rung of a search.
 
     Args:
         steps: Updates of each.
         rates: Ascending, `rate`.
-        means: Loss over seeds, `rate`; NaN where a seed diverged: the mean of the others would be too good.
-        lane_rates, lane_losses: Of each lane that came through, `lane`.
-        lost: Rates at which a lane diverged.
+        means: Mean loss over seeds, `rate`; NaN where a seed diverged: the mean of the others would mislead.
+        lane_rates, lane_losses: Of each lane that did not diverge, `lane`.
+        diverged: Rates at which a lane diverged.
     """
 
     steps: int
@@ -40,127 +41,93 @@ class Rung:
     means: Float[np.ndarray, " rate"]
     lane_rates: Float[np.ndarray, " lane"]
     lane_losses: Float[np.ndarray, " lane"]
-    lost: tuple[float, ...]
-
-
-@dataclass(frozen=True)
-class Mark:
-    """A rate to point out.
-
-    Args:
-        kind: `chosen`, `own`, `edge` or `predicted`.
-        rate: Where.
-        label: What stands there.
-    """
-
-    kind: str
-    rate: float
-    label: str
+    diverged: tuple[float, ...]
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A finding as a figure.
+    """The result of a search as a figure.
 
     Args:
         setting: The rate's path, as `optimizer.lr`.
         x, y: Axes; x is logarithmic.
-        rungs: The shortest first.
-        fitted: The curve that the pick was read from, with its band; None where none was fitted.
-        interval: Rates that cannot be told from the best; None where there is no pick.
-        marks: The rates to point out, ascending.
-        above: Whether lanes lie above the figure.
+        rungs: Shortest first.
+        fitted: The curve that the pick was read from, with its band; None where there is none.
+        interval: Rates that are statistically as good as the best; None where there is no pick.
+        marks: Rates to point out, ascending.
+        above: Whether some lanes lie above the figure.
     """
 
     setting: str
     x: Axis
     y: Axis
-    rungs: tuple[Rung, ...]
+    rungs: tuple[RungLanes, ...]
     fitted: Buckets | None
     interval: tuple[float, float] | None
     marks: tuple[Mark, ...]
     above: bool
 
     @property
-    def seen(self) -> bool:
-        """Whether any lane came through; else there is no loss, and no scale for it."""
+    def has_losses(self) -> bool:
+        """Whether any lane has a loss; else there is no scale for it."""
         return any(len(rung.lane_losses) for rung in self.rungs)
 
     @property
-    def lost(self) -> tuple[float, ...]:
+    def diverged(self) -> tuple[float, ...]:
         """Rates at which a lane diverged, ascending."""
-        return tuple(sorted({rate for rung in self.rungs for rate in rung.lost}))
+        return tuple(sorted({rate for rung in self.rungs for rate in rung.diverged}))
 
 
 def picture(finding: LearningRateFinding) -> Picture | None:
-    """Return a finding as a figure; None where no lane was trained."""
+    """Return the figure of a search; None where no lane was trained."""
     rungs = tuple(_rungs(finding.curve))
     if not rungs:
         return None
     marks, interval = tuple(_marks(finding)), _interval(finding)
-    rates = np.concatenate([*(rung.rates for rung in rungs), [mark.rate for mark in marks], interval or []])
+    rates = np.concatenate([*(rung.rates for rung in rungs), [mark.value for mark in marks], interval or []])
     fitted = _fitted(finding.fitted)
     y, above = _loss_axis(rungs, fitted)
-    return Picture(
-        finding.setting,
-        axis_over(rates, log=True),
-        y,
-        rungs,
-        fitted,
-        interval,
-        marks,
-        above,
-    )
+    return Picture(finding.setting, axis_over(rates, log=True), y, rungs, fitted, interval, marks, above)
 
 
-def _rungs(curve: pl.DataFrame) -> list[Rung]:
+def _rungs(curve: pl.DataFrame) -> list[RungLanes]:
     if not curve.height:
         return []
-    found = []
-    for _, lanes in sorted(curve.group_by("rung"), key=lambda pair: pair[0]):
-        rates = lanes["rate"].to_numpy().astype(float)
-        losses = lanes["loss"].cast(pl.Float64).fill_null(np.nan).to_numpy()
-        lost = _lost(lanes)
-        through = np.isfinite(losses) & ~lost
-        tried = np.unique(rates)
-        found.append(
-            Rung(
-                int(lanes["steps"].max()),  # type: ignore[arg-type]
-                tried,
-                np.array([_mean(losses[rates == rate], through[rates == rate]) for rate in tried]),
-                rates[through],
-                losses[through],
-                tuple(np.unique(rates[lost]).tolist()),
-            )
-        )
-    return found
+    return [_rung(lanes) for _, lanes in sorted(curve.group_by("rung"), key=lambda pair: pair[0])]
 
 
-def _lost(lanes: pl.DataFrame) -> np.ndarray:
-    return (
-        (lanes["diverged_at"].is_not_null() | (lanes["stopped"] == StopReason.DIVERGED.value))
-        .fill_null(False)
-        .to_numpy()
+def _rung(lanes: pl.DataFrame) -> RungLanes:
+    lane_rates = lanes["rate"].to_numpy().astype(float)
+    losses = lanes["loss"].cast(pl.Float64).fill_null(np.nan).to_numpy()
+    stopped_diverging = lanes["stopped"] == StopReason.DIVERGED.value
+    diverged = (lanes["diverged_at"].is_not_null() | stopped_diverging).fill_null(False).to_numpy()
+    usable = np.isfinite(losses) & ~diverged
+    rates = np.unique(lane_rates)
+    of_rate = [lane_rates == rate for rate in rates]
+    means = [float(losses[lane].mean()) if usable[lane].all() else np.nan for lane in of_rate]
+    return RungLanes(
+        int(lanes["steps"].max()),  # type: ignore[arg-type]
+        rates,
+        np.array(means),
+        lane_rates[usable],
+        losses[usable],
+        tuple(np.unique(lane_rates[diverged]).tolist()),
     )
-
-
-def _mean(losses: np.ndarray, through: np.ndarray) -> float:
-    return float(losses.mean()) if through.all() else np.nan
 
 
 def _marks(finding: LearningRateFinding) -> list[Mark]:
     own, value = finding.default, finding.value
     if value is not None and value == own:
-        found = [Mark(PICK, value, f"its own, kept: {written(value)}")]
+        marks = [Mark(PICK, value, f"recipe's own, kept: {rate_text(value)}")]
     else:
-        found = [Mark(OWN, own, f"its own {written(own)}")]
-        found += [] if value is None else [Mark(PICK, value, f"take {written(value)}")]
+        marks = [Mark(OWN, own, f"recipe's own {rate_text(own)}")]
+        marks += [] if value is None else [Mark(PICK, value, f"take {rate_text(value)}")]
     if finding.diverges is not None:
-        found.append(Mark(EDGE, finding.diverges, f"diverges {written(finding.diverges)}"))
+        marks.append(Mark(EDGE, finding.diverges, f"diverges {rate_text(finding.diverges)}"))
     if finding.predicted_edge is not None:
-        label = f"2/\u03bbmax {written(finding.predicted_edge)}"
-        found.append(Mark(PREDICTED, finding.predicted_edge, label))
-    return sorted((mark for mark in found if mark.rate > 0), key=lambda mark: mark.rate)
+        label = f"2/\u03bbmax {rate_text(finding.predicted_edge)}"
+        marks.append(Mark(PREDICTED, finding.predicted_edge, label))
+    return sorted((mark for mark in marks if mark.value > 0), key=lambda mark: mark.value)
 
 
 def _interval(finding: LearningRateFinding) -> tuple[float, float] | None:
@@ -177,9 +144,10 @@ def _fitted(fitted: pl.DataFrame) -> Buckets | None:
     return Buckets(rate, low, loss, high, 1)
 
 
-def _loss_axis(rungs: Sequence[Rung], fitted: Buckets | None) -> tuple[Axis, bool]:
-    """Return the vertical axis, and whether lanes lie above it: a rate near the edge may end anywhere, and
-    would flatten all others.
+def _loss_axis(rungs: Sequence[RungLanes], fitted: Buckets | None) -> tuple[Axis, bool]:
+    """Return the vertical axis, and whether lanes lie above it.
+
+    A lane near the edge of divergence may end at any loss, and would flatten all others.
     """
     losses = np.concatenate([rung.lane_losses for rung in rungs])
     if not len(losses):
@@ -194,7 +162,7 @@ def _loss_axis(rungs: Sequence[Rung], fitted: Buckets | None) -> tuple[Axis, boo
     return axis_over(np.append(shown, low), log=log), len(shown) < len(losses)
 
 
-def _hardly_moved(rungs: Sequence[Rung]) -> float:
+def _hardly_moved(rungs: Sequence[RungLanes]) -> float:
     """Return the loss at the smallest rate of the shortest rung."""
     first = next(rung for rung in rungs if len(rung.lane_losses))
     return float(first.lane_losses[first.lane_rates == first.lane_rates.min()].mean())

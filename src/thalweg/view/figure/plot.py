@@ -1,8 +1,4 @@
-"""Line plots that keep their type size at any width.
-
-The curves are an SVG stretched to its box, with strokes that do not stretch; numbers and names are HTML
-beside it. So a plot is as readable on a phone as on a wide screen, and switches colours with the page.
-"""
+"""Line plots over training steps."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,14 +7,15 @@ import numpy as np
 from jaxtyping import Float
 
 from thalweg.insight.curves import Buckets, Curve
-from thalweg.insight.wording import figure
+from thalweg.insight.wording import figure as written
 from thalweg.view.figure.axis import Axis, axis_over
-from thalweg.view.figure.html import Markup, data_script, element, join
-from thalweg.view.figure.svg_paths import SIDE, dots, grid, mark, outline, path, x_labels, y_labels
+from thalweg.view.figure.frame import area, drawing, figure, legend_key, scale, x_labels
+from thalweg.view.figure.html import Markup, element, join
+from thalweg.view.figure.svg_paths import dots, grid, outline, path, vertical
 
-MOSTLY = 0.9  # share of positive values that allows a logarithmic axis; zeros have no place on it
+MOSTLY = 0.9  # share of positive values that allows a logarithmic axis; it has no place for zeros
 READ_POINTS = 300  # points of a curve that the pointer can read
-WIDE = 8.0  # highest against lowest value from which a logarithmic axis is shown first
+WIDE = 8.0  # ratio of highest to lowest value from which a logarithmic axis is shown first
 
 
 @dataclass(frozen=True)
@@ -42,7 +39,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Span:
-    """How far a run went, so that all its plots have one horizontal axis.
+    """The length of a run, so that all its plots have one horizontal axis.
 
     Args:
         end: Its last step; None when not known.
@@ -61,10 +58,10 @@ class Plot:
         title: What is shown.
         key: Unique on the page.
         lines: At least one.
-        log: Whether to begin with the logarithmic axis; None decides from the range.
+        log: Whether to show the logarithmic axis first; None decides by the range.
         switch: Offer both axes (where the values are positive).
         marks: Steps to point out, by label.
-        span: How far the run went.
+        span: Length of the run.
         note: A sentence below.
     """
 
@@ -83,102 +80,82 @@ def draw(plot: Plot) -> Markup:
     values = _all_values(plot)
     positive = values[values > 0]
     can_log = len(positive) >= MOSTLY * len(values) > 0
-    begin_log = can_log and (bool(positive.max() >= WIDE * positive.min()) if plot.log is None else plot.log)
-    scales = [False, True] if plot.switch and can_log else [begin_log]
+    log_first = can_log and (bool(positive.max() >= WIDE * positive.min()) if plot.log is None else plot.log)
+    both = plot.switch and can_log
     x = _step_axis(plot)
-    return element(
-        "figure",
-        _switch(plot, begin_log) if len(scales) == 2 else None,
-        _caption(plot, len(scales) == 2),
-        element(
-            "div",
-            [_scale(plot, x, axis_over(values, log=log), log) for log in scales],
-            class_="frame marked" if plot.marks else "frame",
-        ),
-        _step_ticks(x),
-        element("p", plot.note, class_="note") if plot.note else None,
-        data_script(_readings(plot, x)),
+    scales = [
+        _scale(plot, x, axis_over(values, log=log), log) for log in ([False, True] if both else [log_first])
+    ]
+    named = [line for line in plot.lines if line.name]
+    return figure(
+        plot.title,
+        element("div", scales, class_="frame marked" if plot.marks else "frame"),
+        x_labels(x, "step"),
+        legend=[legend_key(line.name, f"c{line.colour}") for line in named] if len(named) > 1 else (),
+        reading=_last_values(plot),
+        switch=_axis_switch(plot, log_first) if both else (None, None),
+        note=plot.note,
+        readings=_readings(plot, x),
         class_="plot",
         data_plot=plot.key,
     )
 
 
 def _scale(plot: Plot, x: Axis, y: Axis, log: bool) -> Markup:
-    drawing = element(
-        "svg",
+    drawn = drawing(
+        plot.title,
         grid(y),
-        [mark(x, step) for step in plot.marks.values()],
+        [vertical(x, step) for step in plot.marks.values()],
         [_line(line, x, y) for line in plot.lines],
-        viewBox=f"0 0 {SIDE} {SIDE}",
-        preserveAspectRatio="none",
-        role="img",
-        aria_label=plot.title,
     )
-    labels = [
-        element("span", label, class_=_side(x, step), style=f"left:{100 * float(x.place(step)):.2f}%")
-        for label, step in plot.marks.items()
-    ]
-    area = element(
-        "div", drawing, element("div", labels, class_="marks"), element("i", class_="cursor"), class_="area"
-    )
-    return element("div", y_labels(y), area, class_=f"scale {'log' if log else 'linear'}")
+    labels = [_mark_label(label, float(x.place(step))) for label, step in plot.marks.items()]
+    return scale(y, area(drawn, element("div", labels, class_="marks")), "log" if log else "linear")
+
+
+def _mark_label(label: str, share: float) -> Markup:
+    """Write a mark's label on the side that faces the middle."""
+    return element("span", label, class_="left" if share > 0.5 else "right", style=f"left:{100 * share:.2f}%")
 
 
 def _line(line: Line, x: Axis, y: Axis) -> Markup:
     across, up = x.place(line.curve.step), y.place(line.curve.value)
-    parts = (
-        []
-        if line.band is None
-        else [element("path", d=outline(line.band, x, y), class_=f"band c{line.colour}")]
-    )
-    parts.append(element("path", d=path(across, up), class_=f"line c{line.colour}"))
-    if line.dots or len(line.curve.finite) == 1:
-        parts.append(element("path", d=dots(across, up), class_=f"dots c{line.colour}"))
-    return join(*parts)
-
-
-def _side(x: Axis, step: float) -> str:
-    """Write a mark's label towards the middle."""
-    return "left" if float(x.place(step)) > 0.5 else "right"
-
-
-def _switch(plot: Plot, begin_log: bool) -> Markup:
+    with_dots = line.dots or len(line.curve.finite) == 1
     return join(
-        *(
+        None
+        if line.band is None
+        else element("path", d=outline(line.band, x, y), class_=f"band c{line.colour}"),
+        element("path", d=path(across, up), class_=f"line c{line.colour}"),
+        element("path", d=dots(across, up), class_=f"dots c{line.colour}") if with_dots else None,
+    )
+
+
+def _axis_switch(plot: Plot, log_first: bool) -> tuple[Markup, Markup]:
+    """Return radio buttons for the axes, and their labels."""
+    buttons, labels = [], []
+    for name in ("linear", "log"):
+        button = f"{plot.key}-{name}"
+        buttons.append(
             element(
                 "input",
                 type="radio",
                 name=f"{plot.key}-axis",
-                id=f"{plot.key}-{name}",
+                id=button,
                 class_=f"pick {name}",
-                checked=begin_log == (name == "log"),
+                checked=log_first == (name == "log"),
             )
-            for name in ("linear", "log")
         )
-    )
+        labels.append(element("label", name, for_=button, class_=name))
+    return join(*buttons), element("div", labels, class_="switch")
 
 
-def _caption(plot: Plot, switch: bool) -> Markup:
-    named = [line for line in plot.lines if line.name]
-    legend = [element("span", element("i", class_=f"key c{line.colour}"), line.name) for line in named]
-    labels = [element("label", name, for_=f"{plot.key}-{name}", class_=name) for name in ("linear", "log")]
-    return element(
-        "figcaption",
-        element("h3", plot.title),
-        element("div", labels, class_="switch") if switch else None,
-        element("div", legend, class_="legend") if len(named) > 1 else None,
-        element("output", _last(plot), class_="reading"),
-    )
-
-
-def _last(plot: Plot) -> str:
-    """Read the curves' last values, which is what stands there until the pointer moves."""
-    said = [
-        f"{line.name} {figure(line.curve.finite.value[-1])}".strip()
+def _last_values(plot: Plot) -> str:
+    """Read the last values of the curves, shown until the pointer moves."""
+    ends = [
+        f"{line.name} {written(line.curve.finite.value[-1])}".strip()
         for line in plot.lines
         if len(line.curve.finite)
     ]
-    return "end: " + " · ".join(said) if said and len(said) <= 2 else ""
+    return "end: " + " · ".join(ends) if ends and len(ends) <= 2 else ""
 
 
 def _all_values(plot: Plot) -> Float[np.ndarray, " n"]:
@@ -199,13 +176,9 @@ def _step_axis(plot: Plot) -> Axis:
     if not len(steps):
         return Axis(0.0, 1.0)
     low, high = float(steps.min()), float(steps.max())
-    low = 0.0 if low < 0.2 * high else low  # runs begin at 0, and read best from there
-    room = 0.012 * (high - low)  # so that a dot at the last step is whole
+    low = 0.0 if low < 0.2 * high else low  # runs start at step 0
+    room = 0.012 * (high - low)  # shows a dot at the last step in full
     return Axis(low, high + room) if high > low else Axis(low - 0.5, high + 0.5)
-
-
-def _step_ticks(x: Axis) -> Markup:
-    return x_labels(x, "step")
 
 
 def _readings(plot: Plot, x: Axis) -> dict[str, object]:
@@ -214,11 +187,6 @@ def _readings(plot: Plot, x: Axis) -> dict[str, object]:
     for line in plot.lines:
         every = max(1, -(-len(line.curve) // READ_POINTS))
         steps, values = line.curve.step[::every], line.curve.value[::every]
-        series.append(
-            {"name": line.name, "x": [round(float(s)) for s in steps], "y": [_short(v) for v in values]}
-        )
+        rounded = [float(f"{value:.4g}") for value in values]
+        series.append({"name": line.name, "x": [round(float(step)) for step in steps], "y": rounded})
     return {"x": [x.low, x.high], "epoch": plot.span.epoch_steps, "series": series}
-
-
-def _short(value: float) -> float:
-    return float(f"{value:.4g}")

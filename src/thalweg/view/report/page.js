@@ -79,7 +79,7 @@
       Object.assign(cursor.style, { left: `${side * j}%`, top: `${side * i}%`, width: `${side}%`, height: `${side}%` });
       const count = by.get(i * names.length + j) || 0;
       const share = totals[i] ? ` (${(100 * count / totals[i]).toFixed(1)} %)` : "";
-      return `${names[i]} answered as ${names[j]}: ${written(count)}${share}`;
+      return `${names[i]} predicted as ${names[j]}: ${written(count)}${share}`;
     });
   }
 })();

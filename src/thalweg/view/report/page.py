@@ -1,58 +1,74 @@
-"""Puts the report's page together: head, sections that have something to show, style and script inline."""
+"""The report of a run: its head, its sections and the document around them, in one HTML file.
 
-from collections.abc import Callable, Iterable, Mapping
+The file has no outside references: no fonts, scripts or pictures from elsewhere. The plots are SVG with a
+small script of our own rather than Bokeh, whose inline bundle alone weighs several megabytes and whose canvas
+does not follow the reader's light or dark setting. A whole report here takes hundreds of kilobytes, can be
+read without its script (which only serves the pointer), prints, and keeps its type size on a phone.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from thalweg.insight.summary import summarise
+from thalweg.core.stop_reason import StopReason
+from thalweg.insight.outcome import Outcome, Score, outcome, table
+from thalweg.insight.summary import summarise, worth_saying
+from thalweg.insight.wording import figure, plural, seconds, size
 from thalweg.run.folder.record import Record
-from thalweg.view.figure import lr_figure as rates_figure
-from thalweg.view.figure.html import Markup, element, join
+from thalweg.view.figure import lr_figure
+from thalweg.view.figure.html import Content, Markup, element, join
 from thalweg.view.report import tables
 from thalweg.view.report.answers import answers
-from thalweg.view.report.curves import curves
-from thalweg.view.report.headline import headline
-from thalweg.view.report.layers import layers
-from thalweg.view.report.sample import sample
+from thalweg.view.report.curves import curves, layers
 
-Maker = Callable[[Record], Markup | None]
 Section = tuple[str, str, Markup | None]
-# Key (its anchor), title, maker; a section whose maker has nothing is left out.
-_SECTIONS: tuple[tuple[str, str, Maker], ...] = (
-    ("curves", "How training went", curves),
-    ("rates", "How the learning rate was found", rates_figure.of_run),
-    ("answers", "Answers on the test part", answers),
-    ("sample", "A sample of text", sample),
-    ("layers", "Layer by layer", layers),
-    ("data", "Data", tables.data),
-    ("recipe", "Recipe", tables.recipe),
-    ("model", "Model", tables.model),
-    ("cost", "What it cost", tables.cost),
-    ("environment", "Made with", tables.environment),
-)
 
 
 def render(record: Record) -> str:
-    """Render a run as one HTML file that refers to nothing outside itself.
+    """Render a run as one HTML file without outside references.
 
     Args:
-        record: What the run left behind; whatever is missing is left out of the page.
+        record: The run; figures that it lacks are left out of the page.
 
     Returns:
         The file's text; write it as UTF-8.
     """
-    made = [(key, title, maker(record)) for key, title, maker in _SECTIONS]
     title = f"{record.name}: {summarise(record).headline}"
-    return document(title, headline(record), made, footer(record.environment, record.folder))
+    sections = [(key, name, make(record)) for key, name, make in _SECTIONS]
+    return document(title, _run_head(record), sections, footer(record.environment, record.folder))
 
 
-def document(title: str, head: Markup, sections: Iterable[Section], foot: Markup) -> str:
-    """Put a page together: style and script inline, a link to each section that has something to show.
+def _sample(record: Record) -> Markup | None:
+    """Show the text that a character model wrote; None where there is none."""
+    text = record.result.get("sample")
+    if not isinstance(text, str) or not text.strip():
+        return None
+    about = "Written by the trained model, one character after another; the seed selects which."
+    return element("div", element("p", about), element("pre", text, class_="sample"))
+
+
+# Anchor, title and maker of each section; a section whose maker returns None is left out.
+_SECTIONS: tuple[tuple[str, str, Callable[[Record], Markup | None]], ...] = (
+    ("curves", "Training curves", curves),
+    ("rates", "How the learning rate was found", lr_figure.of_run),
+    ("answers", "Predictions on the test split", answers),
+    ("sample", "Sample of text", _sample),
+    ("layers", "Layer by layer", layers),
+    ("data", "Data", tables.data),
+    ("recipe", "Recipe", tables.recipe),
+    ("model", "Model", tables.model),
+    ("cost", "Cost", tables.cost),
+    ("environment", "Environment", tables.environment),
+)
+
+
+def document(title: str, heading: Markup, sections: Iterable[Section], foot: Markup) -> str:
+    """Put a page together: style and script inline, and a link to each section.
 
     Args:
         title: Of the window.
-        head: What stands first.
+        heading: What stands first.
         sections: Anchor, title and body of each; one whose body is None is left out.
         foot: What stands last.
     """
@@ -62,29 +78,25 @@ def document(title: str, head: Markup, sections: Iterable[Section], foot: Markup
         "body",
         element(
             "main",
-            head,
+            heading,
             element("nav", links, aria_label="sections"),
             [element("section", element("h2", name), body, id=key) for key, name, body in shown],
             element("footer", foot),
         ),
-        element("script", _own("page.js")),
+        element("script", _file("page.js")),
     )
-    page = element("html", _head(title), body, lang="en")
-    return f"<!doctype html>\n{page}\n"
-
-
-def _head(title: str) -> Markup:
-    return element(
+    meta = element(
         "head",
         element("meta", charset="utf-8"),
         element("meta", name_="viewport", content="width=device-width, initial-scale=1"),
         element("meta", name_="color-scheme", content="light dark"),
         element("title", title),
-        element("style", _own("page.css")),
+        element("style", _file("page.css")),
     )
+    return f"<!doctype html>\n{element('html', meta, body, lang='en')}\n"
 
 
-def _own(name: str) -> Markup:
+def _file(name: str) -> Markup:
     """Read one of the page's own files; they hold no end tags."""
     return Markup(files("thalweg.view.report").joinpath(name).read_text(encoding="utf-8"))
 
@@ -92,8 +104,100 @@ def _own(name: str) -> Markup:
 def footer(
     environment: Mapping[str, Any], folder: Path | None, intervals: str = "the choice of test examples"
 ) -> Markup:
-    """Say what drew the page, from what, and what its intervals cover."""
+    """Say what drew the page, from which folder, and what its intervals cover."""
     version = environment.get("thalweg")
-    made = "Thalweg" + (f" {version}" if version else "")
-    where = f" from {folder}" if folder is not None else ""
-    return join(f"Drawn by {made}{where}. Every figure is measured; intervals cover {intervals}.")
+    program = "Thalweg" + (f" {version}" if version else "")
+    source = f" from {folder}" if folder is not None else ""
+    return join(f"Drawn by {program}{source}. Every figure is measured; intervals cover {intervals}.")
+
+
+def head(
+    name: str,
+    title: str,
+    hero: Sequence[Content],
+    verdict: tuple[str, Iterable[tuple[str, str | None]]],
+    level: str = "",
+) -> Markup:
+    """Return the head of a page.
+
+    Args:
+        name: Of the run or folder.
+        title: The result in one sentence.
+        hero: The figure that counts, and tiles.
+        verdict: Heading, and sentences with their levels.
+        level: `good`, `unclear`, `bad` or nothing: the colour.
+    """
+    items = [element("li", text, class_=colour) for text, colour in verdict[1]]
+    sentences = element("ul", items, class_="findings")
+    return element(
+        "header",
+        element("p", name, class_="name"),
+        element("h1", title),
+        element("div", *hero, class_="hero"),
+        element("section", element("h2", verdict[0]), sentences, id="verdict"),
+        class_=f"head {level}".strip(),
+    )
+
+
+def score(value: str, label: str, below: Markup | None = None) -> Markup:
+    """Show a figure large, with its label."""
+    figures = element("p", value, class_="figure"), element("p", label, class_="label")
+    return element("div", *figures, below, class_="score")
+
+
+def tiles(figures: Iterable[tuple[str, str | None]]) -> Markup:
+    """Show figures side by side; those that are None are left out."""
+    shown = [
+        element("div", element("dt", name), element("dd", value))
+        for name, value in figures
+        if value is not None
+    ]
+    return element("dl", shown, class_="tiles")
+
+
+def _run_head(record: Record) -> Markup:
+    result, summary = outcome(record), summarise(record)
+    metric = None
+    if result.metric is not None:
+        below = _track(result.metric, result.baseline)
+        metric = score(result.metric.text, f"test {result.metric.name}", below)
+    return head(
+        record.name,
+        summary.headline,
+        [metric, _run_tiles(record, result)],
+        ("Verdict", [(statement.text, statement.level) for statement in summary.statements]),
+        summary.level,
+    )
+
+
+def _track(metric: Score, baseline: Score | None) -> Markup | None:
+    """Draw metric and baseline on one scale: shares up to one, others up to the larger of the two."""
+    if baseline is None or not (metric.value >= 0 and baseline.value >= 0):
+        return None
+    end = 1.0 if metric.text.endswith("%") else max(metric.value, baseline.value) or 1.0
+    filled, mark = (100 * min(1.0, shown.value / end) for shown in (metric, baseline))
+    bar = element("i", style=f"width:{filled:.1f}%"), element("b", style=f"left:{mark:.1f}%")
+    label = element("p", f"baseline {baseline.text}", class_="label")
+    return element("div", element("div", *bar, class_="bar"), label, class_="track")
+
+
+def _run_tiles(record: Record, result: Outcome) -> Markup:
+    total = table(record.result, "seconds").get("total")
+    end = "no end recorded" if result.stopped is None else StopReason.facts_of(result.stopped).label
+    return tiles(
+        [
+            ("test loss", None if result.test_loss is None else figure(result.test_loss)),
+            ("lowest validation loss", None if result.best_loss is None else figure(result.best_loss)),
+            ("at epoch", figure(result.best_epoch, 3) if worth_saying(result.best_epoch) else None),
+            ("training", end),
+            ("length", None if result.steps is None else _length(result)),
+            ("time", None if total is None else seconds(total)),
+            ("parameters", None if result.parameters is None else size(result.parameters)),
+        ]
+    )
+
+
+def _length(result: Outcome) -> str:
+    if result.epochs is None or result.diverged or not worth_saying(result.epochs):
+        return plural(result.steps, "step")
+    return plural(float(f"{result.epochs:.3g}"), "epoch")

@@ -3,86 +3,85 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from thalweg.insight.layers import layer_table
+from thalweg.insight.curves import layer_table
 from thalweg.insight.outcome import table
 from thalweg.insight.settings import flat
 from thalweg.insight.wording import as_number, clipped, count, percent, seconds, setting, size
 from thalweg.run.folder.record import Record
+from thalweg.view.figure.frame import table as html_table
 from thalweg.view.figure.html import Content, Markup, element
 
-MOST_LAYERS = 120  # rows of the model's table; very deep networks are cut and said to be
+MOST_LAYERS = 120  # rows of the model's table; deeper networks are cut, with a note
 
 
 def data(record: Record) -> Markup | None:
-    """Say what was learned from: parts, shapes, classes, and what was pointed out while reading."""
-    told = table(record.problem, "data")
-    if not told:
+    """List the data: splits, shapes, classes, and the notes made while reading."""
+    about = table(record.problem, "data")
+    if not about:
         return None
     rows: list[tuple[str, Content]] = [
-        (f"{part} examples", count(n)) for part, n in table(told, "counts").items()
+        (f"{split} examples", count(n)) for split, n in table(about, "counts").items()
     ]
     names = {"task": "task", "target": "target", "input_shape": "shape of an example", "outputs": "outputs"}
-    rows += [(name, _value(told[key])) for key, name in names.items() if told.get(key) is not None]
-    classes = told.get("classes")
+    rows += [(name, _value(about[key])) for key, name in names.items() if about.get(key) is not None]
+    classes = about.get("classes")
     if isinstance(classes, list | tuple) and classes:
         rows.append(("classes", clipped(", ".join(map(str, classes)), 160)))
-    if told.get("fingerprint"):
+    if about.get("fingerprint"):
         rows.append(
-            ("fingerprint", element("code", str(told["fingerprint"])[:16], title=str(told["fingerprint"])))
+            ("fingerprint", element("code", str(about["fingerprint"])[:16], title=str(about["fingerprint"])))
         )
-    return element("div", pairs(rows), _notes(told.get("notes")), class_="columns")
+    return element("div", pairs(rows), _notes(about.get("notes")), class_="columns")
 
 
 def recipe(record: Record) -> Markup | None:
-    """List every setting as it was resolved."""
+    """List every setting of the recipe."""
     if not record.recipe:
         return None
-    rows = [(key, _value(value)) for key, value in flat(record.recipe).items()]
-    return pairs(rows, "wide")
+    return pairs(settings(record.recipe), "wide")
 
 
 def model(record: Record) -> Markup | None:
     """List the parameters: path, shape, role, count."""
     layers = layer_table(record)
-    told = table(record.problem, "model")
-    if not layers and not told.get("spec"):
+    about = table(record.problem, "model")
+    if not layers and not about.get("spec"):
         return None
-    total = as_number(told.get("parameters")) or as_number(record.result.get("parameters"))
-    intro = f"{told.get('spec') or 'Model'}" + (f": {count(total)} parameters" if total is not None else "")
+    total = as_number(about.get("parameters")) or as_number(record.result.get("parameters"))
+    intro = f"{about.get('spec') or 'Model'}" + (f": {count(total)} parameters" if total is not None else "")
     return element("div", element("p", intro), _layer_table(layers, total) if layers else None)
 
 
 def cost(record: Record) -> Markup | None:
-    """Say what it cost: seconds by kind, speed, size."""
-    spent = table(record.result, "seconds")
-    total = as_number(spent.get("total"))
-    rows: list[tuple[str, Content]] = [
-        (str(name), _spent(as_number(value), total)) for name, value in spent.items() if name != "total"
-    ]
-    rest = (
-        None if total is None else total - sum(as_number(v) or 0.0 for k, v in spent.items() if k != "total")
-    )
-    rows += (
-        [("everything else", _spent(rest, total))] if rest is not None and rest > 0.01 * (total or 0) else []
-    )
-    rows += [("total", seconds(total))] if total is not None else []
-    speed = as_number(record.result.get("examples_per_second"))
+    """List seconds by kind, speed and size."""
+    spent = {str(name): as_number(value) for name, value in table(record.result, "seconds").items()}
+    total = spent.pop("total", None)
+    rows: list[tuple[str, Content]] = [(name, _spent(value, total)) for name, value in spent.items()]
+    if total is not None:
+        rest = total - sum(value or 0.0 for value in spent.values())
+        rows += [("everything else", _spent(rest, total))] if rest > 0.01 * total else []
+        rows.append(("total", seconds(total)))
+    speed, parameters = (as_number(record.result.get(key)) for key in ("examples_per_second", "parameters"))
     rows += [("training speed", f"{size(speed)} examples/s")] if speed is not None else []
-    parameters = as_number(record.result.get("parameters"))
     rows += [("parameters", count(parameters))] if parameters is not None else []
     return pairs(rows) if rows else None
 
 
 def environment(record: Record) -> Markup | None:
     """List versions and machine."""
-    rows = [(str(key), _value(value)) for key, value in flat(record.environment).items()]
+    rows = settings(record.environment)
     return pairs(rows, "wide") if rows else None
 
 
 def pairs(rows: Iterable[tuple[str, Content]], kind: str = "") -> Markup:
     """Make a list of names and values."""
-    made = [element("div", element("dt", name), element("dd", value)) for name, value in rows]
-    return element("dl", made, class_=f"pairs-list {kind}".strip())
+    entries = [element("div", element("dt", name), element("dd", value)) for name, value in rows]
+    return element("dl", entries, class_=f"pairs-list {kind}".strip())
+
+
+def settings(nested: Mapping[str, Any]) -> list[tuple[str, Content]]:
+    """Return nested settings as rows for `pairs`, one for each path."""
+    return [(str(key), _value(value)) for key, value in flat(nested).items()]
 
 
 def _value(value: Any) -> str:
@@ -90,14 +89,14 @@ def _value(value: Any) -> str:
 
 
 def _notes(notes: Any) -> Markup | None:
-    found = [note for note in notes or () if isinstance(note, Mapping) and note.get("text")]
-    if not found:
-        return None
     items = [
         element("li", element("span", str(note.get("kind") or "note"), class_="tag"), " ", str(note["text"]))
-        for note in found
+        for note in notes or ()
+        if isinstance(note, Mapping) and note.get("text")
     ]
-    return element("div", element("h3", "Pointed out while reading"), element("ul", items, class_="notes"))
+    if not items:
+        return None
+    return element("div", element("h3", "Notes on the data"), element("ul", items, class_="notes"))
 
 
 def _layer_table(layers: list[dict[str, object]], total: float | None) -> Markup:
@@ -111,14 +110,11 @@ def _layer_table(layers: list[dict[str, object]], total: float | None) -> Markup
         )
         for layer in layers[:MOST_LAYERS]
     ]
-    head = element(
-        "tr", [element("th", name, scope="col") for name in ("parameter", "shape", "role", "count")]
-    )
     more = len(layers) - MOST_LAYERS
     return element(
         "div",
-        element("table", element("thead", head), element("tbody", rows), class_="layer-table"),
-        element("p", f"{more} more are left out here; problem.json has them.", class_="note")
+        html_table(("parameter", "shape", "role", "count"), rows, "layer-table"),
+        element("p", f"{more} more are omitted here; problem.json has them.", class_="note")
         if more > 0
         else None,
         class_="scrolls",
@@ -128,7 +124,7 @@ def _layer_table(layers: list[dict[str, object]], total: float | None) -> Markup
 def _shape(shape: Any) -> str:
     if not isinstance(shape, list | tuple):
         return str(shape or "")
-    return " \u00d7 ".join(f"{side}" for side in shape) or "one number"
+    return " \u00d7 ".join(f"{side}" for side in shape) or "scalar"
 
 
 def _share(number: Any, total: float | None) -> Markup:

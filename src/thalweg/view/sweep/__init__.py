@@ -1,1 +1,1 @@
-"""A sweep for people's eyes: the lanes while they run, the ranked table, the report."""
+"""A sweep for people: the ranked table and the report."""

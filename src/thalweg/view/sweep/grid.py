@@ -1,13 +1,14 @@
-"""Loss over two numbers that varied, as a heat map: the darker the better."""
+"""Loss over two numbers that varied, as a heat map: darker is better."""
 
 import numpy as np
 from jaxtyping import Float
 
-from thalweg.insight.ranking import Entry, Ranking
+from thalweg.insight.ranking import RankedSetting, Ranking
 from thalweg.insight.sweep_statements import by_words, numbers_tried
-from thalweg.insight.wording import figure, setting
-from thalweg.view.figure.axis import tick_text
-from thalweg.view.figure.heat import SHADES, cells, shades_of
+from thalweg.insight.wording import figure as written
+from thalweg.insight.wording import setting
+from thalweg.view.figure.frame import figure
+from thalweg.view.figure.heat import SHADES, cells, ramp, shades_of
 from thalweg.view.figure.html import Markup, element
 from thalweg.view.figure.plot import WIDE
 
@@ -17,21 +18,22 @@ DARK = 0.55  # shade from which figures are written in the light colour
 
 
 def draw(ranking: Ranking, rows: str, columns: str, only: tuple[str, str] | None = None) -> Markup | None:
-    """Draw two factors as a figure, the one with more values across; None where either took fewer than two
-    numbers.
+    """Draw two factors as a figure, the one with more values across.
+
+    None where either has fewer than two numbers.
 
     Args:
         ranking: With further factors, the best setting of each cell is shown.
         rows, columns: Paths of the factors.
-        only: A third factor and the one of its values that is shown, as text.
+        only: A third factor and the value of it that is shown, as text.
     """
     rows, columns = sorted((rows, columns), key=lambda path: len(numbers_tried(ranking.entries, path)))
     down, across = (numbers_tried(ranking.entries, path) for path in (rows, columns))
     if len(down) < 2 or len(across) < 2:
         return None
     down = down[::-1]  # the larger values above, as on an axis
-    found = _cells(ranking, rows, columns, only)
-    entries = [[found.get((up, along)) for along in across] for up in down]
+    best = _cells(ranking, rows, columns, only)
+    entries = [[best.get((up, along)) for along in across] for up in down]
     shares = _shares(np.array([[_mean(entry) for entry in line] for line in entries]))
     spans = [
         _cell(entry, share, len(across) <= FIGURES, entry is ranking.best)
@@ -39,69 +41,62 @@ def draw(ranking: Ranking, rows: str, columns: str, only: tuple[str, str] | None
         for entry, share in zip(line, line_shares, strict=True)
     ]
     every = -(-len(across) // NAMES)
-    return element(
-        "figure",
-        _caption(_title(ranking, rows, columns, only), entries),
+    named = [element("span", setting(v) if i % every == 0 else "") for i, v in enumerate(across)]
+    style = f"--columns:{len(across)}"
+    frame = element(
+        "div",
+        element("div", [element("span", setting(value)) for value in down], class_="rows"),
         element(
-            "div",
-            element("div", [element("span", setting(value)) for value in down], class_="rows"),
-            element(
-                "div",
-                cells(shades_of(shares)),
-                element("div", spans, class_="over", style=f"--columns:{len(across)}"),
-                class_="area",
-            ),
-            element(
-                "div",
-                [element("span", setting(v) if i % every == 0 else "") for i, v in enumerate(across)],
-                class_="along",
-                style=f"--columns:{len(across)}",
-            ),
-            class_="heat-frame factors",
-            style=f"--rows:{len(down)};--tall:{2.1 if len(across) <= FIGURES else 1.3}rem",
+            "div", cells(shades_of(shares)), element("div", spans, class_="over", style=style), class_="area"
         ),
-        element(
-            "p",
-            f"Up: {rows}. Across: {columns}. The darker the better; a cross: every lane diverged.",
-            class_="note",
-        ),
+        element("div", named, class_="along", style=style),
+        class_="heat-frame factors",
+        style=f"--rows:{len(down)};--tall:{2.1 if len(across) <= FIGURES else 1.3}rem",
+    )
+    known = [_mean(entry) for line in entries for entry in line if np.isfinite(_mean(entry))]
+    return figure(
+        _title(ranking, rows, columns, only),
+        frame,
+        reading=None,
+        switch=(None, ramp(max(known), min(known)) if known else None),
+        note=f"Up: {rows}. Across: {columns}. Darker is better; a cross: every lane diverged.",
         class_="plot heat-map",
     )
 
 
 def _cells(
     ranking: Ranking, rows: str, columns: str, only: tuple[str, str] | None
-) -> dict[tuple[float, float], Entry]:
-    found: dict[tuple[float, float], Entry] = {}
+) -> dict[tuple[float, float], RankedSetting]:
+    best: dict[tuple[float, float], RankedSetting] = {}
     for entry in ranking.entries:
-        there = only is None or setting(entry.setting.get(only[0])) == only[1]
-        if there and rows in entry.setting and columns in entry.setting:
-            found.setdefault((entry.setting[rows], entry.setting[columns]), entry)  # the first is the best
-    return found
+        matches = only is None or setting(entry.setting.get(only[0])) == only[1]
+        if matches and rows in entry.setting and columns in entry.setting:
+            best.setdefault((entry.setting[rows], entry.setting[columns]), entry)  # entries come ranked
+    return best
 
 
-def _mean(entry: Entry | None) -> float:
+def _mean(entry: RankedSetting | None) -> float:
     return entry.loss.mean if entry is not None and entry.loss is not None else np.nan
 
 
 def _shares(means: Float[np.ndarray, "row column"]) -> Float[np.ndarray, "row column"]:
-    """Return 1 for the lowest loss and a little for the highest, by logarithm where losses differ widely."""
+    """Return 1 for the lowest loss and one shade for the highest; logarithmic where losses differ widely."""
     known = means[np.isfinite(means)]
     if not len(known):
         return np.full(means.shape, np.nan)
     wide = known.min() > 0 and known.max() >= WIDE * known.min()
-    scaled, seen = (np.log(means), np.log(known)) if wide else (means, known)
-    low, high = float(seen.min()), float(seen.max())
+    scaled, ends = (np.log(means), np.log(known)) if wide else (means, known)
+    low, high = float(ends.min()), float(ends.max())
     if high == low:
         return np.where(np.isfinite(means), 1.0, np.nan)
     return 1 / SHADES + (1 - 1 / SHADES) * (high - scaled) / (high - low)
 
 
-def _cell(entry: Entry | None, share: float, figures: bool, best: bool) -> Markup:
+def _cell(entry: RankedSetting | None, share: float, figures: bool, best: bool) -> Markup:
     if entry is None:
         return element("span", "")
     lost = entry.loss is None
-    shown = "\u00d7" if lost else figure(_mean(entry), 3) if figures else ""
+    shown = "\u00d7" if lost else written(_mean(entry), 3) if figures else ""
     title = f"{entry.label}: " + ("diverged" if entry.loss is None else entry.loss.text())
     strong = "strong" if not lost and share > DARK else ""
     kind = " ".join(filter(None, [strong, "lost" if lost else "", "best" if best else ""]))
@@ -111,12 +106,3 @@ def _cell(entry: Entry | None, share: float, figures: bool, best: bool) -> Marku
 def _title(ranking: Ranking, rows: str, columns: str, only: tuple[str, str] | None) -> str:
     ends = [path.rpartition(".")[2] for path in (rows, columns)]
     return f"{by_words(ranking).capitalize()} by {' and '.join(ends)}" + (f": {only[1]}" if only else "")
-
-
-def _caption(title: str, entries: list[list[Entry | None]]) -> Markup:
-    known = [_mean(entry) for line in entries for entry in line if np.isfinite(_mean(entry))]
-    if not known:
-        return element("figcaption", element("h3", title))
-    high, low = (tick_text(float(f"{end:.2g}")) for end in (max(known), min(known)))
-    ramp = element("div", element("span", high), element("i"), element("span", low), class_="ramp")
-    return element("figcaption", element("h3", title), ramp)

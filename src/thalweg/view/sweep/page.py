@@ -1,26 +1,33 @@
-"""A sweep's report: one HTML file, whole in itself."""
+"""The report of a sweep: ranked settings, a figure for each factor, in one self-contained HTML file."""
 
 from itertools import combinations
 
-from thalweg.insight import sweep_statements as sweep_findings
+import numpy as np
+
+from thalweg.insight import sweep_statements
 from thalweg.insight.outcome import table
-from thalweg.insight.ranking import Ranking
-from thalweg.insight.wording import count, measure, seconds
+from thalweg.insight.ranking import BEST, LOST, RankedSetting, Ranking
+from thalweg.insight.sweep_statements import by_words, steps_of
+from thalweg.insight.wording import count, figure, measure, plural, seconds
 from thalweg.run.folder.record import Record
 from thalweg.run.folder.sweep_record import Sweep
+from thalweg.view.figure.axis import Axis, axis_over
+from thalweg.view.figure.frame import table as html_table
 from thalweg.view.figure.html import Markup, element
 from thalweg.view.report import tables
-from thalweg.view.report.page import document, footer
-from thalweg.view.sweep import factor, grid, ranked
+from thalweg.view.report.page import document, footer, head, score, tiles
+from thalweg.view.sweep import factor, grid
+from thalweg.view.sweep.text import difference, status
 
-MOST_MAPS = 6  # heat maps; of many factors the pairs soon are more than anyone looks at
+MOST_MAPS = 6  # heat maps; many factors have more pairs than anyone looks at
+MOST_ROWS = 100  # of the ranked table; sweep.json has all
 
 
 def render(sweep: Sweep, ranking: Ranking) -> str:
-    """Render a sweep as one HTML file that refers to nothing outside itself.
+    """Render a sweep as one HTML file without outside references.
 
     Args:
-        sweep: From `thalweg.run.files.sweeps.read`.
+        sweep: From `thalweg.run.folder.sweep_record.read`.
         ranking: Its settings in order.
 
     Returns:
@@ -28,34 +35,33 @@ def render(sweep: Sweep, ranking: Ranking) -> str:
     """
     record = _record(sweep)
     sections = [
-        ("ranking", "Settings, the best first", ranked.draw(ranking)),
-        ("factors", "What each number does", _factors(ranking)),
-        ("diverged", "Lanes that diverged", ranked.diverged(ranking)),
+        ("ranking", "Settings, best first", _ranked(ranking)),
+        ("factors", "Effect of each setting", _factors(ranking)),
+        ("diverged", "Lanes that diverged", _diverged(ranking)),
         ("data", "Data", tables.data(record)),
-        ("recipe", "What did not vary", tables.recipe(record)),
+        ("recipe", "Settings in common", tables.recipe(record)),
         ("model", "Model", None if "model" in ranking.factors else tables.model(record)),
-        ("cost", "What it cost", tables.cost(record)),
-        ("environment", "Made with", tables.environment(record)),
+        ("cost", "Cost", tables.cost(record)),
+        ("environment", "Environment", tables.environment(record)),
     ]
-    title = f"{sweep.folder.name}: {sweep_findings.headline(ranking)}"
+    title = f"{sweep.folder.name}: {sweep_statements.headline(ranking)}"
     foot = footer(sweep.environment, sweep.folder, "the seeds (mean of a setting)")
     return document(title, _head(sweep, ranking), sections, foot)
 
 
 def _record(sweep: Sweep) -> Record:
-    """Return what a sweep shares with a run, so that a run's tables can show it."""
+    """Return the fields that a sweep shares with a run, so that the tables of a run can show them."""
     varied: set[str] = set(sweep.result.get("varied") or ())
     recipe = _without(table(sweep.result, "recipe"), varied)
     return Record(sweep.folder, recipe, sweep.problem, sweep.result, sweep.environment)
 
 
 def _without(recipe: dict, varied: set[str], prefix: str = "") -> dict:
-    kept = {}
-    for name, value in recipe.items():
-        if prefix + name in varied:
-            continue
-        kept[name] = _without(value, varied, f"{prefix}{name}.") if isinstance(value, dict) else value
-    return kept
+    return {
+        name: _without(value, varied, f"{prefix}{name}.") if isinstance(value, dict) else value
+        for name, value in recipe.items()
+        if prefix + name not in varied
+    }
 
 
 def _factors(ranking: Ranking) -> Markup | None:
@@ -66,8 +72,8 @@ def _factors(ranking: Ranking) -> Markup | None:
     maps = [
         drawn
         for rows, columns in combinations(ranking.factors, 2)
-        for one in only
-        if (drawn := grid.draw(ranking, rows, columns, one)) is not None
+        for value in only
+        if (drawn := grid.draw(ranking, rows, columns, value)) is not None
     ]
     if not curves and not maps:
         return None
@@ -76,17 +82,25 @@ def _factors(ranking: Ranking) -> Markup | None:
 
 
 def _head(sweep: Sweep, ranking: Ranking) -> Markup:
-    found = sweep_findings.findings(ranking)
-    items = [element("li", finding.text, class_=finding.level) for finding in found]
-    return element(
-        "header",
-        element("p", sweep.folder.name, class_="name"),
-        element("h1", sweep_findings.headline(ranking)),
-        element("div", _score(ranking), _tiles(sweep, ranking), class_="hero"),
-        element(
-            "section", element("h2", "What came of it"), element("ul", items, class_="findings"), id="verdict"
-        ),
-        class_="head" if ranking.best is not None else "head bad",
+    total = table(sweep.result, "seconds").get("total")
+    groups = sweep.result.get("groups") or ()
+    figures = [
+        ("lanes", count(ranking.lanes)),
+        ("settings", count(len(ranking.entries))),
+        ("seeds per setting", count(ranking.seeds)),
+        ("tied with the best", count(len(ranking.tied)) if ranking.seeds > 1 else None),
+        ("diverged lanes", count(sum(len(entry.diverged) for entry in ranking.entries))),
+        ("groups", count(len(groups)) if groups else None),
+        ("model", str(sweep.result["model"]) if sweep.result.get("model") else None),
+        ("time", seconds(total) if total is not None else None),
+    ]
+    statements = sweep_statements.statements(ranking)
+    return head(
+        sweep.folder.name,
+        sweep_statements.headline(ranking),
+        [_score(ranking), tiles(figures)],
+        ("Verdict", [(statement.text, statement.level) for statement in statements]),
+        level="" if ranking.best is not None else "bad",
     )
 
 
@@ -97,31 +111,109 @@ def _score(ranking: Ranking) -> Markup | None:
     if best.metric is not None and ranking.metric:
         value, name = measure(ranking.metric, best.metric.mean), f"validation {ranking.metric}"
     else:
-        value, name = measure(None, best.loss.mean), sweep_findings.by_words(ranking)
+        value, name = measure(None, best.loss.mean), by_words(ranking)
+    return score(value, f"{name} of {best.label}")
+
+
+def _ranked(ranking: Ranking) -> Markup:
+    """Return the ranked settings, each mean drawn with its interval on one common scale."""
+    shown = ranking.entries[:MOST_ROWS]
+    scale = _scale(shown)
+    columns = ["", "setting", by_words(ranking), "", "behind the best", ranking.metric or "", ""]
+    rows = [_row(entry, ranking, scale) for entry in shown]
+    more = len(ranking.entries) - len(shown)
     return element(
         "div",
-        element("p", value, class_="figure"),
-        element("p", f"{name} of {best.label}", class_="label"),
-        class_="score",
+        html_table(columns, rows, "by-class ranked"),
+        element("p", f"{plural(more, 'more setting')} in sweep.json.", class_="note") if more else None,
+        element("p", _about(ranking), class_="note"),
+        class_="scrolls",
     )
 
 
-def _tiles(sweep: Sweep, ranking: Ranking) -> Markup:
-    total = table(sweep.result, "seconds").get("total")
-    lost = sum(len(entry.diverged) for entry in ranking.entries)
-    tiles = [
-        ("lanes", count(ranking.lanes)),
-        ("settings", count(len(ranking.entries))),
-        ("seeds a setting", count(ranking.seeds)),
-        ("tied with the best", count(len(ranking.tied)) if ranking.seeds > 1 else None),
-        ("diverged lanes", count(lost)),
-        ("groups", count(len(sweep.result.get("groups") or ())) if sweep.result.get("groups") else None),
-        ("model", str(sweep.result["model"]) if sweep.result.get("model") else None),
-        ("time", seconds(total) if total is not None else None),
+def _diverged(ranking: Ranking) -> Markup | None:
+    """List the lanes that diverged, with their steps; None where none did."""
+    rows = [
+        element(
+            "tr",
+            element("td", entry.label),
+            element("td", f"{len(entry.diverged)} of {plural(len(entry.lanes), 'lane')}"),
+            element("td", ", ".join(_lane(entry, lane, step) for lane, step in entry.diverged)),
+        )
+        for entry in ranking.entries
+        if entry.diverged
     ]
-    made = [
-        element("div", element("dt", name), element("dd", value))
-        for name, value in tiles
-        if value is not None
+    if not rows:
+        return None
+    lanes = html_table(("setting", "diverged", "lanes and steps"), rows[:MOST_ROWS], "by-class")
+    return element("div", lanes, class_="scrolls")
+
+
+def _lane(entry: RankedSetting, lane: int, step: int | None) -> str:
+    seed = f" (seed {entry.seeds[entry.lanes.index(lane)]})" if len(set(entry.seeds)) > 1 else ""
+    return f"lane {lane}{seed}" + ("" if step is None else f" at step {count(step)}")
+
+
+def _row(entry: RankedSetting, ranking: Ranking, scale: Axis) -> Markup:
+    if entry.status == LOST:
+        return _lost_row(entry)
+    loss = "" if entry.loss is None else figure(entry.loss.mean)
+    half = entry.loss.half if entry.loss is not None else None
+    metric = "" if entry.metric is None else measure(ranking.metric, entry.metric.mean)
+    cells = [
+        element("td", "" if entry.rank is None else count(entry.rank)),
+        element("th", entry.label, scope="row"),
+        element("td", loss + ("" if half is None else f" \u00b1 {figure(half, 2)}")),
+        element("td", _whisker(entry, scale), class_="whiskers"),
+        element("td", difference(entry.behind)),
+        element("td", metric),
+        element("td", status(entry)),
     ]
-    return element("dl", made, class_="tiles")
+    return element("tr", cells, class_="best" if entry.status == BEST else None)
+
+
+def _lost_row(entry: RankedSetting) -> Markup:
+    result = "no result"
+    if entry.diverged:
+        result = f"{len(entry.diverged)} of {len(entry.lanes)} diverged{steps_of(entry)}"
+    name = element("th", entry.label, scope="row")
+    return element("tr", element("td", ""), name, element("td", result, colspan=5), class_="lost")
+
+
+def _scale(entries: tuple[RankedSetting, ...]) -> Axis:
+    """Return the scale of the whiskers: the better half of the settings, and others that are near."""
+    means = np.array([entry.loss.mean for entry in entries if entry.loss is not None])
+    if not len(means):
+        return Axis(0.0, 1.0)
+    low, middle = float(means.min()), float(np.median(means))
+    near = means[means <= low + 4 * (middle - low)] if middle > low else means
+    ends = [
+        end
+        for entry in entries
+        if entry.loss is not None and entry.loss.mean <= near.max()
+        for end in (entry.loss.low, entry.loss.high)
+        if end is not None and low - 4 * (middle - low) <= end <= near.max() + (middle - low)
+    ]
+    return axis_over(np.array([*near, *ends]))
+
+
+def _whisker(entry: RankedSetting, scale: Axis) -> Markup | None:
+    if entry.loss is None:
+        return None
+    mean = float(scale.place(entry.loss.mean))
+    if mean > 1:
+        return element("span", "\u2192", class_="beyond", title="beyond the scale")
+    dot = element("b", style=f"left:{100 * mean:.1f}%")
+    if entry.loss.low is None or entry.loss.high is None:
+        return dot
+    low, high = (min(1.0, max(0.0, float(scale.place(end)))) for end in (entry.loss.low, entry.loss.high))
+    return element("div", element("i", style=f"left:{100 * low:.1f}%;width:{100 * (high - low):.1f}%"), dot)
+
+
+def _about(ranking: Ranking) -> str:
+    if ranking.seeds < 2:
+        return "One seed each: differences may be luck."
+    return (
+        "\u00b1 and lines: 95 % interval of the mean over seeds. Behind the best: difference on the same "
+        "seeds, with its own 95 % interval; if that contains zero, the two cannot be distinguished."
+    )

@@ -1,4 +1,4 @@
-"""A sweep as text: the verdict and the ranked table, at home in 80 columns."""
+"""A sweep as text for 80 columns: the verdict and the ranked table."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,36 +7,33 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from thalweg.insight import sweep_statements as sweep_findings
+from thalweg.insight import sweep_statements
+from thalweg.insight.intervals import Estimate
 from thalweg.insight.outcome import table
-from thalweg.insight.over_seeds import Estimate
-from thalweg.insight.ranking import BEST, FROZEN, LOST, TIED, UNSTABLE, Entry, Ranking
+from thalweg.insight.ranking import BEST, FROZEN, LOST, TIED, UNSTABLE, RankedSetting, Ranking
 from thalweg.insight.wording import count, figure, listing, plural, seconds
-from thalweg.view.text import bullets
+from thalweg.view.text import bullets, facts
 
-MOST_ROWS = 24  # of the ranked table; more than a screen full is read in a file
-# `worse` goes without saying, and without an interval there is nothing to say.
-WORDS = {BEST: "best", TIED: "tied", FROZEN: "ended early"}
+MOST_ROWS = 24  # of the ranked table: a screen; longer tables are read in a file
+# `worse` needs no word, and without an interval there is none.
+_WORDS = {BEST: "best", TIED: "tied", FROZEN: "ended early"}
 _STYLES = {BEST: "bold green", TIED: "", UNSTABLE: "yellow", LOST: "red"}
 
 
 def show(ranking: Ranking, result: Mapping[str, Any], most: int = MOST_ROWS) -> RenderableType:
-    """Say what was tried and what came of it.
+    """Show the verdict on a sweep, and its settings in order.
 
     Args:
         ranking: From `thalweg.insight.ranking.rank`.
         result: The object of sweep.json.
         most: Rows of the table.
     """
-    facts = Table.grid(padding=(0, 2))
-    facts.add_column(style="dim", no_wrap=True)
-    facts.add_column(overflow="fold")
-    for name, value in _facts(ranking, result):
-        facts.add_row(name, value)
-    style = "bold green" if ranking.best is not None else "bold red"
-    said = bullets(sweep_findings.findings(ranking))
+    title = Text(
+        sweep_statements.headline(ranking), style="bold green" if ranking.best is not None else "bold red"
+    )
+    statements = bullets(sweep_statements.statements(ranking))
     rows = [_ranked(ranking, most), Text()] if len(ranking.entries) > 1 else []
-    return Group(Text(sweep_findings.headline(ranking), style=style), Text(), *said, Text(), *rows, facts)
+    return Group(title, Text(), *statements, Text(), *rows, facts(_facts(ranking, result)))
 
 
 def difference(behind: Estimate | None) -> str:
@@ -51,41 +48,42 @@ def difference(behind: Estimate | None) -> str:
 
 
 def _ranked(ranking: Ranking, most: int) -> RenderableType:
-    found = Table(box=None, padding=(0, 2, 0, 0), show_edge=False, header_style="dim")
-    found.add_column("", justify="right", no_wrap=True)
-    found.add_column("setting", overflow="fold", min_width=12)
-    found.add_column(sweep_findings.by_words(ranking), no_wrap=True)
-    found.add_column("behind the best", no_wrap=True)
-    found.add_column("", overflow="fold")
+    lines = Table(box=None, padding=(0, 2, 0, 0), show_edge=False, header_style="dim")
+    lines.add_column("", justify="right", no_wrap=True)
+    lines.add_column("setting", overflow="fold", min_width=12)
+    lines.add_column(sweep_statements.by_words(ranking), no_wrap=True)
+    lines.add_column("behind the best", no_wrap=True)
+    lines.add_column("", overflow="fold")
     for entry in ranking.entries[:most]:
-        lost = entry.standing == LOST
+        lost = entry.status == LOST
         cells = (
-            ["", _diverged(entry), ""] if lost else [_loss(entry), difference(entry.behind), _standing(entry)]
+            ["", _diverged(entry), ""] if lost else [_loss(entry), difference(entry.behind), status(entry)]
         )
-        style = _STYLES.get(entry.standing, "")
+        style = _STYLES.get(entry.status, "")
         rank = "" if entry.rank is None else str(entry.rank)
-        found.add_row(rank, Text(entry.label), *cells, style=style)
+        lines.add_row(rank, Text(entry.label), *cells, style=style)
     more = len(ranking.entries) - most
     if more <= 0:
-        return found
-    return Group(found, Text(f"{plural(more, 'more setting')} in sweep.json and the report", style="dim"))
+        return lines
+    return Group(lines, Text(f"{plural(more, 'more setting')} in sweep.json and the report", style="dim"))
 
 
-def _loss(entry: Entry) -> str:
+def _loss(entry: RankedSetting) -> str:
     if entry.loss is None:
         return ""
     half = entry.loss.half
     return figure(entry.loss.mean) + ("" if half is None else f" ±{figure(half, 2)}")
 
 
-def _standing(entry: Entry) -> str:
-    if entry.standing == UNSTABLE:
+def status(entry: RankedSetting) -> str:
+    """Return how a setting compares with the best, in a word or two."""
+    if entry.status == UNSTABLE:
         return f"{len(entry.diverged)} of {len(entry.lanes)} diverged"
-    return WORDS.get(entry.standing, "")
+    return _WORDS.get(entry.status, "")
 
 
-def _diverged(entry: Entry) -> str:
-    return f"diverged{sweep_findings.steps_of(entry)}" if entry.diverged else "no result"
+def _diverged(entry: RankedSetting) -> str:
+    return f"diverged{sweep_statements.steps_of(entry)}" if entry.diverged else "no result"
 
 
 def _facts(ranking: Ranking, result: Mapping[str, Any]) -> list[tuple[str, str]]:

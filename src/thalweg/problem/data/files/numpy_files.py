@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from thalweg.core.errors import DataError
-from thalweg.core.names import did_you_mean
+from thalweg.core.errors import DataError, did_you_mean
 from thalweg.problem.data.files.compressed import read_bytes
 from thalweg.problem.data.raw import RawArrays
 

@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from thalweg.core.errors import DataError
-from thalweg.core.names import did_you_mean
+from thalweg.core.errors import DataError, did_you_mean
 from thalweg.problem.data.inputs.array import ArrayInputs
 from thalweg.problem.data.inputs.image import ImageInputs
 from thalweg.problem.data.inputs.lines import LineInputs

@@ -6,8 +6,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from thalweg.core.errors import DataError
-from thalweg.core.names import nearest
+from thalweg.core.errors import DataError, nearest
 from thalweg.problem.data.inputs.fitting import Rule, rule_from_dict, rule_to_dict
 from thalweg.problem.data.inputs.frames import as_frame
 

@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from thalweg.core.errors import DataError
-from thalweg.core.names import did_you_mean
+from thalweg.core.errors import DataError, did_you_mean
 from thalweg.problem.data.arrays import from_arrays
 from thalweg.problem.data.data import Data
 from thalweg.problem.data.files.cifar import read_cifar_folder

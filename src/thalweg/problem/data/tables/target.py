@@ -6,9 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from thalweg.core.errors import DataError
+from thalweg.core.errors import DataError, did_you_mean
 from thalweg.core.lazy import pl
-from thalweg.core.names import did_you_mean
 from thalweg.problem.data.inputs.column_types import (
     CATEGORY,
     DATE,

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
+from thalweg.core.device import backend
 from thalweg.problem.models.layers.bilinear import product
 from thalweg.problem.models.layers.initialisations import Fans, initialisation
 from thalweg.problem.models.layers.winograd import by_tiles, suits
@@ -69,7 +70,7 @@ class Convolution(eqx.Module):
 
 def convolve(x: Image, kernel: Kernel, stride: int = 1) -> Image:
     """Slide a kernel over an image, in the form that is fastest where the program will run."""
-    return form_for(jax.default_backend(), x, kernel, stride)(x, kernel, stride)
+    return form_for(backend(), x, kernel, stride)(x, kernel, stride)
 
 
 def form_for(backend: str, x: Image, kernel: Kernel, stride: int) -> Form:

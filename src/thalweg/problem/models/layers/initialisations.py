@@ -12,8 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from thalweg.core.errors import ModelError
-from thalweg.core.names import did_you_mean
+from thalweg.core.errors import ModelError, did_you_mean
 
 
 class Fans(NamedTuple):

@@ -14,8 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from thalweg.core.errors import ModelError
-from thalweg.core.names import did_you_mean
+from thalweg.core.errors import ModelError, did_you_mean
 
 BATCH_AXIS = "batch"
 

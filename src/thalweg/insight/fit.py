@@ -1,0 +1,251 @@
+"""`fit`: read data, choose a recipe, find the learning rate where that is asked for, and train.
+
+`thalweg fit` is this function with the command line's options; estimators and pages call it too. `train` does
+less: it takes a finished problem and a finished recipe.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from thalweg.core.errors import RecipeError, ThalwegError
+from thalweg.insight.finder.finding import LearningRateFinding
+from thalweg.insight.finder.finding_io import as_dict
+from thalweg.insight.finder.learning_rate import find_lr
+from thalweg.insight.finder.verdict import headline, in_a_line
+from thalweg.problem.data.data import Data
+from thalweg.problem.data.load import load
+from thalweg.problem.models.spec import parse
+from thalweg.problem.problem import Problem
+from thalweg.recipe import toml
+from thalweg.recipe.book import default_recipe
+from thalweg.recipe.recipe import Recipe, rate_path, with_rate
+from thalweg.recipe.settings import with_setting
+from thalweg.run.folder.folder import refuse_taken
+from thalweg.run.folder.record import finding_of
+from thalweg.run.progress import Progress, Silent
+from thalweg.run.resume import check_recipe, is_begun
+from thalweg.run.resume import resume as resume_run
+from thalweg.run.run import Run
+from thalweg.run.runs import Runs
+from thalweg.run.train import SaveOptions, train
+
+AUTO = "auto"
+# Updates that the search for a learning rate may cost, as a share of the run's own: an hour of training can
+# spare six minutes.
+SEARCH_SHARE = 0.1
+
+
+class NoLearningRate(ThalwegError):
+    """The search found no learning rate that trains; nothing was trained.
+
+    Attributes:
+        finding: What was tried, and how it ended.
+    """
+
+    def __init__(self, finding: LearningRateFinding):
+        super().__init__(
+            "lr", "no rate trains, so nothing was trained", got=headline(finding), hint=finding.reason
+        )
+        self.finding = finding
+
+
+@dataclass(frozen=True)
+class RecipeRequest:
+    """A recipe as a user asks for it, before the data are known. Mistakes are refused when it is made.
+
+    Args:
+        recipe: A recipe, the name of one, or a TOML file; None for the default of the data.
+        settings: Changes to it, each `PATH=VALUE`, such as `optimizer.lr=3e-4`.
+        lr: The learning rate, a number or its text; `auto` finds it before training.
+        epochs, steps, seed: Replace the recipe's own.
+        allow_auto: Whether `auto` is possible.
+
+    Raises:
+        RecipeError: A setting is given twice, the name is unknown, or a number cannot be read.
+    """
+
+    recipe: Recipe | Path | str | None = None
+    settings: Sequence[str] = ()
+    lr: float | str | None = None
+    epochs: int | None = None
+    steps: int | None = None
+    seed: int | None = None
+    allow_auto: bool = True
+
+    def __post_init__(self) -> None:
+        self._check_rate()
+        if self.epochs is not None and self.steps is not None:
+            got = f"--epochs {self.epochs} --steps {self.steps}"
+            raise RecipeError("recipe", "takes epochs or steps, not both", got=got)
+        if isinstance(self.recipe, (str, Path)):
+            object.__setattr__(self, "recipe", toml.named_or_file(str(self.recipe)))
+
+    @property
+    def finds_rate(self) -> bool:
+        """Whether the learning rate is to be found first."""
+        return self.lr == AUTO
+
+    def for_data(self, data: Data) -> Recipe:
+        """Return the recipe with every change, for these data.
+
+        Raises:
+            RecipeError: A setting does not exist, or its value is out of range.
+        """
+        base = self.recipe or default_recipe(data.task, data.train.count())
+        assert isinstance(base, Recipe)
+        settings = base.to_dict()
+        if self.epochs is not None or self.steps is not None:
+            settings |= {"epochs": self.epochs, "steps": self.steps}
+        if self.seed is not None:
+            settings["seed"] = self.seed
+        changed = Recipe.from_dict(toml.settings(settings, self.settings), where="the recipe's settings")
+        if self.lr is None or self.finds_rate:
+            return changed
+        settings = with_setting(changed.to_dict(), rate_path(changed), float(self.lr))
+        return Recipe.from_dict(settings, where="lr")
+
+    def _check_rate(self) -> None:
+        if self.lr is None:
+            return
+        if self.finds_rate:
+            if not self.allow_auto:
+                raise RecipeError("--lr", "auto goes with thalweg fit", got=self.lr, hint="leave it out")
+            return
+        rates = [text for text in self.settings if re.match(r"\s*optimizer\.(\w+\.)*lr\s*=", text)]
+        if rates:
+            raise RecipeError("--lr", "the rate is given once", got=f"--lr {self.lr} --set {rates[-1]}")
+        try:
+            float(self.lr)
+        except ValueError:
+            hint = "for example 3e-4"
+            raise RecipeError("--lr", "must be a number, or auto", got=self.lr, hint=hint) from None
+
+
+def read_problem(source: Any, model: Any = None, **load_options: Any) -> Problem:
+    """Return the problem of a data source and a model.
+
+    Args:
+        source: What `load` takes, or `Data` that have been loaded.
+        model: A model specification (`mlp:512`), an architecture, a module or its factory; None for the
+            default of the data.
+        **load_options: As for `load`.
+    """
+    architecture = parse(model) if isinstance(model, str) else model  # refused before the data are read
+    return Problem(architecture, source if isinstance(source, Data) else load(source, **load_options))
+
+
+def fit(
+    source: Any,
+    model: Any = None,
+    recipe: Recipe | Path | str | None = None,
+    *,
+    settings: Sequence[str] = (),
+    lr: float | str | None = None,
+    epochs: int | None = None,
+    steps: int | None = None,
+    seed: int | None = None,
+    keep: SaveOptions | Path | str | None = None,
+    init: Path | str | None = None,
+    resume: bool = False,
+    progress: Progress | None = None,
+    **load_options: Any,
+) -> Run | Runs:
+    """Train a network on a data source, from reading the data to the finished run.
+
+    Args:
+        source: What `load` takes (a named set, a path, a frame, arrays), or `Data` that have been loaded.
+        model: As for `read_problem`.
+        recipe, settings, lr, epochs, steps, seed: As for `RecipeRequest`.
+        keep: Where to write the run: a folder, `SaveOptions`, or None for memory only.
+        init: A run folder or safetensors file with weights to start from.
+        resume: Continue the run in the folder of `keep` if there is one, else start it.
+        progress: Receives progress and notes.
+        **load_options: As for `load`.
+
+    Returns:
+        The run.
+
+    Raises:
+        BadInput: Data, model, recipe or folder cannot be used; nothing has been trained or written.
+        NoLearningRate: With `lr="auto"`, no rate that trains was found.
+
+    Example:
+        >>> import thalweg as tw
+        >>> run = tw.fit("digits", "mlp:64", lr=3e-3, epochs=5)
+        >>> run.result["stopped"]
+        'epochs'
+    """
+    request = RecipeRequest(recipe, settings, lr, epochs, steps, seed)
+    problem = read_problem(source, model, **load_options)
+    base = request.for_data(problem.data)
+    progress = progress or Silent()
+    for note in problem.data.notes:
+        progress.note(note.text)
+    save = keep if isinstance(keep, SaveOptions) or keep is None else SaveOptions(keep)
+    if resume:
+        folder = _resumable(save)
+        if is_begun(folder):
+            check_recipe(folder, _recipe_of_begun(folder, base) if request.finds_rate else base)
+            return resume_run(folder, problem, progress=progress)
+        save = restarted(save)
+    if request.finds_rate:
+        save, base = _with_found_rate(problem, base, save, progress)
+    return train(problem, base, keep=save, init=init, progress=progress)
+
+
+def restarted(save: SaveOptions | None) -> SaveOptions:
+    """Return the options for starting in a folder that may hold files of a start that was killed.
+
+    Raises:
+        RecipeError: No folder is named.
+    """
+    finished = (_resumable(save) / "final.safetensors").exists()
+    assert save is not None
+    return replace(save, force=save.force or not finished)
+
+
+def _resumable(save: SaveOptions | None) -> Path:
+    if save is None or save.out is None:
+        raise RecipeError("--resume auto", "needs the folder of the run", hint="name it with --out")
+    return Path(save.out)
+
+
+def _with_found_rate(
+    problem: Problem, recipe: Recipe, save: SaveOptions | None, progress: Progress
+) -> tuple[SaveOptions | None, Recipe]:
+    """Find the learning rate; return the recipe that has it, and save options that keep the evidence."""
+    if save is not None:
+        refuse_taken(save.out, save.force)  # before time is spent
+    finding = find_lr(problem, recipe, share=SEARCH_SHARE, progress=progress)
+    if finding.value is None:
+        raise NoLearningRate(finding)
+    progress.note(f"learning rate: {in_a_line(finding.to_dict())}")
+    evidence = as_dict(finding, recipe)
+    return None if save is None else replace(save, finding=evidence), finding.recipe
+
+
+def _recipe_of_begun(folder: Path, recipe: Recipe) -> Recipe:
+    """Return the recipe that the run in a folder continues with: its rate was found when it began.
+
+    Args:
+        folder: Of the run.
+        recipe: The recipe asked for now, without a rate found.
+
+    Raises:
+        RecipeError: The run began with a rate that was not found.
+    """
+    finding = finding_of(folder)
+    if not finding:
+        raise RecipeError(
+            "--lr auto",
+            "the run in the folder must have been begun with it",
+            got=str(folder),
+            hint="leave it out to continue with the run's own rate",
+        )
+    found, before = toml.read(f"{finding['recipe']}\n"), toml.read(f"{finding['asked']}\n")
+    if toml.write(Recipe.from_dict(recipe.to_dict())) == toml.write(before):
+        return found
+    return with_rate(recipe, finding["value"])
