@@ -1,4 +1,4 @@
-"""The front door: `python -m benchmarks run [NAME]`, `... finders`, `... peers`, `... report`."""
+"""Command line: `python -m benchmarks run [NAME]`, `... finders`, `... peers`, `... report`."""
 
 import argparse
 import importlib
@@ -15,10 +15,10 @@ from benchmarks.machine import machine
 
 README = Path(__file__).parents[1] / "README.md"
 BEGIN, END = "<!-- goals: python -m benchmarks report --readme -->", "<!-- end of goals -->"
-BUSY = 20.0  # percent of all cores, just before a benchmark begins; above it a result is marked
+BUSY = 20.0  # percent of all cores just before a benchmark starts; results above it are marked
 RESULTS = Path(__file__).parent / "results"
-# Name: module. Each has `run(quick) -> dict`, `table(result) -> str` and a docstring that says what it
-# measures.
+# Module of each benchmark. It has `run(quick) -> dict`, `table(result) -> str` and a docstring that says what
+# it measures.
 BENCHMARKS = {
     "digits": "benchmarks.digits",
     "defaults": "benchmarks.defaults",
@@ -44,7 +44,7 @@ BENCHMARKS = {
 
 
 def main() -> None:
-    """Run what was asked for, print its table, and keep the result as JSON."""
+    """Run the benchmarks named on the command line, print their tables and save the results as JSON."""
     arguments = _arguments()
     if arguments.command == "peers":
         print(peers.table())
@@ -61,67 +61,73 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="run benchmarks by name, or all")
-    # No `choices`: with `nargs="*"` argparse would hold the empty list against them.
+    # Without `choices`, because with `nargs="*"` argparse would check the empty list against them.
     run.add_argument("name", nargs="*", type=_name, help=", ".join(BENCHMARKS))
     run.add_argument(
-        "--quick", action="store_true", help="a short form, to see that it works; nothing is kept"
+        "--quick", action="store_true", help="a short form, to check that it works; saves nothing"
     )
     commands.add_parser("peers", help="print which peers are installed, and where")
     finders = commands.add_parser("finders", help="the scoreboard of learning-rate finders")
-    finders.add_argument("--quick", action="store_true", help="two tasks; nothing is kept")
-    finders.add_argument("--development", action="store_true", help="without the tasks set aside; not kept")
-    finders.add_argument("--only", nargs="+", default=[], metavar="METHOD", help="with --development: these")
-    finders.add_argument("--task", default="", help="with --development: tasks whose name holds this")
-    finders.add_argument("--seconds", type=float, default=inf, help="begin no task after so many; call again")
-    told = commands.add_parser("report", help="print the goals, and the tables of the results that are kept")
-    told.add_argument("--readme", action="store_true", help="write the goals into the README as well")
+    finders.add_argument("--quick", action="store_true", help="two tasks; saves nothing")
+    finders.add_argument(
+        "--development", action="store_true", help="without the tasks set aside; saves nothing"
+    )
+    finders.add_argument(
+        "--only", nargs="+", default=[], metavar="METHOD", help="with --development: only these"
+    )
+    finders.add_argument("--task", default="", help="with --development: tasks whose name contains this")
+    finders.add_argument(
+        "--seconds", type=float, default=inf, help="start no task after this time; call again"
+    )
+    report_parser = commands.add_parser("report", help="print the goals and the tables of all saved results")
+    report_parser.add_argument("--readme", action="store_true", help="also write the goals into the README")
     return parser.parse_args()
 
 
-def _name(given: str) -> str:
-    if given not in BENCHMARKS:
-        raise argparse.ArgumentTypeError(f"no benchmark {given!r}; there are {', '.join(BENCHMARKS)}")
-    return given
+def _name(name: str) -> str:
+    if name not in BENCHMARKS:
+        raise argparse.ArgumentTypeError(f"no benchmark {name!r}; the benchmarks are {', '.join(BENCHMARKS)}")
+    return name
 
 
 def report(readme: bool) -> None:
-    """Print the goals, then the table of every kept result with its date and machine."""
+    """Print the goals, then the table of every saved result with its date and machine."""
     results = {name: json.loads(path.read_text()) for name in BENCHMARKS if (path := _kept(name)).exists()}
-    said = f"{goals.table(results)}\n\n{_machines(results)}"
-    print(f"## Goals\n{said}", end="\n\n")
+    text = f"{goals.table(results)}\n\n{_machines(results)}"
+    print(f"## Goals\n{text}", end="\n\n")
     for name, result in results.items():
         print(f"## {name}: {_machine(result)}")
         print(importlib.import_module(BENCHMARKS[name]).table(result), end="\n\n")
     if readme:
-        _write_readme(said)
+        _write_readme(text)
 
 
-def _write_readme(said: str) -> None:
+def _write_readme(text: str) -> None:
     before, _, rest = README.read_text().partition(BEGIN)
-    _, found, after = rest.partition(END)
-    if not found:
+    _, end_mark, after = rest.partition(END)
+    if not end_mark:
         raise SystemExit(f"README.md has no {BEGIN} ... {END}")
-    README.write_text(f"{before}{BEGIN}\n{said}\n{END}{after}")
+    README.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
 
 
 def _machines(results: dict[str, dict[str, Any]]) -> str:
-    """Say where the goals' results come from, each machine once."""
+    """Return the dates and machines of the goals' results, each machine once."""
     by_machine: dict[str, list[str]] = {}
     for name in dict.fromkeys(goal.source for goal in goals.GOALS):
         if name in results:
             by_machine.setdefault(_machine(results[name]), []).append(f"`{name}`")
-    return "  \n".join(f"{', '.join(names)}: {where}." for where, names in by_machine.items())
+    return "  \n".join(f"{', '.join(names)}: {description}." for description, names in by_machine.items())
 
 
 def _machine(result: dict[str, Any]) -> str:
-    """Write date, processor, and the versions of what was compared."""
-    where = result["machine"]
-    versions = where["versions"] | where.get("peers", {})
-    wide = f" ({', '.join(where['vectors'])})" if where.get("vectors") else ""
-    marked = ", **measured while other work ran**" if where.get("busy_before", 0) > BUSY else ""
+    """Return date, processor and versions as text."""
+    info = result["machine"]
+    versions = info["versions"] | info.get("peers", {})
+    vectors = f" ({', '.join(info['vectors'])})" if info.get("vectors") else ""
+    busy = ", **measured while other work ran**" if info.get("busy_before", 0) > BUSY else ""
     return (
-        f"{where['date']}{marked}, {where['cores']} cores of {where['processor']}{wide}, "
-        + f"Python {where['python']}, "
+        f"{info['date']}{busy}, {info['cores']} cores of {info['processor']}{vectors}, "
+        + f"Python {info['python']}, "
         + ", ".join(f"{name} {version}" for name, version in versions.items())
     )
 
@@ -140,15 +146,15 @@ def _run_finders(arguments: argparse.Namespace) -> None:
 
 def _run(name: str, quick: bool, **options: Any) -> None:
     module = importlib.import_module(BENCHMARKS[name])
-    # Libraries whose threads wait for each other suffer most from other work: PyTorch was seen twenty times
-    # slower on a machine where six processes shared two cores, JAX four times.
+    # Other work slows libraries whose threads wait for each other most: where six processes shared two cores,
+    # PyTorch was twenty times slower, JAX four times.
     busy = psutil.cpu_percent(interval=2)
     if busy > BUSY:
-        print(f"the machine is busy ({busy:.0f} %): figures will favour some over others", file=sys.stderr)
+        print(f"the machine is busy ({busy:.0f} %): the comparison will be biased", file=sys.stderr)
     result = module.run(quick, **options) | {"machine": machine() | {"busy_before": busy}}
     print(module.table(result))
     if quick:
-        print("(quick form: not kept)", file=sys.stderr)
+        print("(quick form: not saved)", file=sys.stderr)
         return
     RESULTS.mkdir(exist_ok=True)
     _kept(name).write_text(json.dumps(result, indent=1) + "\n")

@@ -1,12 +1,12 @@
-"""Forms of convolution inside the compiled loop, beside each other and beside eager PyTorch.
+"""Implementations of convolution inside the compiled loop, compared with each other and with eager PyTorch.
 
-Whole updates (gathering the batch, forward, backward, SGD) of two networks: the small CNN (28 x 28 pixels,
-two 3x3 convolutions of 32 and 64 channels, pooling, 128 hidden units) and a residual net of 8 layers (32 x 32
-pixels, 32 channels after a first stride of 2, batch norm). Forms: XLA's convolution (`lax.conv`), shifted
-slices joined and multiplied once (`product`), nine products of shifted slices summed (`slices`), Winograd's
-tiles where they suit and `product` elsewhere (`tiles`), and what the layer itself chooses (`chosen`). PyTorch
-gets its data scaled beforehand and is run in both memory formats; the better median counts. Contestants
-are processes of their own and alternate; seconds are of the loop alone, without compilation.
+Times whole updates (gathering the batch, forward, backward, SGD) of two networks: the small CNN (28 x 28
+pixels, two 3x3 convolutions with 32 and 64 channels, pooling, 128 hidden units) and a residual network of 8
+layers (32 x 32 pixels, 32 channels after a first stride of 2, batch norm). The implementations are XLA's
+convolution (`lax.conv`), shifted slices concatenated and multiplied once (`product`), the sum of nine
+products of shifted slices (`slices`), Winograd tiles where they apply and `product` elsewhere (`tiles`), and
+the layer's own choice (`chosen`). PyTorch gets scaled data and runs in both memory formats; the better median
+counts. Contestants are separate processes that alternate; times are of the loop alone, without compilation.
 """
 
 import statistics
@@ -17,7 +17,7 @@ from benchmarks.machine import markdown, shown, spread
 from benchmarks.processes import Contestant, contest
 
 ROUNDS, ROWS = 9, 4096
-# As `benchmarks.contestants.convolutions` names them.
+# Names as in `benchmarks.contestants.convolutions`.
 FORMS = ("chosen", "tiles", "product", "slices", "lax.conv")
 LAYOUTS = ("NCHW", "NHWC")
 NETS: dict[str, dict[str, Any]] = {
@@ -29,27 +29,29 @@ NETS: dict[str, dict[str, Any]] = {
 
 
 def run(quick: bool) -> dict:
-    """Time every form and PyTorch on every net."""
-    found = {}
+    """Time every implementation and PyTorch on every network."""
+    milliseconds = {}
     for name, net in list(NETS.items())[: 1 if quick else None]:
-        given = net | {"rows": ROWS}
-        contestants = [Contestant(form, "convolutions", given | {"form": form}) for form in FORMS]
+        setting = net | {"rows": ROWS}
+        contestants = [Contestant(form, "convolutions", setting | {"form": form}) for form in FORMS]
         contestants += [
-            Contestant(f"PyTorch {layout}", "convolutions_torch", given | {"layout": layout})
+            Contestant(f"PyTorch {layout}", "convolutions_torch", setting | {"layout": layout})
             for layout in LAYOUTS
         ]
-        told = contest(contestants, 2 if quick else ROUNDS)
-        found[name] = {
+        results = contest(contestants, 2 if quick else ROUNDS)
+        milliseconds[name] = {
             label: [1e3 * block["seconds"] / block["steps"] for block in of_label["blocks"]]
-            for label, of_label in told.items()
+            for label, of_label in results.items()
             if "error" not in of_label
         }
-        print(name, {k: round(statistics.median(v), 2) for k, v in found[name].items()}, file=sys.stderr)
-    return {"milliseconds": found}
+        print(
+            name, {k: round(statistics.median(v), 2) for k, v in milliseconds[name].items()}, file=sys.stderr
+        )
+    return {"milliseconds": milliseconds}
 
 
 def table(result: dict) -> str:
-    """Return the table: milliseconds an update, and how many times quicker than PyTorch what is chosen is."""
+    """Return the table: milliseconds per update, and the time of PyTorch relative to `chosen`."""
     rows = []
     for name, times in result["milliseconds"].items():
         layout = min(("PyTorch NCHW", "PyTorch NHWC"), key=lambda key: statistics.median(times[key]))
@@ -57,4 +59,4 @@ def table(result: dict) -> str:
         ratios = [theirs / ours for theirs, ours in zip(peer, times["chosen"], strict=True)]
         cells = [shown(spread(times[form]), 1) for form in FORMS]
         rows.append([name, *cells, f"{shown(spread(peer), 1)} {layout[-4:]}", shown(spread(ratios))])
-    return markdown(["ms an update", *FORMS, "PyTorch eager", "PyTorch / chosen"], rows)
+    return markdown(["ms per update", *FORMS, "PyTorch eager", "PyTorch / chosen"], rows)

@@ -1,10 +1,9 @@
-"""Thalweg's default model and recipe beside scikit-learn's MLP defaults: same rows, five splits
+"""Thalweg's default model and recipe compared with scikit-learn's MLP defaults: same rows, five splits
 (titanic: twenty), four data sets.
 
-scikit-learn gets StandardScaler, one-hot encoding and imputation, and on titanic the columns that are worth
-having (its one-hot encoding of names and tickets would only hurt it); Thalweg gets the raw table.
-MLPRegressor is shown as it comes, and with a standardised target (TransformedTargetRegressor), which its
-users often miss.
+scikit-learn gets StandardScaler, one-hot encoding and imputation; on titanic, the columns that would hurt it
+(one-hot encoded names and tickets) are dropped. Thalweg gets the raw table. MLPRegressor is shown with its
+defaults, and with a standardised target (TransformedTargetRegressor), which users often omit.
 """
 
 import sys
@@ -24,8 +23,8 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 import thalweg as tw
 from benchmarks.machine import data_folder, markdown
 
-# Titanic's test part is 179 rows: five splits tell nothing below two points, so it gets twenty, and both
-# means.
+# Titanic's test split has 179 rows: five splits cannot resolve two points, so it gets twenty; both means are
+# shown.
 SEEDS = {"titanic": 20}
 FEWEST = 5
 SETS = ("digits", "california_housing", "titanic", "adult")
@@ -40,20 +39,20 @@ PEER_DROPS = {"titanic": ["PassengerId", "Name", "Ticket", "Cabin"]}
 
 def run(quick: bool) -> dict:
     """Train both on every set and seed."""
-    found: dict[str, dict[str, list[float]]] = {}
+    scores: dict[str, dict[str, list[float]]] = {}
     for name in SETS:
-        found[name] = {"thalweg": [], "scikit-learn": []}
+        scores[name] = {"thalweg": [], "scikit-learn": []}
         for seed in range(1 if quick else SEEDS.get(name, FEWEST)):
             train, test = split(name, seed)
-            found[name]["thalweg"].append(ours(name, train, test, seed))
+            scores[name]["thalweg"].append(ours(name, train, test, seed))
             for peer, score in theirs(name, train, test, seed).items():
-                found[name].setdefault(peer, []).append(score)
-            print(name, seed, {k: round(v[-1], 4) for k, v in found[name].items()}, file=sys.stderr)
-    return {"scores": found}
+                scores[name].setdefault(peer, []).append(score)
+            print(name, seed, {k: round(v[-1], 4) for k, v in scores[name].items()}, file=sys.stderr)
+    return {"scores": scores}
 
 
 def table(result: dict) -> str:
-    """Return the table: means over seeds, with the seeds' range."""
+    """Return the table: means over seeds, with their range."""
     rows = []
     for name, scores in result["scores"].items():
         low_is_good = name == "california_housing"
@@ -68,7 +67,7 @@ def table(result: dict) -> str:
             name = f"{name}, {len(scores['thalweg'])} splits"
         rows.append([name, "RMSE, thousand $" if low_is_good else "accuracy, %", *cells])
     return markdown(
-        ["data", "test metric", "Thalweg", "scikit-learn MLP", "the same, target standardised"], rows
+        ["data", "test metric", "Thalweg", "scikit-learn MLP", "scikit-learn MLP, target standardised"], rows
     )
 
 
@@ -101,7 +100,7 @@ def theirs(name: str, train: pd.DataFrame, test: pd.DataFrame, seed: int) -> dic
     xt, yt = test.drop(columns=[target, *drops]), test[target]
     regression = name == "california_housing"
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # its default of 200 iterations, as it comes
+        warnings.simplefilter("ignore", ConvergenceWarning)  # its default is 200 iterations
         if not regression:
             model = make_pipeline(_encoder(), MLPClassifier(random_state=seed)).fit(x, y)
             return {"scikit-learn": accuracy_score(yt, model.predict(xt))}

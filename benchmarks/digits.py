@@ -1,4 +1,4 @@
-"""`thalweg fit digits`, as a process, once per seed (split, start and order): test accuracy and seconds."""
+"""Run `thalweg fit digits` once per seed (of split, weights and order): test accuracy and process time."""
 
 import json
 import subprocess
@@ -12,12 +12,12 @@ SEEDS = 10
 
 
 def run(quick: bool) -> dict:
-    """Train on digits with the defaults, each seed with its own stratified 20 % test part."""
+    """Train on digits with the defaults, each seed with its own stratified 20 % test split."""
     accuracies, seconds = [], []
     for seed in range(2 if quick else SEEDS):
         with tempfile.TemporaryDirectory() as folder:
-            begun = time.perf_counter()
-            found = subprocess.run(
+            start = time.perf_counter()
+            process = subprocess.run(
                 [
                     sys.executable,
                     "-m",
@@ -37,8 +37,8 @@ def run(quick: bool) -> dict:
                 text=True,
                 check=True,
             )
-            seconds.append(time.perf_counter() - begun)
-            accuracies.append(json.loads(found.stdout)["test_metric"]["value"])
+            seconds.append(time.perf_counter() - start)
+            accuracies.append(json.loads(process.stdout)["test_metric"]["value"])
         print(f"seed {seed}: {accuracies[-1]:.4f} in {seconds[-1]:.1f} s", file=sys.stderr)
     return {"accuracies": accuracies, "seconds": seconds}
 

@@ -1,8 +1,8 @@
-"""The documents' own table: MNIST, 784-512-10, SGD 0.01, batch 1, 32, 128 and 512.
+"""The bare training loop: MNIST, 784-512-10, SGD 0.01, batch 1, 32, 128 and 512.
 
-Thalweg's bare engine loop beside a scan written by hand in JAX and Optax (batches gathered in the scan, and
-slices of data permuted before), and eager PyTorch (batches by index). Seconds an epoch follow from the time
-of a step; compilation and import are apart.
+Compares Thalweg's bare engine loop with a hand-written scan in JAX and Optax (batches gathered in the scan,
+or slices of data permuted beforehand) and with eager PyTorch (batches by index). Seconds per epoch are
+derived from the time of a step; compilation and import are not included.
 """
 
 from benchmarks.machine import data_folder, markdown, shown, spread
@@ -11,7 +11,7 @@ from benchmarks.processes import Contestant, contest, rates, ratios
 SIZES = [784, 512, 10]
 ROWS = 60_000
 ROUNDS = 7
-# Steps in a block: about a second of the slowest contestant's time.
+# Steps per block: about a second for the slowest contestant.
 STEPS = {1: 2000, 32: 1000, 128: 469, 512: 117}
 LABELS = {
     "thalweg": "Thalweg",
@@ -22,8 +22,8 @@ LABELS = {
 
 
 def run(quick: bool) -> dict:
-    """Measure all batch sizes."""
-    found = {}
+    """Measure every batch size."""
+    rows = {}
     for batch, steps in STEPS.items():
         setting = {
             "folder": str(data_folder()),
@@ -37,22 +37,23 @@ def run(quick: bool) -> dict:
             Contestant("slices", "scan", setting | {"form": "slices"}),
             Contestant("torch", "pytorch", setting),
         ]
-        found[str(batch)] = contest(contestants, 2 if quick else ROUNDS)
-    return {"rows": found}
+        rows[str(batch)] = contest(contestants, 2 if quick else ROUNDS)
+    return {"rows": rows}
 
 
 def table(result: dict) -> str:
-    """Return the table: seconds an epoch, and how many times as long the others take."""
+    """Return the table: seconds per epoch, and times relative to Thalweg."""
     rows = []
-    for batch, found in result["rows"].items():
-        for name, shown_as in LABELS.items():
-            if "error" in found[name]:
-                rows.append([batch, shown_as, found[name]["error"], "", ""])
+    for batch, contestants in result["rows"].items():
+        for name, label in LABELS.items():
+            if "error" in contestants[name]:
+                rows.append([batch, label, contestants[name]["error"], "", ""])
                 continue
-            epoch = spread(ROWS / rate for rate in rates(found[name]))
-            step = spread(1e6 * int(batch) / rate for rate in rates(found[name]))
-            against = spread(ratios(found["thalweg"], found[name]))
-            rows.append([batch, shown_as, shown(epoch), shown(step, 0), shown(against)])
+            epoch = spread(ROWS / rate for rate in rates(contestants[name]))
+            step = spread(1e6 * int(batch) / rate for rate in rates(contestants[name]))
+            relative = spread(ratios(contestants["thalweg"], contestants[name]))
+            rows.append([batch, label, shown(epoch), shown(step, 0), shown(relative)])
     return markdown(
-        ["784-512-10, batch", "", "seconds an epoch", "microseconds a step", "times Thalweg's time"], rows
+        ["784-512-10, batch", "", "seconds per epoch", "microseconds per step", "time relative to Thalweg"],
+        rows,
     )

@@ -1,4 +1,4 @@
-"""Plots for the documents: one SVG file with text, that shows on its own."""
+"""Plots for the docs: one self-contained SVG file with text."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,11 +18,11 @@ INK, FAINT, LINE = "#444", "#ddd", "#2a6fb0"
 
 @dataclass(frozen=True)
 class Points:
-    """Values with their spread.
+    """Points with their spread.
 
     Args:
-        at: Where they lie, ascending.
-        middle, low, high: Median, lowest and highest of each.
+        at: Horizontal positions, ascending.
+        middle, low, high: Median, lowest and highest value at each position.
     """
 
     at: Sequence[float]
@@ -32,19 +32,19 @@ class Points:
 
     @classmethod
     def of(cls, values: Mapping[int, Sequence[float]]) -> Self:
-        """Sum up several values for each place."""
+        """Return the points of several values per position."""
         rows = list(values.values())
         return cls(list(values), [median(r) for r in rows], [min(r) for r in rows], [max(r) for r in rows])
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One plot, its vertical axis from zero: growth is to be seen as it is.
+    """One plot, whose vertical axis starts at zero so that growth is not exaggerated.
 
     Args:
-        title: What is shown, with its unit.
-        across: What the horizontal axis counts.
-        points: What is drawn.
+        title: The quantity, with its unit.
+        across: Label of the horizontal axis.
+        points: The data.
     """
 
     title: str
@@ -53,7 +53,7 @@ class Panel:
 
 
 def svg(panels: Sequence[Panel]) -> str:
-    """Draw panels, two in a row."""
+    """Return the panels as SVG, two per row."""
     rows = -(-len(panels) // COLUMNS)
     drawn = [
         element(
@@ -78,21 +78,21 @@ def _panel(panel: Panel) -> list[Markup]:
     y = Axis(0.0, 1.08 * max(points.high))
     across, up = _across(x, points.at), _up(y, points.middle)
     line = " ".join(f"{a:.1f},{u:.1f}" for a, u in zip(across, up, strict=True))
-    parts = [element("text", panel.title, x=LEFT, y=18, fill=INK, **{"font-weight": "600"})]
+    elements = [element("text", panel.title, x=LEFT, y=18, fill=INK, **{"font-weight": "600"})]
     for tick in y.ticks(5):
         height = float(_up(y, [tick])[0])
         ends = {"x1": LEFT, "x2": WIDTH - RIGHT, "y1": f"{height:.1f}", "y2": f"{height:.1f}"}
-        parts.append(element("line", stroke=FAINT, **ends))
-        parts.append(_text(tick_text(tick), LEFT - 6, height + 4, "end"))
-    for place, at in zip(across, points.at, strict=True):
-        parts.append(_text(tick_text(at), place, HEIGHT - BOTTOM + 16, "middle"))
-    parts.append(_text(panel.across, (LEFT + WIDTH - RIGHT) / 2, HEIGHT - 10, "middle"))
-    parts.append(element("polyline", points=line, fill="none", stroke=LINE, **{"stroke-width": "2"}))
-    for place, low, high, middle in zip(across, _up(y, points.low), _up(y, points.high), up, strict=True):
-        ends = {"x1": f"{place:.1f}", "x2": f"{place:.1f}", "y1": f"{low:.1f}", "y2": f"{high:.1f}"}
-        parts.append(element("line", stroke=LINE, **ends))
-        parts.append(element("circle", cx=f"{place:.1f}", cy=f"{middle:.1f}", r=3, fill=LINE))
-    return parts
+        elements.append(element("line", stroke=FAINT, **ends))
+        elements.append(_text(tick_text(tick), LEFT - 6, height + 4, "end"))
+    for position, at in zip(across, points.at, strict=True):
+        elements.append(_text(tick_text(at), position, HEIGHT - BOTTOM + 16, "middle"))
+    elements.append(_text(panel.across, (LEFT + WIDTH - RIGHT) / 2, HEIGHT - 10, "middle"))
+    elements.append(element("polyline", points=line, fill="none", stroke=LINE, **{"stroke-width": "2"}))
+    for position, low, high, middle in zip(across, _up(y, points.low), _up(y, points.high), up, strict=True):
+        ends = {"x1": f"{position:.1f}", "x2": f"{position:.1f}", "y1": f"{low:.1f}", "y2": f"{high:.1f}"}
+        elements.append(element("line", stroke=LINE, **ends))
+        elements.append(element("circle", cx=f"{position:.1f}", cy=f"{middle:.1f}", r=3, fill=LINE))
+    return elements
 
 
 def _text(text: str, x: float, y: float, anchor: str) -> Markup:

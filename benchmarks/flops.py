@@ -1,8 +1,8 @@
-"""Floating-point operations of one update, by formula: 2 for each multiply and add of a matrix product.
+"""Floating-point operations of one update, by formula: 2 per multiply-add of a matrix product.
 
-Forward, the gradient of every weight, and the gradient of every layer's input but the first's: 6 in all for
-each weight and example, 4 for those of the first layer. Biases, activations, losses and the update are left
-out; `tests/engine/test_counts.py` counts the step program's products against these.
+Counts the forward pass, the gradient of every weight, and the gradient of every layer's input except the
+first: 6 per weight and example, 4 in the first layer. Biases, activations, losses and the update are not
+counted; `tests/engine/test_counts.py` compares these figures with the products in the step program.
 """
 
 from collections.abc import Sequence
@@ -17,8 +17,8 @@ def mlp(sizes: Sequence[int], batch: int) -> int:
 def cnn(channels: Sequence[int], batch: int, side: int = 28, hidden: int = 128, outputs: int = 10) -> int:
     """Return FLOPs of one update of `thalweg.CNN`: 3x3 convolutions and poolings, then two dense layers."""
     products = []
-    for inputs, wanted in pairwise([1, *channels]):
-        products.append(side * side * 9 * inputs * wanted)
+    for before, after in pairwise([1, *channels]):
+        products.append(side * side * 9 * before * after)
         side //= 2
     return _update([*products, side * side * channels[-1] * hidden, hidden * outputs], batch)
 

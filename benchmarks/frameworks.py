@@ -1,8 +1,8 @@
-"""Thalweg beside the frameworks that a user would pick instead, each as its documents show it.
+"""Thalweg compared with the frameworks that a user would otherwise use, each as in its documentation.
 
 MNIST's 60,000 training rows, plain SGD 0.01: 784-128-64-10 with batches of 32, and 784-512-10 with batches of
-128. Thalweg is `tw.train`, with the history that it keeps; nobody has a validation part. What counts are
-examples per second in epochs after the first. Import, preparation and first epochs are shown apart.
+128. Thalweg is `tw.train`, which also records the history; no framework gets a validation split. The figure
+is examples per second in epochs after the first. Import and preparation are shown separately.
 """
 
 from benchmarks.machine import data_folder, markdown, shown, spread
@@ -26,38 +26,45 @@ ROUNDS = 5
 
 def run(quick: bool) -> dict:
     """Measure both settings."""
-    found = {}
+    rows = {}
     for name, setting in SETTINGS.items():
-        given = {"folder": str(data_folder()), "epochs": 1} | setting
-        contestants = [Contestant("Thalweg", "train", given)]
+        base = {"folder": str(data_folder()), "epochs": 1} | setting
+        contestants = [Contestant("Thalweg", "train", base)]
         contestants += [
-            Contestant(peer, module, given | ({"rows": 12_000} if quick else {}))
+            Contestant(peer, module, base | ({"rows": 12_000} if quick else {}))
             for peer, module in PEERS.items()
         ]
-        found[name] = contest(contestants, 1 if quick else ROUNDS)
-    return {"rows": found}
+        rows[name] = contest(contestants, 1 if quick else ROUNDS)
+    return {"rows": rows}
 
 
 def table(result: dict) -> str:
     """Return the table."""
     rows = []
-    for setting, found in result["rows"].items():
-        for name, of_name in found.items():
-            if "error" in of_name:
-                rows.append([NAMES[setting], name, of_name["error"], "", "", ""])
+    for setting, contestants in result["rows"].items():
+        for name, contestant in contestants.items():
+            if "error" in contestant:
+                rows.append([NAMES[setting], name, contestant["error"], "", "", ""])
                 continue
-            ready = of_name["ready"]
+            ready = contestant["ready"]
             rows.append(
                 [
                     NAMES[setting],
                     name,
-                    shown(spread(rate / 1000 for rate in rates(of_name)), 1),
-                    shown(spread(ratios(found["Thalweg"], of_name))),
+                    shown(spread(rate / 1000 for rate in rates(contestant)), 1),
+                    shown(spread(ratios(contestants["Thalweg"], contestant))),
                     f"{ready['import_seconds']:.1f}",
                     f"{ready['prepare_seconds']:.1f}",
                 ]
             )
     return markdown(
-        ["work", "", "thousand examples a second", "times Thalweg's time", "import, s", "preparation, s"],
+        [
+            "work",
+            "",
+            "thousand examples per second",
+            "time relative to Thalweg",
+            "import, s",
+            "preparation, s",
+        ],
         rows,
     )

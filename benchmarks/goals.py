@@ -1,7 +1,7 @@
-"""The goals: what was promised, what was reached, and where not, what was tried.
+"""The performance goals: the bound, the measured figure and, for goals not reached, what was tried.
 
-Each goal reads the kept result of one benchmark. A figure is the median over the rounds of a contest, of
-ratios within a round, with the lowest and the highest.
+Each goal reads the saved result of one benchmark. A figure is the median over the rounds of a contest, with
+the lowest and the highest; ratios are taken within a round.
 """
 
 from collections.abc import Callable, Sequence
@@ -30,22 +30,22 @@ Values = Callable[[dict[str, Any]], Sequence[float]]
 
 @dataclass(frozen=True)
 class Goal:
-    """One promise.
+    """One performance goal.
 
     Args:
-        work: What is done.
-        against: What it is measured by.
-        wanted: The bound.
-        source: Which benchmark's result says it.
-        values: Reads the figures out of that result, one for each round; KeyError where they are missing.
-        at_least: Whether more is better; else the figure is to stay below.
+        work: The workload.
+        baseline: What it is compared with.
+        bound: The figure to reach.
+        source: Name of the benchmark whose result holds the figures.
+        values: Reads the figures from that result, one per round; raises KeyError if they are missing.
+        at_least: Whether the bound is a lower bound; otherwise it is an upper bound.
         unit: `x`, `%`, or a word.
-        moonshot: Whether it was set beyond what anyone has seen.
+        moonshot: Whether the bound lies beyond anything measured elsewhere.
     """
 
     work: str
-    against: str
-    wanted: float
+    baseline: str
+    bound: float
     source: str
     values: Values
     at_least: bool = True
@@ -54,42 +54,42 @@ class Goal:
 
     @property
     def key(self) -> str:
-        """Its name in `benchmarks.tried`."""
-        return f"{self.work}: {self.against}"
+        """Its key in `benchmarks.tried`."""
+        return f"{self.work}: {self.baseline}"
 
-    def bound(self) -> str:
-        """Write the bound."""
-        return f"{'>=' if self.at_least else '<='} {self.wanted:g}{_unit(self.unit)}"
+    def bound_text(self) -> str:
+        """Return the bound as text, such as `>= 1.5x`."""
+        return f"{'>=' if self.at_least else '<='} {self.bound:g}{_unit(self.unit)}"
 
-    def reached(self, found: Sequence[float]) -> bool:
-        """Tell whether the median keeps the bound."""
-        middle = median(found)
-        return middle >= self.wanted if self.at_least else middle <= self.wanted
+    def reached(self, figures: Sequence[float]) -> bool:
+        """Return whether the median of the figures meets the bound."""
+        middle = median(figures)
+        return middle >= self.bound if self.at_least else middle <= self.bound
 
 
 def table(results: dict[str, dict[str, Any]]) -> str:
-    """Return the goals as a table, and what was tried for those that are not reached."""
+    """Return the goals as a Markdown table, followed by what was tried for those not reached."""
     rows, missed = [], []
     for goal in GOALS:
-        found = _found(goal, results)
-        if found is None:
-            rows.append([goal.work, goal.against, goal.bound(), "", "not measured"])
+        figures = _figures(goal, results)
+        if figures is None:
+            rows.append([goal.work, goal.baseline, goal.bound_text(), "", "not measured"])
             continue
-        reached = goal.reached(found)
+        reached = goal.reached(figures)
         verdict = "reached" if reached else "**not reached**" + (" (moonshot)" if goal.moonshot else "")
         digits = 1 if goal.unit == "%" else 2
-        measured = shown(spread(found), digits) if len(found) > 1 else f"{found[0]:.{digits}f}"
-        rows.append([goal.work, goal.against, goal.bound(), measured + _unit(goal.unit), verdict])
+        measured = shown(spread(figures), digits) if len(figures) > 1 else f"{figures[0]:.{digits}f}"
+        rows.append([goal.work, goal.baseline, goal.bound_text(), measured + _unit(goal.unit), verdict])
         if not reached:
             missed.append(f"- {goal.key}: {TRIED.get(goal.key, 'nothing was tried yet')}")
-    said = markdown(["work", "measured by", "goal", "reached: median (range)", ""], rows)
-    return said if not missed else said + "\n\nNot reached, and what was tried:\n" + "\n".join(missed)
+    text = markdown(["workload", "baseline", "goal", "measured: median (range)", ""], rows)
+    return text if not missed else text + "\n\nGoals not reached, and what was tried:\n" + "\n".join(missed)
 
 
-def _found(goal: Goal, results: dict[str, dict[str, Any]]) -> Sequence[float] | None:
+def _figures(goal: Goal, results: dict[str, dict[str, Any]]) -> Sequence[float] | None:
     try:
         return list(goal.values(results[goal.source])) or None
-    except KeyError:  # not run, or a contestant could not take part
+    except KeyError:  # the benchmark was not run, or a contestant could not start
         return None
 
 
@@ -98,12 +98,12 @@ def _unit(unit: str) -> str:
 
 
 def _over_scan(batch: int) -> Values:
-    """Return over the quicker of the two forms of the scan, round by round."""
+    """Return the speed relative to the faster of the two scan variants, round by round."""
 
     def values(result: dict[str, Any]) -> list[float]:
-        found = result["rows"][str(batch)]
-        forms = [ratios(found["thalweg"], found[form]) for form in ("gather", "slices")]
-        return [min(turn) for turn in zip(*forms, strict=True)]
+        row = result["rows"][str(batch)]
+        variants = [ratios(row["thalweg"], row[variant]) for variant in ("gather", "slices")]
+        return [min(in_round) for in_round in zip(*variants, strict=True)]
 
     return values
 
@@ -113,12 +113,12 @@ def _over_pytorch(batch: int) -> Values:
 
 
 def _over_frameworks(setting: str, *peers: str) -> Values:
-    """Return over the quickest of these peers, round by round."""
+    """Return the speed relative to the fastest of these peers, round by round."""
 
     def values(result: dict[str, Any]) -> list[float]:
-        found = result["rows"][setting]
-        turns = zip(*(ratios(found["Thalweg"], found[peer]) for peer in peers), strict=True)
-        return [min(turn) for turn in turns]
+        row = result["rows"][setting]
+        rounds = zip(*(ratios(row["Thalweg"], row[peer]) for peer in peers), strict=True)
+        return [min(in_round) for in_round in rounds]
 
     return values
 
@@ -128,36 +128,39 @@ def _start(setting: str) -> Values:
 
 
 def _small_cnn(result: dict[str, Any]) -> list[float]:
-    """Return over PyTorch's quicker memory format, at the batch size where it is least."""
-    found = []
+    """Return the speed relative to PyTorch's faster memory format, at the least favourable batch size."""
+    by_batch_size = []
     for name, times in result["milliseconds"].items():
         if name.startswith("CNN"):
             peer = min((times["PyTorch NCHW"], times["PyTorch NHWC"]), key=median)
-            found.append([theirs / ours for theirs, ours in zip(peer, times["chosen"], strict=True)])
-    return min(found, key=median)
+            by_batch_size.append([theirs / ours for theirs, ours in zip(peer, times["chosen"], strict=True)])
+    return min(by_batch_size, key=median)
 
 
-def _over_sweeps(beginning: str) -> Values:
+def _over_sweeps(prefix: str) -> Values:
+    """Return the speed relative to the contestant whose label starts with `prefix`, round by round."""
+
     def values(result: dict[str, Any]) -> list[float]:
-        found = result["found"]
-        name = next((name for name in found if name.startswith(beginning)), beginning)
-        return ratios(found[sweep.CALL], found[name])
+        contestants = result["found"]
+        label = next((label for label in contestants if label.startswith(prefix)), prefix)
+        return ratios(contestants[sweep.CALL], contestants[label])
 
     return values
 
 
 def _share(work: str) -> Values:
+    """Return percentages of the peak; microseconds per lane-step for a workload that is not matrix work."""
     return lambda result: [
         value if peak.flops_of(work) is None else 100 * value for value in peak.shares(result)[work]
     ]
 
 
 def _telemetry(result: dict[str, Any]) -> list[float]:
-    """Return the work where it costs most."""
+    """Return the overhead in percent of the workload where it is largest."""
     return [100 * share for share in max(telemetry.overheads(result).values(), key=median)]
 
 
-SCAN, EAGER = "hand-written JAX scan, the quicker form", "eager PyTorch"
+SCAN, EAGER = "hand-written JAX scan, faster variant", "eager PyTorch"
 SMALL, LARGE = frameworks.NAMES["small"], frameworks.NAMES["large"]
 TRIO = ("Lightning", "skorch", "fastai")
 OVER_EAGER = {1: 10.0, 32: 3.0, 128: 1.5, 512: 1.3}
@@ -169,39 +172,58 @@ GOALS: tuple[Goal, ...] = (
         for batch in document.STEPS
     ),
     *(
-        Goal(f"784-512-10, batch {batch}", EAGER, wanted, "document", _over_pytorch(batch))
-        for batch, wanted in OVER_EAGER.items()
+        Goal(f"784-512-10, batch {batch}", EAGER, bound, "document", _over_pytorch(batch))
+        for batch, bound in OVER_EAGER.items()
     ),
     Goal(SMALL, "Keras on JAX", 1.5, "frameworks", _over_frameworks("small", "Keras on JAX")),
     Goal(LARGE, "Keras on JAX", 1.1, "frameworks", _over_frameworks("large", "Keras on JAX")),
     Goal(SMALL, "scikit-learn", 3.0, "frameworks", _over_frameworks("small", "scikit-learn")),
     Goal(LARGE, "scikit-learn", 1.6, "frameworks", _over_frameworks("large", "scikit-learn")),
+    Goal(SMALL, "fastest of Lightning, skorch, fastai", 5.0, "frameworks", _over_frameworks("small", *TRIO)),
+    Goal(LARGE, "fastest of Lightning, skorch, fastai", 2.0, "frameworks", _over_frameworks("large", *TRIO)),
     Goal(
-        SMALL, "Lightning, skorch, fastai: the quickest", 5.0, "frameworks", _over_frameworks("small", *TRIO)
+        f"process start to end of epoch 1, {SMALL}",
+        "scikit-learn's time",
+        0.7,
+        "start",
+        _start("small"),
+        False,
     ),
     Goal(
-        LARGE, "Lightning, skorch, fastai: the quickest", 2.0, "frameworks", _over_frameworks("large", *TRIO)
+        f"process start to end of epoch 1, {LARGE}",
+        "scikit-learn's time",
+        0.7,
+        "start",
+        _start("large"),
+        False,
     ),
-    Goal(f"start to end of epoch 1, {SMALL}", "scikit-learn's seconds", 0.7, "start", _start("small"), False),
-    Goal(f"start to end of epoch 1, {LARGE}", "scikit-learn's seconds", 0.7, "start", _start("large"), False),
     Goal("small CNN", EAGER, 1.15, "convolutions", _small_cnn),
     Goal("tiny GPT", EAGER, 1.0, "gpt", lambda result: result["goal"]),
     Goal(
         SWEEP,
-        "PyTorch, a process a core with one thread, fused",
+        "PyTorch, one single-threaded process per core, fused",
         8.0,
         "sweep",
-        _over_sweeps("PyTorch, a process a core"),
+        _over_sweeps("PyTorch, one single-threaded process per core"),
     ),
-    Goal(SWEEP, "joblib and scikit-learn", 15.0, "sweep", _over_sweeps("joblib")),
+    Goal(SWEEP, "scikit-learn with joblib", 15.0, "sweep", _over_sweeps("scikit-learn with joblib")),
     Goal(SWEEP, "PyTorch, one after another", 30.0, "sweep", _over_sweeps("PyTorch, one after another")),
     *(
-        Goal(f"32 lanes, {work}", "the machine's matrix peak", wanted, "peak", _share(work), True, "%", True)
-        for work, wanted in zip(peak.WORK, (85, 60, 50), strict=False)
+        Goal(
+            f"32 lanes, {work}",
+            "the machine's peak matrix throughput",
+            bound,
+            "peak",
+            _share(work),
+            True,
+            "%",
+            True,
+        )
+        for work, bound in zip(peak.WORK, (85, 60, 50), strict=False)
     ),
     Goal(
         "32 lanes, 2-16-16-2, batch 32",
-        "time of a lane-step",
+        "time per lane-step",
         2.0,
         "peak",
         _share("2-16-16-2, batch 32"),
@@ -209,7 +231,9 @@ GOALS: tuple[Goal, ...] = (
         "microseconds",
         True,
     ),
-    Goal("telemetry", "the same loop without, where it costs most", 2.0, "telemetry", _telemetry, False, "%"),
+    Goal(
+        "telemetry", "the same loop without telemetry, worst case", 2.0, "telemetry", _telemetry, False, "%"
+    ),
     Goal(
         "thalweg fit",
         "the bare engine loop",
@@ -219,11 +243,11 @@ GOALS: tuple[Goal, ...] = (
         False,
         "%",
     ),
-    Goal("a third of 24 lanes diverges", "the others alone", 1.1, "diverging", diverging.ratios, False),
-    Goal("8 to 128 lanes", "dearest lane-step over cheapest", 1.15, "scaling", scaling.flatness, False),
+    Goal("a third of 24 lanes diverges", "the other lanes alone", 1.1, "diverging", diverging.ratios, False),
+    Goal("8 to 128 lanes", "slowest lane-step over fastest", 1.15, "scaling", scaling.flatness, False),
     Goal(
         "32 to 256 lanes",
-        "memory, deviation from a line",
+        "memory, deviation from linear",
         5.0,
         "scaling",
         lambda result: [100 * scaling.memory_slope(result)[1]],
@@ -232,11 +256,11 @@ GOALS: tuple[Goal, ...] = (
     ),
     Goal(
         "chunks of 8 to 2048 steps",
-        "temporaries, growth beyond the outputs'",
+        "temporaries, growth beyond that of the outputs",
         0.0,
         "memory",
         lambda result: [memory.growth(result)],
         False,
-        "bytes a step",
+        "bytes per step",
     ),
 )

@@ -1,9 +1,9 @@
-"""On a GPU: contracts, updates a second beside PyTorch, most lanes a second, share of the card's peak.
+"""On a GPU: contracts, updates per second compared with PyTorch, lane-steps per second, share of the peak.
 
-    pip install 'thalweg[cuda,peers]' && python -m benchmarks.gpu    # prints, and keeps results/gpu.json
-    python -m benchmarks.gpu --try                                   # on a CPU: that it runs; not kept
+    pip install 'thalweg[cuda,peers]' && python -m benchmarks.gpu    # prints, and saves results/gpu.json
+    python -m benchmarks.gpu --try    # on a CPU: checks that it runs; saves nothing
 
-It builds nothing and takes the JAX that is installed. It has not been run on a GPU yet: UNMEASURED.
+It uses the installed JAX. It has not been run on a GPU yet: UNMEASURED.
 """
 
 import argparse
@@ -12,7 +12,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # several processes share the card
+os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # several processes share the GPU
 
 import jax
 import numpy as np
@@ -36,118 +36,122 @@ FORMS = {
     "graph": "PyTorch, one CUDA graph",
 }
 LANES = (1, 32, 256, 1024, 4096)
-# Where lanes in one product sum in another order: float32 rounding of a product of 784 terms, and TF32's ten
-# bits where the card uses them, over a few dozen updates at a small rate.
+# Lanes in one product sum in another order: float32 rounding of a product of 784 terms, and TF32's ten bits
+# if the GPU uses them, over a few dozen updates at a small rate.
 BOUND = 5e-3
 
 
 def main() -> None:
-    """Run all."""
+    """Run all parts and print the tables."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu", description=__doc__)
     parser.add_argument("--try", action="store_true", dest="trial", help="a short form on any device")
     trial = parser.parse_args().trial
     device = jax.devices()[0]
     if device.platform == "cpu" and not trial:
         raise SystemExit(
-            "benchmarks.gpu: needs an accelerator that JAX sees\n  got: cpu\n  hint: pip install "
+            "benchmarks.gpu: needs an accelerator visible to JAX\n  got: cpu\n  hint: pip install "
             "'thalweg[cuda]', or --try"
         )
-    print(f"{device.device_kind}, JAX {jax.__version__}{' (trial: nothing here is a figure)' * trial}\n")
-    held = contracts()
-    print("\n".join(f"{'holds ' if held[name] else 'BROKEN'}  {name}" for name in held), end="\n\n")
-    found = {"contracts": held, "speed": speed(trial), "lanes": lanes(trial)}
-    print(table(found))
+    print(f"{device.device_kind}, JAX {jax.__version__}{' (trial: these are not measurements)' * trial}\n")
+    contracts_held = contracts()
+    print(
+        "\n".join(f"{'holds ' if contracts_held[name] else 'BROKEN'}  {name}" for name in contracts_held),
+        end="\n\n",
+    )
+    result = {"contracts": contracts_held, "speed": speed(trial), "lanes": lanes(trial)}
+    print(table(result))
     if not trial:
-        told = machine() | {"device": device.device_kind}
-        KEPT.write_text(json.dumps(found | {"machine": told}, indent=1) + "\n")
+        info = machine() | {"device": device.device_kind}
+        KEPT.write_text(json.dumps(result | {"machine": info}, indent=1) + "\n")
 
 
 def contracts() -> dict[str, bool]:
-    """Check on this device what the tests check on a CPU; returns which contracts hold."""
+    """Check on this device the contracts that the tests check on a CPU; return which of them hold."""
     problem = tw.Problem(tw.MLP([64, 32, 10]), tw.load("digits"))
     recipe = tw.Recipe(tw.SGD(lr=0.05), batch_size=32, steps=60)
-    many = [
+    recipes = [
         tw.Recipe.from_dict(recipe.to_dict() | {"optimizer": {"name": "sgd", "lr": rate}, "seed": seed})
         for rate in (0.01, 0.05)
         for seed in (0, 1)
     ]
-    alone = [_weights(tw.train(problem, one)) for one in many]
-    strict = [_weights(run) for run in tw.train(problem, many, strict=True)]
-    free = [_weights(run) for run in tw.train(problem, many)]
-    again = _weights(tw.train(problem, many[0]))
+    alone = [_weights(tw.train(problem, lane)) for lane in recipes]
+    strict = [_weights(run) for run in tw.train(problem, recipes, strict=True)]
+    planned = [_weights(run) for run in tw.train(problem, recipes)]
+    again = _weights(tw.train(problem, recipes[0]))
     with jax.default_device(jax.devices("cpu")[0]):
-        host = _weights(tw.train(problem, many[0]))
+        host = _weights(tw.train(problem, recipes[0]))
     return {
-        "the same run twice: the same bits": _apart(again, alone[0]) == 0,
-        "a lane among many, strict: the bits of the lane alone": _apart(strict, alone) == 0,
-        f"a lane among many, as planned: within {BOUND:g}": _apart(free, alone) <= BOUND,
-        f"the device beside the CPU: within {BOUND:g}": _apart(host, alone[0]) <= BOUND,
+        "the same run twice gives the same bits": _apart(again, alone[0]) == 0,
+        "a lane among many, strict, has the bits of the lane alone": _apart(strict, alone) == 0,
+        f"a lane among many, as planned, agrees with the lane alone within {BOUND:g}": _apart(planned, alone)
+        <= BOUND,
+        f"the device agrees with the CPU within {BOUND:g}": _apart(host, alone[0]) <= BOUND,
     }
 
 
 def speed(trial: bool) -> dict[str, Any]:
-    """Measure the four settings beside PyTorch."""
+    """Measure the four settings against PyTorch."""
     device = "cpu" if trial else "cuda"
-    found = {}
+    results = {}
     for name, setting in SETTINGS.items():
-        given = {"folder": str(data_folder()), "steps": 5 if trial else 2000, "device": device} | setting
-        ours = Contestant("Thalweg", "gpt_engine" if "context" in setting else "engine", given)
+        base = {"folder": str(data_folder()), "steps": 5 if trial else 2000, "device": device} | setting
+        ours = Contestant("Thalweg", "gpt_engine" if "context" in setting else "engine", base)
         forms = [
-            Contestant(label, "pytorch_device", given | {"form": form})
+            Contestant(label, "pytorch_device", base | {"form": form})
             for form, label in FORMS.items()
             if device == "cuda" or form == "eager"
         ]
-        found[name] = contest([ours, *forms], 1 if trial else ROUNDS)
-    return found
+        results[name] = contest([ours, *forms], 1 if trial else ROUNDS)
+    return results
 
 
 def lanes(trial: bool) -> dict[str, Any]:
-    """Measure ever more lanes of 784-32-10 and 784-512-10, with the card's product beside them."""
-    found = {}
+    """Measure increasing numbers of lanes of 784-32-10 and 784-512-10, and the GPU's matrix product."""
+    results = {}
     for name, hidden in (("784-32-10", 32), ("784-512-10", 512)):
         setting = {"folder": str(data_folder()), "sizes": [784, hidden, 10], "batch": 128}
         setting["steps"] = 2 if trial else 200
         counts = LANES[:2] if trial else LANES
         contestants = [Contestant(str(count), "lanes", setting | {"lanes": count}) for count in counts]
         product = {"library": "torch", "products": 5, "device": "cpu" if trial else "cuda"}
-        found[name] = contest(
+        results[name] = contest(
             [*contestants, Contestant("product", "matrix", product)], 1 if trial else ROUNDS
         )
-    return found
+    return results
 
 
-def table(found: dict[str, Any]) -> str:
+def table(result: dict[str, Any]) -> str:
     """Return the tables."""
-    return f"{_speed_table(found['speed'])}\n\n{_lanes_table(found['lanes'])}"
+    return f"{_speed_table(result['speed'])}\n\n{_lanes_table(result['lanes'])}"
 
 
 def _speed_table(speeds: dict[str, Any]) -> str:
     rows = []
-    for setting, of_setting in speeds.items():
-        for label, of_label in of_setting.items():
-            if "error" in of_label:
-                rows.append([setting, label, of_label["error"], ""])
+    for setting, contestants in speeds.items():
+        for label, contestant in contestants.items():
+            if "error" in contestant:
+                rows.append([setting, label, contestant["error"], ""])
                 continue
-            steps = spread(block["steps"] / block["seconds"] for block in of_label["blocks"])
+            steps = spread(block["steps"] / block["seconds"] for block in contestant["blocks"])
             rows.append(
-                [setting, label, shown(steps, 0), shown(spread(ratios(of_setting["Thalweg"], of_label)))]
+                [setting, label, shown(steps, 0), shown(spread(ratios(contestants["Thalweg"], contestant)))]
             )
-    return markdown(["work", "", "updates a second", "times Thalweg's time"], rows)
+    return markdown(["work", "", "updates per second", "time relative to Thalweg"], rows)
 
 
-def _lanes_table(found: dict[str, Any]) -> str:
+def _lanes_table(results: dict[str, Any]) -> str:
     rows = []
-    for name, of_name in found.items():
-        work = flops.mlp([int(width) for width in name.split("-")], 128)
-        product = of_name.get("product", {}).get("blocks", [])
+    for name, contestants in results.items():
+        flops_per_step = flops.mlp([int(width) for width in name.split("-")], 128)
+        product = contestants.get("product", {}).get("blocks", [])
         peak = spread(block["flops"] / block["seconds"] for block in product)["median"] if product else None
-        for count, of_count in of_name.items():
-            if count == "product" or "error" in of_count:
+        for count, contestant in contestants.items():
+            if count == "product" or "error" in contestant:
                 continue
-            rate = spread(block["lane_steps"] / block["seconds"] for block in of_count["blocks"])
-            share = "" if peak is None else f"{100 * work * rate['median'] / peak:.0f}"
+            rate = spread(block["lane_steps"] / block["seconds"] for block in contestant["blocks"])
+            share = "" if peak is None else f"{100 * flops_per_step * rate['median'] / peak:.0f}"
             rows.append([name, count, shown(rate, 0), share])
-    header = ["work, batch 128", "lanes", "lane-steps a second", "share of the product's rate, %"]
+    header = ["work, batch 128", "lanes", "lane-steps per second", "share of the matrix product's rate, %"]
     return markdown(header, rows)
 
 

@@ -1,4 +1,4 @@
-"""What a figure was measured on, and how it is summed up."""
+"""The machine that a figure was measured on, and how figures are summarised."""
 
 import datetime
 import os
@@ -11,7 +11,7 @@ from statistics import median
 from benchmarks.peers import installed
 
 PACKAGES = ("thalweg", "jax", "equinox", "optax", "numpy", "torch", "scikit-learn")
-# The flags that decide how wide a matrix product's registers are.
+# CPU flags that decide the width of the registers of a matrix product.
 VECTORS = ("avx2", "avx512f", "amx_tile", "asimd", "sve")
 
 
@@ -23,8 +23,8 @@ def machine() -> dict:
         "vectors": _vectors(),
         "cores": os.cpu_count(),
         "python": platform.python_version(),
-        "versions": {name: found for name in PACKAGES if (found := _version(name))},
-        "peers": {name: found for name, found in installed().items() if found},
+        "versions": {name: number for name in PACKAGES if (number := _version(name))},
+        "peers": {name: number for name, number in installed().items() if number},
     }
 
 
@@ -34,14 +34,14 @@ def data_folder() -> Path:
 
 
 def spread(values: Iterable[float]) -> dict[str, float]:
-    """Return median, lowest and highest."""
+    """Return median, lowest, highest and number of runs."""
     ordered = sorted(values)
     return {"median": median(ordered), "low": ordered[0], "high": ordered[-1], "runs": len(ordered)}
 
 
-def shown(found: dict[str, float], digits: int = 2) -> str:
-    """Write a spread as `median (low-high)`."""
-    return f"{found['median']:.{digits}f} ({found['low']:.{digits}f}-{found['high']:.{digits}f})"
+def shown(summary: dict[str, float], digits: int = 2) -> str:
+    """Return a spread as text: `median (low-high)`."""
+    return f"{summary['median']:.{digits}f} ({summary['low']:.{digits}f}-{summary['high']:.{digits}f})"
 
 
 def markdown(header: list[str], rows: list[list[str]]) -> str:
@@ -67,7 +67,7 @@ def _vectors() -> list[str]:
 
 
 def _cpuinfo(field: str) -> str:
-    """Return a field of the first core, as Linux tells it; empty elsewhere."""
+    """Return a field of the first core from /proc/cpuinfo; empty on other systems."""
     path = Path("/proc/cpuinfo")
     lines = path.read_text().splitlines() if path.exists() else []
     return next((line.split(":", 1)[1].strip() for line in lines if line.startswith(field)), "")

@@ -1,7 +1,7 @@
-"""Memory of the compiled loop at long chunks: temporaries must not grow with the steps in a chunk.
+"""Memory of the compiled loop with long chunks: temporaries must not grow with the number of steps per chunk.
 
-Read off the compiled program, not measured: 784-512-10, batch 32, AdamW, chunks that hold 8 to 2048 steps.
-What grows are the stacked outputs (loss, rate, norm of each step, per-layer rows) and the order that goes in.
+Read from the compiled program, not measured: 784-512-10, batch 32, AdamW, chunks of 8 to 2048 steps. Only the
+stacked outputs (loss, rate and norm of each step, per-layer rows) and the order passed in may grow.
 """
 
 import dataclasses
@@ -15,12 +15,12 @@ from thalweg.engine.dispatch import run_chunk
 from thalweg.engine.group import TELEMETRY_STEPS, init_group
 
 CAPACITIES = (8, 128, 2048)
-# XLA begins what it keeps at multiples of so many bytes, so that temporaries may end up to that much later.
+# XLA aligns buffers to this many bytes, so temporaries may be larger by up to that.
 ALIGNED = 64
 
 
 def run(quick: bool) -> dict:
-    """Compile the loop for every length."""
+    """Compile the loop for every chunk length."""
     data = tw.load("mnist", folder=data_folder(), validation=0.0)
     problem = tw.Problem(tw.MLP([784, 512, 10]), data)
     recipe = tw.Recipe(tw.AdamW(), batch_size=32, steps=100)
@@ -40,9 +40,9 @@ def sizes(problem: tw.Problem, recipe: tw.Recipe, capacity: int) -> dict[str, in
 
 
 def growth(result: dict) -> float:
-    """Return bytes that temporaries grow by with each step in a chunk, beyond what outputs grow by.
+    """Return by how many bytes temporaries grow per step of a chunk, beyond the growth of the outputs.
 
-    The stacked outputs are written step by step, so that the loop holds them among its temporaries, too.
+    The stacked outputs are written step by step, so the loop holds them among its temporaries too.
     """
     counts = [int(steps) for steps in result["rows"]]
     shortest, longest = result["rows"][str(counts[0])], result["rows"][str(counts[-1])]

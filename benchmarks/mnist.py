@@ -1,8 +1,8 @@
-"""MNIST, 784-512-10: the default recipe, and plain SGD 0.01 at batch 128 beside the same in eager PyTorch.
+"""MNIST, 784-512-10: the default recipe, and plain SGD 0.01 at batch 128 compared with eager PyTorch.
 
-Both train on the same 60,000 rows, equally scaled, from the same rule of initialisation (PyTorch's), with
-batches by index from tensors in memory: PyTorch's quickest eager form. Runs alternate; seconds are of the
-training loop alone, without import, compilation and evaluation.
+Both train on the same 60,000 rows with the same scaling and the same initialisation rule (PyTorch's). PyTorch
+takes batches by index from tensors in memory, its fastest eager form, or from a DataLoader. Runs alternate;
+times are of the training loop alone, without import, compilation and evaluation.
 """
 
 import json
@@ -20,19 +20,19 @@ SEEDS, EPOCHS, BATCH = 5, 5, 128
 
 
 def run(quick: bool) -> dict:
-    """Train all."""
+    """Train every seed with every library."""
     import torch
 
     data = tw.load("mnist", folder=data_folder(), validation=0.0)
     problem = tw.Problem(tw.MLP([784, 512, 10], initialisation="torch"), data)
-    found: dict = {"thalweg": [], "torch": [], "DataLoader": [], "default": _default_recipe()}
+    runs: dict = {"thalweg": [], "torch": [], "DataLoader": [], "default": _default_recipe()}
     _ours(problem, 0)  # compiles
     for seed in range(1 if quick else SEEDS):
-        found["thalweg"].append(_ours(problem, seed))
-        found["torch"].append(_torch(torch, data, seed, _by_index))
-        found["DataLoader"].append(_torch(torch, data, seed, _by_loader))
-        print(seed, found["thalweg"][-1], found["torch"][-1], file=sys.stderr)
-    return found
+        runs["thalweg"].append(_ours(problem, seed))
+        runs["torch"].append(_torch(torch, data, seed, _by_index))
+        runs["DataLoader"].append(_torch(torch, data, seed, _by_loader))
+        print(seed, runs["thalweg"][-1], runs["torch"][-1], file=sys.stderr)
+    return runs
 
 
 def table(result: dict) -> str:
@@ -43,12 +43,12 @@ def table(result: dict) -> str:
         "torch": "PyTorch eager, by index",
         "DataLoader": "PyTorch eager, DataLoader",
     }
-    for name, shown_as in names.items():
+    for name, label in names.items():
         accuracy = spread(100 * r["accuracy"] for r in result[name])
         ratios = [t["seconds"] / o["seconds"] for t, o in zip(result[name], result["thalweg"], strict=True)]
         seconds = spread(r["seconds"] for r in result[name])
         rows.append(
-            [f"SGD 0.01, batch {BATCH}: {shown_as}", shown(accuracy), shown(seconds), shown(spread(ratios))]
+            [f"SGD 0.01, batch {BATCH}: {label}", shown(accuracy), shown(seconds), shown(spread(ratios))]
         )
     default = result["default"]
     accuracy = f"{100 * default['accuracy']:.2f}"
@@ -57,7 +57,7 @@ def table(result: dict) -> str:
         f"MNIST, 784-512-10, {EPOCHS} epochs",
         "test accuracy, %",
         "training loop, s",
-        "times Thalweg's seconds",
+        "time relative to Thalweg",
     ]
     return markdown(header, rows)
 
@@ -71,8 +71,8 @@ def _ours(problem: "tw.Problem", seed: int) -> dict:
 def _torch(torch, data, seed: int, batches) -> dict:  # noqa: ANN001 - optional extra
     torch.manual_seed(seed)
     scaled = {
-        name: torch.from_numpy(np.asarray(data.preparation.scale(part.inputs)).reshape(-1, 784).copy())
-        for name, part in (("train", data.train), ("test", data.test))
+        name: torch.from_numpy(np.asarray(data.preparation.scale(split.inputs)).reshape(-1, 784).copy())
+        for name, split in (("train", data.train), ("test", data.test))
     }
     targets = {
         n: torch.from_numpy(np.asarray(p.targets, np.int64))
@@ -82,13 +82,13 @@ def _torch(torch, data, seed: int, batches) -> dict:  # noqa: ANN001 - optional 
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
     loss = torch.nn.CrossEntropyLoss()
     x, y = scaled["train"], targets["train"]
-    begun = time.perf_counter()
+    start = time.perf_counter()
     for _ in range(EPOCHS):
         for inputs, labels in batches(torch, x, y):
             optimizer.zero_grad()
             loss(model(inputs), labels).backward()
             optimizer.step()
-    seconds = time.perf_counter() - begun
+    seconds = time.perf_counter() - start
     with torch.no_grad():
         accuracy = (model(scaled["test"]).argmax(1) == targets["test"]).float().mean().item()
     return {"accuracy": accuracy, "seconds": seconds}

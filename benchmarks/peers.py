@@ -1,7 +1,7 @@
-"""Where the peers are installed, and which: the extra `thalweg[peers]`, or an environment of their own.
+"""The peers (the libraries compared with): the extra `thalweg[peers]`, or a separate environment.
 
-`THALWEG_PEERS` names the Python of that environment; without it they are looked for in this one. An
-environment of their own keeps their demands on versions away from Thalweg's.
+`THALWEG_PEERS` names the Python of that environment; without it, the peers are expected in this one. A
+separate environment keeps their version requirements apart from Thalweg's.
 """
 
 import json
@@ -9,17 +9,17 @@ import os
 import subprocess
 import sys
 
-# What is compared, and what it stands on.
+# The peers and the libraries that they are built on.
 PACKAGES = ("keras", "scikit-learn", "joblib", "torch", "lightning", "skorch", "fastai", "jax", "numpy")
 _ASK = """
 import json, sys
 from importlib.metadata import PackageNotFoundError, version
-def found(name):
+def installed(name):
     try:
         return version(name)
     except PackageNotFoundError:
         return None
-print(json.dumps({name: found(name) for name in sys.argv[1:]}))
+print(json.dumps({name: installed(name) for name in sys.argv[1:]}))
 """
 
 
@@ -29,12 +29,12 @@ def peers_python() -> str:
 
 
 def installed() -> dict[str, str | None]:
-    """Return the version of each package there, or None."""
+    """Return the version of each package in the peers' environment; None if it is not installed."""
     command = [peers_python(), "-c", _ASK, *PACKAGES]
     return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
 def table() -> str:
-    """Return a line for each package."""
+    """Return one line per package."""
     lines = [f"{name:<14}{version or 'not installed'}" for name, version in installed().items()]
     return "\n".join([f"peers in {peers_python()}", *lines])

@@ -1,7 +1,7 @@
-"""Contests: every contestant in a process of its own, all alive at once, each doing a block of work in turn.
+"""Contests: each contestant is a process; all are alive at the same time and do a block of work in turn.
 
-Blocks that follow each other within seconds meet the same state of the machine, so that their ratio means
-something where the times themselves drift. The order moves by one place from round to round.
+Blocks within seconds of each other meet the same state of the machine, so their ratio is meaningful even if
+the times themselves drift. The order rotates by one from round to round.
 """
 
 import json
@@ -30,13 +30,13 @@ class Failed(RuntimeError):
 
 @dataclass(frozen=True)
 class Contestant:
-    """Who takes part.
+    """One participant of a contest.
 
     Args:
-        label: Name in results.
-        module: Which of `benchmarks.contestants` it runs.
-        setting: What that is given.
-        environment: Variables of its process, besides the ones here.
+        label: Its name in results.
+        module: The module of `benchmarks.contestants` that it runs.
+        setting: The setting passed to that module.
+        environment: Additional environment variables of its process.
     """
 
     label: str
@@ -46,22 +46,22 @@ class Contestant:
 
     @property
     def command(self) -> list[str]:
-        """Its process."""
+        """The command that starts its process."""
         python = sys.executable if self.module in OURS else peers_python()
         return [python, "-m", "benchmarks.contestants", self.module, json.dumps(self.setting)]
 
 
 class Process:
-    """A contestant's process.
+    """The process of a contestant.
 
     Raises:
-        Failed: It ended before it was ready.
+        Failed: The process ended before it was ready.
     """
 
     def __init__(self, contestant: Contestant):
         self.label = contestant.label
         self._errors: IO[str] = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed with the process
-        begun = time.perf_counter()
+        start = time.perf_counter()
         self._process = subprocess.Popen(
             contestant.command,
             stdin=subprocess.PIPE,
@@ -71,10 +71,10 @@ class Process:
             cwd=ROOT,
             env=os.environ | contestant.environment,
         )
-        self.ready = self._line() | {"start_seconds": time.perf_counter() - begun}
+        self.ready = self._line() | {"start_seconds": time.perf_counter() - start}
 
     def block(self) -> dict[str, Any]:
-        """Have it do a block of work."""
+        """Run one block of work."""
         assert self._process.stdin is not None
         try:
             print(file=self._process.stdin, flush=True)
@@ -83,7 +83,7 @@ class Process:
         return self._line()
 
     def close(self) -> None:
-        """Let it end."""
+        """End the process."""
         if not self._errors.closed:
             self._process.communicate()
             self._errors.close()
@@ -96,47 +96,47 @@ class Process:
     def _fail(self) -> NoReturn:
         self._process.wait()
         self._errors.seek(0)
-        last = self._errors.read().strip().splitlines()[-1:] or ["without a word"]
+        last_line = self._errors.read().strip().splitlines()[-1:] or ["no output"]
         self.close()
-        raise Failed(f"{self.label}: ended with {self._process.returncode}: {last[0]}")
+        raise Failed(f"{self.label}: ended with {self._process.returncode}: {last_line[0]}")
 
 
 def contest(contestants: Sequence[Contestant], rounds: int) -> dict[str, dict[str, Any]]:
-    """Run all, block by block in turn.
+    """Run all contestants, block by block in turn.
 
     Returns:
-        Per label `{"ready": ..., "blocks": [...]}`, one block a round; or `{"error": ...}` for one that
-        cannot take part.
+        Per label `{"ready": ..., "blocks": [...]}` with one block per round, or `{"error": ...}` for a
+        contestant that cannot run.
     """
-    found: dict[str, dict[str, Any]] = {}
+    results: dict[str, dict[str, Any]] = {}
     running: list[Process] = []
     try:
         for contestant in contestants:
             try:
                 running.append(Process(contestant))
             except Failed as error:
-                found[contestant.label] = _out(error)
+                results[contestant.label] = _out(error)
             else:
-                found[contestant.label] = {"ready": running[-1].ready, "blocks": []}
-        for turn in range(rounds):
-            for process in in_turn(running, turn):
+                results[contestant.label] = {"ready": running[-1].ready, "blocks": []}
+        for number in range(rounds):
+            for process in in_turn(running, number):
                 try:
-                    found[process.label]["blocks"].append(process.block())
+                    results[process.label]["blocks"].append(process.block())
                 except Failed as error:
-                    found[process.label] = _out(error)
+                    results[process.label] = _out(error)
                     running.remove(process)
-            told = {p.label: round(found[p.label]["blocks"][-1]["seconds"], 3) for p in running}
-            print(f"round {turn + 1} of {rounds}: {told}", file=sys.stderr)
+            seconds = {p.label: round(results[p.label]["blocks"][-1]["seconds"], 3) for p in running}
+            print(f"round {number + 1} of {rounds}: {seconds}", file=sys.stderr)
     finally:
         for process in running:
             process.close()
-    return found
+    return results
 
 
-def in_turn(all_of_them: Sequence[T], turn: int) -> list[T]:
-    """Return all in the order of this round: another one begins each time."""
-    first = turn % max(1, len(all_of_them))
-    return [*all_of_them[first:], *all_of_them[:first]]
+def in_turn(items: Sequence[T], number: int) -> list[T]:
+    """Return the items in the order of this round; each round starts with another one."""
+    first = number % max(1, len(items))
+    return [*items[first:], *items[:first]]
 
 
 def _out(error: Failed) -> dict[str, str]:
@@ -145,12 +145,12 @@ def _out(error: Failed) -> dict[str, str]:
 
 
 def once(contestant: Contestant) -> dict[str, Any]:
-    """Start a process, and return what it told with the seconds from its start to that line.
+    """Run one block in a new process; return its result with the seconds since the start of the process.
 
-    Where it tells when its work `ended` (by `time.perf_counter`, a clock that all processes share), they are
-    the seconds until then. The process ends by itself; how long that takes does not count.
+    If the result says when the work `ended` (by `time.perf_counter`, a clock that all processes share), the
+    seconds are counted until then. The time that the process takes to exit is not counted.
     """
-    begun = time.perf_counter()
+    start = time.perf_counter()
     with subprocess.Popen(
         [*contestant.command, "--once"],
         stdout=subprocess.PIPE,
@@ -161,18 +161,21 @@ def once(contestant: Contestant) -> dict[str, Any]:
     ) as process:
         assert process.stdout is not None
         line = process.stdout.readline()
-        heard = time.perf_counter()
+        answered = time.perf_counter()
     if not line:
         raise Failed(f"{contestant.label}: ended with {process.returncode}")
-    found = json.loads(line)
-    return found | {"process_seconds": found.pop("ended", heard) - begun, "told_seconds": heard - begun}
+    result = json.loads(line)
+    return result | {
+        "process_seconds": result.pop("ended", answered) - start,
+        "told_seconds": answered - start,
+    }
 
 
-def rates(found: dict[str, Any]) -> list[float]:
+def rates(contestant: dict[str, Any]) -> list[float]:
     """Return examples per second, block by block."""
-    return [block["examples"] / block["seconds"] for block in found["blocks"]]
+    return [block["examples"] / block["seconds"] for block in contestant["blocks"]]
 
 
 def ratios(ours: dict[str, Any], theirs: dict[str, Any]) -> list[float]:
-    """Return how many times as fast `ours` was as `theirs`, round by round."""
-    return [one / other for one, other in zip(rates(ours), rates(theirs), strict=True)]
+    """Return the speed of `ours` relative to `theirs`, round by round."""
+    return [our_rate / their_rate for our_rate, their_rate in zip(rates(ours), rates(theirs), strict=True)]

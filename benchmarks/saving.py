@@ -1,8 +1,9 @@
-"""What saving costs: how long training stands still for a checkpoint, and how much slower it goes beside.
+"""What checkpoints cost: how long training stalls for one, and how much it slows down while it is written.
 
-The state of an Adam run (parameters and two moments) is taken, handed to the saving thread, and training goes
-on while that thread writes. Measured are the stall (the time `Checkpointer.save` holds the training thread),
-how long the checkpoint takes to be on the disk, and steps per second with and without saving, in pairs.
+The state of an Adam run (parameters and two moments) is captured and passed to the writer thread, and
+training continues while that thread writes. Measured are the stall (the time that `Checkpointer.save` blocks
+the training thread), the time until the checkpoint is on the disk, and steps per second with and without
+saving, in pairs.
 """
 
 import json
@@ -18,38 +19,38 @@ import numpy as np
 
 from benchmarks.machine import markdown, shown, spread
 
-# Model, batch, seconds of training measured with and without saving; and how often a checkpoint is taken.
+# Model and batch size of each setting. Below: seconds of training with and without saving, and between saves.
 SETTINGS = {"784-128-64-10": ("mlp:128,64", 32), "784-512-512-10": ("mlp:512,512", 128)}
 PAIRS, SECONDS, EVERY = 5, 20.0, 5.0
 MINUTE = 60.0
 
 
 def run(quick: bool) -> dict:
-    """Measure every setting in pairs: a process with saving and one without, in turns."""
-    found = {}
+    """Measure every setting in pairs of processes, one with saving and one without, alternating the order."""
+    settings = {}
     for name, (model, batch) in SETTINGS.items():
         pairs = []
         for number in range(1 if quick else PAIRS):
-            with tempfile.TemporaryDirectory() as place:
+            with tempfile.TemporaryDirectory() as folder:
                 order = (True, False) if number % 2 else (False, True)
                 pair = {
-                    saving: _process(model, batch, place, saving, 4.0 if quick else SECONDS)
+                    saving: _process(model, batch, folder, saving, 4.0 if quick else SECONDS)
                     for saving in order
                 }
                 pairs.append(pair)
             print(f"{name}: stall {pair[True]['stall']}", file=sys.stderr)
-        found[name] = _summary(pairs)
-    return {"settings": found, "every_seconds": EVERY}
+        settings[name] = _summary(pairs)
+    return {"settings": settings, "every_seconds": EVERY}
 
 
-def _process(model: str, batch: int, place: str, saving: bool, seconds: float) -> dict:
+def _process(model: str, batch: int, folder: str, saving: bool, seconds: float) -> dict:
     command = [
         sys.executable,
         "-m",
         "benchmarks.saving",
         model,
         str(batch),
-        place,
+        folder,
         str(int(saving)),
         str(seconds),
     ]
@@ -63,7 +64,9 @@ def _summary(pairs: list[dict[bool, dict]]) -> dict[str, Any]:
         "bytes": pairs[0][True]["bytes"],
         "stall_milliseconds": spread(1000 * stall for stall in stalls),
         "stall_percent_at_one_a_minute": spread(100 * stall / MINUTE for stall in stalls),
-        "durable_after_milliseconds": spread(1000 * one for pair in pairs for one in pair[True]["durable"]),
+        "durable_after_milliseconds": spread(
+            1000 * seconds for pair in pairs for seconds in pair[True]["durable"]
+        ),
         "speed_ratio_at_one_in_five_seconds": spread(
             pair[True]["speed"] / pair[False]["speed"] for pair in pairs
         ),
@@ -73,24 +76,29 @@ def _summary(pairs: list[dict[bool, dict]]) -> dict[str, Any]:
 def table(result: dict) -> str:
     """Return the table."""
     rows = []
-    for name, found in result["settings"].items():
+    for name, summary in result["settings"].items():
         rows.append(
             [
                 name,
-                f"{found['bytes'] / 2**20:.1f}",
-                shown(found["stall_milliseconds"]),
-                shown(found["stall_percent_at_one_a_minute"], 4),
-                shown(found["durable_after_milliseconds"], 0),
-                shown(found["speed_ratio_at_one_in_five_seconds"], 3),
+                f"{summary['bytes'] / 2**20:.1f}",
+                shown(summary["stall_milliseconds"]),
+                shown(summary["stall_percent_at_one_a_minute"], 4),
+                shown(summary["durable_after_milliseconds"], 0),
+                shown(summary["speed_ratio_at_one_in_five_seconds"], 3),
             ]
         )
     every = f"{result['every_seconds']:.0f} s"
-    header = ["setting, AdamW", "checkpoint, MiB", "stall, ms", "stall, % at one a minute (goal: at most 1)"]
-    return markdown([*header, "on the disk after, ms", f"speed with / without saving every {every}"], rows)
+    header = [
+        "setting, AdamW",
+        "checkpoint, MiB",
+        "stall, ms",
+        "stall, % at one per minute (goal: at most 1)",
+    ]
+    return markdown([*header, "on disk after, ms", f"speed with / without saving every {every}"], rows)
 
 
 def _measure(model: str, batch: int, place: str, saving: bool, seconds: float) -> dict[str, Any]:
-    """Train for a while; return steps per second, and of every save how long it held and how long it took."""
+    """Train for a while; return steps per second, and the stall and duration of every save."""
     import thalweg as tw
     from thalweg.problem.models import parse
     from thalweg.run.checkpoint.store import Store
@@ -120,7 +128,7 @@ def _measure(model: str, batch: int, place: str, saving: bool, seconds: float) -
         Path(place) / ("with" if saving else "without"), every=f"{EVERY:.0f}s" if saving else "off"
     )
     result = tw.train(tw.Problem(parse(model), data), tw.Recipe.from_dict(recipe), keep=keep).result
-    # The last save, at the end of the run, is no part of the training.
+    # The last save, at the end of the run, is not part of training.
     return {
         "speed": result["steps"] / result["seconds"]["train"],
         "stall": held[:-1] or held,

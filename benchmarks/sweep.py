@@ -1,9 +1,9 @@
 """A sweep: 32 learning rates, 3 epochs of MNIST, 784-32-10, batch 32, plain SGD, all with one seed (paired).
 
-Thalweg is the whole call `tw.train(problem, recipes)`, run in full, with every lane's history and its last
-evaluation of the training and the test part, which the peers do not make. The peers run a part of the work in
-each round, and their time for all of it is extrapolated from their updates per second: a loop of equal
-updates has nothing that would change that.
+Thalweg is the complete call `tw.train(problem, recipes)`, with the history of every lane and its last
+evaluation of the training and test splits, which the peers do not make. The peers do a fraction of the work
+in each round; their time for all of it is extrapolated from their updates per second, since all updates cost
+the same.
 """
 
 import os
@@ -19,53 +19,53 @@ CALL = "Thalweg, tw.train"
 
 
 def run(quick: bool) -> dict:
-    """Measure all."""
-    given = {"folder": str(data_folder())} | WORK
+    """Measure every contestant."""
+    base = {"folder": str(data_folder())} | WORK
     cores = os.cpu_count() or 1
-    part = 10 if quick else 1
+    fraction = 10 if quick else 1
     contestants = [
-        Contestant(CALL, "lanes_train", given | {"epochs": EPOCHS} | ({"rows": 3200} if quick else {})),
-        Contestant("Thalweg, lanes alone", "lanes", given | {"steps": 1500 // part}),
-        Contestant("Thalweg, one after another", "engine", given | {"steps": 20_000 // part}),
+        Contestant(CALL, "lanes_train", base | {"epochs": EPOCHS} | ({"rows": 3200} if quick else {})),
+        Contestant("Thalweg, lanes without a run", "lanes", base | {"steps": 1500 // fraction}),
+        Contestant("Thalweg, one after another", "engine", base | {"steps": 20_000 // fraction}),
         Contestant(
-            "PyTorch, a process a core with one thread, fused",
+            "PyTorch, one single-threaded process per core, fused",
             "sweep_pytorch",
-            given | {"processes": cores, "steps": 4000 // part},
+            base | {"processes": cores, "steps": 4000 // fraction},
         ),
         Contestant(
-            "joblib and scikit-learn, a process a core",
+            "scikit-learn with joblib, one process per core",
             "sweep_scikit_learn",
-            given | {"processes": cores, "epochs": 1} | ({"rows": 6400} if quick else {}),
+            base | {"processes": cores, "epochs": 1} | ({"rows": 6400} if quick else {}),
         ),
-        Contestant("PyTorch, one after another", "pytorch", given | {"steps": 3000 // part}),
-        Contestant("torch.func.vmap", "sweep_vmap", given | {"steps": 200 // part}),
+        Contestant("PyTorch, one after another", "pytorch", base | {"steps": 3000 // fraction}),
+        Contestant("torch.func.vmap", "sweep_vmap", base | {"steps": 200 // fraction}),
     ]
     return {"found": contest(contestants, 2 if quick else ROUNDS)}
 
 
 def table(result: dict) -> str:
     """Return the table."""
-    found = result["found"]
+    contestants = result["found"]
     rows = []
-    for name, of_name in found.items():
-        if "error" in of_name:
-            rows.append([name, of_name["error"], "", ""])
+    for name, contestant in contestants.items():
+        if "error" in contestant:
+            rows.append([name, contestant["error"], "", ""])
             continue
         steps = [
-            block["seconds"] / block.get("lane_steps", block.get("steps")) for block in of_name["blocks"]
+            block["seconds"] / block.get("lane_steps", block.get("steps")) for block in contestant["blocks"]
         ]
         rows.append(
             [
                 name,
                 shown(spread(LANE_STEPS * step for step in steps), 1),
                 shown(spread(1e6 * step for step in steps), 0),
-                shown(spread(ratios(found[CALL], of_name)), 1),
+                shown(spread(ratios(contestants[CALL], contestant)), 1),
             ]
         )
     header = [
         "32 learning rates, 3 epochs, 784-32-10, batch 32",
         "seconds",
-        "microseconds an update",
-        "times Thalweg's time",
+        "microseconds per update",
+        "time relative to Thalweg",
     ]
     return markdown(header, rows)

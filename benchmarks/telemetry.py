@@ -1,8 +1,8 @@
-"""What telemetry costs: the engine's loop beside its own step in a loop that keeps nothing.
+"""What telemetry costs: the engine's loop compared with its own step in a loop that records nothing.
 
-On: loss and learning rate of every step, gradient norm and per-layer figures once in a while, as any run has
-them. The goal is at most 2 % over off. Dispatches are equally long in
-both, so that only the telemetry differs.
+On: loss and learning rate of every step, and gradient norm and per-layer statistics at intervals, as in any
+run. The goal is at most 2 % more than off. Dispatches are equally long in both, so only the telemetry
+differs.
 """
 
 from benchmarks.machine import data_folder, markdown, shown, spread
@@ -18,22 +18,22 @@ ROUNDS = 9
 
 
 def run(quick: bool) -> dict:
-    """Measure all settings."""
-    found = {}
+    """Measure every setting."""
+    rows = {}
     for name, setting in SETTINGS.items():
-        given = {"folder": str(data_folder()), "longest": True} | setting
+        base = {"folder": str(data_folder()), "longest": True} | setting
         if quick:
-            given["steps"] = setting["steps"] // 10
-        both = [Contestant("on", "engine", given), Contestant("off", "steps", given)]
-        found[name] = contest(both, 3 if quick else ROUNDS)
-    return {"rows": found}
+            base["steps"] = setting["steps"] // 10
+        both = [Contestant("on", "engine", base), Contestant("off", "steps", base)]
+        rows[name] = contest(both, 3 if quick else ROUNDS)
+    return {"rows": rows}
 
 
 def overheads(result: dict) -> dict[str, list[float]]:
-    """Return by setting how much longer the loop with telemetry took, round by round, as a share."""
+    """Return the extra time of the loop with telemetry as a share, by setting and round."""
     return {
-        name: [ratio - 1 for ratio in ratios(found["off"], found["on"])]
-        for name, found in result["rows"].items()
+        name: [ratio - 1 for ratio in ratios(contestants["off"], contestants["on"])]
+        for name, contestants in result["rows"].items()
     }
 
 
@@ -46,4 +46,4 @@ def table(result: dict) -> str:
             for which in ("on", "off")
         ]
         rows.append([name, *steps, shown(spread(100 * share for share in shares), 1)])
-    return markdown(["work", "microseconds a step, on", "off", "telemetry costs, %"], rows)
+    return markdown(["work", "microseconds per step, on", "off", "cost of telemetry, %"], rows)

@@ -1,4 +1,4 @@
-"""The public list: complete, importable, and known to type checkers."""
+"""The public names: complete, importable, and visible to type checkers."""
 
 import ast
 import subprocess
@@ -11,11 +11,11 @@ ROOT = Path(thalweg.__file__)
 
 
 def declared() -> set[str]:
-    """Return what type checkers read: the imports under `if TYPE_CHECKING`."""
+    """Return the names that type checkers see: the imports under `if TYPE_CHECKING`."""
     (block,) = (node for node in ast.parse(ROOT.read_text()).body if isinstance(node, ast.If))
-    found = [node for node in block.body if isinstance(node, ast.ImportFrom)]
-    assert len(found) == len(block.body)
-    return {alias.asname or alias.name for node in found for alias in node.names}
+    imports = [node for node in block.body if isinstance(node, ast.ImportFrom)]
+    assert len(imports) == len(block.body)
+    return {alias.asname or alias.name for node in imports for alias in node.names}
 
 
 def test_every_public_name_can_be_imported():
@@ -45,5 +45,5 @@ def test_an_unknown_name_is_an_attribute_error():
 
 def test_importing_the_package_does_not_import_jax():
     code = "import sys, thalweg, thalweg.doors.cli.app; print('jax' in sys.modules, 'polars' in sys.modules)"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert found.stdout.split() == ["False", "False"]
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert process.stdout.split() == ["False", "False"]

@@ -1,4 +1,4 @@
-"""`scripts/same_bits`: two recordings are compared, and a difference is named to the row."""
+"""`scripts/same_bits`: comparing two recordings names each difference down to the row."""
 
 import json
 import subprocess
@@ -16,9 +16,9 @@ LOSSES = [0.5, 0.25, float("nan")]
 
 @pytest.fixture
 def recorded(tmp_path, monkeypatch):
-    """Return a function that makes a recording of one run, without training."""
+    """Return a function that creates a recording of one run without training."""
     monkeypatch.syspath_prepend(str(SCRIPTS))
-    from bits import digests  # noqa: PLC0415 - the path to it is set above
+    from bits import digests  # noqa: PLC0415 - the path is set above
 
     def make(name, losses=LOSSES, weight=1.0, **figures):
         run = tmp_path / name / "runs/step/plain"
@@ -38,16 +38,16 @@ def recorded(tmp_path, monkeypatch):
 
 def compared(first, second, *rest):
     command = [sys.executable, str(SCRIPTS / "same_bits"), "compare", str(first), str(second), *rest]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    return done.returncode, done.stdout, done.stderr
+    process = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return process.returncode, process.stdout, process.stderr
 
 
-def test_equal_recordings_are_equal_whatever_the_clock_says(recorded):
+def test_equal_recordings_are_equal_regardless_of_times(recorded):
     assert compared(recorded("a"), recorded("b"))[:2] == (0, "1 runs equal\n")
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"losses": [0.5, 0.125, float("nan")]}, "steps.parquet: loss: "),
         ({"losses": [0.5, 0.125, float("nan")]}, "(1 of 3 rows, first row 1: 0.25, 0.125)"),
@@ -57,12 +57,12 @@ def test_equal_recordings_are_equal_whatever_the_clock_says(recorded):
         ({"test_metric": {"value": 0.8}}, "result.json: test_metric.value: 0.9 != 0.8"),
     ],
 )
-def test_a_difference_is_named(recorded, change, said):
+def test_a_difference_is_named(recorded, change, message):
     code, out, _ = compared(recorded("a"), recorded("b", **change))
-    assert code == 1 and said in out and "in 1 of 1 runs" in out
+    assert code == 1 and message in out and "in 1 of 1 runs" in out
 
 
-def test_a_new_figure_is_noted_and_a_lost_one_is_a_difference(recorded):
+def test_a_new_figure_is_noted_and_a_missing_one_is_a_difference(recorded):
     plain, more = recorded("a"), recorded("b", version=2)
     code, _, err = compared(plain, more)
     assert code == 0 and "result.json version" in err
@@ -70,6 +70,6 @@ def test_a_new_figure_is_noted_and_a_lost_one_is_a_difference(recorded):
     assert code == 1 and "version: 2 != '(missing)'" in out
 
 
-def test_a_run_that_was_not_asked_for_is_not_compared(recorded):
+def test_a_run_that_is_not_selected_is_not_compared(recorded):
     code, out, _ = compared(recorded("a"), recorded("b", weight=2.0), "--only", "feed")
     assert code == 2 and out == "0 runs equal\n"

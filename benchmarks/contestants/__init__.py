@@ -1,7 +1,7 @@
-"""Everyone who takes part in a contest, each in a process of its own: Thalweg, hand-written JAX, the peers.
+"""The contestants, each run in its own process: Thalweg, hand-written JAX, and the peers.
 
-A module here has `prepare(setting) -> block`: it imports its library, makes data, model and optimizer, and
+A module here has `prepare(setting) -> block`: it imports its library, creates data, model and optimizer, and
 returns a function without arguments that does one block of work and returns `{"seconds": ..., "examples":
-...}`. Nothing here imports Thalweg but `engine`, `task`, `train`, `steps` and `lanes`: peers may live in
-another environment.
+...}`. Only the modules in `benchmarks.processes.OURS`, and `task`, import Thalweg: the peers may be installed
+in another environment.
 """

@@ -1,8 +1,8 @@
-"""A contestant's process: `python -m benchmarks.contestants NAME SETTING [--once]`.
+"""The process of a contestant: `python -m benchmarks.contestants NAME SETTING [--once]`.
 
-It prints one JSON line when it is ready, then one line for each line it reads. With `--once` it does a
-single block as soon as it can, and prints that. Libraries that write to standard output write to standard
-error instead.
+It prints one JSON line when it is ready, then one line for each line that it reads. With `--once` it does a
+single block as soon as possible and prints its result. What libraries write to standard output goes to
+standard error.
 """
 
 import contextlib
@@ -17,40 +17,40 @@ from typing import Any, TextIO
 
 
 def main() -> None:
-    """Get ready, then do a block of work whenever asked."""
-    begun = time.perf_counter()
-    out = _own_output()
+    """Prepare, then do one block of work per input line."""
+    start = time.perf_counter()
+    out = _redirect_output()
     name, setting = sys.argv[1], json.loads(sys.argv[2])
     module = importlib.import_module(f"benchmarks.contestants.{name}")
     imported = time.perf_counter()
     block = module.prepare(setting)
     prepared = time.perf_counter()
     if "--once" in sys.argv:
-        _tell(out, block())
+        _print(out, block())
         return
     block()
-    told = {
-        "import_seconds": imported - begun,
+    times = {
+        "import_seconds": imported - start,
         "prepare_seconds": prepared - imported,
         "first_block_seconds": time.perf_counter() - prepared,
     }
-    _tell(out, told)
+    _print(out, times)
     for _ in sys.stdin:
-        _tell(out, block())
+        _print(out, block())
 
 
-def _own_output() -> TextIO:
-    """Return standard output, and send whatever else is printed to standard error."""
+def _redirect_output() -> TextIO:
+    """Return standard output, and redirect everything else that is printed to standard error."""
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     return out
 
 
-def _tell(out: TextIO, found: dict[str, Any]) -> None:
-    """Print a line, with the process's highest memory since the last one (or, not on Linux, ever)."""
-    print(json.dumps(found | {"peak_bytes": _peak_bytes()}), file=out, flush=True)
+def _print(out: TextIO, result: dict[str, Any]) -> None:
+    """Print a result line with the peak memory since the last one (since the start, if not on Linux)."""
+    print(json.dumps(result | {"peak_bytes": _peak_bytes()}), file=out, flush=True)
     with contextlib.suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")  # proc(5): sets the high-water mark back
+        Path("/proc/self/clear_refs").write_text("5")  # proc(5): resets the high-water mark
 
 
 def _peak_bytes() -> int:

@@ -1,4 +1,4 @@
-"""Whole updates of a convolutional network in Thalweg's loop, with the convolution in one form."""
+"""Whole updates of a convolutional network in Thalweg's loop, with one implementation of convolution."""
 
 from collections.abc import Callable
 from typing import Any
@@ -19,7 +19,7 @@ NETS = {"cnn": tw.CNN([32, 64]), "resnet": ResNet(8, channels=32, stride=2)}
 
 
 def slices(x: Array, kernel: Array, stride: int) -> Array:
-    """Convolve by a product for each place of the kernel, summed."""
+    """Convolve by one matrix product per kernel position, summed."""
     _, rows, columns, _ = kernel.shape
     padded = jnp.pad(x, (((rows - 1) // 2, rows // 2), ((columns - 1) // 2, columns // 2), (0, 0)))
     extent = [-(-length // stride) for length in x.shape[:2]]
@@ -46,8 +46,8 @@ FORMS: dict[str, Callable[[Array, Array, int], Array]] = {
 }
 
 
-class InForm(eqx.Module):
-    """A convolution computed in one form, whatever the layer itself would choose."""
+class FixedConvolution(eqx.Module):
+    """A convolution with a fixed implementation, whatever the layer itself would choose."""
 
     weight: Array
     bias: Array | None
@@ -61,7 +61,7 @@ class InForm(eqx.Module):
 
 
 def prepare(setting: dict[str, Any]) -> Callable[[], dict[str, Any]]:
-    """Return a block of updates on pixels made up; its seconds are of the loop alone."""
+    """Return a block of updates on random pixels; its seconds are of the loop alone."""
     shape, batch = tuple(setting["shape"]), setting["batch"]
     rng = np.random.default_rng(0)
     images, labels = (
@@ -72,11 +72,15 @@ def prepare(setting: dict[str, Any]) -> Callable[[], dict[str, Any]]:
     fitted = NETS[setting["net"]].fitted(shape, 10)
 
     def model(key: Array) -> eqx.Module:
-        def changed(node: Any) -> Any:
-            is_one = isinstance(node, Convolution)
-            return InForm(node.weight, node.bias, node.stride, setting["form"]) if is_one else node
+        def replaced(node: Any) -> Any:
+            is_convolution = isinstance(node, Convolution)
+            return (
+                FixedConvolution(node.weight, node.bias, node.stride, setting["form"])
+                if is_convolution
+                else node
+            )
 
-        return jax.tree.map(changed, fitted(key), is_leaf=lambda node: isinstance(node, Convolution))
+        return jax.tree.map(replaced, fitted(key), is_leaf=lambda node: isinstance(node, Convolution))
 
     problem = tw.Problem(model, data)
 

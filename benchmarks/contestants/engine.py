@@ -1,4 +1,4 @@
-"""Thalweg's bare engine loop: prepared once, then chunk after chunk. No log, no evaluation, no folder."""
+"""Thalweg's bare engine loop: prepared once, then chunk after chunk, without log, evaluations or folder."""
 
 import time
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from thalweg.engine.group import init_group
 def prepare(setting: dict[str, Any]) -> Callable[[], dict[str, Any]]:
     """Return a block of `steps` updates of an MLP on MNIST, plain SGD 0.01.
 
-    With `longest` every dispatch is as long as it may be, instead of following the clock.
+    With `longest` every dispatch has the maximum length instead of following the clock.
     """
     compilation.enable_cache()
     loop = Loop(problem(setting), [recipe(setting)], setting.get("longest", False))

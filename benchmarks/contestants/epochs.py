@@ -1,18 +1,18 @@
-"""Counting whole epochs of libraries that train by epochs and tell when one has ended."""
+"""Timing of whole epochs, for libraries that train by epochs and have a callback at the end of each."""
 
 import time
 from typing import Any
 
 
 class Epochs:
-    """How many epochs a block trains, and when each ended.
+    """The number of epochs of a block, and the time at which each ended.
 
-    A block's seconds begin at the end of an epoch that is made and not counted, as people see it in a long
-    run: what a library does once per `fit` is left out. With `cold` in the setting it begins at once.
+    The seconds of a block start at the end of an uncounted first epoch, as in a long run: what a library does
+    once per `fit` is not included. With `cold` in the setting they start at once.
 
     Args:
-        setting: `epochs` to count, `batch`, and perhaps `cold`.
-        rows: Examples in the training part; an epoch drops its last, short batch.
+        setting: `epochs` to count, `batch`, and optionally `cold`.
+        rows: Examples in the training split; the last, short batch of an epoch is dropped.
     """
 
     def __init__(self, setting: dict[str, Any], rows: int):
@@ -27,14 +27,14 @@ class Epochs:
         return self._counted + (0 if self._cold else 1)
 
     def begin(self) -> None:
-        """Note that a block begins."""
+        """Record the start of a block."""
         self._marks = [time.perf_counter()]
 
     def end(self, *_: Any, **__: Any) -> None:
-        """Note that an epoch has ended; takes whatever a library hands to those it calls."""
+        """Record the end of an epoch; accepts any arguments that a library passes to its callbacks."""
         self._marks.append(time.perf_counter())
 
     def block(self) -> dict[str, Any]:
-        """Return what the block that has just ended tells."""
+        """Return the result of the block that has just ended."""
         first = self._marks[0 if self._cold else 1]
         return {"seconds": self._marks[-1] - first, "examples": self._counted * self._examples}

@@ -1,4 +1,4 @@
-"""fastai's Learner over a DataLoader of PyTorch's, as its guide from PyTorch shows it; without a log."""
+"""fastai's Learner with a PyTorch DataLoader, as in fastai's guide for PyTorch users; without a log."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,14 +13,14 @@ from benchmarks.contestants.epochs import Epochs
 from benchmarks.contestants.pytorch import loader, network, tensors
 
 
-class Listener(Callback):
-    """Hears when an epoch has ended."""
+class EpochTimer(Callback):
+    """Records the end of each epoch."""
 
     def __init__(self, epochs: Epochs):
         self.epochs = epochs
 
     def after_train(self) -> None:
-        """Pass it on."""
+        """Record the end of an epoch."""
         self.epochs.end()
 
 
@@ -29,13 +29,13 @@ def prepare(setting: dict[str, Any]) -> Callable[[], dict[str, Any]]:
     x, y = tensors(setting)
     epochs = Epochs(setting, len(x))
     batches = DataLoaders(loader(x, y, setting["batch"]), loader(x[:0], y[:0], setting["batch"], False))
-    learner = Learner(  # shows no bar where none is asked for
+    learner = Learner(  # shows no progress bar by default
         batches,
         network(setting["sizes"]),
         loss_func=torch.nn.CrossEntropyLoss(),
         opt_func=SGD,
         lr=0.01,
-        cbs=[Listener(epochs)],
+        cbs=[EpochTimer(epochs)],
     )
 
     def block() -> dict[str, Any]:

@@ -12,7 +12,7 @@ from thalweg.engine import compilation
 
 
 class Mapped(eqx.Module):
-    """A model that takes whole batches, as one that takes an example and is mapped over the batch."""
+    """Wraps a model for whole batches as one for single examples, which is mapped over the batch."""
 
     module: Any
 

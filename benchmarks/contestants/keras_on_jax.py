@@ -1,4 +1,4 @@
-"""Keras on JAX: `fit` with many steps in one execution, its quickest way."""
+"""Keras on JAX: `fit` with many steps per execution, its fastest form."""
 
 import os
 from collections.abc import Callable
@@ -12,7 +12,7 @@ import keras
 from benchmarks.contestants.epochs import Epochs
 from benchmarks.contestants.mnist import images
 
-# Steps in one compiled execution; more gave no more.
+# Steps per compiled execution; more were no faster.
 STEPS_PER_EXECUTION = 50
 
 

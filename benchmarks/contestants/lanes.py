@@ -1,4 +1,4 @@
-"""Thalweg's lanes without what a run keeps: planned as `tw.train` plans them, moved by the same threads."""
+"""Thalweg's lanes without run folder or log: planned as `tw.train` plans them, run by the same threads."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -19,36 +19,36 @@ from thalweg.run.session.scheduler import Advanced, run_shards
 def prepare(setting: dict[str, Any]) -> Callable[[], dict[str, Any]]:
     """Return a block of `steps` updates of `lanes` lanes that differ in their learning rate.
 
-    With `seeds` they differ in their seed, too; else all read the same batches.
+    With `seeds` they differ in their seed too; otherwise all read the same batches.
     """
     compilation.enable_cache()
     lanes, steps = setting["lanes"], setting["steps"]
-    found = Lanes(problem(setting), recipes(setting), setting.get("strict", False))
+    runner = Lanes(problem(setting), recipes(setting), setting.get("strict", False))
 
     def block() -> dict[str, Any]:
         return {
-            "seconds": found.run(steps),
+            "seconds": runner.run(steps),
             "examples": lanes * steps * setting["batch"],
             "lane_steps": lanes * steps,
-            "plan": found.plan.text(),
+            "plan": runner.plan.text(),
         }
 
     return block
 
 
 def recipes(setting: dict[str, Any], **more: Any) -> list[tw.Recipe]:
-    """Return recipes whose learning rates spread from 1e-4 to 1e-1."""
+    """Return recipes with learning rates from 1e-4 to 1e-1."""
     rates = np.geomspace(1e-4, 1e-1, setting["lanes"])
-    one = recipe(setting, **more).to_dict()
+    base = recipe(setting, **more).to_dict()
     seeds = range(setting["lanes"]) if setting.get("seeds") else [0] * setting["lanes"]
     return [
-        tw.Recipe.from_dict(one | {"optimizer": {"name": "sgd", "lr": float(rate)}, "seed": seed})
+        tw.Recipe.from_dict(base | {"optimizer": {"name": "sgd", "lr": float(rate)}, "seed": seed})
         for rate, seed in zip(rates, seeds, strict=True)
     ]
 
 
 class Lanes:
-    """All shards of a plan, ready to be moved together."""
+    """All shards of a plan, which advance together."""
 
     def __init__(self, problem: tw.Problem, recipes: list[tw.Recipe], strict: bool):
         self.plan: LanePlan = plan_lanes(problem, recipes, strict=strict)

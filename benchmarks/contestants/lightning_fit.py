@@ -1,4 +1,4 @@
-"""Lightning's Trainer with a DataLoader, as its documents show it; logger, checkpoints and bar are off."""
+"""Lightning's Trainer with a DataLoader, as in its documentation; logger, checkpoints and bar are off."""
 
 import warnings
 from collections.abc import Callable
@@ -27,8 +27,8 @@ class Module(lightning.LightningModule):
         return torch.optim.SGD(self.parameters(), lr=0.01)
 
 
-class Listener(lightning.Callback):
-    """Hears when an epoch has ended."""
+class EpochTimer(lightning.Callback):
+    """Records the end of each epoch."""
 
     def __init__(self, epochs: Epochs):
         self.on_train_epoch_end = epochs.end  # type: ignore[method-assign]
@@ -36,7 +36,7 @@ class Listener(lightning.Callback):
 
 def prepare(setting: dict[str, Any]) -> Callable[[], dict[str, Any]]:
     """Return a block of epochs."""
-    warnings.simplefilter("ignore")  # advice on workers of the loader; tried, they are slower here
+    warnings.simplefilter("ignore")  # hints about loader workers, which are slower here
     x, y = tensors(setting)
     epochs, module, batches = (
         Epochs(setting, len(x)),
@@ -52,7 +52,7 @@ def prepare(setting: dict[str, Any]) -> Callable[[], dict[str, Any]]:
             enable_checkpointing=False,
             enable_progress_bar=False,
             enable_model_summary=False,
-            callbacks=[Listener(epochs)],
+            callbacks=[EpochTimer(epochs)],
         )
         epochs.begin()
         trainer.fit(module, batches)

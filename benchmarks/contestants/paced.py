@@ -1,4 +1,4 @@
-"""Blocks of about a second, for contestants of very different speed."""
+"""Blocks of about one second, for contestants of very different speed."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,13 +7,13 @@ SECONDS, FEWEST, MOST = 1.0, 2, 400
 
 
 def paced(seconds: Callable[[int], float], batch: int) -> Callable[[], dict[str, Any]]:
-    """Return a block of as many steps as take a second.
+    """Return a block of as many steps as take about one second.
 
     Args:
-        seconds: Makes so many steps, and returns their seconds.
+        seconds: Runs a number of steps and returns how many seconds they took.
         batch: Examples in a step.
     """
-    seconds(FEWEST)  # compiles, and warms up
+    seconds(FEWEST)  # compiles and warms up
     steps = max(FEWEST, min(MOST, int(FEWEST * SECONDS / seconds(FEWEST))))
 
     def block() -> dict[str, Any]:

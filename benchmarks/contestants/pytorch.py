@@ -11,7 +11,7 @@ from benchmarks.contestants.mnist import images
 
 
 def prepare(setting: dict[str, Any]) -> Callable[[], dict[str, Any]]:
-    """Return a block of `steps` updates, or of an epoch."""
+    """Return a block of `steps` updates, or of `epochs` epochs."""
     if "threads" in setting:
         torch.set_num_threads(setting["threads"])
     x, y = tensors(setting)
@@ -21,10 +21,10 @@ def prepare(setting: dict[str, Any]) -> Callable[[], dict[str, Any]]:
     steps = setting.get("steps") or setting["epochs"] * (len(x) // setting["batch"])
 
     def block() -> dict[str, Any]:
-        begun = time.perf_counter()
+        start = time.perf_counter()
         train(model, optimizer, batches, steps)
         return {
-            "seconds": time.perf_counter() - begun,
+            "seconds": time.perf_counter() - start,
             "examples": steps * setting["batch"],
             "steps": steps,
         }
@@ -39,7 +39,7 @@ def tensors(setting: dict[str, Any]) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def loader(x: torch.Tensor, y: torch.Tensor, batch: int, shuffle: bool = True) -> torch.utils.data.DataLoader:
-    """Return a DataLoader as tutorials have it: in the process itself, whole batches only."""
+    """Return a DataLoader as in tutorials: without worker processes, whole batches only."""
     data = torch.utils.data.TensorDataset(x, y)
     return torch.utils.data.DataLoader(data, batch_size=batch, shuffle=shuffle, drop_last=shuffle)
 
@@ -55,7 +55,7 @@ def network(sizes: list[int]) -> torch.nn.Sequential:
 def endless(
     x: torch.Tensor, y: torch.Tensor, batch: int, by_loader: bool = False
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Yield batches, a new order each epoch; whole batches only, as the others do."""
+    """Yield batches, reshuffled each epoch; whole batches only, as for the other contestants."""
     if by_loader:
         source = loader(x, y, batch)
         while True:

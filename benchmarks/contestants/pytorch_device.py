@@ -1,6 +1,6 @@
 """PyTorch on an accelerator: eager, compiled with CUDA graphs, or a whole update captured as one CUDA graph.
 
-The data lie on the device, batches are taken by index. On `cpu` the same code runs eagerly, to try it.
+The data is on the device; batches are taken by index. On `cpu` the same code runs eagerly, to test it.
 """
 
 import time
@@ -24,12 +24,12 @@ def prepare(setting: dict[str, Any]) -> Callable[[], dict[str, Any]]:
     work, steps = Work(setting), setting["steps"]
 
     def block() -> dict[str, Any]:
-        begun = time.perf_counter()
+        start = time.perf_counter()
         for _ in range(steps):
             work.update()
         work.wait()
         return {
-            "seconds": time.perf_counter() - begun,
+            "seconds": time.perf_counter() - start,
             "examples": steps * setting["batch"],
             "steps": steps,
         }
@@ -38,11 +38,11 @@ def prepare(setting: dict[str, Any]) -> Callable[[], dict[str, Any]]:
 
 
 class Work:
-    """A network, its data and one update, in the form that `setting` names."""
+    """A network, its data and one update, in the form given by `setting`."""
 
     def __init__(self, setting: dict[str, Any]):
         self._device, self._batch = torch.device(setting["device"]), setting["batch"]
-        self._x, self._y = (part.to(self._device) for part in _data(setting))
+        self._x, self._y = (tensor.to(self._device) for tensor in _data(setting))
         self._rows = torch.zeros(self._batch, dtype=torch.long, device=self._device)
         self._model = _model(setting).to(self._device)
         self._optimizer = torch.optim.SGD(self._model.parameters(), lr=0.01)
@@ -54,7 +54,7 @@ class Work:
             self._capture()
 
     def wait(self) -> None:
-        """Wait until the device is done."""
+        """Wait until the device has finished."""
         if self._device.type == "cuda":
             torch.cuda.synchronize()
 
@@ -93,7 +93,7 @@ class Work:
 
 
 def _data(setting: dict[str, Any]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return MNIST, as images for a CNN; for a GPT random tokens, whose values change no time."""
+    """Return MNIST, as images for a CNN; random tokens for a GPT, whose values do not affect the time."""
     if "context" in setting:
         tokens = torch.randint(VOCABULARY, (4096, setting["context"] + 1))
         return tokens[:, :-1], tokens[:, 1:]

@@ -1,8 +1,8 @@
-"""The same training as a JAX user writes it by hand: Optax, one jitted `lax.scan` over a few hundred steps.
+"""The same training, hand-written in JAX: Optax and one jitted `lax.scan` over a few hundred steps.
 
-Two forms, by `setting["form"]`: `gather` takes each batch's rows by index inside the scan; `slices` permutes
-the data once an epoch with NumPy and scans over slices. Images lie as float32, as most people would have
-them.
+`setting["form"]` is one of two variants: `gather` takes the rows of each batch by index inside the scan;
+`slices` permutes the data once per epoch with NumPy and scans over slices. Images are stored as float32, as
+is usual.
 """
 
 import time
@@ -18,25 +18,27 @@ import optax
 
 from benchmarks.contestants.mnist import images
 
-CHUNK = 500  # steps in a dispatch: enough to hide it
+CHUNK = 500  # steps per dispatch: enough to hide its cost
 
 
 def prepare(setting: dict[str, Any]) -> Callable[[], dict[str, Any]]:
     """Return a block of `steps` updates."""
     x, y = images(setting["folder"], setting.get("rows"))
-    form = Gathered(x, y, setting["batch"]) if setting["form"] == "gather" else Sliced(x, y, setting["batch"])
+    variant = (
+        Gathered(x, y, setting["batch"]) if setting["form"] == "gather" else Sliced(x, y, setting["batch"])
+    )
     rule = optax.sgd(0.01)
     params = start(setting["sizes"])
-    held = [(params, rule.init(params))]
+    carry = [(params, rule.init(params))]
     steps = setting["steps"]
 
     def block() -> dict[str, Any]:
-        begun = time.perf_counter()
+        start_time = time.perf_counter()
         for first in range(0, steps, CHUNK):
-            held[0], losses = form.run(rule, held[0], min(CHUNK, steps - first))
+            carry[0], losses = variant.run(rule, carry[0], min(CHUNK, steps - first))
             np.asarray(losses)
         return {
-            "seconds": time.perf_counter() - begun,
+            "seconds": time.perf_counter() - start_time,
             "examples": steps * setting["batch"],
             "steps": steps,
         }
@@ -45,13 +47,13 @@ def prepare(setting: dict[str, Any]) -> Callable[[], dict[str, Any]]:
 
 
 def start(sizes: list[int]) -> list[tuple[jax.Array, jax.Array]]:
-    """Return He's first weights, `(weight[in, out], bias[out])` a layer."""
+    """Return initial weights by He's rule, `(weight[in, out], bias[out])` per layer."""
     generator = np.random.default_rng(0)
-    found = []
+    layers = []
     for inputs, outputs in pairwise(sizes):
         weight = generator.normal(size=(inputs, outputs), scale=(2 / inputs) ** 0.5)
-        found.append((jnp.asarray(weight, jnp.float32), jnp.zeros(outputs)))
-    return found
+        layers.append((jnp.asarray(weight, jnp.float32), jnp.zeros(outputs)))
+    return layers
 
 
 class _Order:
@@ -60,17 +62,17 @@ class _Order:
         self._generator, self._left = np.random.default_rng(0), np.empty((0, batch), np.int32)
 
     def next(self, steps: int) -> np.ndarray:
-        """Return the rows of the next `steps` batches, an epoch's order after the other."""
+        """Return the rows of the next `steps` batches, epoch after epoch."""
         while len(self._left) < steps:
             order = self._generator.permutation(len(self.x)).astype(np.int32)
             whole = len(order) // self.batch * self.batch
             self._left = np.concatenate([self._left, order[:whole].reshape(-1, self.batch)])
-        found, self._left = self._left[:steps], self._left[steps:]
-        return found
+        rows, self._left = self._left[:steps], self._left[steps:]
+        return rows
 
 
 class Gathered(_Order):
-    """Batches by index inside the scan."""
+    """Batches taken by index inside the scan."""
 
     def __init__(self, x: np.ndarray, y: np.ndarray, batch: int):
         super().__init__(x, y, batch)
@@ -82,7 +84,7 @@ class Gathered(_Order):
 
 
 class Sliced(_Order):
-    """Batches as slices of data that were permuted on the host."""
+    """Batches as slices of data permuted on the host."""
 
     def run(self, rule: Any, carry: Any, steps: int) -> Any:
         """Make `steps` updates."""

@@ -1,6 +1,6 @@
 """scikit-learn's MLPClassifier, plain SGD without momentum.
 
-It tells nobody when an epoch ends, so the check of its inputs (once a `fit`) is part of its seconds.
+It has no callback at the end of an epoch, so its time includes its input checks (once per `fit`).
 """
 
 import time
@@ -20,17 +20,17 @@ def prepare(setting: dict[str, Any]) -> Callable[[], dict[str, Any]]:
     model = network(setting, 0.01)
 
     def block() -> dict[str, Any]:
-        begun = time.perf_counter()
+        start = time.perf_counter()
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # few epochs are what was asked for
+            warnings.simplefilter("ignore", ConvergenceWarning)  # too few epochs to converge is intended
             model.fit(x, y)
-        return {"seconds": time.perf_counter() - begun, "examples": setting["epochs"] * len(x)}
+        return {"seconds": time.perf_counter() - start, "examples": setting["epochs"] * len(x)}
 
     return block
 
 
 def network(setting: dict[str, Any], rate: float) -> MLPClassifier:
-    """Return an estimator that trains `epochs` epochs from where it stands."""
+    """Return an estimator whose `fit` trains `epochs` more epochs."""
     return MLPClassifier(
         tuple(setting["sizes"][1:-1]),
         solver="sgd",

@@ -1,4 +1,4 @@
-"""skorch's NeuralNetClassifier, without its split for validation."""
+"""skorch's NeuralNetClassifier, without a validation split."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,14 +10,14 @@ from benchmarks.contestants.epochs import Epochs
 from benchmarks.contestants.pytorch import network, tensors
 
 
-class Listener(skorch.callbacks.Callback):
-    """Hears when an epoch has ended."""
+class EpochTimer(skorch.callbacks.Callback):
+    """Records the end of each epoch."""
 
     def __init__(self, epochs: Epochs):
         self.epochs = epochs
 
     def on_epoch_end(self, net: Any, **_: Any) -> None:
-        """Pass it on."""
+        """Record the end of an epoch."""
         self.epochs.end()
 
 
@@ -36,7 +36,7 @@ def prepare(setting: dict[str, Any]) -> Callable[[], dict[str, Any]]:
         iterator_train__drop_last=True,
         train_split=None,
         verbose=0,
-        callbacks=[Listener(epochs)],
+        callbacks=[EpochTimer(epochs)],
     ).initialize()
 
     def block() -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""The engine's own step in a plain compiled loop that keeps nothing but the state: telemetry off.
+"""The engine's own step in a plain compiled loop that returns only the state: telemetry off.
 
-No loss or rate of each step, no gradient norm, no per-layer figures, no result code that ends the loop:
-what is left is what the update itself needs.
+There is no loss or rate per step, no gradient norm, no per-layer statistics and no result code that ends the
+loop, only what the update itself needs.
 """
 
 import time
@@ -40,16 +40,16 @@ def prepare(setting: dict[str, Any]) -> Callable[[], dict[str, Any]]:
 
 
 def _advanced(group: LaneGroup, at: int, state: Any, steps: int) -> tuple[int, Any]:
-    part, batches = group.feed.dispatch(group.splits, at, steps, group.program.capacity)
+    split, batches = group.feed.dispatch(group.splits, at, steps, group.program.capacity)
     order = (batches.indices[0], batches.sizes)
-    state = _steps(group.program, group.inputs, part, order, jnp.int32(steps), state)
+    state = _steps(group.program, group.inputs, split, order, jnp.int32(steps), state)
     return at + steps, jax.block_until_ready(state)
 
 
 @partial(jax.jit, static_argnums=0)
-def _steps(program: Any, inputs: Any, part: Any, order: Any, count: jax.Array, state: Any) -> Any:
+def _steps(program: Any, inputs: Any, split: Any, order: Any, count: jax.Array, state: Any) -> Any:
     recipe = jax.tree.unflatten(program.recipe, take_lane(inputs.numbers, 0))
-    lane = Lane(program, inputs, recipe, part)
+    lane = Lane(program, inputs, recipe, split)
     indices, sizes = order
     return jax.lax.fori_loop(
         0, count, lambda at, state: step.step(lane, state, (indices[at], sizes[at]))[0], state

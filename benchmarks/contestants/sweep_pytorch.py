@@ -1,4 +1,4 @@
-"""A sweep in PyTorch, well run: a process for each core with one thread each, the fused optimizer."""
+"""An efficient sweep in PyTorch: one single-threaded process per core, with the fused optimizer."""
 
 import multiprocessing
 import time
@@ -15,20 +15,20 @@ def prepare(setting: dict[str, Any]) -> Callable[[], dict[str, Any]]:
     count = setting["processes"]
     context = multiprocessing.get_context("spawn")
     pipes = [context.Pipe() for _ in range(count)]
-    for _, far in pipes:
-        context.Process(target=_work, args=(far, setting), daemon=True).start()
-    for near, _ in pipes:
-        near.recv()
+    for _, child in pipes:
+        context.Process(target=_work, args=(child, setting), daemon=True).start()
+    for parent, _ in pipes:
+        parent.recv()
 
     def block() -> dict[str, Any]:
-        begun = time.perf_counter()
-        for near, _ in pipes:
-            near.send(True)
-        for near, _ in pipes:
-            near.recv()
+        start = time.perf_counter()
+        for parent, _ in pipes:
+            parent.send(True)
+        for parent, _ in pipes:
+            parent.recv()
         steps = count * setting["steps"]
         return {
-            "seconds": time.perf_counter() - begun,
+            "seconds": time.perf_counter() - start,
             "examples": steps * setting["batch"],
             "lane_steps": steps,
         }

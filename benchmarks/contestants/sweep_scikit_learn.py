@@ -1,4 +1,4 @@
-"""A sweep with joblib and scikit-learn: as many fits at a time as there are cores."""
+"""A sweep with scikit-learn and joblib: one fit per core at a time."""
 
 import time
 import warnings
@@ -20,11 +20,11 @@ def prepare(setting: dict[str, Any]) -> Callable[[], dict[str, Any]]:
     pool = joblib.Parallel(n_jobs=count)
 
     def block() -> dict[str, Any]:
-        begun = time.perf_counter()
+        start = time.perf_counter()
         pool(joblib.delayed(_fit)(setting, rate, x, y) for rate in np.geomspace(1e-3, 1e-2, count))
         examples = count * setting["epochs"] * len(x)
         return {
-            "seconds": time.perf_counter() - begun,
+            "seconds": time.perf_counter() - start,
             "examples": examples,
             "lane_steps": examples / setting["batch"],
         }
@@ -34,5 +34,5 @@ def prepare(setting: dict[str, Any]) -> Callable[[], dict[str, Any]]:
 
 def _fit(setting: dict[str, Any], rate: float, x: np.ndarray, y: np.ndarray) -> None:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # few epochs are what was asked for
+        warnings.simplefilter("ignore", ConvergenceWarning)  # too few epochs to converge is intended
         network(setting, float(rate)).fit(x, y)

@@ -1,4 +1,4 @@
-"""A sweep with torch.func: the networks stacked, one vmapped gradient, the update by hand; same batches."""
+"""A sweep with torch.func: stacked networks, one vmapped gradient, a manual update, the same batches."""
 
 import copy
 import time
@@ -21,20 +21,22 @@ def prepare(setting: dict[str, Any]) -> Callable[[], dict[str, Any]]:
     batches = endless(x, y, setting["batch"])
     skeleton = copy.deepcopy(networks[0]).to("meta")
 
-    def loss(one: dict[str, torch.Tensor], inputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        return torch.nn.functional.cross_entropy(functional_call(skeleton, one, (inputs,)), labels)
+    def loss(
+        network_params: dict[str, torch.Tensor], inputs: torch.Tensor, labels: torch.Tensor
+    ) -> torch.Tensor:
+        return torch.nn.functional.cross_entropy(functional_call(skeleton, network_params, (inputs,)), labels)
 
     gradients = vmap(grad(loss), in_dims=(0, None, None))
 
     def block() -> dict[str, Any]:
-        begun = time.perf_counter()
+        start = time.perf_counter()
         for _ in range(steps):
             inputs, labels = next(batches)
-            found = gradients(params, inputs, labels)
+            grads = gradients(params, inputs, labels)
             for name, value in params.items():
-                value.addcmul_(found[name], rates.view(-1, *[1] * (value.ndim - 1)), value=-1)
+                value.addcmul_(grads[name], rates.view(-1, *[1] * (value.ndim - 1)), value=-1)
         return {
-            "seconds": time.perf_counter() - begun,
+            "seconds": time.perf_counter() - start,
             "examples": lanes * steps * setting["batch"],
             "lane_steps": lanes * steps,
         }

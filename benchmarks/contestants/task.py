@@ -1,4 +1,4 @@
-"""What Thalweg's contestants learn, and how. Nothing but Thalweg's public names is imported here."""
+"""The problem and recipe of Thalweg's contestants; uses only Thalweg's public names."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import thalweg as tw
 
 
 def problem(setting: dict[str, Any]) -> tw.Problem:
-    """Return MNIST's training part, or its first `rows`, with an MLP of `sizes` or a CNN of `channels`.
+    """Return MNIST's training split, or its first `rows`, with an MLP of `sizes` or a CNN of `channels`.
 
-    For networks with other inputs than MNIST's the data are random points in two classes.
+    For networks whose input is not MNIST's, the data is random points in two classes.
     """
     if "channels" not in setting and setting["sizes"][0] != 784:
         generator = np.random.default_rng(0)
@@ -29,6 +29,6 @@ def problem(setting: dict[str, Any]) -> tw.Problem:
 
 
 def recipe(setting: dict[str, Any], **more: Any) -> tw.Recipe:
-    """Return plain SGD 0.01, the end of an epoch kept or dropped as the peers do it."""
+    """Return a recipe with plain SGD 0.01; `more` sets its length and the handling of the last batch."""
     length = {} if "epochs" in more else {"steps": 2**30}
     return tw.Recipe(tw.SGD(lr=0.01), batch_size=setting["batch"], **(length | more))

@@ -11,33 +11,33 @@ from benchmarks.contestants.task import problem, recipe
 from thalweg.run.progress import Silent, Status
 
 
-class Marks(Silent):
-    """Notes when each step was heard of."""
+class StepTimes(Silent):
+    """Records the time at which each step was first reported."""
 
     def __init__(self) -> None:
         self.at: dict[int, float] = {}
 
     def update(self, status: Status) -> None:
-        """Note the first word of a step."""
+        """Record the first report of a step."""
         self.at.setdefault(status.step, time.perf_counter())
 
 
 def prepare(setting: dict[str, Any]) -> Callable[[], dict[str, Any]]:
     """Return a block of `epochs` whole epochs.
 
-    The seconds begin at the end of an epoch before them (made, not counted), as people watch a long run; with
-    `cold` they begin at once, compilation included.
+    The seconds start at the end of an uncounted first epoch, as in a long run; with `cold` they start at once
+    and include compilation.
     """
-    given = problem(setting)
+    mnist = problem(setting)
     cold, epochs = setting.get("cold", False), setting["epochs"]
-    made = recipe(setting, epochs=epochs + (0 if cold else 1), last_batch="drop")
-    epoch_steps = given.data.train.count() // setting["batch"]
+    full_recipe = recipe(setting, epochs=epochs + (0 if cold else 1), last_batch="drop")
+    epoch_steps = mnist.data.train.count() // setting["batch"]
 
     def block() -> dict[str, Any]:
-        marks, begun = Marks(), time.perf_counter()
-        tw.train(given, made, progress=marks)
-        first, ended = begun if cold else marks.at[epoch_steps], marks.at[epoch_steps * made.epochs]
+        times, start = StepTimes(), time.perf_counter()
+        tw.train(mnist, full_recipe, progress=times)
+        first, end = start if cold else times.at[epoch_steps], times.at[epoch_steps * full_recipe.epochs]
         examples = epochs * epoch_steps * setting["batch"]
-        return {"seconds": ended - first, "examples": examples, "ended": ended}
+        return {"seconds": end - first, "examples": examples, "ended": end}
 
     return block

@@ -1,1 +1,1 @@
-"""The scoreboard of learning-rate finders: many small tasks, the truth of each, and who comes near it."""
+"""The scoreboard of learning-rate finders: small tasks, their ground truth, each method's distance to it."""

@@ -1,10 +1,11 @@
-"""Who picks a rate: the finder at several budgets, and what people do today.
+"""The methods that are compared: the finder at several budgets, and common alternatives.
 
-Range tests are `tw.range_test`'s: the steepest fall of the textbook's test (from 1e-8, doubled after each
-batch), and fastai's three readings of fastai's own (`FASTAI`). Random search draws `DRAWS` rates evenly over
-the logarithm of `WIDE`, runs each once for its full length and takes the one of lowest validation loss.
-Prodigy needs no rate, so it replaces the recipe's rule and keeps all else. PyTorch's defaults are those of
-its signatures; for rules that it lacks, the rule's own default here, which is its authors'.
+Range tests are those of `tw.range_test`: the steepest descent of the textbook's test (from 1e-8, doubled
+after each batch), and the three readings of fastai's test (`FASTAI`). Random search draws `DRAWS` rates,
+uniform in the logarithm over `WIDE`, runs each once at full length and takes the one with the lowest
+validation loss. Prodigy needs no rate: it replaces the recipe's optimizer and keeps everything else.
+PyTorch's defaults are those of its signatures; an optimizer that PyTorch lacks keeps its default here, which
+is its authors'.
 """
 
 import hashlib
@@ -39,18 +40,19 @@ PYTORCH = {
     "adamax": 2e-3,
     "muon": 1e-3,
 }
-# Rules whose decay is apart from the gradient, as Prodigy's.
+# Optimizers whose weight decay is decoupled from the gradient, as Prodigy's is.
 DECOUPLED = ("adamw", "lamb", "lion", "muon", "schedule-free-adamw")
 
 
 @dataclass(frozen=True)
 class Method:
-    """A row of the table.
+    """One row of the scoreboard.
 
     Args:
-        label: What it is called there.
-        pick: Asks it about a task.
-        sources: Files of the package that it is made of, as patterns: where they change, so may its picks.
+        label: Its name in the table.
+        pick: Returns its pick for a task.
+        sources: Glob patterns of the package files that determine its picks, which are reused until one
+            changes.
     """
 
     label: str
@@ -59,18 +61,18 @@ class Method:
 
 
 def own(task: Task) -> Pick:
-    """Leave the recipe as it is."""
+    """Keep the recipe's own rate."""
     return Pick(rate_of(task.recipe))
 
 
 def pytorch(task: Task) -> Pick:
-    """Take PyTorch's default for this rule."""
+    """Use PyTorch's default for the recipe's optimizer."""
     rule = task.recipe.optimizer.name
     return Pick(PYTORCH.get(rule, rate_of(tw.Recipe(tw.OPTIMIZERS[rule]()))))
 
 
 def prodigy(task: Task) -> Pick:
-    """Let Prodigy learn in place of the recipe's rule, with decoupled decay where that had one."""
+    """Replace the recipe's optimizer by Prodigy, with decoupled weight decay if the optimizer had it."""
     rule = task.recipe.optimizer
     decay = getattr(rule, "weight_decay", None) if rule.name in DECOUPLED else None
     recipe = tw.Recipe.from_dict(
@@ -80,34 +82,34 @@ def prodigy(task: Task) -> Pick:
 
 
 def random_search(task: Task) -> Pick:
-    """Run ten rates, drawn from a wide range, and take the one that came out best."""
-    begun = time.perf_counter()
+    """Run ten rates drawn from a wide range, and pick the one with the lowest loss."""
+    start = time.perf_counter()
     stream = np.random.default_rng(int(hashlib.sha256(task.name.encode()).hexdigest()[:8], 16))
     low, high = np.log(WIDE)
     rates = [float(f"{rate:.6g}") for rate in np.exp(stream.uniform(low, high, DRAWS))]
     losses = ran(task, [with_rate(task.recipe, rate) for rate in rates])
     best = rates[int(np.argmin(np.where(np.isnan(losses), np.inf, losses)))]
-    return Pick(best, steps=DRAWS * task.steps, seconds=time.perf_counter() - begun)
+    return Pick(best, steps=DRAWS * task.steps, seconds=time.perf_counter() - start)
 
 
 def range_test(reading: str, task: Task) -> Pick:
-    """Return what one way of reading a range test says; the recipe's own rate where it has no answer."""
-    found = _tested(task, fastai=reading != "steepest")
-    rate = getattr(found, reading)
-    standing = "" if rate is not None else "no answer"
+    """Return the rate that one reading of a range test gives; the recipe's own rate if it gives none."""
+    test = _tested(task, fastai=reading != "steepest")
+    rate = getattr(test, reading)
+    status = "" if rate is not None else "no answer"
     return Pick(
-        rate or rate_of(task.recipe), steps=found.cost.steps, standing=standing, seconds=found.cost.seconds
+        rate or rate_of(task.recipe), steps=test.cost.steps, standing=status, seconds=test.cost.seconds
     )
 
 
 @cache
 def _tested(task: Task, fastai: bool) -> tw.RangeTest:
-    """Run a range test once for all its readings."""
+    """Run a range test once for all of its readings."""
     return tw.range_test(task.problem(), task.recipe, **(FASTAI if fastai else {}))
 
 
-def found(share: float | None, task: Task) -> Pick:
-    """Ask the finder."""
+def finder(share: float | None, task: Task) -> Pick:
+    """Return the pick of `tw.find_lr`."""
     finding = tw.find_lr(task.problem(), task.recipe, share=share)
     return Pick(
         finding.value if finding.value is not None else rate_of(task.recipe),
@@ -120,12 +122,12 @@ def found(share: float | None, task: Task) -> Pick:
 
 
 def methods() -> dict[str, Method]:
-    """Return all, by short name, in the order of the table."""
+    """Return all methods by short name, in the order of the table."""
     rows = {
-        "found": Method("find_lr, its own budget", partial(found, None), FINDER),
-        "ten": Method("find_lr, ten runs", partial(found, 10.0), FINDER),
-        "run": Method("find_lr, one run", partial(found, 1.0), FINDER),
-        "tenth": Method("find_lr, a tenth of a run (`--lr auto`)", partial(found, 0.1), FINDER),
+        "found": Method("find_lr, default budget", partial(finder, None), FINDER),
+        "ten": Method("find_lr, ten runs", partial(finder, 10.0), FINDER),
+        "run": Method("find_lr, one run", partial(finder, 1.0), FINDER),
+        "tenth": Method("find_lr, a tenth of a run (`--lr auto`)", partial(finder, 0.1), FINDER),
         "own": Method("the recipe's own rate", own),
         "pytorch": Method("PyTorch's default", pytorch),
     }
@@ -136,14 +138,14 @@ def methods() -> dict[str, Method]:
 
 
 def at_rates(task: Task, rates: list[float]) -> dict[float, np.ndarray]:
-    """Run rates that the truth does not hold with every seed, all in one call."""
+    """Run rates that the ground truth does not contain, with every seed, in one call."""
     recipes = [with_rate(task.recipe, rate, seed=seed) for rate in rates for seed in SEEDS]
     losses = ran(task, recipes) if recipes else np.zeros(0)
     return dict(zip(rates, losses.reshape(-1, len(SEEDS)), strict=True))
 
 
 def ran(task: Task, recipes: list[tw.Recipe]) -> np.ndarray:
-    """Return the lanes' losses; NaN for one that diverged."""
+    """Return the losses of the lanes; NaN for a lane that diverged."""
     table = tw.train(task.problem(), recipes).table
     return np.array(
         [

@@ -1,15 +1,15 @@
-"""How near a pick comes to the truth: arithmetic on curves, no training.
+"""How close a pick comes to the ground truth: arithmetic on loss curves, no training.
 
-A curve is read in three steps. The mean of the seeds' losses is taken at every rate of the fine grid. Its
-logarithm is smoothed by a local quadratic over one octave to both sides, losses above twice the lowest
-counting as twice, so that a cliff does not pull at its foot. The best rate is where the smoothed curve is
-lowest. Between rates both are read off straight lines over log2 of the rate. A diverged lane counts as the
-loss at the start: so much is lost.
+A curve is computed in three steps. The losses at every rate of the fine grid are averaged over seeds. The
+logarithm of the mean is smoothed by a local quadratic over one octave to both sides; losses above twice the
+lowest are clipped to twice the lowest, so that a cliff does not distort the curve next to it. The best rate
+is the minimum of the smoothed curve. Between grid rates, losses are interpolated linearly over log2 of the
+rate. A diverged lane counts with the loss before training.
 
-Regret is `(loss at the pick - lowest) / (loss at the recipe's own rate - lowest)`: 0 for the best, 1 for
-leaving the rate alone, above 1 for making it worse. Where the recipe's own rate cannot be told from the best
-that gap says nothing; it is taken as no smaller than twice the standard error, over paired seeds, of the
-difference between the two. One pick can lose no more than `MOST_REGRET` gaps, so that means exist.
+Regret is `(loss at the pick - lowest) / (loss at the recipe's own rate - lowest)`: 0 for the best rate, 1 for
+keeping the recipe's rate, above 1 for a worse one. If the recipe's own rate cannot be distinguished from the
+best, that gap is meaningless; it is therefore at least twice the standard error, over paired seeds, of the
+difference between the two. The regret of a pick is clipped at `MOST_REGRET`, so that means exist.
 """
 
 import math
@@ -23,24 +23,24 @@ from scipy.stats import t as student
 
 from benchmarks.finders.truth import FINE, SEEDS, Lanes
 
-# Losses above so many times the lowest do not shape the curve around it; octaves that a window reaches.
+# Losses are clipped at CLIP times the lowest; the smoothing window reaches WINDOW octaves to both sides.
 CLIP, WINDOW = 2.0, 1.0
 MOST_REGRET = 10.0
-# Goals: within a factor of 2, or with a regret of 1 %.
+# A good pick lies within NEAR octaves of the best (a factor of 2) or has a regret of at most SMALL.
 NEAR, SMALL = 1.0, 0.01
 LEVEL = 0.95
 
 
 @dataclass(frozen=True)
 class Curve:
-    """The truth of a task around its best rate.
+    """The ground truth of a task around its best rate.
 
     Args:
         octaves: log2 of the rates of the fine grid, ascending.
-        losses: `rate seed`; NaN for a lane that diverged.
+        losses: Array `rate seed`; NaN for a diverged lane.
         start: Loss before training.
         own: The recipe's own rate.
-        own_losses: Losses at that rate, by seed; NaN for one that diverged.
+        own_losses: Losses at that rate by seed; NaN for a diverged lane.
     """
 
     octaves: np.ndarray
@@ -51,16 +51,16 @@ class Curve:
 
     @property
     def filled(self) -> np.ndarray:
-        """Losses with the loss at the start for lanes that diverged."""
+        """The losses, with the loss before training for diverged lanes."""
         return np.where(np.isnan(self.losses), self.start, self.losses)
 
     @property
     def smooth(self) -> np.ndarray:
-        """The smoothed mean at each rate; the mean itself where it is too high to be smoothed."""
+        """The smoothed mean at each rate; the mean itself where it is above the clipping bound."""
         means = self.filled.mean(axis=1)
         highest = CLIP * means.min()
-        found = np.exp(smoothed(self.octaves, np.log(np.minimum(means, highest))))
-        return np.where(means >= highest, means, found)
+        smooth = np.exp(smoothed(self.octaves, np.log(np.minimum(means, highest))))
+        return np.where(means >= highest, means, smooth)
 
     @property
     def best(self) -> float:
@@ -69,17 +69,17 @@ class Curve:
 
     @property
     def lowest(self) -> float:
-        """The smoothed loss there."""
+        """The smoothed loss at the best rate."""
         return float(self.smooth.min())
 
     @property
     def own_loss(self) -> float:
-        """The loss at the recipe's own rate: smoothed where that lies on the grid."""
+        """The loss at the recipe's own rate: smoothed if the grid covers that rate."""
         return self.loss(self.own) if self.covers(self.own) else float(self._own.mean())
 
     @property
     def gap(self) -> float:
-        """What regret is a share of."""
+        """The denominator of regret."""
         return max(self.own_loss - self.lowest, self.noise, np.finfo(float).tiny)
 
     @property
@@ -87,16 +87,16 @@ class Curve:
         """Twice the standard error of the difference between the recipe's own rate and the best."""
         at = int(np.argmin(self.smooth))
         if math.isclose(2.0 ** self.octaves[at], self.own, rel_tol=1e-3):
-            at = at + 1 if at + 1 < len(self.octaves) else at - 1  # the best neighbour: as noisy a difference
+            at = at + 1 if at + 1 < len(self.octaves) else at - 1  # a neighbour, whose noise is similar
         return 2.0 * standard_error(self._own - self.filled[at])
 
     @property
     def is_flat(self) -> bool:
-        """Whether the recipe's own rate cannot be told from the best."""
+        """Whether the recipe's own rate cannot be distinguished from the best."""
         return self.own_loss - self.lowest <= self.noise
 
     def covers(self, rate: float) -> bool:
-        """Tell whether a rate lies between two rates of the grid of which no lane diverged."""
+        """Return whether a rate lies between grid rates at which no lane diverged."""
         at = math.log2(rate)
         if not self.octaves[0] - 1e-3 <= at <= self.octaves[-1] + 1e-3:
             return False
@@ -121,15 +121,15 @@ class Curve:
 def curve_of(lanes: Lanes, seeds: Sequence[int] = SEEDS) -> Curve:
     """Return the curve of a task's lanes, or of some of their seeds."""
     losses = np.array([_row(lanes, rate, seeds) for rate in lanes.grid])
-    start = lanes.losses[min(lanes.losses)]  # of the smallest rate: its weights have hardly moved
+    start = lanes.losses[min(lanes.losses)]  # at the smallest rate the weights have hardly moved
     known = [loss for loss in start.values() if loss is not None]
     return Curve(np.log2(lanes.grid), losses, mean(known), lanes.own, _row(lanes, lanes.own, seeds))
 
 
 def by_halves(lanes: Lanes) -> dict[str, Any]:
-    """Return the scores of the truth itself: the best by its first three seeds, judged by the other two.
+    """Return the scores of the ground truth itself: the best rate by three seeds, scored by the other two.
 
-    No finder can be asked to agree better with a truth of five seeds than two parts of it do.
+    No finder can be expected to agree with five seeds better than two subsets of them agree.
     """
     first, others = curve_of(lanes, SEEDS[:3]), curve_of(lanes, SEEDS[3:])
     at = int(np.argmin(first.smooth))
@@ -142,26 +142,26 @@ def smoothed(x: np.ndarray, y: np.ndarray, window: float = WINDOW) -> np.ndarray
 
     Reference: Cleveland, Robust Locally Weighted Regression and Smoothing Scatterplots, 1979.
     """
-    found = np.empty_like(y)
+    smooth = np.empty_like(y)
     for at, middle in enumerate(x):
-        # A hair more than the window, so that its two ends have a little weight: five points even at an end.
+        # Slightly wider than the window, so that its ends have some weight: five points even at a boundary.
         weights = np.clip(1 - np.abs((x - middle) / (1.01 * window)) ** 3, 0, None) ** 3
-        found[at] = np.polyfit(x - middle, y, 2, w=np.sqrt(weights))[-1]
-    return found
+        smooth[at] = np.polyfit(x - middle, y, 2, w=np.sqrt(weights))[-1]
+    return smooth
 
 
 @dataclass(frozen=True)
 class Pick:
-    """What a method said about a task.
+    """The pick of a method for a task.
 
     Args:
-        rate: The rate; None where it names none (Prodigy).
-        low, high: Its interval, where it has one.
-        steps: Updates that were spent on it.
-        losses: Losses of full runs with it by seed, where the truth does not hold them; NaN for one that
-            diverged.
-        standing: What the method calls its own answer.
-        seconds: Wall clock that was spent on it.
+        rate: The rate; None if the method needs none (Prodigy).
+        low, high: Its interval; None if the method gives none.
+        steps: Updates spent on the search.
+        losses: Losses of full runs with the pick by seed, if the ground truth does not contain them; NaN for
+            a diverged run.
+        standing: The status that the method reports.
+        seconds: Wall-clock time of the search.
     """
 
     rate: float | None
@@ -177,19 +177,19 @@ class Pick:
         return asdict(self) | {"losses": None if self.losses is None else self.losses.tolist()}
 
     @classmethod
-    def from_dict(cls, told: dict[str, Any]) -> "Pick":
-        """Read them again."""
-        losses = told["losses"]
-        return cls(**told | {"losses": None if losses is None else np.array(losses, dtype=float)})
+    def from_dict(cls, plain: dict[str, Any]) -> "Pick":
+        """Return the pick that `to_dict` wrote."""
+        losses = plain["losses"]
+        return cls(**plain | {"losses": None if losses is None else np.array(losses, dtype=float)})
 
 
 def score(curve: Curve, pick: Pick, run_steps: int) -> dict[str, Any]:
     """Return a pick's scores on a task.
 
     Returns:
-        `octaves` from the best rate (None without a rate), `regret`, `diverged` (a seed diverged at the
-        pick), `inside` (the best lies in the interval; None without one), `share` of a run that it cost,
-        `no_worse` than the recipe's own rate within noise, and what was picked.
+        `octaves` from the best rate (None without a rate), `regret`, `diverged` (whether a seed diverged at
+        the pick), `inside` (whether the best rate lies in the interval; None without an interval), `share` of
+        a run that the search cost, `no_worse` (than the recipe's own rate, within noise), and the pick.
     """
     losses = _losses(curve, pick)
     diverged = bool(np.isnan(losses).any())
@@ -218,25 +218,25 @@ def score(curve: Curve, pick: Pick, run_steps: int) -> dict[str, Any]:
 
 
 def holds(pick: Pick, best: float) -> bool:
-    """Tell whether an interval holds the best rate; half a step of the fine grid is its own uncertainty."""
+    """Return whether the interval contains the best rate, to within half a step of the fine grid."""
     assert pick.low is not None and pick.high is not None
     margin = 2 ** (0.5 / FINE)
     return pick.low / margin <= best <= pick.high * margin
 
 
 def no_worse(losses: np.ndarray, curve: Curve) -> bool:
-    """Tell whether losses at a pick are lower than at the recipe's own rate, or cannot be told from them."""
+    """Return whether losses at a pick are not significantly higher than at the recipe's own rate."""
     difference = losses - np.where(np.isnan(curve.own_losses), curve.start, curve.own_losses)
     return not _is_higher(difference)
 
 
 def tied(losses: np.ndarray, curve: Curve) -> bool:
-    """Tell whether losses at a pick cannot be told from those at the best rate: nothing was lost for sure."""
+    """Return whether losses at a pick are not significantly higher than at the best rate."""
     return not _is_higher(losses - curve.filled[int(np.argmin(curve.smooth))])
 
 
 def _is_higher(difference: np.ndarray) -> bool:
-    """Tell whether a mean over paired seeds is above zero, by a two-sided interval of Student's t."""
+    """Return whether a mean over paired seeds is above zero, by a two-sided interval of Student's t."""
     reach = student.ppf(0.5 + LEVEL / 2, len(difference) - 1) * standard_error(difference)
     return bool(difference.mean() > reach)
 
@@ -247,24 +247,24 @@ def standard_error(values: np.ndarray) -> float:
 
 
 def summary(scores: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Return a method's figures over tasks."""
-    octaves = [one["octaves"] for one in scores if one["octaves"] is not None]
-    inside = [one["inside"] for one in scores if one["inside"] is not None]
-    regrets = [one["regret"] for one in scores]
+    """Return the figures of a method over all tasks."""
+    octaves = [task["octaves"] for task in scores if task["octaves"] is not None]
+    inside = [task["inside"] for task in scores if task["inside"] is not None]
+    regrets = [task["regret"] for task in scores]
     return {
         "tasks": len(scores),
         "octaves": median(octaves) if octaves else None,
-        "within": mean(found <= NEAR + 1e-9 for found in octaves) if octaves else None,
-        "good": mean(one["good"] for one in scores),
+        "within": mean(distance <= NEAR + 1e-9 for distance in octaves) if octaves else None,
+        "good": mean(task["good"] for task in scores),
         "regret": median(regrets),
         "regret_mean": mean(regrets),
         "regret_high": float(np.quantile(regrets, 0.9)),
         "inside": mean(inside) if inside else None,
-        "diverged": sum(one["diverged"] for one in scores),
-        "no_worse": mean(one["no_worse"] for one in scores),
-        "tied": mean(one["tied"] for one in scores),
-        "share": median(one["share"] for one in scores),
-        "share_high": max(one["share"] for one in scores),
+        "diverged": sum(task["diverged"] for task in scores),
+        "no_worse": mean(task["no_worse"] for task in scores),
+        "tied": mean(task["tied"] for task in scores),
+        "share": median(task["share"] for task in scores),
+        "share_high": max(task["share"] for task in scores),
     }
 
 
@@ -274,10 +274,10 @@ def _losses(curve: Curve, pick: Pick) -> np.ndarray:
     assert pick.rate is not None
     if math.isclose(pick.rate, curve.own, rel_tol=1e-6):
         return curve.own_losses
-    assert curve.covers(pick.rate), f"{pick.rate} lies outside the curve and was not run"
+    assert curve.covers(pick.rate), f"{pick.rate} is not covered by the curve and was not run"
     return curve.by_seed(pick.rate)
 
 
 def _row(lanes: Lanes, rate: float, seeds: Sequence[int]) -> np.ndarray:
-    found = lanes.losses[rate]
-    return np.array([math.nan if (loss := found[seed]) is None else loss for seed in seeds], dtype=float)
+    by_seed = lanes.losses[rate]
+    return np.array([math.nan if (loss := by_seed[seed]) is None else loss for seed in seeds], dtype=float)

@@ -1,8 +1,8 @@
-"""The tasks that were set aside before anything was tuned, by a rule that leaves nothing to choose.
+"""The tasks that were set aside before anything was tuned, by a rule that leaves no choice.
 
-They are the `COUNT` tasks whose name, after `SALT`, has the lowest SHA-256. Names and digest stood here
-before a finder was run on any task; `tests/test_finder_benchmarks.py` holds that they still do. No figure of
-theirs is looked at while a finder is made.
+They are the `COUNT` tasks whose name, prefixed with `SALT`, has the lowest SHA-256. Names and digest were
+fixed here before a finder was run on any task; `tests/test_finder_benchmarks.py` checks that they have not
+changed. No figure of these tasks is looked at while a finder is developed.
 """
 
 import hashlib
@@ -33,23 +33,23 @@ DIGEST = "8b209d045b44a0a1ed5d0ccd5928ff055cb5a9ee275d7645bae8a2c568dc44ef"
 
 
 def lowest(tasks: Sequence[Task]) -> list[str]:
-    """Return the names that the rule takes, sorted."""
+    """Return the names that the rule selects, sorted."""
     order = sorted(tasks, key=lambda task: hashlib.sha256((SALT + task.name).encode()).hexdigest())
     return sorted(task.name for task in order[:COUNT])
 
 
 def digest(tasks: Sequence[Task]) -> str:
-    """Return one SHA-256 over the named tasks as they are defined: name, updates and the user's rate."""
+    """Return one SHA-256 over the definitions of the tasks set aside: name, updates and the recipe's rate."""
     chosen = sorted((task for task in tasks if task.name in NAMES), key=lambda task: task.name)
-    told = "\n".join(f"{task.name} {task.steps} {rate_of(task.recipe):g}" for task in chosen)
-    return hashlib.sha256(told.encode()).hexdigest()
+    definitions = "\n".join(f"{task.name} {task.steps} {rate_of(task.recipe):g}" for task in chosen)
+    return hashlib.sha256(definitions.encode()).hexdigest()
 
 
 def development() -> list[Task]:
-    """Return the tasks that a finder may be made on."""
+    """Return the tasks that a finder may be developed on."""
     return [task for task in TASKS if task.name not in NAMES]
 
 
 def set_aside() -> list[Task]:
-    """Return the others."""
+    """Return the tasks set aside."""
     return [task for task in TASKS if task.name in NAMES]

@@ -18,32 +18,35 @@ HEADER = [
     "diverged",
     "tied with the best",
     "no worse than own rate",
-    "cost, runs: median (most)",
+    "cost in runs: median (max)",
 ]
-# The finder's rows that goals are about: with its own budget, and as `--lr auto` calls it.
-OWN_BUDGET, CAPPED = "found", "tenth"
+# Rows of the finder that have goals: with its default budget, and as `--lr auto` uses it.
+DEFAULT_BUDGET, CAPPED = "found", "tenth"
 OURS = ("tenth", "run", "ten", "found")
 
 
 def table(result: dict[str, Any]) -> str:
     """Return all tables of a result."""
-    parts = []
+    blocks = []
     for group, tasks in result["groups"].items():
         if not tasks:
             continue
         flat = sum(task["flat"] for task in tasks.values())
-        parts.append(
-            f"**{len(tasks)} tasks, {group}.** On {flat} of them the recipe's own rate cannot be told from "
-            "the best; regret is then a share of the noise (twice the standard error of the difference)."
+        blocks.append(
+            f"**{len(tasks)} tasks, {group}.** On {flat} of them the recipe's own rate cannot be "
+            "distinguished from the best; regret is then relative to the noise (twice the standard error of "
+            "the difference)."
         )
         figures = _figures(tasks)
-        parts.append(markdown(HEADER, [_row(result["labels"][name], one) for name, one in figures.items()]))
-        parts.append(_goals(figures))
-    parts.append(_truth(result))
+        blocks.append(
+            markdown(HEADER, [_row(result["labels"][name], summary) for name, summary in figures.items()])
+        )
+        blocks.append(_goals(figures))
+    blocks.append(_truth(result))
     for group, tasks in result["groups"].items():
         if tasks:
-            parts.append(f"Each task, {group}:\n\n" + _by_task(tasks))
-    return "\n\n".join(part for part in parts if part)
+            blocks.append(f"Each task, {group}:\n\n" + _by_task(tasks))
+    return "\n\n".join(block for block in blocks if block)
 
 
 def _figures(tasks: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -51,49 +54,51 @@ def _figures(tasks: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {name: summary([task["scores"][name] for task in tasks.values()]) for name in names}
 
 
-def _row(label: str, found: dict[str, Any]) -> list[str]:
+def _row(label: str, scores: dict[str, Any]) -> list[str]:
     return [
         label,
-        "" if found["octaves"] is None else f"{found['octaves']:.2f}",
-        _percent(found["within"]),
-        _percent(found["good"]),
-        f"{found['regret']:.3f}",
-        f"{found['regret_mean']:.3f}",
-        f"{found['regret_high']:.3f}",
-        _percent(found["inside"]),
-        str(found["diverged"]),
-        _percent(found["tied"]),
-        _percent(found["no_worse"]),
-        f"{found['share']:.2g} ({found['share_high']:.2g})",
+        "" if scores["octaves"] is None else f"{scores['octaves']:.2f}",
+        _percent(scores["within"]),
+        _percent(scores["good"]),
+        f"{scores['regret']:.3f}",
+        f"{scores['regret_mean']:.3f}",
+        f"{scores['regret_high']:.3f}",
+        _percent(scores["inside"]),
+        str(scores["diverged"]),
+        _percent(scores["tied"]),
+        _percent(scores["no_worse"]),
+        f"{scores['share']:.2g} ({scores['share_high']:.2g})",
     ]
 
 
 def _goals(figures: dict[str, dict[str, Any]]) -> str:
-    """Say which of the goals the finder reaches."""
+    """Return a table of the goals that the finder reaches or misses."""
     rows = []
-    for name, label in ((OWN_BUDGET, "own budget"), (CAPPED, "a tenth of a run")):
+    for name, label in ((DEFAULT_BUDGET, "default budget"), (CAPPED, "a tenth of a run")):
         if name in figures:
-            one = figures[name]
+            figure = figures[name]
             rows += [
                 _goal(
-                    f"octaves from the best, median, {label}", one["octaves"], "<= 0.5", lambda x: x <= 0.5
+                    f"octaves from the best, median, {label}", figure["octaves"], "<= 0.5", lambda x: x <= 0.5
                 ),
-                _goal(f"within 2x or regret <= 1 %, {label}", one["good"], ">= 95 %", lambda x: x >= 0.95),
-                _goal(f"picks that diverge, {label}", one["diverged"], "0", lambda x: x == 0),
-                _goal(f"best inside the interval, {label}", one["inside"], ">= 90 %", lambda x: x >= 0.9),
+                _goal(f"within 2x or regret <= 1 %, {label}", figure["good"], ">= 95 %", lambda x: x >= 0.95),
+                _goal(f"picks that diverge, {label}", figure["diverged"], "0", lambda x: x == 0),
+                _goal(f"best inside the interval, {label}", figure["inside"], ">= 90 %", lambda x: x >= 0.9),
             ]
     if CAPPED in figures:
-        one = figures[CAPPED]
+        figure = figures[CAPPED]
         rows += [
-            _goal("`--lr auto` no worse than own rate", one["no_worse"], ">= 90 %", lambda x: x >= 0.9),
-            _goal("`--lr auto`, most runs spent", one["share_high"], "<= 0.1", lambda x: x <= 0.1 + 1e-9),
+            _goal("`--lr auto` no worse than own rate", figure["no_worse"], ">= 90 %", lambda x: x >= 0.9),
+            _goal(
+                "`--lr auto`, highest cost in runs", figure["share_high"], "<= 0.1", lambda x: x <= 0.1 + 1e-9
+            ),
         ]
     rows += _against(figures)
     return markdown(["goal of the finder", "measured", "bound", ""], rows) if rows else ""
 
 
 def _against(figures: dict[str, dict[str, Any]]) -> list[list[str]]:
-    """Compare regrets, their median and their mean, with the best baseline that costs no more."""
+    """Compare median and mean regret with those of the best baseline that costs no more."""
     rows = []
     for ours in (name for name in OURS if name in figures):
         share = figures[ours]["share"]
@@ -101,9 +106,9 @@ def _against(figures: dict[str, dict[str, Any]]) -> list[list[str]]:
         for figure, label in (("regret", "median"), ("regret_mean", "mean")) if rivals else ():
             first = min(rivals, key=lambda name: figures[name][figure])
             bound = figures[first][figure]
-            said = f"{label} regret, {ours} ({share:.2g} runs), beside the best that costs no more"
+            goal = f"{label} regret, {ours} ({share:.2g} runs), against the best baseline of no greater cost"
             value = figures[ours][figure]
-            rows.append(_goal(said, value, f"< {bound:.3f} ({first})", lambda x, b=bound: x < b))
+            rows.append(_goal(goal, value, f"< {bound:.3f} ({first})", lambda x, b=bound: x < b))
     return rows
 
 
@@ -117,11 +122,13 @@ def _goal(label: str, value: float | None, bound: str, reached: Callable[[Any], 
 def _truth(result: dict[str, Any]) -> str:
     tasks = [task for group in result["groups"].values() for task in group.values()]
     seconds, steps = (sum(task[name] for task in tasks) for name in ("seconds", "lane_steps"))
-    return f"The truth took {seconds / 60:.0f} minutes: {steps / 1e6:.1f} million lane-steps."
+    return (
+        f"Computing the ground truth took {seconds / 60:.0f} minutes: {steps / 1e6:.1f} million lane-steps."
+    )
 
 
 def _by_task(tasks: dict[str, Any]) -> str:
-    shown = [name for name in (OWN_BUDGET, CAPPED) if name in next(iter(tasks.values()))["scores"]]
+    shown = [name for name in (DEFAULT_BUDGET, CAPPED) if name in next(iter(tasks.values()))["scores"]]
     header = ["task", "updates", "own rate", "best rate"]
     for name in shown:
         header += [f"{name}: rate (interval)", "octaves", "regret", "runs", ""]
@@ -131,13 +138,13 @@ def _by_task(tasks: dict[str, Any]) -> str:
 def _task(name: str, task: dict[str, Any], shown: list[str]) -> list[str]:
     row = [name, str(task["steps"]), f"{task['own']:.3g}", f"{task['best']:.3g}" + " (flat)" * task["flat"]]
     for method in shown:
-        one = task["scores"][method]
+        pick = task["scores"][method]
         interval = (
-            "" if one["low"] is None or one["high"] is None else f" ({one['low']:.2g}-{one['high']:.2g})"
+            "" if pick["low"] is None or pick["high"] is None else f" ({pick['low']:.2g}-{pick['high']:.2g})"
         )
-        missed = "" if one["inside"] in (None, True) else " *outside*"
-        row += [f"{one['rate']:.3g}{interval}{missed}", f"{one['octaves']:.2f}", f"{one['regret']:.3f}"]
-        row += [f"{one['share']:.2g}", "**diverged**" if one["diverged"] else one["standing"]]
+        missed = "" if pick["inside"] in (None, True) else " *outside*"
+        row += [f"{pick['rate']:.3g}{interval}{missed}", f"{pick['octaves']:.2f}", f"{pick['regret']:.3f}"]
+        row += [f"{pick['share']:.2g}", "**diverged**" if pick["diverged"] else pick["standing"]]
     return row
 
 

@@ -1,8 +1,8 @@
-"""The tasks: a problem and a recipe each, as different from each other as two cores allow.
+"""The tasks: a problem and a recipe each, as diverse as two cores allow.
 
-A line of `LINES` is a task: data, model, optimizer, schedule, batch, updates. Its learning rate is the one
-that a user would start from: the optimizer's own default, or the book's (`RATES`). All are short, for the
-truth of each takes some hundred runs of full length.
+Each line of `LINES` is a task: data, model, optimizer, schedule, batch, updates. Its learning rate is the one
+that a user would start from: the optimizer's default, or the one of the recipe book (`RATES`). All tasks are
+short, because the ground truth of each takes some hundred full-length runs.
 """
 
 from collections.abc import Callable
@@ -19,8 +19,8 @@ from thalweg.problem.data.files.content import read_text
 from thalweg.problem.data.text import from_lines, from_text
 from thalweg.problem.models import parse
 
-# A tenth of some hundred rows tells rates apart only by luck, and the test part is not needed.
-PARTS: dict[str, Any] = {"test": 0.0, "validation": 0.3}
+# A tenth of a few hundred rows is too few to distinguish rates, and the test split is not needed.
+SPLITS: dict[str, Any] = {"test": 0.0, "validation": 0.3}
 
 # data        model                                               optimizer           schedule   batch updates
 LINES = """
@@ -93,8 +93,8 @@ shakespeare   lstm:32                                             adam          
 names         gru:32                                              adamw               warmup-cosine   64  400
 """
 
-# Rates that are not the optimizer's own default: with momentum the book's 0.1 in a cycle, and PyTorch's
-# tutorials' 0.01 without; a character GPT's from nanoGPT, its Muon's from the book.
+# Rates that differ from the optimizer's default, as in the recipe book: momentum in a one-cycle schedule, and
+# Muon with linear decay.
 RATES = {
     ("nesterov", "one-cycle"): {"lr": 0.1},
     ("muon", "stable-decay"): {"lr": 0.01, "adam_lr": 3e-3},
@@ -102,9 +102,9 @@ RATES = {
 OPTIMIZERS: dict[str, Callable[..., Any]] = {
     name: rule for name, rule in tw.OPTIMIZERS.items() if name not in ("gradient-descent", "l-bfgs")
 } | {
-    "momentum": lambda **given: tw.SGD(momentum=0.9, **given),
-    "nesterov": lambda **given: tw.SGD(momentum=0.9, nesterov=True, weight_decay=5e-4, **given),
-    "adamw": lambda **given: tw.AdamW(weight_decay=0.1, **given),
+    "momentum": lambda **settings: tw.SGD(momentum=0.9, **settings),
+    "nesterov": lambda **settings: tw.SGD(momentum=0.9, nesterov=True, weight_decay=5e-4, **settings),
+    "adamw": lambda **settings: tw.AdamW(weight_decay=0.1, **settings),
 }
 SCHEDULES: dict[str, Callable[[], Any]] = {
     "constant": tw.Constant,
@@ -118,11 +118,11 @@ SCHEDULES: dict[str, Callable[[], Any]] = {
 
 @dataclass(frozen=True)
 class Task:
-    """A problem and the recipe whose rate is to be found.
+    """A problem and a recipe whose learning rate is to be found.
 
     Args:
         data: Name of the data, one of `DATA`.
-        model: The model in one line.
+        model: The model specification.
         optimizer, schedule: Keys of `OPTIMIZERS` and `SCHEDULES`.
         batch: Examples in an update, or `full`.
         steps: Updates of a run.
@@ -137,12 +137,12 @@ class Task:
 
     @property
     def name(self) -> str:
-        """What it is called in results: everything but the length."""
+        """Its name in results: everything except the length."""
         return " ".join([self.data, self.model, self.optimizer, self.schedule, str(self.batch)])
 
     @property
     def recipe(self) -> tw.Recipe:
-        """How a user would train it before anything was tuned."""
+        """The recipe that a user would start with, before tuning."""
         rates = RATES.get((self.optimizer, self.schedule), {})
         clipped = self.data in ("shakespeare", "names") and self.optimizer != "adam"
         return tw.Recipe(
@@ -159,13 +159,13 @@ class Task:
 
 
 def with_rate(recipe: tw.Recipe, rate: float, **settings: Any) -> tw.Recipe:
-    """Return a recipe with another rate (a second rate, as Muon's, moves along) and other settings."""
+    """Return a recipe with another rate (a second rate, such as Muon's, is scaled too) and other settings."""
     rates = type(recipe.optimizer).rates
     factor = rate / rate_of(recipe)
     optimizer = {name: float(getattr(recipe.optimizer, name)) * factor for name in rates}
     plain = recipe.to_dict()
-    moved = plain["optimizer"] | optimizer | {rates[0]: rate}
-    return tw.Recipe.from_dict(plain | {"optimizer": moved} | settings)
+    changed = plain["optimizer"] | optimizer | {rates[0]: rate}
+    return tw.Recipe.from_dict(plain | {"optimizer": changed} | settings)
 
 
 def rate_of(recipe: tw.Recipe) -> float:
@@ -175,34 +175,34 @@ def rate_of(recipe: tw.Recipe) -> float:
 
 @cache
 def pictures(name: str, count: int) -> tw.Data:
-    """Return the first examples of a set of images; their order is the set's own, which is random."""
+    """Return the first examples of an image data set, whose own order is random."""
     train = tw.load(name, folder=data_folder()).train
     x, y = np.asarray(train.inputs)[:count], np.asarray(train.targets)[:count]
-    return tw.load((x, y), name=name, **PARTS)
+    return tw.load((x, y), name=name, **SPLITS)
 
 
 @cache
 def rows(file: str, target: str | int, count: int = 3000, **options: Any) -> tw.Data:
-    """Return rows of a table, drawn once and for all."""
+    """Return a fixed random sample of the rows of a table."""
     frame = pl.read_csv(
         data_folder() / "tabular" / file, has_header=options.pop("header", True), infer_schema_length=None
     )
     drawn = frame.sample(min(count, len(frame)), seed=0, shuffle=True)
     name = drawn.columns[target] if isinstance(target, int) else target
-    return tw.load(drawn, target=name, name=file.split(".")[0], **PARTS, **options)
+    return tw.load(drawn, target=name, name=file.split(".")[0], **SPLITS, **options)
 
 
 @cache
 def series(file: str, target: str, window: int) -> tw.Data:
-    """Return windows of a time series; the last ones are for validation."""
+    """Return windows of a time series; the last ones are the validation split."""
     path = data_folder() / "timeseries" / file
-    return tw.load(path, target=target, window=window, split="time", **PARTS)
+    return tw.load(path, target=target, window=window, split="time", **SPLITS)
 
 
 @cache
 def bundled(name: str) -> tw.Data:
-    """Return a set that comes with scikit-learn, or is made from a seed."""
-    return tw.load(name, **PARTS)
+    """Return a data set that comes with scikit-learn or is generated from a seed."""
+    return tw.load(name, **SPLITS)
 
 
 @cache
@@ -214,11 +214,11 @@ def characters(count: int, context: int) -> tw.Data:
 
 @cache
 def names(count: int) -> tw.Data:
-    """Return names, each a line of its own."""
+    """Return names, one per line."""
     lines = read_text(data_folder() / "text" / "names.txt").splitlines()
     drawn = np.random.default_rng(0).permutation(len(lines))[:count]
     text = "\n".join(lines[row] for row in sorted(drawn))
-    return from_lines(text, "names", tw.LoadOptions(lines=True, **PARTS))
+    return from_lines(text, "names", tw.LoadOptions(lines=True, **SPLITS))
 
 
 def _bundled(name: str) -> Callable[[], tw.Data]:

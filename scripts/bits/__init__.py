@@ -1,1 +1,1 @@
-"""What `scripts/same_bits` trains, what it keeps of that, and how two recordings are compared."""
+"""The runs of `scripts/same_bits`, what is recorded of them, and how two recordings are compared."""

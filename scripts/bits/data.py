@@ -1,4 +1,4 @@
-"""What is trained on: files, arrays and streams, made from seeds; and the library itself."""
+"""The data of the runs: files, arrays and streams generated from seeds; and the library itself."""
 
 import importlib
 import itertools
@@ -12,22 +12,22 @@ import numpy as np
 import polars as pl
 
 INPUTS = Path("../inputs")
-# Examples in an update. 168 examples: 11 updates an epoch, an evaluation after 55 and at the end.
+# Examples per update. With 168 examples: 11 updates per epoch, an evaluation after 55 and at the end.
 BATCH = 16
 
 
 class LeftOut(Exception):
-    """Why a run is not recorded here."""
+    """The reason why a run is not recorded."""
 
 
 @cache
 def library() -> Any:
-    """Return the library that is recorded."""
+    """Return the library to record."""
     return importlib.import_module("thalweg")
 
 
 def write_inputs(folder: Path) -> None:
-    """Write the files that runs read: a table, a series, a text, names, pictures."""
+    """Write the input files: a table, a time series, a text, names, images."""
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(7)
     people = _people(rng, 240)
@@ -69,7 +69,7 @@ def _people(rng: np.random.Generator, count: int) -> pl.DataFrame:
 
 
 def points(classes: int = 3, features: int = 6) -> tuple[np.ndarray, np.ndarray]:
-    """Return clouds of points: inputs `240 feature`, and the class of each."""
+    """Return Gaussian blobs: inputs `240 feature` and the class of each."""
     rng = np.random.default_rng(classes)
     labels = np.arange(240) % classes
     centres = rng.normal(0, 1.5, (classes, features))
@@ -78,13 +78,13 @@ def points(classes: int = 3, features: int = 6) -> tuple[np.ndarray, np.ndarray]
 
 @cache
 def blobs(classes: int = 3, validation: float = 0.125) -> Any:
-    """Return the clouds as data."""
+    """Return the blobs as data."""
     return library().load(points(classes), name="blobs", validation=validation, test=0.2)
 
 
 @cache
 def value_data() -> Any:
-    """Return the clouds with a value to predict."""
+    """Return the blobs with a regression target."""
     inputs, labels = points()
     noise = np.random.default_rng(5).normal(0, 0.1, 240)
     targets = (inputs @ np.linspace(-1, 1, 6) + labels + noise).astype(np.float32)
@@ -93,7 +93,7 @@ def value_data() -> Any:
 
 @cache
 def distributions() -> Any:
-    """Return a stream whose targets are distributions: no file holds such."""
+    """Return a stream whose targets are distributions, which no file format has."""
     tw = library()
 
     def batches(start: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -109,7 +109,7 @@ def distributions() -> Any:
 
 @cache
 def pixel_data() -> Any:
-    """Return small pictures as data."""
+    """Return small images as data."""
     return library().load(INPUTS / "pixels.npz", validation=0.1, test=0.2)
 
 
@@ -121,7 +121,7 @@ def text_data() -> Any:
 
 @cache
 def series_data() -> Any:
-    """Return the series as data, two values ahead."""
+    """Return the time series as data, with a horizon of two."""
     return library().load(INPUTS / "river.csv", target="level", window=8, horizon=2)
 
 
@@ -141,10 +141,10 @@ def streamed(count: int = BATCH) -> Any:
 
 
 def real_files(*names: str) -> list[Path]:
-    """Return real data files.
+    """Return files of real data.
 
     Raises:
-        LeftOut: They are not here.
+        LeftOut: The files are not available.
     """
     root = os.environ.get("THALWEG_DATA")
     paths = [Path(root or ".") / name for name in names]

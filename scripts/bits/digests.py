@@ -1,4 +1,4 @@
-"""What is kept of a training: digests of its arrays and columns, and its figures, read from its files."""
+"""What is recorded of a run: digests of its arrays and columns, and its figures, read from its files."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from bits import names
 
-# An item is a file: what it holds, by the name of an array, a column or a figure.
+# An item describes a file: digest or value by the name of an array, column or figure.
 Item = dict[str, Any]
 FIGURES = ("result.json", "sweep.json", "finding.json", "problem.json", "recipe.toml")
 # Files compared byte by byte.
@@ -24,28 +24,28 @@ TEXTS = (".csv", ".npy", ".txt")
 
 
 def of(folder: Path) -> dict[str, Item]:
-    """Return what is compared of everything that lies in a folder, by file.
+    """Return the items of all compared files in a folder.
 
-    The path of the file is kept as `at`, for whoever wants to look closer.
+    The path of the file is recorded as `at`, so that a difference can be examined.
     """
-    found = {}
+    items = {}
     for path in files(folder):
-        at = path.relative_to(folder).as_posix()
+        relative = path.relative_to(folder).as_posix()
         item = _item(path)
         if item is not None:
-            found[names.file(at)] = {"at": at, "holds": item}
-    return found
+            items[names.file(relative)] = {"at": relative, "holds": item}
+    return items
 
 
 def files(folder: Path) -> Iterator[Path]:
-    """Yield the files in a folder, checkpoints left out."""
+    """Yield the files in a folder, except checkpoints."""
     for path in sorted(folder.rglob("*")):
         if path.is_file() and not any(part in names.UNREAD for part in path.parts):
             yield path
 
 
 def lighten(folder: Path) -> None:
-    """Remove what is not compared and takes room."""
+    """Remove files that are not compared."""
     for name in names.UNREAD:
         for path in list(folder.rglob(name)):
             shutil.rmtree(path, ignore_errors=True)
@@ -56,8 +56,8 @@ def lighten(folder: Path) -> None:
 def _item(path: Path) -> Item | None:
     if path.suffix == ".safetensors":
         content = path.read_bytes()
-        own = {name: _sha(f"{a.dtype}{a.shape}".encode(), a) for name, a in arrays(path).items()}
-        return {"file": _sha(content), **own}
+        digests = {name: _sha(f"{a.dtype}{a.shape}".encode(), a) for name, a in arrays(path).items()}
+        return {"file": _sha(content), **digests}
     if path.suffix in (".parquet", ".arrow", ".feather"):
         return _columns(path)
     if path.name in FIGURES:
@@ -72,19 +72,19 @@ def plain(path: Path) -> Any:
 
 
 def arrays(path: Path) -> dict[str, np.ndarray]:
-    """Return the arrays of a safetensors file; of types that NumPy lacks, the bytes."""
+    """Return the arrays of a safetensors file; raw bytes for types that NumPy lacks."""
     content = path.read_bytes()
     (length,) = struct.unpack("<Q", content[:8])
     header, body = json.loads(content[8 : 8 + length]), content[8 + length :]
-    known = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "U32": "<u4", "BOOL": "?"}
-    found = {}
-    for name, told in header.items():
+    dtypes = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "U32": "<u4", "BOOL": "?"}
+    arrays_ = {}
+    for name, entry in header.items():
         if name != "__metadata__":
-            start, end = told["data_offsets"]
-            kind = known.get(told["dtype"])
-            flat = np.frombuffer(body[start:end], kind or "u1")
-            found[name] = flat.reshape(told["shape"]) if kind else flat
-    return found
+            start, end = entry["data_offsets"]
+            dtype = dtypes.get(entry["dtype"])
+            flat = np.frombuffer(body[start:end], dtype or "u1")
+            arrays_[name] = flat.reshape(entry["shape"]) if dtype else flat
+    return arrays_
 
 
 def table(path: Path) -> pa.Table:
@@ -96,27 +96,27 @@ def table(path: Path) -> pa.Table:
 
 
 def values(column: pa.ChunkedArray) -> list[Any]:
-    """Return a column's values; floats with all of their bits."""
+    """Return a column's values with all bits of its floats."""
     return column.to_pylist()
 
 
 def _columns(path: Path) -> Item:
-    found = table(path)
-    kept: Item = {"rows": found.num_rows}
-    for name in found.column_names:
+    table_ = table(path)
+    item: Item = {"rows": table_.num_rows}
+    for name in table_.column_names:
         if name not in names.CLOCKS:
-            column = found.column(name)
-            kept[names.column(path.stem, name)] = _sha(str(column.type).encode(), *_pieces(column))
-    return kept
+            column = table_.column(name)
+            item[names.column(path.stem, name)] = _sha(str(column.type).encode(), *_pieces(column))
+    return item
 
 
 def _pieces(column: pa.ChunkedArray) -> Iterator[Any]:
-    """Yield what a column is made of: where it is null, and its numbers bit by bit, or its words."""
+    """Yield the content of a column: its null mask and its numbers bit by bit, or its strings."""
     yield np.asarray(column.is_null().to_pylist(), bool)
     if pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
         numbers = column.to_pylist()
-        wide = "<f8" if pa.types.is_floating(column.type) else "<i8"
-        yield np.asarray([0 if one is None else one for one in numbers], wide)
+        dtype = "<f8" if pa.types.is_floating(column.type) else "<i8"
+        yield np.asarray([0 if number is None else number for number in numbers], dtype)
     else:
         yield repr(column.to_pylist()).encode()
 
@@ -125,9 +125,9 @@ def _figures(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     """Yield the figures of plain values by their dotted paths."""
     if isinstance(value, dict | list):
         inner = value.items() if isinstance(value, dict) else enumerate(value)
-        for key, one in inner:
+        for key, inner_value in inner:
             if str(key) not in names.CLOCKS and str(key) not in names.APART:
-                yield from _figures(one, f"{path}.{key}" if path else str(key))
+                yield from _figures(inner_value, f"{path}.{key}" if path else str(key))
     else:
         yield names.figure(path), repr(value) if isinstance(value, float) and math.isnan(value) else value
 

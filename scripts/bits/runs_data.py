@@ -1,4 +1,4 @@
-"""Trainings on data of every kind, read by the command line; and what data are, told without training."""
+"""Runs on every kind of data, read by the command line; and fingerprints of data, without training."""
 
 import importlib
 from pathlib import Path
@@ -7,18 +7,18 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from bits.calling import fit, keep_table, run, thalweg
 from bits.data import INPUTS, blobs, library, points, real_files
+from bits.harness import fit, keep_table, run, thalweg
 
 
 @run("data/fingerprints")
 def _fingerprints(folder: Path) -> None:
-    """Read data in every way there is, and keep what tells them apart; nothing is trained."""
+    """Read data in every possible way and save their fingerprints; nothing is trained."""
     load, people = library().load, {"source": INPUTS / "people.csv", "target": "rich"}
     sets = ("digits", "iris", "wine", "breast_cancer", "diabetes")
-    made = ("xor", "moons", "circles", "spirals", "sine", "linear", "quadratic")
-    ways: dict[str, dict[str, Any]] = {name: {"source": name} for name in (*sets, *made)}
-    ways |= {
+    synthetic = ("xor", "moons", "circles", "spirals", "sine", "linear", "quadratic")
+    options: dict[str, dict[str, Any]] = {name: {"source": name} for name in (*sets, *synthetic)}
+    options |= {
         "random": people,
         "other": people | {"split_seed": 5, "test": 0.3},
         "in-time": people | {"split": "time", "validation": 0.2},
@@ -33,10 +33,10 @@ def _fingerprints(folder: Path) -> None:
         "series": {"source": INPUTS / "river.csv", "target": "level", "window": 8},
         "series-ahead": {"source": INPUTS / "river.csv", "target": "level", "window": 5, "horizon": 3},
     }
-    found = {name: load(**way) for name, way in ways.items()}
-    columns: dict[str, list[Any]] = {"way": list(found)}
-    columns["fingerprint"] = [data.fingerprint for data in found.values()]
-    columns["train"] = [data.train.count() for data in found.values()]
+    loaded = {name: load(**option) for name, option in options.items()}
+    columns: dict[str, list[Any]] = {"way": list(loaded)}
+    columns["fingerprint"] = [data.fingerprint for data in loaded.values()]
+    columns["train"] = [data.train.count() for data in loaded.values()]
     keep_table(folder, "fingerprints", columns)
 
 
@@ -46,10 +46,10 @@ def _real_fingerprints(folder: Path) -> None:
     paths = real_files(*(f"tabular/{name}" for name in tables), "text/names.txt", "mnist", "cifar10")
     targets = {"california_housing.csv.gz": "median_house_value", "titanic.csv": "Survived"}
     load = library().load
-    found = {path.name: load(path, target=targets[path.name]) for path in paths[: len(tables)]}
-    found |= {"names": load(paths[2], lines=True), "mnist": load("mnist"), "cifar10": load("cifar10")}
-    prints = [data.fingerprint for data in found.values()]
-    keep_table(folder, "fingerprints", {"way": list(found), "fingerprint": prints})
+    loaded = {path.name: load(path, target=targets[path.name]) for path in paths[: len(tables)]}
+    loaded |= {"names": load(paths[2], lines=True), "mnist": load("mnist"), "cifar10": load("cifar10")}
+    prints = [data.fingerprint for data in loaded.values()]
+    keep_table(folder, "fingerprints", {"way": list(loaded), "fingerprint": prints})
 
 
 @run("data/table-classes")
@@ -96,11 +96,11 @@ def _pictures(folder: Path) -> None:
     image: Any = importlib.import_module("PIL.Image")
     rng = np.random.default_rng(3)
     for kind, label in enumerate(("light", "dark")):
-        place = INPUTS / "pictures" / label
-        place.mkdir(parents=True, exist_ok=True)
+        subfolder = INPUTS / "pictures" / label
+        subfolder.mkdir(parents=True, exist_ok=True)
         for number in range(20):
             pixels = (rng.integers(0, 256, (8, 8, 3)) // (1 + 2 * kind)).astype(np.uint8)
-            image.fromarray(pixels).save(place / f"{number:02d}.png")
+            image.fromarray(pixels).save(subfolder / f"{number:02d}.png")
     thalweg(
         *("fit", INPUTS / "pictures", "--model", "linear", "--steps", 20),
         *("--out", folder / "run", "-q"),
@@ -121,8 +121,8 @@ def _own_module(folder: Path) -> None:
     def net(key: Any) -> Any:
         return eqx.nn.MLP(6, 3, 8, 1, key=key)
 
-    found = fit(folder, library().Problem(net, blobs()))
-    keep_table(folder, "answers", found.predict(points()[0][:40]))
+    run_ = fit(folder, library().Problem(net, blobs()))
+    keep_table(folder, "answers", run_.predict(points()[0][:40]))
 
 
 @run("data/mnist")

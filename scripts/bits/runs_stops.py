@@ -1,14 +1,14 @@
-"""Why trainings stop, and how they go on."""
+"""Runs that stop for every reason, and runs that are resumed."""
 
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-from bits.calling import fit, interrupt, recipe_of, run, small_net, thalweg
 from bits.data import blobs, library, streamed, text_data
+from bits.harness import fit, interrupt, recipe_of, run, small_net, thalweg
 
-# Why runs stop, beside `steps`.
+# Stop reasons other than `steps`.
 
 
 @run("stop/epochs")
@@ -45,7 +45,7 @@ def _gradient(folder: Path) -> None:
 
 @run("stop/seconds")
 def _seconds(folder: Path) -> None:
-    # Over after the first dispatch, whose length is not the clock's choice.
+    # Ends after the first dispatch, whose length does not depend on the clock.
     fit(folder, recipe=recipe_of(seconds=1e-9))
 
 
@@ -59,11 +59,11 @@ def _interrupt(folder: Path) -> None:
     interrupt(folder / "run", small_net(), recipe_of())
 
 
-# Going on.
+# Resuming.
 
 
 @run("resume/interrupted")
-def _go_on(folder: Path) -> None:
+def _resume(folder: Path) -> None:
     tw, problem = library(), small_net()
     interrupt(folder / "run", problem, recipe_of(schedule=tw.Cosine(), averaging=tw.EMA(decay=0.9)))
     tw.resume(folder / "run", problem)
@@ -71,7 +71,7 @@ def _go_on(folder: Path) -> None:
 
 
 @run("resume/plateau")
-def _go_on_plateau(folder: Path) -> None:
+def _resume_plateau(folder: Path) -> None:
     tw, problem = library(), small_net()
     plateau = tw.Plateau(patience=0.0, threshold=1.0)
     interrupt(folder / "run", problem, recipe_of(tw.SGD(lr=0.1), schedule=plateau, noise=0.1, steps=220))
@@ -79,7 +79,7 @@ def _go_on_plateau(folder: Path) -> None:
 
 
 @run("resume/continued")
-def _go_on_continued(folder: Path) -> None:
+def _resume_continued(folder: Path) -> None:
     tw = library()
     problem = tw.Problem(tw.LSTM(8, embedding=4), text_data())
     interrupt(folder / "run", problem, recipe_of(shuffle="continued", batch_size=8, steps=60))
@@ -87,14 +87,14 @@ def _go_on_continued(folder: Path) -> None:
 
 
 @run("resume/streamed")
-def _go_on_streamed(folder: Path) -> None:
+def _resume_streamed(folder: Path) -> None:
     problem = streamed()
     interrupt(folder / "run", problem, recipe_of())
     library().resume(folder / "run", problem)
 
 
 @run("resume/lanes")
-def _go_on_lanes(folder: Path) -> None:
+def _resume_lanes(folder: Path) -> None:
     problem = small_net()
     recipes = recipe_of(library().SGD(lr=0.01), steps=440).vary(lr=[0.01, 0.03], seed=[0, 1])
     interrupt(folder / "run", problem, recipes, strict=True)
@@ -102,7 +102,7 @@ def _go_on_lanes(folder: Path) -> None:
 
 
 @run("resume/killed")
-def _go_on_killed(folder: Path) -> None:
+def _resume_killed(folder: Path) -> None:
     arguments = ("--model", "mlp:8", "--steps", "6000", "--checkpoint-every", "200", "-q")
     command = [sys.executable, "-m", "thalweg", "fit", "iris", *arguments, "--out", str(folder / "run")]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
@@ -117,7 +117,7 @@ def _go_on_killed(folder: Path) -> None:
 
 
 def _finished(folder: Path) -> Path:
-    """Train a run of four epochs with a schedule, which others go on from."""
+    """Train a run of eight epochs, which other runs resume."""
     thalweg(
         *("fit", "iris", "--model", "mlp:8", "--epochs", 8, "--checkpoint-every", 20, "--seed", 2),
         *("--out", folder / "run", "-q"),
@@ -137,7 +137,7 @@ def _hold(folder: Path) -> None:
 
 @run("resume/fork")
 def _fork(folder: Path) -> None:
-    # Of a run in one piece the clock decides which checkpoints are left; of this one there is the one.
+    # In an uninterrupted run, the clock decides which checkpoints are kept; here there is exactly one.
     tw = library()
     problem = tw.Problem(tw.MLP([4, 8, 3]), tw.load("iris"))
     interrupt(folder / "run", problem, recipe_of(schedule=tw.Cosine(), steps=60))

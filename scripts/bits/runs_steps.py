@@ -1,4 +1,4 @@
-"""Trainings of one recipe: every part of the library's tables, every feed, all that a step may do."""
+"""Runs of one recipe: every entry of the library's registries, every feed, every option of a step."""
 
 import importlib
 from collections.abc import Callable
@@ -6,7 +6,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bits.calling import RUNS, fit, fit_lanes, recipe_of, run
 from bits.data import (
     LeftOut,
     blobs,
@@ -18,10 +17,11 @@ from bits.data import (
     text_data,
     value_data,
 )
+from bits.harness import RUNS, fit, fit_lanes, param_group, recipe_of, run
 
-# Rules that take the whole training part in every update, and need few of them.
+# Optimizers that use the whole training split in every update, and need few updates.
 LINE_SEARCHES = ("gradient-descent", "l-bfgs")
-# Settings of schedules whose defaults are for longer runs than these.
+# Settings of schedules whose defaults suit longer runs than these.
 SCHEDULES: dict[str, dict[str, Any]] = {
     "step": {"every": 3.0},
     "cosine-restarts": {"period": 4.0},
@@ -30,7 +30,7 @@ SCHEDULES: dict[str, dict[str, Any]] = {
 }
 
 
-# One run for each row of the library's tables, and some for what else models and losses may be.
+# One run per entry of the library's registries, and some for other forms of models and losses.
 
 
 def with_optimizer(name: str, folder: Path) -> None:
@@ -46,7 +46,7 @@ def with_schedule(name: str, folder: Path) -> None:
 
 
 def with_model(name: str, folder: Path) -> None:
-    """Train a tiny model of one of the architectures."""
+    """Train a small model of one of the architectures."""
     tw = library()
     small: dict[str, Callable[[], tuple[Any, Any, dict[str, Any]]]] = {
         "mlp": lambda: (
@@ -68,7 +68,7 @@ def with_model(name: str, folder: Path) -> None:
         "gru": lambda: (tw.GRU(8), series_data(), {"steps": 20}),
     }
     if name not in small:
-        raise LeftOut("a model that this script has no small form of")
+        raise LeftOut("a model without a small configuration in this script")
     model, data, settings = small[name]()
     fit(folder, tw.Problem(model, data), recipe_of(**settings))
 
@@ -109,20 +109,20 @@ def _perplexity(folder: Path) -> None:
     fit(folder, tw.Problem(tw.MLP([6, 8, 3]), blobs(), metric="perplexity"))
 
 
-def _with_parts(settings: dict[str, Any], folder: Path) -> None:
+def _with_layers(settings: dict[str, Any], folder: Path) -> None:
     tw = library()
     fit(folder, tw.Problem(tw.MLP([6, 8, 8, 3], **settings), blobs()), recipe_of(steps=30))
 
 
-_PARTS = (
+_LAYERS = (
     ("tanh", "batch", "glorot"),
     ("silu", "group", "lecun"),
     ("leaky_relu", "rms", "orthogonal"),
     ("sigmoid", "none", "he_uniform"),
 )
-for _parts in _PARTS:
-    _settings = dict(zip(("activation", "normalisation", "initialisation"), _parts, strict=True))
-    RUNS[f"part/{'-'.join(_parts)}"] = partial(_with_parts, _settings)
+for _layers in _LAYERS:
+    _settings = dict(zip(("activation", "normalisation", "initialisation"), _layers, strict=True))
+    RUNS[f"part/{'-'.join(_layers)}"] = partial(_with_layers, _settings)
 
 
 # Feeds.
@@ -171,7 +171,7 @@ def _no_validation(folder: Path) -> None:
     fit(folder, tw.Problem(tw.MLP([6, 8, 3]), blobs(validation=0.0)), recipe_of(epochs=5))
 
 
-# What a step does beside its rule.
+# Options of a step besides its optimizer.
 
 
 @run("step/accumulate")
@@ -201,7 +201,7 @@ def _noise(folder: Path) -> None:
 
 @run("step/skip-nonfinite")
 def _skip(folder: Path) -> None:
-    # Overflows on the way: some updates are left out.
+    # Overflows, so some updates are skipped.
     fit(folder, recipe=recipe_of(library().SGD(lr=1e30), skip_nonfinite=True, steps=40))
 
 
@@ -214,16 +214,15 @@ def _rate_rule(folder: Path) -> None:
 def _groups(folder: Path) -> None:
     tw = library()
     groups = (
-        tw.Group(pattern="layers.0.*", lr_factor=0.1, weight_decay=0.5),
-        tw.Group(role="bias", weight_decay=0.0),
+        param_group(pattern="layers.0.*", lr_factor=0.1, weight_decay=0.5),
+        param_group(role="bias", weight_decay=0.0),
     )
     fit(folder, recipe=recipe_of(tw.AdamW(lr=3e-3, weight_decay=0.1), groups=groups))
 
 
 @run("step/frozen")
 def _frozen(folder: Path) -> None:
-    tw = library()
-    fit(folder, recipe=recipe_of(groups=(tw.Group(pattern="layers.0.*", frozen=True),)))
+    fit(folder, recipe=recipe_of(groups=(param_group(pattern="layers.0.*", frozen=True),)))
 
 
 @run("step/sgd-forms")

@@ -1,9 +1,9 @@
-"""Trainings of several recipes at once: both layouts, halving, lanes that stop early, sweeps."""
+"""Runs of several recipes at once: both layouts, halving, lanes that stop early, sweeps."""
 
 from pathlib import Path
 
-from bits.calling import fit_lanes, recipe_of, run, thalweg
 from bits.data import library, streamed, text_data
+from bits.harness import fit_lanes, recipe_of, run, thalweg
 
 
 @run("lanes/mapped")
@@ -14,7 +14,7 @@ def _mapped(folder: Path) -> None:
 
 @run("lanes/batched")
 def _batched(folder: Path) -> None:
-    # So small a network is laid out in one product by rule, and the work is too short for a trial.
+    # A network this small is always laid out in one product, and the work is too short for a timing trial.
     fit_lanes(folder, recipe_of(library().SGD(lr=0.01)).vary(lr=[0.01, 0.02, 0.04], seed=[0, 1]))
 
 

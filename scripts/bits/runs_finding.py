@@ -1,11 +1,11 @@
-"""Finding a learning rate, a batch size, a recipe."""
+"""Runs that search for a learning rate, a batch size or a recipe."""
 
 from pathlib import Path
 
 import polars as pl
 
-from bits.calling import keep_table, recipe_of, run, small_net, thalweg
 from bits.data import library
+from bits.harness import keep_table, recipe_of, run, small_net, thalweg
 
 
 @run("find/rate")
@@ -28,10 +28,10 @@ def _fit_auto(folder: Path) -> None:
 
 @run("find/range-test")
 def _range_test(folder: Path) -> None:
-    found = library().range_test(small_net(), recipe_of(), factor=1.3)
-    numbers = {name: value for name, value in vars(found).items() if isinstance(value, int | float)}
+    test = library().range_test(small_net(), recipe_of(), factor=1.3)
+    numbers = {name: value for name, value in vars(test).items() if isinstance(value, int | float)}
     keep_table(folder, "readings", {name: [value] for name, value in numbers.items()})
-    for name, value in vars(found).items():
+    for name, value in vars(test).items():
         if isinstance(value, pl.DataFrame):
             keep_table(folder, name, value)
 
@@ -40,5 +40,5 @@ def _range_test(folder: Path) -> None:
 def _search(folder: Path) -> None:
     tw = library()
     budget = tw.Budget(trials=4, lanes=2)
-    found = tw.search(small_net(), recipe_of(), {"lr": (1e-4, 1e-1)}, budget, key=1)
-    keep_table(folder, "trials", found.table)
+    result = tw.search(small_net(), recipe_of(), {"lr": (1e-4, 1e-1)}, budget, key=1)
+    keep_table(folder, "trials", result.table)
