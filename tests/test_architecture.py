@@ -49,6 +49,12 @@ ROOMS: dict[str, list[str | tuple[str, ...]]] = {
         "predict_inputs",
         "load",
     ],
+    "run": [
+        ("folder", "progress", "scores"),
+        ("checkpoint", "spec", "run"),
+        ("session", "validate", "restore", "verify"),
+        ("train", "resume"),
+    ],
 }
 # The door loads a command's modules when the command is called, and the root loads names on first use.
 LAZY = {SOURCE / "doors" / "cli" / "app.py"}
@@ -193,7 +199,10 @@ def test_every_room_with_a_level_exists(folder):
         ("engine", "engine/layout/mapped.py", "import thalweg.engine.plan"),
         ("engine", "engine/new.py", "import thalweg.engine.plan"),
         ("problem/data", "problem/data/inputs/table.py", "from thalweg.problem.data.data import Data"),
-        ("problem/data", "problem/data/files/idx.py", "from thalweg.problem.data import inputs"),
+        ("problem/data", "problem/data/files/content.py", "from thalweg.problem.data import inputs"),
+        ("run", "run/folder/lock.py", "from thalweg.run.checkpoint.store import Store"),
+        ("run", "run/spec.py", "from thalweg.run.session import session"),
+        ("run", "run/session/session.py", "from thalweg.run.train import train"),
     ],
 )
 def test_a_planted_import_of_a_higher_room_is_caught(folder, file, line):
@@ -215,6 +224,12 @@ def test_no_source_file_looks_like_a_test():
     assert [
         path.name for path in modules() if path.stem.startswith("test_") or path.stem.endswith("_test")
     ] == []
+
+
+def test_checkpoints_are_bytes_only():
+    """Checkpoints can be read and verified where JAX is not installed."""
+    for path in modules(SOURCE / "run" / "checkpoint"):
+        assert not [name for name, _ in imported(ast.parse(path.read_text())) if name.split(".")[0] == "jax"]
 
 
 def test_every_folder_is_a_floor():
