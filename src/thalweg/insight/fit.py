@@ -12,7 +12,7 @@ from typing import Any
 
 from thalweg.core.errors import RecipeError, ThalwegError
 from thalweg.insight.finder.finding import LearningRateFinding
-from thalweg.insight.finder.finding_io import as_dict
+from thalweg.insight.finder.finding_io import as_dict, current
 from thalweg.insight.finder.learning_rate import find_lr
 from thalweg.insight.finder.verdict import headline, in_a_line
 from thalweg.problem.data.data import Data
@@ -245,7 +245,8 @@ def _recipe_of_begun(folder: Path, recipe: Recipe) -> Recipe:
             got=str(folder),
             hint="leave it out to continue with the run's own rate",
         )
-    found, before = toml.read(f"{finding['recipe']}\n"), toml.read(f"{finding['asked']}\n")
+    finding = current(finding)
+    found, before = toml.read(f"{finding['recipe']}\n"), toml.read(f"{finding['recipe_before']}\n")
     if toml.write(Recipe.from_dict(recipe.to_dict())) == toml.write(before):
         return found
     return with_rate(recipe, finding["value"])

@@ -10,9 +10,9 @@ from thalweg.problem.data import load as loading
 from thalweg.problem.data.files import content
 from thalweg.problem.data.files.content import decompress_ahead, discard_ahead, read_bytes
 
-ONE = gzip.compress(b"hello" * 1000)
-OTHER = gzip.compress(b"hello" * 1000, 1)  # the same content, packed otherwise
-EMPTY = gzip.compress(b"")
+ONE = gzip.compress(b"hello" * 1000, mtime=0)
+OTHER = gzip.compress(b"hello" * 1000, 1, mtime=0)  # the same content, packed otherwise
+EMPTY = gzip.compress(b"", mtime=0)
 
 
 @pytest.mark.parametrize(
