@@ -16,5 +16,5 @@ Imports run down these levels (`tests/test_architecture.py` holds them), lowest 
 12. `predict_inputs`: new data for a trained model.
 13. `load`: what users call; it imports `reading` on the first call.
 
-To add a kind of data: a class in `inputs/`, a reader, its line in `reading.READERS`, a test.
+To add a kind of data, or an option of reading: docs/contributing.md.
 """

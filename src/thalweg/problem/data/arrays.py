@@ -1,6 +1,6 @@
 """Arrays to `Data`: those in memory, and everything that is read into arrays (idx, npz, pictures, tables)."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,19 @@ from thalweg.problem.data.splitting import row_hashes, shared_rows, split_exampl
 
 # From this ratio of the largest class to the smallest on, accuracy alone misleads.
 IMBALANCE = 3.0
+
+
+def _fitted_images(train: np.ndarray) -> Preparation:
+    shift, scale = brightness_shift_and_scale(train)
+    return Preparation(ImageInputs.fit(train), input_shift=shift, input_scale=scale)
+
+
+# By `RawArrays.kind`: the preparation of arrays, fitted to the training split. A new kind of arrays adds its
+# own here, and how a folder of it is recognised to `read_folder`.
+FITTED: dict[str, Callable[[np.ndarray], Preparation]] = {
+    ImageInputs.kind: _fitted_images,
+    ArrayInputs.kind: lambda train: Preparation(ArrayInputs.fit(train)),
+}
 
 
 def _accepts(source: Source, options: LoadOptions) -> bool:
@@ -83,9 +96,9 @@ def from_arrays(raw: RawArrays, options: LoadOptions) -> Data:
         by_split["test"], targets["test"] = test
         test_hashes = row_hashes(test[0].astype(inputs.dtype, copy=False))
         test_notes += shared_rows(hashes[rows["train"]], test_hashes)
-    image = looks_like_images(inputs) if raw.image is None else raw.image
-    by_split, preparation = _prepared(by_split, image)
-    preparation = replace(preparation, classes=target.classes, target=raw.target)
+    kind = raw.kind or (ImageInputs.kind if looks_like_images(inputs) else ArrayInputs.kind)
+    preparation = replace(FITTED[kind](by_split["train"]), classes=target.classes, target=raw.target)
+    by_split = {name: preparation.columns.inputs(x) for name, x in by_split.items()}
     return assemble(raw.name, task, by_split, targets, preparation, raw.notes + test_notes + split_notes)
 
 
@@ -207,14 +220,3 @@ def _separate_test(
         hint = "check that both splits were made in the same way"
         raise DataError("data", rule, got=x.shape[1:], hint=hint)
     return (x, encode_known(y, target, f"{raw.target}, test split")), ()
-
-
-def _prepared(by_split: dict[str, np.ndarray], image: bool) -> tuple[dict[str, np.ndarray], Preparation]:
-    if image:
-        columns = ImageInputs.fit(by_split["train"])
-        shift, scale = brightness_shift_and_scale(by_split["train"])
-        preparation = Preparation(columns, input_shift=shift, input_scale=scale)
-    else:
-        columns = ArrayInputs.fit(by_split["train"])
-        preparation = Preparation(columns)
-    return {name: columns.inputs(x) for name, x in by_split.items()}, preparation

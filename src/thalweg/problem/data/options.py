@@ -106,6 +106,11 @@ class Source:
     suffix: str
     name: str
 
+    @property
+    def shown(self) -> str:
+        """What was given, for messages: a path or name, or the type of data in memory."""
+        return str(self.data) if isinstance(self.data, (str, Path)) else type(self.data).__name__
+
 
 @dataclass(frozen=True)
 class Reader:
@@ -120,6 +125,20 @@ class Reader:
     accepts: Callable[[Source, LoadOptions], bool]
     read: Callable[[Source, LoadOptions], Data]
     options: tuple[str, ...] = ()
+
+    def data(self, source: Source, options: LoadOptions) -> Data:
+        """Read a source. What an option does to data of every kind stands here.
+
+        Raises:
+            DataError: The source cannot be read, or an option does not apply to this kind of data.
+        """
+        if options.lines and "lines" not in self.options:
+            hint = "leave out lines (--lines), or give a .txt file"
+            raise DataError("load", "lines is for text", got=source.shown, hint=hint)
+        if options.window is not None and "window" not in self.options:
+            hint = "give a CSV, Parquet or npy file; the window of a text is its context"
+            raise DataError("load", "window is for tables in time order", got=source.shown, hint=hint)
+        return self.read(source, options)
 
 
 def options_from(options: LoadOptions | None, settings: Mapping[str, Any]) -> LoadOptions:

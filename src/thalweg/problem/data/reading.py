@@ -10,7 +10,7 @@ from thalweg.problem.data import arrays, text
 from thalweg.problem.data.data import IN_MEMORY, Data, fingerprint
 from thalweg.problem.data.files.content import plain_suffix
 from thalweg.problem.data.files.tables import TABLE_SUFFIXES
-from thalweg.problem.data.options import LoadOptions, Reader, Source, options_from
+from thalweg.problem.data.options import LoadOptions, Source, options_from
 from thalweg.problem.data.sets import named
 from thalweg.problem.data.tables import series, table
 
@@ -24,10 +24,9 @@ def read(data: Any, options: LoadOptions | None = None, **settings: Any) -> Data
     chosen = options_from(options, settings)
     source = _source(data, chosen)
     reader = next((reader for reader in READERS if reader.accepts(source, chosen)), None)
-    _check_options(reader, data, chosen)
     if reader is None:
         raise _unreadable(source)
-    result = reader.read(source, chosen)
+    result = reader.data(source, chosen)
     return replace(
         result,
         name=chosen.name or result.name,
@@ -68,24 +67,9 @@ def _source(data: Any, options: LoadOptions) -> Source:
     return Source(path, suffix, options.name or path.name.split(".")[0] or "data")
 
 
-def _check_options(reader: Reader | None, data: Any, options: LoadOptions) -> None:
-    """Refuse options that do not apply to this kind of data."""
-    applicable = () if reader is None else reader.options
-    if options.lines and "lines" not in applicable:
-        rule = "lines is for text"
-        raise DataError("load", rule, got=_name(data), hint="leave out lines (--lines), or give a .txt file")
-    if options.window is not None and "window" not in applicable:
-        hint = "give a CSV, Parquet or npy file; the window of a text is its context"
-        raise DataError("load", "window is for tables in time order", got=_name(data), hint=hint)
-
-
 def _unreadable(source: Source) -> DataError:
     if isinstance(source.data, Path):
         rule = f"the file must end in {', '.join(SUFFIXES)} (.gz or not)"
         return DataError("data", rule, got=source.data.name, hint="convert it to CSV")
     rule = "must be a name, a path, a frame, or a pair (inputs, targets)"
-    return DataError("data", rule, got=_name(source.data), hint="for example load((x, y))")
-
-
-def _name(data: Any) -> str:
-    return str(data) if isinstance(data, (str, Path)) else type(data).__name__
+    return DataError("data", rule, got=source.shown, hint="for example load((x, y))")

@@ -5,6 +5,8 @@ from typing import Any
 
 from thalweg.problem.data.note import Note
 
+IMAGE = "image"
+
 
 @dataclass(frozen=True)
 class RawArrays:
@@ -17,7 +19,8 @@ class RawArrays:
         test: The set's own test split (inputs, targets), if it has one.
         classes: Labels by class number, where `targets` holds numbers whose names are known.
         target: Name of what is predicted.
-        image: Whether inputs are pictures; None: decided by their shape and range.
+        kind: Kind of the class that prepares the inputs, as in `arrays.FITTED`; None: images or plain
+            numbers, decided by their shape and range.
         notes: Notes of the reader.
     """
 
@@ -27,5 +30,5 @@ class RawArrays:
     test: tuple[Any, Any] | None = None
     classes: tuple[Any, ...] | None = None
     target: str = "target"
-    image: bool | None = None
+    kind: str | None = None
     notes: tuple[Note, ...] = ()

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from thalweg.core.errors import DataError
-from thalweg.problem.data.files import RawArrays
+from thalweg.problem.data.files import IMAGE, RawArrays
 from thalweg.problem.data.files.content import read_bytes
 
 IDX_TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
@@ -124,7 +124,7 @@ def read_cifar_folder(folder: Path, name: str) -> RawArrays:
         raise DataError("cifar", rule, where=folder, hint="unpack the binary version of CIFAR-10 there")
     test = _joined(files["test"]) if files["test"] else None
     train = _joined(files["train"])
-    return RawArrays(name, *train, test=test, classes=CIFAR_CLASSES, target="class", image=True)
+    return RawArrays(name, *train, test=test, classes=CIFAR_CLASSES, target="class", kind=IMAGE)
 
 
 def _joined(paths: list[Path]) -> tuple[np.ndarray, np.ndarray]:

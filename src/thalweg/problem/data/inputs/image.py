@@ -7,8 +7,9 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from thalweg.core.errors import DataError
+from thalweg.problem.data.files import IMAGE
 from thalweg.problem.data.files.binary_images import batch_files, idx_files, read_batch, read_idx
-from thalweg.problem.data.files.pictures import PICTURE_SUFFIXES, read_pictures
+from thalweg.problem.data.files.pictures import PICTURES, read_pictures
 from thalweg.problem.data.inputs import Columns
 from thalweg.problem.data.inputs.array import check_shape, checked_numbers, read_arrays
 
@@ -30,7 +31,7 @@ class ImageInputs(Columns):
         byte: Whether pictures are uint8 (0..255); otherwise they are float32.
     """
 
-    kind: ClassVar[str] = "image"
+    kind: ClassVar[str] = IMAGE
     is_image: ClassVar[bool] = True
     shape: tuple[int, ...]
     byte: bool = True
@@ -66,7 +67,7 @@ class ImageInputs(Columns):
             return read_idx(idx.get("test_images") or idx["train_images"])
         if source.is_dir() and (batches := batch_files(source))["train"]:
             return np.concatenate([read_batch(path)[0] for path in batches["test"] or batches["train"]])
-        if source.is_dir() or source.suffix.lower() in PICTURE_SUFFIXES:
+        if source.is_dir() or source.suffix.lower() in PICTURES.suffixes:
             return read_pictures(source, self.shape)
         return read_arrays(source, self.shape)
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from thalweg.core.errors import DataError
 from thalweg.core.lazy import pl
-from thalweg.problem.data.files import RawArrays
+from thalweg.problem.data.files import IMAGE, RawArrays
 from thalweg.problem.data.files.content import read_bytes
 
 _CELL = ("radius", "texture", "perimeter", "area", "smoothness", "compactness", "concavity", "concave points")
@@ -71,7 +71,7 @@ def digits() -> RawArrays:
     rows = _numbers("digits.csv.gz", delimiter=",")
     pictures = rows[:, :-1].reshape(-1, 8, 8).astype(np.uint8)
     labels = rows[:, -1].astype(np.int64)
-    return RawArrays("digits", pictures, labels, classes=tuple(range(10)), target="digit", image=True)
+    return RawArrays("digits", pictures, labels, classes=tuple(range(10)), target="digit", kind=IMAGE)
 
 
 def table(name: str) -> tuple[pl.DataFrame, str]:
