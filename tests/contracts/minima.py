@@ -15,6 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from thalweg.recipe.schedules import Clock, Cosine, Schedule
 
 PENALTY = 0.01
+COSINE = Cosine()
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,19 @@ class Problem:
     loss: Callable
     start: dict[str, np.ndarray]
     least: float
+
+
+@dataclass(frozen=True)
+class Training:
+    """How an optimizer reaches the known minima: its rate for each problem, and other settings."""
+
+    quadratic: float = 1.0
+    rosenbrock: float = 1.0
+    logistic: float = 1.0
+    numbers: Any = None
+    schedule: Schedule = COSINE
+    steps: int = 1500
+    valley_steps: int = 10_000
 
 
 @cache
@@ -86,7 +100,7 @@ def trained(
     optimizer: Any, problem: Problem, steps: int, schedule: Schedule | None = None
 ) -> dict[str, np.ndarray]:
     """Return the weights to evaluate after `steps` steps on the whole problem."""
-    schedule = Cosine() if schedule is None else schedule
+    schedule = COSINE if schedule is None else schedule
     roles = {name: name for name in problem.start}
 
     def advance(optimizer: Any, carry: Any, t: Any) -> Any:

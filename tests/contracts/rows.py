@@ -1,16 +1,19 @@
-"""The contract table: every optimizer with its numbers, its reference and its convention.
+"""The contract table: every optimizer with its published equations, its numbers and its convention.
 
-A new optimizer adds a row to `ROWS` and one to `MINIMA`.
+A new optimizer adds its equation, a row to `ROWS` and one to `MINIMA`.
+
+The equations are plain NumPy, written from the papers, not from any library. Most are for one array and take
+`(w, g, m, t, lr, n, decays)`: weights, gradient, the state of this array (a dict, empty at first), steps so
+far (0 at the first), the learning rate of this step, the rule's numbers, and whether weight decay applies.
+They return the new weights.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from tests.contracts import equations
-from tests.contracts.trajectories import SHAPES, SQUARE, Landscape
+from tests.contracts.minima import Training
+from tests.contracts.trajectories import SHAPES, SQUARE, WEIGHTS, Row, each, schedule_free
 from thalweg.recipe.optimizers import (
     LAMB,
     LARS,
@@ -29,94 +32,204 @@ from thalweg.recipe.optimizers import (
     Lion,
     Muon,
     NAdam,
-    Optimizer,
     Prodigy,
     RAdam,
     RMSprop,
     ScheduleFreeAdamW,
     ScheduleFreeSGD,
 )
-from thalweg.recipe.schedules import Constant, Cosine, Schedule, WarmupCosine
+from thalweg.recipe.schedules import Constant, WarmupCosine
 
 
-@dataclass(frozen=True)
-class Row:
-    """An optimizer under test.
-
-    Args:
-        optimizer: With unusual numbers, so that no default of 0 or 1 hides a mistake.
-        reference: The published step.
-        convention: Our choice where libraries differ.
-        torch: Arguments of the same torch.optim rule, with its name under `rule`; None without one.
-        shapes: Arrays that are trained.
-    """
-
-    optimizer: Optimizer
-    reference: Callable
-    convention: str
-    torch: dict[str, Any] | None = None
-    shapes: Any = None
-
-    @property
-    def id(self) -> str:
-        options = [value for value in self.optimizer.to_dict().values() if isinstance(value, bool | str)]
-        return "-".join([self.optimizer.name, *map(str, options)])
+def _stored(m, name, like):
+    return m.setdefault(name, np.zeros_like(like))
 
 
-def each(equation: Callable, rate: str = "lr", decays: Any = equations.WEIGHTS) -> Callable:
-    """Make a step over all arrays from one equation; weight decay spares biases and scales."""
-
-    def of(optimizer: Optimizer) -> Callable:
-        def step(params, grads, t, factor, memory):
-            lr = factor * getattr(optimizer, rate)
-            return {
-                name: equation(w, grads[name], memory.setdefault(name, {}), t, lr, optimizer, name in decays)
-                for name, w in params.items()
-            }
-
-        return step
-
-    return of
+def _moments(g, m, n):
+    m["m"] = n.b1 * _stored(m, "m", g) + (1 - n.b1) * g
+    m["v"] = n.b2 * _stored(m, "v", g) + (1 - n.b2) * g * g
+    return m["m"], m["v"]
 
 
-def muon(optimizer: Muon) -> Callable:
+def _penalised(w, g, n, decays):
+    return g + n.weight_decay * w if decays and n.weight_decay is not None else g
+
+
+def sgd(w, g, m, t, lr, n, decays):
+    rate = n.weight_decay if decays and n.weight_decay is not None else 0.0
+    if n.decay_form != "decoupled":
+        g = g + {"half": 1, "whole": 2}[n.decay_form] * rate * w
+        rate = 0.0
+    if n.momentum is None:
+        move = lr * g
+    elif n.remember == "gradients":
+        m["v"] = n.momentum * _stored(m, "v", g) + g
+        move = lr * (g + n.momentum * m["v"] if n.nesterov else m["v"])
+    else:
+        m["v"] = n.momentum * _stored(m, "v", g) - lr * g
+        move = -(n.momentum * m["v"] - lr * g if n.nesterov else m["v"])
+    return w - move - lr * rate * w
+
+
+def adagrad(w, g, m, t, lr, n, decays):
+    g = _penalised(w, g, n, decays)
+    m["s"] = m.get("s", np.full_like(g, n.initial)) + g * g
+    return w - lr * g / np.sqrt(m["s"] + n.eps)
+
+
+def rmsprop(w, g, m, t, lr, n, decays):
+    g = _penalised(w, g, n, decays)
+    m["n"] = n.decay * _stored(m, "n", g) + (1 - n.decay) * g * g
+    m["m"] = n.decay * _stored(m, "m", g) + (1 - n.decay) * g
+    variance = np.maximum(m["n"] - m["m"] ** 2, 0) if n.centred else m["n"]
+    u = g / (np.sqrt(variance) + n.eps)
+    if n.momentum is not None:
+        m["v"] = u = n.momentum * _stored(m, "v", g) + u
+    return w - lr * u
+
+
+def adadelta(w, g, m, t, lr, n, decays):
+    g = _penalised(w, g, n, decays)
+    m["n"] = n.decay * _stored(m, "n", g) + (1 - n.decay) * g * g
+    u = g * np.sqrt(_stored(m, "x", g) + n.eps) / np.sqrt(m["n"] + n.eps)
+    m["x"] = n.decay * m["x"] + (1 - n.decay) * u * u
+    return w - lr * u
+
+
+def adam(w, g, m, t, lr, n, decays):
+    mean, square = _moments(_penalised(w, g, n, decays), m, n)
+    return w - lr * (mean / (1 - n.b1 ** (t + 1))) / (np.sqrt(square / (1 - n.b2 ** (t + 1))) + n.eps)
+
+
+def adamw(w, g, m, t, lr, n, decays):
+    mean, square = _moments(g, m, n)
+    u = (mean / (1 - n.b1 ** (t + 1))) / (np.sqrt(square / (1 - n.b2 ** (t + 1))) + n.eps)
+    return w - lr * (u + (n.weight_decay * w if decays else 0))
+
+
+def adamax(w, g, m, t, lr, n, decays):
+    g = _penalised(w, g, n, decays)
+    m["m"] = n.b1 * _stored(m, "m", g) + (1 - n.b1) * g
+    m["u"] = np.maximum(n.b2 * _stored(m, "u", g), np.abs(g) + n.eps)
+    return w - lr / (1 - n.b1 ** (t + 1)) * m["m"] / m["u"]
+
+
+def nadam(w, g, m, t, lr, n, decays):
+    g = _penalised(w, g, n, decays)
+    mean, square = _moments(g, m, n)
+    ahead = n.b1 * mean / (1 - n.b1 ** (t + 2)) + (1 - n.b1) * g / (1 - n.b1 ** (t + 1))
+    return w - lr * ahead / (np.sqrt(square / (1 - n.b2 ** (t + 1))) + n.eps)
+
+
+def amsgrad(w, g, m, t, lr, n, decays):
+    mean, square = _moments(_penalised(w, g, n, decays), m, n)
+    if n.corrected:
+        mean, square = mean / (1 - n.b1 ** (t + 1)), square / (1 - n.b2 ** (t + 1))
+    m["x"] = np.maximum(_stored(m, "x", g), square)
+    return w - lr * mean / (np.sqrt(m["x"]) + n.eps)
+
+
+def radam(w, g, m, t, lr, n, decays):
+    mean, square = _moments(_penalised(w, g, n, decays), m, n)
+    step = t + 1
+    most = 2 / (1 - n.b2) - 1
+    length = most - 2 * step * n.b2**step / (1 - n.b2**step)
+    mean = mean / (1 - n.b1**step)
+    if length < 5:
+        return w - lr * mean
+    correction = np.sqrt((length - 4) * (length - 2) * most / ((most - 4) * (most - 2) * length))
+    return w - lr * correction * mean / (np.sqrt(square / (1 - n.b2**step)) + n.eps)
+
+
+def lion(w, g, m, t, lr, n, decays):
+    old = _stored(m, "m", g)
+    m["m"] = n.b2 * old + (1 - n.b2) * g
+    return w - lr * (np.sign(n.b1 * old + (1 - n.b1) * g) + (n.weight_decay * w if decays else 0))
+
+
+def lamb(w, g, m, t, lr, n, decays):
+    mean, square = _moments(g, m, n)
+    u = (mean / (1 - n.b1 ** (t + 1))) / (np.sqrt(square / (1 - n.b2 ** (t + 1))) + n.eps)
+    u = u + (n.weight_decay * w if decays else 0)
+    return w - lr * u * np.linalg.norm(w) / np.linalg.norm(u)
+
+
+def lars(w, g, m, t, lr, n, decays):
+    u = g
+    if decays:
+        u = g + n.weight_decay * w
+        u = u * n.trust * np.linalg.norm(w) / (np.linalg.norm(u) + n.eps)
+    m["v"] = n.momentum * _stored(m, "v", g) + lr * u
+    return w - m["v"]
+
+
+def adafactor(w, g, m, t, lr, n, decays):
+    b = 1 - (t + 1.0) ** -n.decay
+    square = g * g + n.eps
+    order = np.argsort(w.shape)
+    if w.ndim > 1 and w.shape[order[-2]] >= n.smallest:
+        long, short = order[-1], order[-2]
+        m["r"] = b * m.get("r", 0) + (1 - b) * square.mean(axis=long, keepdims=True)
+        m["c"] = b * m.get("c", 0) + (1 - b) * square.mean(axis=short, keepdims=True)
+        u = g / np.sqrt(m["r"] * m["c"] / m["r"].mean(axis=short, keepdims=True))
+    else:
+        m["v"] = b * m.get("v", 0) + (1 - b) * square
+        u = g / np.sqrt(m["v"])
+    u = u / max(1.0, np.sqrt((u * u).mean()) / n.clip)
+    u = lr * u * (max(1e-3, np.sqrt((w * w).mean())) if n.relative else 1.0)
+    if n.momentum is not None:
+        m["m"] = u = n.momentum * _stored(m, "m", g) + (1 - n.momentum) * u
+    return w - u - (lr * n.weight_decay * w if decays else 0)
+
+
+def muon(w, g, m, t, lr, n, decays):
+    flat = g.reshape(g.shape[0], -1)
+    m["B"] = n.momentum * m.get("B", 0) + flat
+    x = flat + n.momentum * m["B"] if n.nesterov else m["B"]
+    turned = x.shape[0] > x.shape[1]
+    x = x.T if turned else x
+    x = x / (np.sqrt((x * x).sum()) + 1e-7)
+    for _ in range(n.rounds):
+        gram = x @ x.T
+        x = 3.4445 * x + (-4.7750 * gram + 2.0315 * gram @ gram) @ x
+    x = x.T if turned else x
+    rows, columns = x.shape
+    size = max(1, rows / columns) ** 0.5 if n.size == "width" else 0.2 * max(rows, columns) ** 0.5
+    return w - lr * (size * x.reshape(g.shape) + n.weight_decay * w)
+
+
+def soap(w, g, m, t, lr, n, decays):
+    """Algorithm 3 of the paper; a vector keeps its own basis."""
+    square = w.ndim > 1
+    if t == 0:
+        if square:
+            m["L"], m["R"] = (1 - n.b2) * g @ g.T, (1 - n.b2) * g.T @ g
+            m["P"], m["Q"] = np.linalg.eigh(m["L"])[1][:, ::-1], np.linalg.eigh(m["R"])[1][:, ::-1]
+        return w
+    turn = (lambda x: m["P"].T @ x @ m["Q"]) if square else (lambda x: x)
+    back = (lambda x: m["P"] @ x @ m["Q"].T) if square else (lambda x: x)
+    m["m"] = n.b1 * _stored(m, "m", g) + (1 - n.b1) * g
+    m["v"] = n.b2 * _stored(m, "v", g) + (1 - n.b2) * turn(g) ** 2
+    u = back(turn(m["m"]) / (1 - n.b1**t) / (np.sqrt(m["v"] / (1 - n.b2**t)) + n.eps))
+    if square:
+        m["L"] = n.b2 * m["L"] + (1 - n.b2) * g @ g.T
+        m["R"] = n.b2 * m["R"] + (1 - n.b2) * g.T @ g
+        if t % n.every == 0:
+            m["P"], m["Q"] = np.linalg.qr(m["L"] @ m["P"])[0], np.linalg.qr(m["R"] @ m["Q"])[0]
+    return w - lr * (u + (n.weight_decay * w if decays else 0))
+
+
+def muon_and_adamw(optimizer: Muon) -> Callable:
     def step(params, grads, t, factor, memory):
         after = {}
         for name, w in params.items():
             hidden = name in ("matrix", "kernel")
-            equation, lr = (equations.muon, optimizer.lr) if hidden else (equations.adamw, optimizer.adam_lr)
+            equation, lr = (muon, optimizer.lr) if hidden else (adamw, optimizer.adam_lr)
             held = memory.setdefault(name, {})
-            after[name] = equation(w, grads[name], held, t, factor * lr, optimizer, name in equations.WEIGHTS)
+            after[name] = equation(w, grads[name], held, t, factor * lr, optimizer, name in WEIGHTS)
         return after
 
     return step
-
-
-def schedule_free(equation: Callable) -> Callable:
-    """Defazio et al. 2024: z steps from the gradient at y; x averages z by (largest rate so far)^2."""
-
-    def of(optimizer: Any) -> Callable:
-        b = optimizer.b1
-
-        def step(params, grads, t, factor, memory):
-            lr = factor * optimizer.lr
-            memory["top"] = max(memory.get("top", 0.0), lr)
-            memory["sum"] = memory.get("sum", 0.0) + memory["top"] ** 2
-            share = memory["top"] ** 2 / memory["sum"]
-            after, evaluated = {}, {}
-            for name, y in params.items():
-                held = memory.setdefault(name, {"z": y, "x": y})
-                moved = equation(y, grads[name], held, t, lr, optimizer, name in equations.WEIGHTS)
-                held["z"] = held["z"] + (moved - y)
-                held["x"] = (1 - share) * held["x"] + share * held["z"]
-                after[name] = (1 - b) * held["z"] + b * held["x"]
-                evaluated[name] = held["x"]
-            memory["evaluated"] = evaluated
-            return after
-
-        return step
-
-    return of
 
 
 def _free_adam(w, g, m, t, lr, n, decays):
@@ -147,7 +260,7 @@ def prodigy(n: Prodigy) -> Callable:
             weight = d if n.safeguard else d * length
             held["s"][name] = b3 * held["s"].get(name, 0) + weight * d * g / n.d0
             held["step"] = d * length
-            decay = n.weight_decay * w if name in equations.WEIGHTS else 0.0
+            decay = n.weight_decay * w if name in WEIGHTS else 0.0
             after[name] = (w, held["m"][name], held["v"][name], decay)
         size = sum(np.abs(s).sum() for s in held["s"].values())
         held["d"] = max(d, n.d_factor * held["r"] / size)
@@ -161,14 +274,14 @@ def prodigy(n: Prodigy) -> Callable:
 
 
 def sam(n: SAM) -> Callable:
-    base = {"sgd": equations.sgd, "adamw": equations.adamw}[n.base.name]
+    base = {"sgd": sgd, "adamw": adamw}[n.base.name]
 
     def step(params, grads, t, factor, memory):
         norm = np.sqrt(sum((g * g).sum() for g in grads.values()))
         there = memory["gradient_at"]({name: w + n.rho * grads[name] / norm for name, w in params.items()})
         lr = factor * n.base.lr
         return {
-            name: base(w, there[name], memory.setdefault(name, {}), t, lr, n.base, name in equations.WEIGHTS)
+            name: base(w, there[name], memory.setdefault(name, {}), t, lr, n.base, name in WEIGHTS)
             for name, w in params.items()
         }
 
@@ -183,47 +296,47 @@ _B = {"betas": (0.8, 0.95), "eps": 1e-3}
 _ADAM = {"b1": 0.8, "b2": 0.95, "eps": 1e-3}
 
 ROWS = [
-    _row(SGD(lr=0.05), each(equations.sgd), torch={"rule": "SGD"}),
+    _row(SGD(lr=0.05), each(sgd), torch={"rule": "SGD"}),
     _row(
         SGD(lr=0.05, momentum=0.9),
-        each(equations.sgd),
+        each(sgd),
         "v = b v + g; w = w - lr v",
         {"rule": "SGD", "momentum": 0.9},
     ),
     _row(
         SGD(lr=0.05, momentum=0.9, nesterov=True, weight_decay=0.02),
-        each(equations.sgd),
+        each(sgd),
         "v = b v + g, penalty lambda/2 |w|^2",
         {"rule": "SGD", "momentum": 0.9, "nesterov": True, "weight_decay": 0.02},
     ),
-    _row(SGD(lr=0.05, momentum=0.9, remember="steps"), each(equations.sgd), "v = b v - lr g; w = w + v"),
-    _row(SGD(lr=0.05, momentum=0.9, nesterov=True, remember="steps"), each(equations.sgd), "v = b v - lr g"),
-    _row(SGD(lr=0.05, weight_decay=0.02, decay_form="whole"), each(equations.sgd), "penalty lambda |w|^2"),
+    _row(SGD(lr=0.05, momentum=0.9, remember="steps"), each(sgd), "v = b v - lr g; w = w + v"),
+    _row(SGD(lr=0.05, momentum=0.9, nesterov=True, remember="steps"), each(sgd), "v = b v - lr g"),
+    _row(SGD(lr=0.05, weight_decay=0.02, decay_form="whole"), each(sgd), "penalty lambda |w|^2"),
     _row(
         SGD(lr=0.05, momentum=0.9, weight_decay=0.02, decay_form="decoupled"),
-        each(equations.sgd),
+        each(sgd),
         "decoupled",
     ),
     _row(
         AdaGrad(lr=0.3, initial=0.1, eps=1e-3, weight_decay=0.02),
-        each(equations.adagrad),
+        each(adagrad),
         "eps inside the root",
     ),
     _row(
         AdaGrad(lr=0.3, initial=0.1, eps=0.0),
-        each(equations.adagrad),
+        each(adagrad),
         "eps 0, where the conventions meet",
         {"rule": "Adagrad", "initial_accumulator_value": 0.1, "eps": 0.0},
     ),
     _row(
         RMSprop(lr=0.02, decay=0.9, eps=1e-3),
-        each(equations.rmsprop),
+        each(rmsprop),
         "eps outside the root",
         {"rule": "RMSprop", "alpha": 0.9, "eps": 1e-3},
     ),
     _row(
         RMSprop(lr=0.02, decay=0.9, momentum=0.5, centred=True, eps=1e-3, weight_decay=0.02),
-        each(equations.rmsprop),
+        each(rmsprop),
         "eps outside the root; momentum of divided gradients",
         {
             "rule": "RMSprop",
@@ -236,66 +349,68 @@ ROWS = [
     ),
     _row(
         Adadelta(lr=0.7, decay=0.8, eps=1e-3, weight_decay=0.02),
-        each(equations.adadelta),
+        each(adadelta),
         torch={"rule": "Adadelta", "rho": 0.8, "eps": 1e-3, "weight_decay": 0.02},
     ),
-    _row(Adam(lr=0.05, **_ADAM), each(equations.adam), torch={"rule": "Adam", **_B}),
+    _row(Adam(lr=0.05, **_ADAM), each(adam), torch={"rule": "Adam", **_B}),
     _row(
         Adam(lr=0.05, **_ADAM, weight_decay=0.02),
-        each(equations.adam),
+        each(adam),
         "penalty in the gradient",
         {"rule": "Adam", **_B, "weight_decay": 0.02},
     ),
     _row(
         AdamW(lr=0.05, **_ADAM, weight_decay=0.02),
-        each(equations.adamw),
+        each(adamw),
         "decay times the learning rate",
         {"rule": "AdamW", **_B, "weight_decay": 0.02},
     ),
     _row(
         Adamax(lr=0.05, **_ADAM, weight_decay=0.02),
-        each(equations.adamax),
+        each(adamax),
         "eps inside the maximum, as PyTorch",
         {"rule": "Adamax", **_B, "weight_decay": 0.02},
     ),
-    _row(NAdam(lr=0.05, **_ADAM, weight_decay=0.02), each(equations.nadam), "constant b1 (PyTorch's rises)"),
-    _row(
-        AMSGrad(lr=0.05, **_ADAM, weight_decay=0.02), each(equations.amsgrad), "corrected before the maximum"
-    ),
-    _row(AMSGrad(lr=0.05, **_ADAM, corrected=False), each(equations.amsgrad), "uncorrected, as in the paper"),
-    _row(RAdam(lr=0.05, **_ADAM, weight_decay=0.02), each(equations.radam), "eps on the corrected root"),
+    _row(NAdam(lr=0.05, **_ADAM, weight_decay=0.02), each(nadam), "constant b1 (PyTorch's rises)"),
+    _row(AMSGrad(lr=0.05, **_ADAM, weight_decay=0.02), each(amsgrad), "corrected before the maximum"),
+    _row(AMSGrad(lr=0.05, **_ADAM, corrected=False), each(amsgrad), "uncorrected, as in the paper"),
+    _row(RAdam(lr=0.05, **_ADAM, weight_decay=0.02), each(radam), "eps on the corrected root"),
     _row(
         RAdam(lr=0.05, b1=0.8, b2=0.95, eps=0.0),
-        each(equations.radam),
+        each(radam),
         "eps 0, where the conventions meet",
         {"rule": "RAdam", "betas": (0.8, 0.95), "eps": 0.0},
     ),
-    _row(Lion(lr=0.01, b1=0.8, b2=0.95, weight_decay=0.02), each(equations.lion)),
-    _row(LAMB(lr=0.05, **_ADAM, weight_decay=0.02), each(equations.lamb), "trust ratio not clipped"),
+    _row(Lion(lr=0.01, b1=0.8, b2=0.95, weight_decay=0.02), each(lion)),
+    _row(LAMB(lr=0.05, **_ADAM, weight_decay=0.02), each(lamb), "trust ratio not clipped"),
     _row(
         LARS(lr=0.1, momentum=0.8, trust=0.3, eps=1e-3, weight_decay=0.02),
-        each(equations.lars),
+        each(lars),
         "momentum sums steps; biases and scales get none of the trust ratio",
     ),
     _row(
         Adafactor(lr=0.05, decay=0.7, clip=0.8, eps=1e-3, weight_decay=0.02, smallest=2),
-        each(equations.adafactor),
+        each(adafactor),
         "decay times the learning rate",
     ),
     _row(
         Adafactor(lr=0.05, momentum=0.8, relative=False, smallest=4),
-        each(equations.adafactor),
+        each(adafactor),
         "momentum averages steps",
     ),
     _row(
         Muon(lr=0.05, momentum=0.9, weight_decay=0.02, adam_lr=0.03, b1=0.8, b2=0.9, eps=1e-3),
-        muon,
+        muon_and_adamw,
         "B = b B + G; no bias correction",
     ),
-    _row(Muon(lr=0.05, nesterov=False, rounds=3, size="rms"), muon, "B = b B + G; step as large as AdamW's"),
+    _row(
+        Muon(lr=0.05, nesterov=False, rounds=3, size="rms"),
+        muon_and_adamw,
+        "B = b B + G; step as large as AdamW's",
+    ),
     _row(
         SOAP(lr=0.05, b1=0.8, b2=0.9, eps=1e-3, weight_decay=0.02, every=7),
-        each(equations.soap),
+        each(soap),
         "the first gradient makes the basis; running squares are not turned",
         shapes=SQUARE,
     ),
@@ -318,22 +433,6 @@ ROWS = [
     ),
     _row(SAM(base=AdamW(lr=0.05), rho=0.1), sam, "both gradients of the same batch"),
 ]
-
-COSINE = Cosine()
-
-
-@dataclass(frozen=True)
-class Training:
-    """How an optimizer reaches the known minima: its rate for each problem, and other settings."""
-
-    quadratic: float = 1.0
-    rosenbrock: float = 1.0
-    logistic: float = 1.0
-    numbers: Any = None
-    schedule: Schedule = COSINE
-    steps: int = 1500
-    valley_steps: int = 10_000
-
 
 MINIMA = {
     "sgd": Training(0.3, 1e-3, 1.0, {"momentum": 0.9}),
@@ -364,7 +463,3 @@ MINIMA = {
 # The references of rules with a line search are in test_line_search.py.
 LINE_SEARCHES = [GradientDescent(), LBFGS()]
 NAMES = sorted({row.optimizer.name for row in ROWS} | {rule.name for rule in LINE_SEARCHES})
-
-
-def landscape(row: Row) -> Landscape:
-    return Landscape(row.shapes)

@@ -10,8 +10,8 @@ import jax
 import numpy as np
 import pytest
 
-from tests.contracts.minima import PENALTY, PROBLEMS, solution, trained
-from tests.contracts.rows import MINIMA, Training
+from tests.contracts.minima import PENALTY, PROBLEMS, Training, solution, trained
+from tests.contracts.rows import MINIMA
 from thalweg.recipe.optimizers import OPTIMIZERS, SAM
 
 # Rosenbrock's valley is flat: the smallest curvature at its minimum is 0.4, but the path there is long. Rules

@@ -3,9 +3,8 @@
 import jax
 import pytest
 
-from tests.contracts.equations import WEIGHTS
-from tests.contracts.rows import NAMES, ROWS, landscape
-from tests.contracts.trajectories import factor, ours, published, relative_error, start
+from tests.contracts.rows import NAMES, ROWS
+from tests.contracts.trajectories import WEIGHTS, factor, landscape, ours, published, relative_error, start
 from thalweg.recipe.optimizers import OPTIMIZERS
 
 # Two orders of summation of the same 200 float64 steps on a stable problem stay within a few hundred

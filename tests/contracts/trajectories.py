@@ -4,6 +4,7 @@ The loss is `sum c/2 (w-a)^2 + d/4 (w-a)^4 + noise_t . w`, so its gradient is on
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -12,10 +13,14 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from thalweg.recipe.optimizers import Optimizer
+
 STEPS = 200
 SHAPES = {"matrix": (4, 3), "kernel": (3, 2, 2, 1), "embedding": (2, 3), "bias": (4,), "scale": (3,)}
 SQUARE = {"matrix": (4, 4), "bias": (4,)}
 ROLES = {name: name for name in SHAPES}
+# Arrays that weight decay applies to.
+WEIGHTS = ("matrix", "kernel", "embedding")
 
 
 def roles_of(shapes: dict) -> dict:
@@ -109,3 +114,74 @@ def relative_error(ours_path: list, reference_path: list) -> float:
             scale = np.abs(theirs[name]).max()
             errors.append(np.abs(mine[name] - theirs[name]).max() / scale)
     return float(np.max(errors))  # NaN where any is
+
+
+@dataclass(frozen=True)
+class Row:
+    """An optimizer under test.
+
+    Args:
+        optimizer: With unusual numbers, so that no default of 0 or 1 hides a mistake.
+        reference: The published step.
+        convention: Our choice where libraries differ.
+        torch: Arguments of the same torch.optim rule, with its name under `rule`; None without one.
+        shapes: Arrays that are trained.
+    """
+
+    optimizer: Optimizer
+    reference: Callable
+    convention: str
+    torch: dict[str, Any] | None = None
+    shapes: Any = None
+
+    @property
+    def id(self) -> str:
+        options = [value for value in self.optimizer.to_dict().values() if isinstance(value, bool | str)]
+        return "-".join([self.optimizer.name, *map(str, options)])
+
+
+def landscape(row: Row) -> Landscape:
+    return Landscape(row.shapes)
+
+
+def each(equation: Callable, rate: str = "lr", decays: Any = WEIGHTS) -> Callable:
+    """Make a step over all arrays from one equation; weight decay spares biases and scales."""
+
+    def of(optimizer: Optimizer) -> Callable:
+        def step(params, grads, t, factor, memory):
+            lr = factor * getattr(optimizer, rate)
+            return {
+                name: equation(w, grads[name], memory.setdefault(name, {}), t, lr, optimizer, name in decays)
+                for name, w in params.items()
+            }
+
+        return step
+
+    return of
+
+
+def schedule_free(equation: Callable) -> Callable:
+    """Defazio et al. 2024: z steps from the gradient at y; x averages z by (largest rate so far)^2."""
+
+    def of(optimizer: Any) -> Callable:
+        b = optimizer.b1
+
+        def step(params, grads, t, factor, memory):
+            lr = factor * optimizer.lr
+            memory["top"] = max(memory.get("top", 0.0), lr)
+            memory["sum"] = memory.get("sum", 0.0) + memory["top"] ** 2
+            share = memory["top"] ** 2 / memory["sum"]
+            after, evaluated = {}, {}
+            for name, y in params.items():
+                held = memory.setdefault(name, {"z": y, "x": y})
+                moved = equation(y, grads[name], held, t, lr, optimizer, name in WEIGHTS)
+                held["z"] = held["z"] + (moved - y)
+                held["x"] = (1 - share) * held["x"] + share * held["z"]
+                after[name] = (1 - b) * held["z"] + b * held["x"]
+                evaluated[name] = held["x"]
+            memory["evaluated"] = evaluated
+            return after
+
+        return step
+
+    return of

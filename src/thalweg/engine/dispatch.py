@@ -58,10 +58,11 @@ class ChunkResult(NamedTuple):
 class ChunkLength:
     """How many steps the next chunk has: measured, and of no influence on any result."""
 
+    seconds = 0.0  # of the latest chunk; stays 0 in a length that ignores the clock
+
     def __init__(self, capacity: int):
         self._capacity = capacity
         self.steps = min(FIRST_CHUNK, capacity)
-        self.seconds = 0.0  # of the latest chunk
 
     def observe(self, steps: int, seconds: float) -> None:
         """Adapt to a chunk's duration; grow at most fourfold, so that one fast reading does not mislead."""
