@@ -13,7 +13,7 @@ def backend() -> str:
 
 
 def on_cpu() -> bool:
-    """Tell whether the default backend is the CPU; else it is an accelerator."""
+    """Return whether the default backend is the CPU; else it is an accelerator."""
     return backend() == "cpu"
 
 

@@ -182,7 +182,7 @@ def compare(first: Record, second: Record) -> Comparison:
 
 
 def test_sets(first: Record, second: Record) -> TestSets:
-    """Tell whether two runs were tested on the same examples, from fingerprints and targets."""
+    """Return whether two runs were tested on the same examples, from fingerprints and targets."""
     tasks = task_of(first), task_of(second)
     if None not in tasks and tasks[0] != tasks[1]:
         return TestSets(False, False, f"One run is {tasks[0]}, the other {tasks[1]}: no figures in common.")

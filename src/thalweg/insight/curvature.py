@@ -129,7 +129,7 @@ def losses_of_rows(
 
 
 def _plain(problem: Problem, recipe: Recipe) -> bool:
-    """Tell whether a recipe is plain gradient descent on the whole training split."""
+    """Return whether a recipe is plain gradient descent on the whole training split."""
     optimizer = recipe.optimizer
     whole = recipe.batch_size == FULL or recipe.batch(0) >= problem.data.train.count()
     unclipped = recipe.clip_norm is None and recipe.clip_value is None and recipe.agc is None

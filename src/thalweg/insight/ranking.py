@@ -259,7 +259,7 @@ def _factors(rows: list[dict[str, Any]], varied: Sequence[str]) -> tuple[str, ..
 
 
 def _implied(rows: list[dict[str, Any]], path: str, component: str) -> bool:
-    """Tell whether `path` has a single value for each value of `component`."""
+    """Return whether `path` has a single value for each value of `component`."""
     values: dict[str, set[str]] = {}
     for row in rows:
         values.setdefault(repr(row.get(component)), set()).add(repr(row.get(path)))

@@ -75,7 +75,7 @@ def summarise(record: Record) -> Summary:
 
 
 def worth_saying(epochs: float | None) -> TypeGuard[float]:
-    """Tell whether a length in epochs is worth stating beside the steps: from a hundredth of an epoch on."""
+    """Return whether a length in epochs is worth stating next to the steps: at least a hundredth of one."""
     return epochs is not None and epochs >= 0.01
 
 

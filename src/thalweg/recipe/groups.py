@@ -42,7 +42,7 @@ class ParamGroup(Choice):
     frozen: bool = option(False, among=(False, True), doc="Do not train these parameters.")
 
     def matches(self, path: str, role: str) -> bool:
-        """Tell whether a parameter belongs to this group."""
+        """Return whether a parameter belongs to this group."""
         return fnmatchcase(path, self.pattern) and self.role in ("*", role)
 
     def rule(self, optimizer: Optimizer, roles: PyTree) -> optax.GradientTransformationExtraArgs:

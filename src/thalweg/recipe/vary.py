@@ -114,7 +114,7 @@ def read_space(space: Mapping[str, Any]) -> dict[str, Range | list[Any]]:
 
 
 def is_whole(recipe: Choice, name: str) -> bool:
-    """Tell whether a setting takes whole numbers."""
+    """Return whether a setting takes whole numbers."""
     return _is_integer(settings_by_path(recipe)[path_of(recipe, name)])
 
 

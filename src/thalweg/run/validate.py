@@ -1,4 +1,4 @@
-"""What does not fit together in a problem and a recipe is refused before any work starts."""
+"""Checks that a problem and a recipe fit together, before any work starts."""
 
 import jax
 import jax.numpy as jnp
@@ -66,7 +66,7 @@ def check_loss(problem: Problem) -> None:
     jax.eval_shape(problem.loss, predicted, sample.targets)
     try:
         problem.loss.check(predicted, sample.targets)
-    except DataError as error:  # it names a position in the sample, which means nothing to the reader
+    except DataError as error:  # it names a position in the sample, which the user does not know
         where = "in the training split"
         raise DataError(error.who, error.rule, got=error.got, where=where, hint=error.hint) from error
 

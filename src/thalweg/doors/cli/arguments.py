@@ -69,7 +69,7 @@ def save_options(options: Options) -> SaveOptions:
 
 
 def resumes(options: Options) -> bool:
-    """Tell whether the run in `--out` is to be continued.
+    """Return whether the run in `--out` is to be continued.
 
     Raises:
         RecipeError: `--resume` is not `auto`.

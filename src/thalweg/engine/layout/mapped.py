@@ -45,7 +45,7 @@ class _Carry(NamedTuple):
     Args:
         done: Steps made.
         state: The lane's state.
-        info: The info of each step, its values side by side: one write a step instead of three.
+        info: The info of each step, its values in one row: one write a step instead of three.
         grads: Gradients of the last step, or empty.
     """
 

@@ -79,7 +79,7 @@ def _last_large_products(equations: Sequence[JaxprEqn]) -> list[JaxprEqn]:
 
 
 def _is_large(equation: JaxprEqn) -> bool:
-    """Tell whether an equation is a large product, or contains one."""
+    """Return whether an equation is a large product, or contains one."""
     return any(
         inner.primitive.name in ("dot_general", "conv_general_dilated")
         and any(var.aval.size >= LARGE for var in inner.outvars)  # type: ignore[attr-defined]

@@ -80,12 +80,12 @@ def batch_from_dict(values: Mapping[str, Any]) -> BatchFinding:
 
 
 def is_of_batches(values: Mapping[str, Any]) -> bool:
-    """Tell whether the contents of a finding.json are about batch sizes rather than one learning rate."""
+    """Return whether the contents of a finding.json are about batch sizes rather than one learning rate."""
     return "noise_scale" in values
 
 
 def is_finding(folder: Path | str) -> bool:
-    """Tell whether `thalweg find` wrote a folder; a run's folder may hold a finding.json too."""
+    """Return whether `thalweg find` wrote a folder; a run's folder may hold a finding.json too."""
     return (Path(folder) / FILE).is_file() and not (Path(folder) / PROBLEM).exists()
 
 

@@ -276,7 +276,7 @@ class RateSearch:
         return np.round(np.log2(rates / self.centre), 2), np.array(means)
 
     def _flat(self) -> bool:
-        """Tell whether all lanes that did not diverge reached the same loss."""
+        """Return whether all lanes that did not diverge reached the same loss."""
         losses = self.rungs.curve["loss"].drop_nulls().to_numpy()
         return len(losses) > 0 and float(np.ptp(losses)) <= SAME * float(np.abs(losses).max())
 
@@ -320,7 +320,7 @@ def _rounded(rate: float) -> float:
 
 
 def _fell(before: float, after: float) -> bool:
-    """Tell whether a loss fell by more than `NOTHING`."""
+    """Return whether a loss fell by more than `NOTHING`."""
     return bool(after < before - NOTHING * abs(before))
 
 

@@ -35,7 +35,7 @@ def load(source: Any, options: LoadOptions | None = None, **settings: Any) -> Da
         **settings: Single options by name, which override `options`.
 
     Returns:
-        Data in splits, ready for training, with notes on what its owner should know.
+        Data in splits, ready for training, with notes on what the user should know.
 
     Raises:
         DataError: The data cannot be read or used.

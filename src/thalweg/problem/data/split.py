@@ -54,7 +54,7 @@ class Split(eqx.Module):
 
     @property
     def successor(self) -> int | None:
-        """Index distance from an example to the one that continues it; None if examples do not adjoin."""
+        """Index distance from an example to the one that continues it; None if there is no such distance."""
         return None
 
     def fewer(self, most: int) -> "Split":

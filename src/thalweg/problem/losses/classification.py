@@ -223,7 +223,7 @@ class Hinge(Loss):
 
 
 def is_single_logit(outputs: Array, targets: Array) -> bool:
-    """Tell whether each target has one logit for two classes rather than a row of logits."""
+    """Return whether each target has one logit for two classes rather than a row of logits."""
     return outputs.shape == targets.shape or outputs.shape == (*targets.shape, 1)
 
 

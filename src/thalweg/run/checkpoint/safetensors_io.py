@@ -1,6 +1,6 @@
 """The arrays of a checkpoint as a safetensors file, written in pieces and read without a copy.
 
-The format: eight bytes with the length of the header, little endian; a JSON header that gives the dtype,
+The format: eight bytes with the length of the header, little-endian; a JSON header that gives the dtype,
 shape and position of every array; the bytes of the arrays without gaps.
 https://github.com/huggingface/safetensors
 
@@ -102,7 +102,7 @@ def _views(content: memoryview, description: Mapping[str, Any]) -> dict[str, np.
 
 
 def _header(description: Mapping[str, Any]) -> tuple[bytes, int]:
-    """Return the header of a file, and how many bytes the arrays have."""
+    """Return the header of a file, and the size of all arrays in bytes."""
     header, start = {}, 0
     for name, entry in description.items():
         end = start + _size(entry)
@@ -121,5 +121,5 @@ def _size(entry: Mapping[str, Any]) -> int:
         or len(shape) > _DIMENSIONS
         or any(type(side) is not int or side < 0 for side in shape)
     ):
-        raise ValueError(f"no dtype and shape: {entry}")
+        raise ValueError(f"not a dtype and shape: {entry}")
     return math.prod(shape) * dtype.itemsize

@@ -8,7 +8,7 @@ from thalweg.problem.data.note import Note
 
 @dataclass(frozen=True)
 class RawArrays:
-    """A data set as arrays, before anything is decided about it.
+    """A data set as arrays, before it is checked, split or scaled.
 
     Args:
         name: Name of the set.

@@ -1,6 +1,6 @@
 """A table in time order to `Data`: windows of rows as inputs, the values that follow them as targets.
 
-The rows are cut into training, validation and test in time order, and all rows and targets of a window lie
+The rows are cut into training, validation and test in time order, and all rows and targets of a window are
 in one split: no row is shared by two splits. At each border this leaves out the `window + horizon - 1`
 windows that would cross it. The rules of the columns and the scale of the target come from the training
 rows alone.
@@ -54,9 +54,9 @@ class _Table:
 
     Args:
         frame: Its rows.
-        columns: The columns that are learnt from.
-        target: The values of the target that are present, encoded.
-        present: Where they are, `row`.
+        columns: The columns that the model uses.
+        target: The target's values that are not missing, encoded.
+        present: Rows that have a target, `row` of bool.
         notes: Notes so far.
     """
 
