@@ -76,7 +76,7 @@ def test_a_resumed_fit_continues_the_run_in_its_folder(digits, tmp_path):
     first = fit(digits, "mlp:8", keep=folder, resume=True, **SMALL)
     again = fit(digits, "mlp:8", keep=folder, resume=True, **SMALL)
     assert again.result["test_loss"] == first.result["test_loss"]
-    with pytest.raises(BadInput, match="begun with"):
+    with pytest.raises(BadInput, match="started with"):
         fit(digits, "mlp:8", keep=folder, resume=True, recipe="adamw", steps=20)
     with pytest.raises(BadInput, match="needs the folder"):
         fit(digits, "mlp:8", resume=True, **SMALL)
