@@ -130,7 +130,7 @@ def test_the_plan_trains_nothing(swept, here):
         (["--vary", "optimizer.lr="], "must have at least one value"),
         (["--vary", "optimizer.lr=0..1:4log"], "a logarithmic range must be above 0"),
         (["--vary", "optimizer.lr"], "must be PATH=RANGE"),
-        (["--vary", "lr=1,2", "--vary", "lr=3"], "a setting varies once"),
+        (["--vary", "lr=1,2", "--vary", "lr=3"], "each setting may be given only once"),
         (["--vary", "lr=0.1,0.2", "--recipe", "muon"], "'lr' names optimizer.lr and optimizer.adam_lr"),
         (["--vary", "optimizer=sgd,l-bfgs"], "(where optimizer=l-bfgs)"),
         (["--vary", "batch_size=16,100000"], "batch_size must be at most"),

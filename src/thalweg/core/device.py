@@ -1,4 +1,4 @@
-"""The one place that asks which hardware this process computes on."""
+"""The hardware that this process computes on; no other module queries it."""
 
 import os
 

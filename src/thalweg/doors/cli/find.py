@@ -23,7 +23,7 @@ _SIZES = "for example 32..1024:2x, which doubles, or 32,64,128"
 
 
 def find(options: Options) -> int:
-    """Find as asked; return the exit code."""
+    """Find a learning rate or a batch size; return the exit code."""
     use_device(options["device"])
     if options["optimizer"] is not None:
         options = {**options, "set_": [f"optimizer={options['optimizer']}", *(options["set_"] or [])]}
@@ -89,8 +89,8 @@ def read_sizes(text: str | None) -> list[int] | None:
     if text is None:
         return None
     values = ranges.read_values(text, True, "--batch")
-    whole = [isinstance(value, int) and not isinstance(value, bool) and value >= 1 for value in values]
-    if not values or not all(whole):
+    are_sizes = [isinstance(value, int) and not isinstance(value, bool) and value >= 1 for value in values]
+    if not values or not all(are_sizes):
         raise RecipeError("--batch", "must be batch sizes, whole numbers from 1 on", got=text, hint=_SIZES)
     return sorted(set(values))
 
@@ -100,7 +100,7 @@ def _check(options: Options) -> None:
     if options["init"] is not None:
         raise RecipeError(
             "--init",
-            "a learning rate is found for a fresh start",
+            "a learning rate is searched for new weights only",
             got=str(options["init"]),
             hint="leave it out",
         )

@@ -97,7 +97,7 @@ def print_sweep(result: Mapping[str, Any], ranking: Ranking, as_json: bool, quie
 
 
 def print_finding(finding: Mapping[str, Any], as_json: bool) -> None:
-    """Print a finding as finding.json has it."""
+    """Print a finding from the content of finding.json."""
     if as_json:
         print_json(brief(finding))
     elif finding_io.is_of_batches(finding):
@@ -107,7 +107,7 @@ def print_finding(finding: Mapping[str, Any], as_json: bool) -> None:
 
 
 def brief(finding: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what scripts get of finding.json: everything but the lanes."""
+    """Return the entries of finding.json that `--json` prints: all but the lanes."""
     return {name: finding[name] for name in _FINDING_BRIEF if name in finding}
 
 
