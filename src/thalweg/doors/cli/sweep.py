@@ -111,7 +111,7 @@ def _problems(options: Options, models: str | None) -> list[Problem]:
     if models is not None and options["model"]:
         raise RecipeError(
             "--vary",
-            "model cannot both vary and be fixed by --model",
+            "model cannot vary and be set by --model",
             got=options["model"],
             hint="leave one out",
         )
@@ -141,7 +141,7 @@ def _recipes(options: Options, problems: list[Problem], base: Recipe, varied: di
     """Return the recipe of every lane."""
     if options["seed"] is not None and SEED in varied:
         raise RecipeError(
-            "--vary", "seed cannot both vary and be fixed by --seed", got=varied[SEED], hint="leave one out"
+            "--vary", "seed cannot vary and be set by --seed", got=varied[SEED], hint="leave one out"
         )
     if not varied:
         if len(problems) > 1 and options["sample"] is None:
