@@ -39,7 +39,7 @@ def test_it_trains_what_train_trains(digits):
 def test_options_of_load_are_passed_on():
     rng = np.random.default_rng(0)
     inputs, labels = rng.normal(size=(200, 3)).astype("f"), rng.integers(0, 2, 200)
-    run = fit((inputs, labels), "linear", validation=0.0, test=0.5, **SMALL)
+    run = fit((inputs, labels), "linear", settings=["batch_size=16"], validation=0.0, test=0.5, **SMALL)
     assert set(run.problem.data.splits) == {"train", "test"} and run.problem.data.test.count() == 100
 
 

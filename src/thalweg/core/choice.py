@@ -107,7 +107,7 @@ class Choice(eqx.Module):
     refused: ClassVar[Mapping[str, str]] = {}
 
     def __new__(cls, *args: Any, **settings: Any) -> Self:
-        """Refuse unknown settings with a `RecipeError` that suggests the nearest known name."""
+        """Reject unknown settings with a `RecipeError` that suggests the nearest known name."""
         del args
         _check_known(cls, settings, None)
         return super().__new__(cls)

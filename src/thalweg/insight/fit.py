@@ -23,7 +23,7 @@ from thalweg.recipe import toml
 from thalweg.recipe.book import default_recipe
 from thalweg.recipe.recipe import Recipe, rate_path, with_rate
 from thalweg.recipe.settings import with_setting
-from thalweg.run.folder.folder import refuse_taken
+from thalweg.run.folder.folder import reject_taken
 from thalweg.run.folder.record import finding_of
 from thalweg.run.progress import Progress, Silent
 from thalweg.run.resume import check_recipe, is_resumable
@@ -220,7 +220,7 @@ def _with_searched_rate(
 ) -> tuple[SaveOptions | None, Recipe]:
     """Find the learning rate; return the recipe that has it, and save options that keep the evidence."""
     if save is not None:
-        refuse_taken(save.out, save.force)  # before the search
+        reject_taken(save.out, save.force)  # before the search
     finding = find_lr(problem, recipe, share=SEARCH_SHARE, progress=progress)
     if finding.value is None:
         raise NoLearningRate(finding)

@@ -105,12 +105,12 @@ def _against_baseline(record: Record, run: Outcome) -> Statement | None:
         return Statement("metric", f"{measured}; no baseline is recorded.", "unclear")
     # The baseline may have another metric than the headline; then the run's own value of it is compared.
     if baseline.name == metric.name:
-        own, within, figures = metric, interval, baseline.text
+        score, within, figures = metric, interval, baseline.text
     else:
         value = run.metrics.get(baseline.name)
-        own, within = None if value is None else Score(baseline.name, value), None
-        figures = f"{baseline.name} {baseline.text}" + (f", this network {own.text}" if own else "")
-    level, relation = ("unclear", "") if own is None else _relation(own, baseline, within)
+        score, within = None if value is None else Score(baseline.name, value), None
+        figures = f"{baseline.name} {baseline.text}" + (f", this network {score.text}" if score else "")
+    level, relation = ("unclear", "") if score is None else _relation(score, baseline, within)
     words = _BASELINES.get(run.task or "", "the baseline")
     return Statement("metric", f"{measured}; {words} gives {figures}. {relation}".rstrip(), level)
 

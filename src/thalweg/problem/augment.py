@@ -77,7 +77,7 @@ AUGMENTATIONS: dict[str, Augmentation] = {
 
 
 def check(name: str, columns: Columns) -> None:
-    """Refuse augmentation of anything but images.
+    """Reject augmentation of anything but images.
 
     Args:
         name: The recipe's `augment`.

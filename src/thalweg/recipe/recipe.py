@@ -271,7 +271,7 @@ def rate_path(recipe: Recipe) -> str:
 
 
 def check_rate_can_be_searched(recipe: Recipe) -> None:
-    """Refuse a recipe without a learning rate to search for.
+    """Reject a recipe without a learning rate to search for.
 
     Raises:
         RecipeError: The optimizer has no learning rate, or estimates it.

@@ -52,7 +52,7 @@ class Change:
     out: Path | str | None = None
 
     def check(self) -> None:
-        """Refuse changes that cannot be combined.
+        """Reject changes that cannot be combined.
 
         Raises:
             RecipeError: Two changes contradict each other.
@@ -135,7 +135,7 @@ def is_resumable(folder: Path | str) -> bool:
 
 
 def check_recipe(folder: Path | str, *recipes: Recipe) -> None:
-    """Refuse to resume a run, or a sweep, with other recipes than it was started with.
+    """Reject to resume a run, or a sweep, with other recipes than it was started with.
 
     Raises:
         RecipeError: They differ; the message names the settings that differ in the first such recipe.

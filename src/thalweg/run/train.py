@@ -1,7 +1,7 @@
 """`train` trains a problem with one or many recipes, `train_models` several models on the same data.
 
 Models differ in their parameters, so lanes of two models never share a program; they share the data, the
-recipes and the table. On disk each model has a sweep folder of its own, `model-0`, ..., and the folder around
+recipes and the table. On disk each model has its own sweep folder, `model-0`, ..., and the folder around
 them holds a sweep.json over all of their lanes.
 """
 

@@ -252,7 +252,7 @@ def _bar(plan: TrainingPlan, status: Status, width: int) -> RenderableType:
 
 
 def _figures(status: Status, width: int) -> Text:
-    """Put figures side by side, leaving out the least important until the line fits."""
+    """Put figures on one line, leaving out the least important until it fits."""
     fields = fields_of(status)
     while len(fields) > 1 and sum(len(text) + 2 for text, _ in fields) - 2 > width:
         fields.pop(0)

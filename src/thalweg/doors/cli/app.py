@@ -116,19 +116,21 @@ def fit(
 
 def _start_reading(options: dict[str, Any]) -> None:
     """Unpack compressed data in threads while the command's module is imported."""
-    from thalweg.problem.data.load import begin
+    from thalweg.problem.data.load import prefetch
 
-    begin(options["data"], options["folder"])
+    prefetch(options["data"], options["folder"])
 
 
 def with_options_of(other: Callable[..., None]) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Append the parameters of another command to those of the decorated command."""
+    """Append the parameters of another command to those of the decorated one."""
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         inherited = signature(other).parameters
-        own = [p for p in signature(command).parameters.values() if p.kind is not Parameter.VAR_KEYWORD]
+        parameters = [
+            p for p in signature(command).parameters.values() if p.kind is not Parameter.VAR_KEYWORD
+        ]
         # Keyword-only, so that parameters with a default may precede those without.
-        named = [p.replace(kind=Parameter.KEYWORD_ONLY) for p in (*own, *inherited.values())]
+        named = [p.replace(kind=Parameter.KEYWORD_ONLY) for p in (*parameters, *inherited.values())]
         command.__signature__ = Signature(named)  # type: ignore[attr-defined]
         command.__annotations__ = {p.name: p.annotation for p in named}
         return command

@@ -30,7 +30,7 @@ def find(options: Options) -> int:
     _check(options)
     request = recipe_request(options, allow_auto=False)
     share, sizes = read_share(options["budget"]), read_sizes(options["batch"])
-    folders.refuse_taken(options["out"], options["force"])
+    folders.reject_taken(options["out"], options["force"])
     problem = read_problem(options["data"], options["model"], **load_options(options))
     recipe = request.for_data(problem.data)
     progress = showing.progress(quiet=options["quiet"])
@@ -96,7 +96,7 @@ def read_sizes(text: str | None) -> list[int] | None:
 
 
 def _check(options: Options) -> None:
-    """Refuse options of `fit` that a search cannot use."""
+    """Reject options of `fit` that a search cannot use."""
     if options["init"] is not None:
         raise RecipeError(
             "--init",

@@ -26,7 +26,7 @@ from thalweg.view.sweep import page as sweep_page
 from thalweg.view.sweep import text as sweep_text
 
 FINDING_PAGE, FINDING_PICTURE = "finding.html", "finding.svg"
-# Keys of finding.json that describe the run it was made for, and those that scripts get: all but the lanes.
+# Keys of finding.json that describe the search, and those that `--json` prints: all but the lanes.
 FINDING_SUBJECT = ("run", "data", "task", "model")
 _FINDING_BRIEF = (
     "setting",

@@ -152,7 +152,7 @@ def _recipes(options: Options, problems: list[Problem], base: Recipe, varied: di
     columns = vary.read_columns(base, varied)
     lanes = vary.combinations(columns) * len(problems)
     if lanes > vary.MOST_LANES:
-        vary.refuse_too_many(lanes, _cost(problems[0], base, lanes))
+        vary.reject_too_many(lanes, _cost(problems[0], base, lanes))
     return vary.product(base, columns)
 
 
@@ -160,7 +160,7 @@ def _sampled(count: int, base: Recipe, varied: dict[str, str]) -> list[Recipe]:
     """Draw points, and give each of them every seed: seeds are not searched."""
     space = {path: values for path, values in varied.items() if path != SEED}
     seeds = ranges.read_values(varied[SEED], True, "--vary seed") if SEED in varied else [base.seed]
-    vary.refuse_too_many(count * len(seeds))
+    vary.reject_too_many(count * len(seeds))
     points = vary.sample(base, count, space, key=base.seed)
     return [lane for recipe in points for lane in recipe.vary(seed=seeds)]
 

@@ -226,8 +226,8 @@ def _with_errors(table: pl.DataFrame, losses: dict[int, np.ndarray | None]) -> p
     lowest = losses[best["batch"][0]]
     errors = [
         None
-        if (own := losses[batch]) is None or lowest is None or not np.isfinite(own).all()
-        else float((own - lowest).std(ddof=1) / math.sqrt(len(own)))
+        if (loss := losses[batch]) is None or lowest is None or not np.isfinite(loss).all()
+        else float((loss - lowest).std(ddof=1) / math.sqrt(len(loss)))
         for batch in table["batch"]
     ]
     return table.with_columns(pl.Series("error", errors, pl.Float64))

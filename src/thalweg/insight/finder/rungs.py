@@ -51,7 +51,7 @@ class SearchPlan:
 
 
 def check_share(share: float | None) -> None:
-    """Refuse a share that is not a finite number above 0.
+    """Reject a share that is not a finite number above 0.
 
     Raises:
         RecipeError: It is not.
@@ -64,7 +64,7 @@ def check_share(share: float | None) -> None:
 
 
 def check_seeds(seeds: int | None) -> None:
-    """Refuse a number of seeds that is not a whole number of at least 1.
+    """Reject a number of seeds that is not a whole number of at least 1.
 
     Raises:
         RecipeError: It is not.

@@ -180,7 +180,7 @@ def _checked_labels(targets: Any, name: str) -> np.ndarray:
 
 
 def _check_unlabelled(labels: np.ndarray, name: str) -> None:
-    """Refuse -1 next to 0..k-1: it usually marks an example without a label, and must not become a class."""
+    """Reject -1 next to 0..k-1: it usually marks an example without a label, and must not become a class."""
     distinct = np.unique(labels)
     if distinct.size > 2 and np.array_equal(distinct, np.arange(-1, distinct.size - 1)):
         rule = "class numbers must not be negative"

@@ -44,14 +44,14 @@ def load(source: Any, options: LoadOptions | None = None, **settings: Any) -> Da
         >>> load("iris", validation=0.0).outputs
         3
     """
-    begin(source, settings.get("folder", getattr(options, "folder", None)))
+    prefetch(source, settings.get("folder", getattr(options, "folder", None)))
     try:
         return import_large(_READING).read(source, options, **settings)
     finally:
         discard_ahead()
 
 
-def begin(source: Any, folder: Any = None) -> None:
+def prefetch(source: Any, folder: Any = None) -> None:
     """Start to decompress what `load` will read, unless the imports to hide it behind are already done.
 
     Args:

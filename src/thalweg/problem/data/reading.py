@@ -69,7 +69,7 @@ def _source(data: Any, options: LoadOptions) -> Source:
 
 
 def _check_options(reader: Reader | None, data: Any, options: LoadOptions) -> None:
-    """Refuse options that do not apply to this kind of data."""
+    """Reject options that do not apply to this kind of data."""
     applicable = () if reader is None else reader.options
     if options.lines and "lines" not in applicable:
         rule = "lines is for text"

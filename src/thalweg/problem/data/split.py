@@ -1,6 +1,6 @@
 """The splits of a data set (train, validation, test) as the compiled program sees them: batches by index.
 
-A split is a pytree whose arrays lie on the device and enter every program as arguments; programs never close
+A split is a pytree whose arrays are on the device and enter every program as arguments; programs never close
 over them.
 """
 

@@ -183,7 +183,7 @@ class RunFile:
 
 
 def check_files(folder: Path, names: Sequence[str]) -> None:
-    """Refuse files that differ from their checksums. A folder without run.json is not checked.
+    """Reject files that differ from their checksums. A folder without run.json is not checked.
 
     Raises:
         RunFolderError: A file, or run.json itself, is damaged.
@@ -237,7 +237,7 @@ def make(out: Path | str | None, name: str, force: bool = False) -> Path:
     if out is None:
         return _next_free(Path("runs"), re.sub(r"[^\w.-]+", "-", name).strip("-.") or "run")
     folder = Path(out)
-    refuse_taken(folder, force)
+    reject_taken(folder, force)
     _create(folder)
     earlier = _earlier(folder)
     _check_writable(folder)
@@ -250,8 +250,8 @@ def make(out: Path | str | None, name: str, force: bool = False) -> Path:
     return folder
 
 
-def refuse_taken(folder: Path | str | None, force: bool = False) -> None:
-    """Refuse a folder that already holds a run; for commands that run for a long time before they write.
+def reject_taken(folder: Path | str | None, force: bool = False) -> None:
+    """Reject a folder that already holds a run; for commands that run for a long time before they write.
 
     Raises:
         RunFolderError: The folder holds a run, and `force` does not allow overwriting it.

@@ -94,7 +94,7 @@ def holder(folder: Path) -> dict[str, Any] | None:
 
 
 def check_free(folder: Path) -> None:
-    """Refuse a folder that another process is writing to.
+    """Reject a folder that another process is writing to.
 
     Raises:
         RunFolderError: A live process holds its lock.

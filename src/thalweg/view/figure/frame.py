@@ -114,7 +114,7 @@ def mark_lines(marks: Sequence[Mark], x: Axis) -> list[Markup]:
 
 
 def _mark_labels(marks: Sequence[Mark], x: Axis) -> Markup:
-    """Write each label on a line of its own, with a leader to it: values may lie arbitrarily close."""
+    """Write each label on its own line, with a leader to it: values may be arbitrarily close."""
     leaders, labels = [], []
     for line, mark in enumerate(marks):
         share = float(x.position(mark.value))

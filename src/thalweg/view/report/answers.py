@@ -13,7 +13,7 @@ from thalweg.view.report import scatter
 
 WORST = 10  # classes listed by name when there are many
 FIGURES = 12  # classes up to which each cell of the matrix carries its count
-OWN_ORDER = 20  # classes up to which they stand in their own order
+OWN_ORDER = 20  # classes up to which they are shown in their own order
 NAMES = 40  # classes up to which every row of the matrix is named
 
 

@@ -1,5 +1,5 @@
 "use strict";
-// Reads values under the pointer. The page is whole without it.
+// Reads values under the pointer. The page is complete without it.
 (() => {
   const written = (value) =>
     value === null || value === undefined ? "none" : Math.abs(value) >= 1e4 ? value.toLocaleString("en") : String(value);
@@ -13,7 +13,7 @@
     return wanted - sorted[low] < sorted[high] - wanted ? low : high;
   };
 
-  // Call `read` with the pointer's place in each of the figure's areas, as shares; put back the text on leaving.
+  // Call `read` with the position of the pointer in each of the figure's areas, as shares; put back the text on leaving.
   const follow = (figure, read) => {
     const reading = figure.querySelector(".reading");
     const rest = reading.textContent;

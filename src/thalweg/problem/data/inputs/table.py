@@ -112,7 +112,7 @@ class SeriesColumns(Columns):
 
 
 def check_columns(needed: Sequence[str], training: Sequence[str], columns: Sequence[str]) -> None:
-    """Refuse a table that lacks a column, and name the most similar column that it has.
+    """Reject a table that lacks a column, and name the most similar column that it has.
 
     Args:
         needed: Columns that the model uses.
