@@ -60,7 +60,7 @@ def test_lr_sets_the_first_rate_of_every_optimizer(digits, optimizer, read):
     ("arguments", "words"),
     [
         ({"lr": "fast"}, "a number, or auto"),
-        ({"lr": 0.1, "settings": ["optimizer.lr=0.2"]}, "given once"),
+        ({"lr": 0.1, "settings": ["optimizer.lr=0.2"]}, "given only once"),
         ({"epochs": 1, "steps": 2}, "not both"),
         ({"recipe": "sgdd"}, "did you mean"),
         ({"lr": "auto", "allow_auto": False}, "auto"),
