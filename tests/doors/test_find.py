@@ -156,7 +156,7 @@ def test_batch_sizes_have_a_folder_of_their_own(searched, here, monkeypatch):
     assert here("find", *BASE, "--batch", "32,64", "--out", "none", "--quiet")[0] == 3
 
 
-def test_a_run_with_its_rate_found_goes_on_without_another_search(searched, here, monkeypatch):
+def test_a_run_with_its_rate_found_resumes_without_another_search(searched, here, monkeypatch):
     folder, auto = searched[0], [*BASE, "--lr", "auto", "--out", "auto"]
     told = json.loads(here("fit", *auto, "--json", "--quiet")[1])
     kept = told["finding"]
@@ -172,7 +172,7 @@ def test_a_run_with_its_rate_found_goes_on_without_another_search(searched, here
     assert code == 2 and "batch_size = 7, it was" in error
 
 
-def test_a_run_with_a_rate_of_its_own_does_not_go_on_with_another(searched, here, monkeypatch):
+def test_a_run_with_its_own_rate_does_not_resume_with_another(searched, here, monkeypatch):
     monkeypatch.setattr(fitting, "find_lr", never)
     assert here("fit", *BASE, "--lr", "0.02", "--out", "own", "--quiet")[0] == 0
     assert read(searched[0] / "own").recipe["optimizer"]["lr"] == 0.02

@@ -68,7 +68,7 @@ def test_a_sweep_is_shown_and_reported(swept, here):
     assert here("show", "found/lanes/003")[0] == 0
 
 
-def test_the_same_command_goes_on_and_another_is_refused(swept, here):
+def test_the_same_command_resumes_and_another_is_refused(swept, here):
     again = here(*SWEPT, "--out", "found", "--resume", "auto", "--json", "--quiet")
     assert again[0] == 0 and json.loads(again[1])["rank"] == json.loads(swept[1].stdout)["rank"]
     assert here(*SWEPT[:-2], "seed=0..2", "--out", "found", "--resume", "auto")[0] == 2

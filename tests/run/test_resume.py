@@ -1,4 +1,4 @@
-"""A run that is broken off and resumed equals the uninterrupted run, bit for bit; misfits are refused."""
+"""A run that is interrupted and resumed equals the uninterrupted run, bit for bit; a mismatch is refused."""
 
 import contextlib
 import json

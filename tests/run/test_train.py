@@ -231,7 +231,7 @@ def test_fine_tuning_takes_over_what_fits(tmp_path):
     first = train(Problem(MLP([6, 8, 3]), blobs()), RECIPE, keep=tmp_path / "first")
     frozen = Recipe(SGD(lr=0.0), batch_size=16, steps=1)
     second = train(Problem(MLP([6, 8, 5]), blobs(classes=5)), frozen, init=tmp_path / "first")
-    ours, theirs = weights.named(first.params), weights.named(second.params)
+    ours, theirs = weights.named_arrays(first.params), weights.named_arrays(second.params)
     same = {
         name
         for name in ours

@@ -192,13 +192,13 @@ def fit(
         if is_resumable(folder):
             check_recipe(folder, _recipe_to_resume(folder, base) if request.finds_rate else base)
             return resume_run(folder, problem, progress=progress)
-        save = restarted(save)
+        save = restart_options(save)
     if request.finds_rate:
         save, base = _with_searched_rate(problem, base, save, progress)
     return train(problem, base, keep=save, init=init, progress=progress)
 
 
-def restarted(save: SaveOptions | None) -> SaveOptions:
+def restart_options(save: SaveOptions | None) -> SaveOptions:
     """Return the options for starting in a folder that may hold files of a killed start.
 
     Raises:

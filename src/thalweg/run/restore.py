@@ -73,8 +73,8 @@ def restore(folder: Path | str, *, weights: str | None = None, model: Any = None
     built = build(model if model is not None else _model(record), keys.lane_key(0))
     check_files(path, (f"{which}.safetensors",))
     arrays = files.load(path / f"{which}.safetensors")
-    params = files.restored(built.params, arrays)
-    model_state = files.restored(built.model_state, arrays, prefix=files.STATE)
+    params = files.load_into(built.params, arrays)
+    model_state = files.load_into(built.model_state, arrays, prefix=files.STATE)
     preparation = Preparation.from_dict(record.problem["data"]["preparation"])
     return Trained(record, PartitionedModel(params, model_state, built.fixed), preparation, which)
 

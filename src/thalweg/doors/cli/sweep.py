@@ -17,7 +17,7 @@ from thalweg.doors.cli.arguments import (
 )
 from thalweg.doors.cli.output import finish, print_json
 from thalweg.engine.group import lane_bytes, length
-from thalweg.insight.fit import restarted
+from thalweg.insight.fit import restart_options
 from thalweg.insight.wording import plural
 from thalweg.problem.data.load import load
 from thalweg.problem.models import ALIASES, ARCHITECTURES, parse
@@ -49,7 +49,7 @@ def sweep(options: Options) -> int:
     save, folder = save_options(options), options["out"]
     if resumes(options):
         _check_resumable(problems)
-        save = restarted(save)
+        save = restart_options(save)
         if is_resumable(folder):
             check_recipe(folder, *recipes)
             runs = resume(folder, problems[0], progress=progress)

@@ -45,7 +45,7 @@ _NAMES = {dtype: name for name, dtype in _DTYPES.items()}
 _DIMENSIONS = 32  # at most, in NumPy
 
 
-def described(arrays: Mapping[str, np.ndarray]) -> dict[str, dict[str, Any]]:
+def describe_arrays(arrays: Mapping[str, np.ndarray]) -> dict[str, dict[str, Any]]:
     """Return dtype and shape of every array, as in a header and in a manifest.
 
     Raises:
@@ -57,22 +57,22 @@ def described(arrays: Mapping[str, np.ndarray]) -> dict[str, dict[str, Any]]:
     return {name: {"dtype": _NAMES[a.dtype], "shape": list(a.shape)} for name, a in arrays.items()}
 
 
-def encoded(arrays: Mapping[str, np.ndarray]) -> Iterator[memoryview]:
+def encode(arrays: Mapping[str, np.ndarray]) -> Iterator[memoryview]:
     """Yield the bytes of the file: the header, then each array as it is in memory."""
-    yield memoryview(_header(described(arrays))[0])
+    yield memoryview(_header(describe_arrays(arrays))[0])
     for array in arrays.values():
         if array.nbytes:
             yield np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
 
 
-def decoded(
+def decode(
     content: bytes | memoryview, description: Mapping[str, Any], where: object
 ) -> dict[str, np.ndarray]:
     """Return the arrays in the content of a file, as views of it.
 
     Args:
         content: The bytes of the file.
-        description: Dtype and shape of every array, in the order of the file, as `described` gives them.
+        description: Dtype and shape of every array, in the order of the file (`describe_arrays`).
         where: The file, for the error message.
 
     Raises:

@@ -30,7 +30,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from thalweg.core.errors import RunFolderError
-from thalweg.run.checkpoint.safetensors_io import decoded, described, encoded
+from thalweg.run.checkpoint.safetensors_io import decode, describe_arrays, encode
 from thalweg.run.folder.filesystem import (
     DISK,
     SEALED_LIMIT,
@@ -210,7 +210,7 @@ class Store:
         content = self._read(path, entry["bytes"])
         if len(content) != entry["bytes"] or checksum(content) != entry.get("sha256"):
             raise _wrong("must have the length and checksum of its manifest", f"{len(content)} bytes", path)
-        return Checkpoint(self.folder / name, manifest, decoded(content, manifest.arrays, path))
+        return Checkpoint(self.folder / name, manifest, decode(content, manifest.arrays, path))
 
     def sound(self, at: int | None = None) -> Iterator[Checkpoint | Damaged]:
         """Yield the checkpoints up to step `at` (None: all), newest first; `Damaged` for unreadable ones."""
@@ -238,14 +238,14 @@ class Store:
 
         def hashed() -> Iterator[memoryview]:
             nonlocal length
-            for piece in encoded(arrays):
+            for piece in encode(arrays):
                 digest.update(piece)
                 length += len(piece)
                 yield piece
 
         write_file(self._files, folder / ARRAYS, hashed())
         files = {ARRAYS: {"bytes": length, "sha256": digest.hexdigest()}}
-        manifest = Manifest(self._identity or "", step, score, files, described(arrays), facts)
+        manifest = Manifest(self._identity or "", step, score, files, describe_arrays(arrays), facts)
         write_file(self._files, folder / MANIFEST, [memoryview(manifest.to_bytes())])
         self._files.sync_folder(folder)
 

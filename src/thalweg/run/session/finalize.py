@@ -143,7 +143,7 @@ def _write_weights(lane_states: LaneStates, final: tuple[PyTree, PyTree]) -> Non
         for name, weights in ((FINAL, final), (BEST, best)):
             if name == FINAL or steps[BEST] >= 0:
                 facts = {"step": steps[name], "weights": name}
-                lane.folder.write(f"{name}.safetensors", files.packed(take_lane(weights, index), facts))
+                lane.folder.write(f"{name}.safetensors", files.pack(take_lane(weights, index), facts))
 
 
 def _copied(leaf: Any) -> Any:

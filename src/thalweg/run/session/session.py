@@ -24,7 +24,7 @@ from thalweg.run.folder.filesystem import plain
 from thalweg.run.folder.folder import SHARDS, RunFile, RunFolder
 from thalweg.run.folder.lock import Lock
 from thalweg.run.folder.weights import load as load_weights
-from thalweg.run.folder.weights import transferred
+from thalweg.run.folder.weights import transfer
 from thalweg.run.progress import Progress, TrainingPlan
 from thalweg.run.run import Run, Runs
 from thalweg.run.session.checkpointer import Checkpointer, Interval
@@ -253,11 +253,11 @@ class InitialWeights:
             best = path / "best.safetensors"
             path = best if best.exists() else path / "final.safetensors"
         self._arrays = load_weights(path)
-        self.fresh = transferred(shapes, self._arrays)[1]
+        self.fresh = transfer(shapes, self._arrays)[1]
 
     def __call__(self, params: PyTree) -> PyTree:
         """Return a lane's parameters, with those of the other run that fit."""
-        return transferred(params, self._arrays)[0]
+        return transfer(params, self._arrays)[0]
 
 
 @contextlib.contextmanager
