@@ -1,8 +1,8 @@
-"""Thalweg trains neural networks by gradient descent: one run or many at once, fast, and it says why.
+"""Thalweg trains neural networks by gradient descent: one run or many at once, and reports why.
 
-Three nouns: a `Problem` is what is learned, a `Recipe` is how, a `Run` is what came of it. The verb between
-them is `train`. This module is the whole public list. Names load when they are first used, so that the
-command line answers before JAX is imported.
+Three nouns: a `Problem` is what is learned, a `Recipe` is how, a `Run` is the result; `train` turns the first
+two into the third. This module is the whole public list. Names load when they are first used, so that the
+command line responds before JAX is imported.
 
 Example:
     >>> import thalweg as tw
@@ -127,7 +127,7 @@ if TYPE_CHECKING:
     from thalweg.run.train import train as train
     from thalweg.view.report import render as render
 
-_ROOMS = {
+_MODULES = {
     "core.errors": "BadInput DataError MissingExtra ModelError RecipeError RunFolderError ThalwegError",
     "insight.search": "Budget SearchResult search",
     "insight.compare": "compare",
@@ -171,7 +171,7 @@ _ROOMS = {
     "run.train": "train",
     "view.report": "render",
 }
-_PUBLIC = {name: room for room, names in _ROOMS.items() for name in names.split()}
+_PUBLIC = {name: module for module, names in _MODULES.items() for name in names.split()}
 
 
 def __getattr__(name: str) -> Any:

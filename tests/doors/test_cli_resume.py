@@ -27,7 +27,7 @@ def finished(tmp_path_factory):
         (["fit", "digits", "--epochs", "3", "--out", "run", "--resume", "auto"], "epochs = 3.*it was 2"),
         (["resume", "nowhere"], "must hold a run"),
         (["resume", "run", "--epochs", "3", "--steps", "9"], "epochs or steps, not both"),
-        (["resume", "run", "--epochs", "3"], "say what becomes of it"),
+        (["resume", "run", "--epochs", "3"], "say how it continues"),
         (["resume", "run", "--set", "optimizer.lr=1e-4"], "needs a folder of its own"),
         (["resume", "run", "--at", "1", "--out", "fork"], "must have a sound checkpoint"),
         (["check", "nowhere"], "must hold a run"),

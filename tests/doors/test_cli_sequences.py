@@ -32,7 +32,7 @@ def test_lines(folder):
     assert told["data"]["source"]["options"]["lines"] is True
     assert (told["loss"], told["data"]["preparation"]["columns"]["kind"]) == ("cross_entropy", "lines")
     asked = thalweg("predict", "r-lines", "names.txt", at=folder)
-    assert asked.returncode == 2 and "no answer for a row" in asked.stderr
+    assert asked.returncode == 2 and "no prediction for a row" in asked.stderr
 
 
 def test_a_series_from_fit_to_predict(folder):

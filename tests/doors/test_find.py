@@ -156,7 +156,7 @@ def test_batch_sizes_have_a_folder_of_their_own(searched, here, monkeypatch):
     assert here("find", *BASE, "--batch", "32,64", "--out", "none", "--quiet")[0] == 3
 
 
-def test_a_run_with_its_rate_found_goes_on_without_another_search(searched, here, monkeypatch):
+def test_a_run_with_its_rate_found_resumes_without_another_search(searched, here, monkeypatch):
     folder, auto = searched[0], [*BASE, "--lr", "auto", "--out", "auto"]
     told = json.loads(here("fit", *auto, "--json", "--quiet")[1])
     kept = told["finding"]
@@ -172,12 +172,12 @@ def test_a_run_with_its_rate_found_goes_on_without_another_search(searched, here
     assert code == 2 and "batch_size = 7, it was" in error
 
 
-def test_a_run_with_a_rate_of_its_own_does_not_go_on_with_another(searched, here, monkeypatch):
+def test_a_run_with_its_own_rate_does_not_resume_with_another(searched, here, monkeypatch):
     monkeypatch.setattr(fitting, "find_lr", never)
     assert here("fit", *BASE, "--lr", "0.02", "--out", "own", "--quiet")[0] == 0
     assert read(searched[0] / "own").recipe["optimizer"]["lr"] == 0.02
     code, _, error = here("fit", *BASE, "--lr", "auto", "--out", "own", "--resume", "auto")
-    assert code == 2 and "must have been begun with it" in error
+    assert code == 2 and "must have been started with it" in error
 
 
 def test_lr_reaches_the_rate_of_an_inner_optimizer(here, searched):
@@ -185,7 +185,7 @@ def test_lr_reaches_the_rate_of_an_inner_optimizer(here, searched):
     assert here("fit", *arguments, "--lr", "0.05", "--out", "sam", "--quiet")[0] == 0
     assert read(searched[0] / "sam").recipe["optimizer"]["base"]["lr"] == 0.05
     code, _, error = here("fit", *arguments, "--lr", "0.05", "--set", "optimizer.base.lr=0.1")
-    assert code == 2 and "the rate is given once" in error
+    assert code == 2 and "the rate must be given only once" in error
 
 
 def test_lr_is_refused_where_the_optimizer_has_no_rate(here):
@@ -201,14 +201,14 @@ def test_lr_is_refused_where_the_optimizer_has_no_rate(here):
         (["find", "digits", "--budget", "much"], "above 0"),
         (["find", "digits", "--batch", "1024..32"], "--batch: the low end must be below the high end"),
         (["find", "digits", "--batch", "32,6.5"], "must be batch sizes"),
-        (["find", "digits", "--lr", "auto"], "auto goes with thalweg fit"),
+        (["find", "digits", "--lr", "auto"], "auto is only for thalweg fit"),
         (["find", "digits", "--resume", "auto"], "cannot be resumed"),
         (["find", "digits", "--init", "runs/a"], "found for a fresh start"),
         (["find", "digits", "--model", "mlq:9"], "did you mean 'mlp'"),
         (["fit", "digits", "--lr", "fast"], "must be a number, or auto"),
-        (["fit", "digits", "--lr", "0.1", "--set", "optimizer.lr=0.2"], "the rate is given once"),
+        (["fit", "digits", "--lr", "0.1", "--set", "optimizer.lr=0.2"], "the rate must be given only once"),
         (["fit", "digits", "--lr", "-1"], "lr"),
-        (["sweep", "digits", "--vary", "seed=0..1", "--lr", "auto"], "auto goes with thalweg fit"),
+        (["sweep", "digits", "--vary", "seed=0..1", "--lr", "auto"], "auto is only for thalweg fit"),
     ],
 )
 def test_slips_are_refused_before_anything_is_compiled(arguments, said, tmp_path, monkeypatch, capsys):

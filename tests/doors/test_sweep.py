@@ -68,7 +68,7 @@ def test_a_sweep_is_shown_and_reported(swept, here):
     assert here("show", "found/lanes/003")[0] == 0
 
 
-def test_the_same_command_goes_on_and_another_is_refused(swept, here):
+def test_the_same_command_resumes_and_another_is_refused(swept, here):
     again = here(*SWEPT, "--out", "found", "--resume", "auto", "--json", "--quiet")
     assert again[0] == 0 and json.loads(again[1])["rank"] == json.loads(swept[1].stdout)["rank"]
     assert here(*SWEPT[:-2], "seed=0..2", "--out", "found", "--resume", "auto")[0] == 2
@@ -130,14 +130,14 @@ def test_the_plan_trains_nothing(swept, here):
         (["--vary", "optimizer.lr="], "must have at least one value"),
         (["--vary", "optimizer.lr=0..1:4log"], "a logarithmic range must be above 0"),
         (["--vary", "optimizer.lr"], "must be PATH=RANGE"),
-        (["--vary", "lr=1,2", "--vary", "lr=3"], "a setting varies once"),
+        (["--vary", "lr=1,2", "--vary", "lr=3"], "each setting may be given only once"),
         (["--vary", "lr=0.1,0.2", "--recipe", "muon"], "'lr' names optimizer.lr and optimizer.adam_lr"),
         (["--vary", "optimizer=sgd,l-bfgs"], "(where optimizer=l-bfgs)"),
         (["--vary", "batch_size=16,100000"], "batch_size must be at most"),
         (["--vary", "model=mlp:8,mlq:9"], "did you mean 'mlp'"),
         (["--vary", "model=mlp:8,mlp:8"], "models that differ"),
-        (["--vary", "model=mlp:8,mlp:9", "--model", "mlp:7"], "--model fixes it"),
-        (["--vary", "seed=0..2", "--seed", "1"], "--seed fixes it"),
+        (["--vary", "model=mlp:8,mlp:9", "--model", "mlp:7"], "be set by --model"),
+        (["--vary", "seed=0..2", "--seed", "1"], "be set by --seed"),
         (["--vary", "model=mlp:8"], "at least one setting must vary"),
         (["--vary", "lr=1e-3..1:log"], "after the colon must come a count with log or lin"),
         (["--vary", "lr=1e-3..1:log", "--sample", "0"], "must be a whole number from 1 on; got 0"),

@@ -28,7 +28,7 @@ from thalweg.core.errors import ThalwegError
 from thalweg.problem.data.load import load
 from thalweg.recipe import toml
 from thalweg.recipe.recipe import Recipe
-from thalweg.run.checkpoint.safetensors_io import decoded, described
+from thalweg.run.checkpoint.safetensors_io import decode, describe_arrays
 from thalweg.run.checkpoint.store import ARRAYS, MANIFEST, Manifest
 from thalweg.run.folder import log_stream
 from thalweg.run.folder.filesystem import seal
@@ -249,8 +249,8 @@ def readers() -> Iterator[Reader]:
         run_file = (folder / "run.json").read_bytes()
     yield Reader("manifest", manifest, _manifest(arrays), _sealed(manifest))
     yield Reader("run.json", run_file, _in("run.json", _checks), _sealed(run_file))
-    description = described(arrays_of(3))
-    yield Reader("safetensors header", arrays, lambda data, at: decoded(data, description, at), _headers())
+    description = describe_arrays(arrays_of(3))
+    yield Reader("safetensors header", arrays, lambda data, at: decode(data, description, at), _headers())
     yield Reader("lock file", b'{"pid": 1, "started": 2}', _in(".lock", lambda path: holder(path.parent)))
     yield Reader("recipe TOML", toml.write(Recipe()).encode(), _in("recipe.toml", toml.read), _settings())
     yield Reader("log", _log(), lambda content, at: log_stream.batches(content, TABLES["evaluations"]))
@@ -259,7 +259,7 @@ def readers() -> Iterator[Reader]:
 
 def _manifest(arrays: bytes) -> Callable[[bytes, Path], Any]:
     """Read a manifest, and the arrays that it describes."""
-    return lambda content, at: decoded(arrays, Manifest.read(content, at).arrays, at)
+    return lambda content, at: decode(arrays, Manifest.read(content, at).arrays, at)
 
 
 def _checks(path: Path) -> Any:

@@ -20,7 +20,7 @@ from tests.faults.tally import Line
 from tests.faults.victim import RUN, arrays_of, check_left, facts_of, scratch, write_by_thread, write_runs
 from thalweg.core.errors import RunFolderError
 from thalweg.run.checkpoint.store import Retention, Store
-from thalweg.run.checkpoint.writer_thread import Order, Saver
+from thalweg.run.checkpoint.writer_thread import Saver, SaveRequest
 from thalweg.run.folder import lock
 from thalweg.run.folder.filesystem import Files
 from thalweg.run.folder.lock import Lock, holder
@@ -194,7 +194,7 @@ def _failing_disk(times: int) -> Line:
                 failing.clear()
                 if 2 <= step < 6:
                     failing.update([rng.choice(kinds)])
-                saver.submit(Order(step, arrays_of(step), facts_of(step)))
+                saver.submit(SaveRequest(step, arrays_of(step), facts_of(step)))
                 saver.settle()
                 durable = step if saver.saved == step else durable
                 lost += saver.saved != step

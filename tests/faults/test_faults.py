@@ -13,7 +13,7 @@ from tests.faults import damage, diverging, fuzz, guided, kills, power, victim
 from tests.faults.__main__ import TRIALS
 from tests.faults.tally import Line
 from thalweg.run.checkpoint import store as checkpoints
-from thalweg.run.checkpoint.safetensors_io import decoded
+from thalweg.run.checkpoint.safetensors_io import decode
 from thalweg.run.checkpoint.store import ARRAYS, Store
 
 ROOT = Path(__file__).parents[2]
@@ -94,7 +94,7 @@ def test_damage_notices_a_reader_that_verifies_nothing(monkeypatch):
     def read_unverified(self, name):
         manifest = self.manifest(name)
         content = self._files.read(self.folder / name / ARRAYS, 1 << 20)
-        arrays = decoded(content, manifest.arrays, name)
+        arrays = decode(content, manifest.arrays, name)
         return checkpoints.Checkpoint(self.folder / name, manifest, arrays)
 
     monkeypatch.setattr(Store, "read", read_unverified)

@@ -9,7 +9,7 @@ import numpy as np
 
 from thalweg.core.errors import RunFolderError
 from thalweg.run.checkpoint.store import Checkpoint, Damaged, Retention, Store
-from thalweg.run.checkpoint.writer_thread import Order, Saver
+from thalweg.run.checkpoint.writer_thread import Saver, SaveRequest
 from thalweg.run.folder.filesystem import DISK, Files
 from thalweg.run.folder.folder import RunFile
 from thalweg.run.folder.lock import Lock
@@ -51,7 +51,7 @@ def write_by_thread(folder: Path, first: int, count: int, report: Callable[[int]
     with Lock(folder):
         saver = Saver(Store(folder, RUN), Retention(2), lambda text: None)
         for step in range(first, first + count):
-            saver.submit(Order(step, arrays_of(step), facts_of(step), float(step % 3)))
+            saver.submit(SaveRequest(step, arrays_of(step), facts_of(step), float(step % 3)))
             saver.settle()
             if saver.saved == step:
                 report(step)

@@ -39,7 +39,7 @@ def test_it_trains_what_train_trains(digits):
 def test_options_of_load_are_passed_on():
     rng = np.random.default_rng(0)
     inputs, labels = rng.normal(size=(200, 3)).astype("f"), rng.integers(0, 2, 200)
-    run = fit((inputs, labels), "linear", validation=0.0, test=0.5, **SMALL)
+    run = fit((inputs, labels), "linear", settings=["batch_size=16"], validation=0.0, test=0.5, **SMALL)
     assert set(run.problem.data.splits) == {"train", "test"} and run.problem.data.test.count() == 100
 
 
@@ -60,7 +60,7 @@ def test_lr_sets_the_first_rate_of_every_optimizer(digits, optimizer, read):
     ("arguments", "words"),
     [
         ({"lr": "fast"}, "a number, or auto"),
-        ({"lr": 0.1, "settings": ["optimizer.lr=0.2"]}, "given once"),
+        ({"lr": 0.1, "settings": ["optimizer.lr=0.2"]}, "given only once"),
         ({"epochs": 1, "steps": 2}, "not both"),
         ({"recipe": "sgdd"}, "did you mean"),
         ({"lr": "auto", "allow_auto": False}, "auto"),
@@ -76,7 +76,7 @@ def test_a_resumed_fit_continues_the_run_in_its_folder(digits, tmp_path):
     first = fit(digits, "mlp:8", keep=folder, resume=True, **SMALL)
     again = fit(digits, "mlp:8", keep=folder, resume=True, **SMALL)
     assert again.result["test_loss"] == first.result["test_loss"]
-    with pytest.raises(BadInput, match="begun with"):
+    with pytest.raises(BadInput, match="started with"):
         fit(digits, "mlp:8", keep=folder, resume=True, recipe="adamw", steps=20)
     with pytest.raises(BadInput, match="needs the folder"):
         fit(digits, "mlp:8", resume=True, **SMALL)

@@ -1,4 +1,4 @@
-"""Ranking a sweep: which setting is best, how sure that is, and which cannot be told from it."""
+"""Ranking a sweep: which setting is best, how sure that is, and which are tied with it."""
 
 import json
 
@@ -51,7 +51,7 @@ def test_differences_are_paired_estimate_mean():
 def test_a_tie_is_reported():
     ranking = of_losses({0.1: [0.10, 0.20, 0.12], 0.2: [0.20, 0.11, 0.13], 0.3: [0.5, 0.6, 0.52]})
     assert [entry.status for entry in ranking.entries] == ["best", "cannot tell", "worse"]
-    assert "1 of 2 other settings cannot be told from the best (lr=0.2)" in said(ranking, "tied")
+    assert "1 of 2 other settings cannot be distinguished from the best (lr=0.2)" in said(ranking, "tied")
 
 
 def test_only_common_seeds_are_paired():

@@ -34,7 +34,7 @@ def test_a_good_run_names_metric_interval_and_baseline():
 def test_a_run_within_the_baselines_interval_is_not_called_good():
     record = made.classification(accuracy=0.11)
     assert summarise(record).level == "unclear"
-    assert "cannot tell them apart" in text_of(record, "metric")
+    assert "cannot distinguish the two" in text_of(record, "metric")
 
 
 def test_a_run_below_the_baseline_is_bad():

@@ -51,7 +51,7 @@ def test_a_factor_is_a_factor_of_the_rate():
     assert not np.array_equal(expected["layers.0.weight"], rest["layers.0.weight"])
 
 
-@pytest.mark.parametrize("name", [name for name, rule in OPTIMIZERS.items() if not rule.asks_loss])
+@pytest.mark.parametrize("name", [name for name, rule in OPTIMIZERS.items() if not rule.needs_closure])
 def test_frozen_parameters_stay_and_have_no_state(name):
     optimizer = OPTIMIZERS[name]()
     whole = count(train(Recipe(optimizer))[1])

@@ -211,7 +211,7 @@ def test_quasi_random_points_do_not_depend_on_their_number():
     [
         (0, {"lr": (1e-3, 1e-1)}, "must be a whole number from 1 on; got 0"),
         (4, {"lr": (1e-1, 1e-3)}, "the low end must be below the high end"),
-        (4, {"lr": (0.0, 1e-3)}, "write 0..0.001:lin, or begin above 0"),
+        (4, {"lr": (0.0, 1e-3)}, "write 0..0.001:lin, or start above 0"),
         (4, {"lr": 0.1}, "must be a pair, a Range, a list of choices or text"),
         (4, {"lr": []}, "at least one value"),
         (4, {"optimizer": (1.0, 3.0)}, "optimizer is a choice, not a number"),

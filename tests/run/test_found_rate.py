@@ -7,7 +7,7 @@ import pytest
 from tests.made import problem
 from tests.run.test_resume import BASE, BreakOff, BrokenOff
 from thalweg.core.errors import RunFolderError
-from thalweg.run.folder.folder import refuse_taken
+from thalweg.run.folder.folder import reject_taken
 from thalweg.run.folder.record import read
 from thalweg.run.resume import resume
 from thalweg.run.spec import SaveOptions
@@ -43,7 +43,7 @@ def test_a_run_that_is_broken_off_keeps_its_finding(tmp_path):
 def test_another_run_in_the_folder_leaves_no_finding_behind(tmp_path):
     train(problem(), BASE, keep=SaveOptions(tmp_path, finding=FOUND))
     with pytest.raises(RunFolderError, match="must not hold a run already"):
-        refuse_taken(tmp_path)
+        reject_taken(tmp_path)
     run = train(problem(), BASE, keep=SaveOptions(tmp_path, force=True))
     assert not (tmp_path / "finding.json").exists() and read(tmp_path).finding == {}
     assert "finding" not in run.result

@@ -1,5 +1,5 @@
 """Run folders written by an earlier version stay readable: each is read, shown, checked, reported, predicted
-from, and the one whose writer was killed goes on to the weights of a run in one piece.
+from, and the one whose writer was killed resumes to the weights of an uninterrupted run.
 
 The folders lie in `tests/data/old_runs`:
 
@@ -120,7 +120,7 @@ def test_a_finished_one_is_extended(old):
     assert thalweg("check", old / "fit")[0] == 0
 
 
-def test_the_killed_one_goes_on_to_the_weights_of_a_run_in_one_piece(old, tmp_path):
+def test_the_killed_run_resumes_to_the_weights_of_an_uninterrupted_one(old, tmp_path):
     assert not (old / "killed/final.safetensors").exists()
     was = json.loads((old / "killed/environment.json").read_text(encoding="utf-8"))
     assert thalweg("resume", old / "killed", "-q")[0] == 0

@@ -1,4 +1,4 @@
-"""A run that is broken off and resumed equals the uninterrupted run, bit for bit; misfits are refused."""
+"""A run that is interrupted and resumed equals the uninterrupted run, bit for bit; a mismatch is refused."""
 
 import contextlib
 import json
@@ -252,7 +252,7 @@ def test_changed_data_are_refused_and_the_change_is_named(tmp_path):
         resume(tmp_path / "run", Problem(net, blobs(seed=1)))
     with pytest.raises(ModelError, match="must have the model"):
         resume(tmp_path / "run", Problem(MLP([6, 4, 3]), blobs()))
-    with pytest.raises(ModelError, match="class of your own"):
+    with pytest.raises(ModelError, match="custom model class"):
         resume(tmp_path / "run")
 
 
@@ -279,7 +279,7 @@ def test_a_finished_run_is_extended(tmp_path):
 def test_a_schedule_that_had_ended_needs_stretch_or_hold(tmp_path):
     train(problem(), BASE, keep=tmp_path / "run")
     total = read(tmp_path / "run").result["steps"]
-    with pytest.raises(RecipeError, match="say what becomes of it"):
+    with pytest.raises(RecipeError, match="say how it continues"):
         resume(tmp_path / "run", problem(), change=Change(epochs=24))
     held = resume(
         tmp_path / "run", problem(), change=Change(epochs=24, schedule="hold", out=tmp_path / "held")

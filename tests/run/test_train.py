@@ -220,7 +220,7 @@ def test_a_key_in_a_models_state_is_kept(tmp_path):
 
 def test_a_model_of_the_callers_own_is_passed_to_be_read_back(tmp_path):
     run = train(problem(), RECIPE, keep=tmp_path / "run")
-    with pytest.raises(ModelError, match="class of your own"):
+    with pytest.raises(ModelError, match="custom model class"):
         restore(tmp_path / "run")
     assert restore(tmp_path / "run", model=net).weights == run.result["weights"]
     with pytest.raises(ModelError, match="must be the one that the weights were saved from"):
@@ -231,7 +231,7 @@ def test_fine_tuning_takes_over_what_fits(tmp_path):
     first = train(Problem(MLP([6, 8, 3]), blobs()), RECIPE, keep=tmp_path / "first")
     frozen = Recipe(SGD(lr=0.0), batch_size=16, steps=1)
     second = train(Problem(MLP([6, 8, 5]), blobs(classes=5)), frozen, init=tmp_path / "first")
-    ours, theirs = weights.named(first.params), weights.named(second.params)
+    ours, theirs = weights.named_arrays(first.params), weights.named_arrays(second.params)
     same = {
         name
         for name in ours

@@ -91,4 +91,4 @@ def test_the_end_counts_the_lanes():
     plan = TrainingPlan("swept-1", 938, 469, 128, 48)
     result = {"stopped": {"epochs": 40, "steps": 2, "diverged": 5, "halved": 1}, "seconds": {"total": 33.0}}
     assert last_line(plan, None, result) == "swept-1: 48 lanes, 42 done, 5 diverged, 1 frozen, 33.0 s"
-    assert last_line(plan, status(), {}) == "swept-1: broken off after 300 steps a lane"
+    assert last_line(plan, status(), {}) == "swept-1: aborted after 300 steps a lane"

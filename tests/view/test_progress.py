@@ -117,7 +117,7 @@ def test_the_bar_lives_and_leaves_one_line(capsys):
 def test_finish_without_start_and_without_a_result():
     stream = Terminal()
     Bar(Console(file=stream, force_terminal=True, width=80)).finish({})
-    assert "broken off" in stream.getvalue()
+    assert "aborted" in stream.getvalue()
 
 
 @pytest.mark.parametrize("kind", [Bar, Lines])

@@ -1,1 +1,1 @@
-"""Floor 0: errors, described choices, parameter trees, random keys, jaxprs. Imports nothing of ours."""
+"""Floor 0: errors, described choices, parameter trees, random keys, jaxprs. Imports no other floor."""

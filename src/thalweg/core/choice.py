@@ -107,7 +107,7 @@ class Choice(eqx.Module):
     refused: ClassVar[Mapping[str, str]] = {}
 
     def __new__(cls, *args: Any, **settings: Any) -> Self:
-        """Refuse unknown settings with a `RecipeError` that suggests the nearest known name."""
+        """Reject unknown settings with a `RecipeError` that suggests the nearest known name."""
         del args
         _check_known(cls, settings, None)
         return super().__new__(cls)
@@ -164,7 +164,7 @@ def choose(among: Mapping[str, type], choice: Any, who: str, where: object = Non
 def registry(base: type[T], *modules: ModuleType) -> dict[str, type[T]]:
     """Return the final subclasses of `base` that the modules define, by name, in order of definition.
 
-    To register a class is to define it: nothing else names it.
+    Defining a class registers it: there is no other list of classes.
     """
     classes = [kind for module in modules for kind in vars(module).values() if isinstance(kind, type)]
     own = {module.__name__ for module in modules}

@@ -1,4 +1,4 @@
-"""The one place that asks which hardware this process computes on."""
+"""The hardware that this process computes on; no other module queries it."""
 
 import os
 
@@ -13,7 +13,7 @@ def backend() -> str:
 
 
 def on_cpu() -> bool:
-    """Tell whether the default backend is the CPU; else it is an accelerator."""
+    """Return whether the default backend is the CPU; else it is an accelerator."""
     return backend() == "cpu"
 
 

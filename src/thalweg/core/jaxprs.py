@@ -25,7 +25,7 @@ def variables_read(equations: Sequence[JaxprEqn]) -> list[Var]:
 
 
 def section(jaxpr: Jaxpr, equations: Sequence[JaxprEqn], outputs: Sequence[Var]) -> Jaxpr:
-    """Return a section: what of these equations is needed for those of the outputs that they compute."""
+    """Return a section: those of the equations that are needed for the outputs that they compute."""
     computed = {var for equation in equations for var in equation.outvars}
     outvars = dict.fromkeys(var for var in outputs if var in computed)
     needed, used = set(outvars), []
@@ -38,7 +38,7 @@ def section(jaxpr: Jaxpr, equations: Sequence[JaxprEqn], outputs: Sequence[Var])
 
 
 def evaluate(jaxpr: Jaxpr, values: Mapping[Var, Any]) -> dict[Var, Any]:
-    """Return the values of a jaxpr's outputs, given those of its inputs; other values are ignored."""
+    """Return the values of a jaxpr's outputs from those of its inputs; other values are ignored."""
     outputs = eval_jaxpr(jaxpr, (), *[values[var] for var in jaxpr.invars])
     return dict(zip(jaxpr.outvars, outputs, strict=True))  # type: ignore[arg-type]
 

@@ -18,7 +18,7 @@ class Facts:
 
     Args:
         label: One or two words, for a table or a tile.
-        sentence: The beginning of a sentence, to be followed by "after N steps".
+        sentence: The start of a sentence, to be followed by "after N steps".
         planned: Whether it is the planned end of the run. A longer plan continues such a run.
         setting: Whether a recipe setting of the same name enables it.
         in_program: Whether the compiled program detects it, rather than the host between dispatches.
@@ -84,7 +84,7 @@ class StopReason(StrEnum):
     def facts_of(cls, word: object) -> Facts:
         """Return the facts of the reason that a record names.
 
-        A word from another version of Thalweg has no known consequences; the facts only name it.
+        For a word from another version of Thalweg, the facts hold only its name.
         """
         known = next((reason for reason in cls if reason == word), None)
         return Facts(str(word), f"Stopped ({word})") if known is None else known.facts

@@ -1,1 +1,1 @@
-"""Floor 6: the ways in and out. The command line; estimators and adapters come here too."""
+"""Floor 6: the front ends. The command line; estimators and adapters also belong here."""

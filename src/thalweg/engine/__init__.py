@@ -1,1 +1,1 @@
-"""Floor 2: how training runs. State, step, loop, feed, evaluation, lanes."""
+"""Floor 2: how training runs. Program, state, step, feeds, layouts of lanes, evaluation."""

@@ -29,7 +29,7 @@ from thalweg.recipe.recipe import Recipe
 
 FILE = "layouts.json"
 TRIAL_LANES, TRIAL_STEPS, TRIALS = 16, 64, 5
-# A trial makes fewer steps if a step takes long: at most this many rows times parameters, about 50 ms.
+# A trial makes fewer steps if a step is slow: at most this many rows times parameters, about 50 ms.
 TRIAL_WORK, FEWEST_STEPS = 8e8, 8
 # Version of the trials and the layouts; timings of other versions are ignored.
 VERSION = 4
@@ -59,7 +59,7 @@ def measure_timings(problem: Problem, recipes: Sequence[Recipe], workers: int) -
 
 
 def _stable_lanes(recipes: Sequence[Recipe]) -> list[Recipe]:
-    """Return as many lanes, each with its own seed and the lowest learning rate.
+    """Return the same number of lanes, each with its own seed, all with the lowest learning rate.
 
     A lane that diverges within a trial costs nothing if lanes are mapped, which would favour that layout.
     """

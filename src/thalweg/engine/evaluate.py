@@ -1,7 +1,7 @@
 """Compiled evaluation: loss and metric over a whole split, and predictions to keep.
 
 A model that carries its state reads a text as in training under `shuffle = "continued"`: the text is cut into
-a few stretches that are read side by side, each window starts from the state that the previous one left, and
+a few stretches that are read in parallel, each window starts from the state that the previous one left, and
 only the first window of a stretch starts from zeros.
 """
 
@@ -29,7 +29,7 @@ from thalweg.problem.models.adapter import RecurrentCarry, apply, apply_from_car
 EVALUATION_ROWS = 512
 # Batched lanes share this many rows, but each has at least the second number.
 BATCHED_ROWS, FEWEST_ROWS = 1024, 16
-# Stretches of a text that are read side by side: enough for full matrix products, few enough that windows
+# Stretches of a text that are read in parallel: enough for full matrix products, few enough that windows
 # which start from zeros weigh little.
 STRETCHES = 32
 # What to keep of a batch's outputs, `example ...`; None if nothing can be kept of such outputs.
@@ -75,19 +75,18 @@ def evaluate(
         stride: Evaluate every `stride`-th example; 1 for all.
         which: Lanes to evaluate, `lane` of bool; None for all. The others give NaN, and cost nothing where
             lanes are mapped.
-        predict: What to keep of the outputs; a function of a module, as it is part of what is compiled.
+        predict: What to keep of the outputs; a module-level function, as it is a static argument.
     """
     started = time.perf_counter()
     split, stride = _consecutive(split, weights[1], stride)
     order, count = _lane_order(inputs, which)
-    *sums, kept = compile_once(_sums, program, inputs, split, weights, order, count, stride, predict)
+    *sums, predictions = compile_once(_sums, program, inputs, split, weights, order, count, stride, predict)
     dispatched = time.perf_counter() - started
     examples = -(-split.count() // stride)
     loss, metric = (np.asarray(batches, np.float64).sum(axis=1) / examples for batches in sums)
-    predictions = None
-    if kept is not None:  # batches of rows, the last one padded
-        kept = np.asarray(kept)
-        predictions = kept.reshape(len(kept), -1, *kept.shape[3:])[:, :examples]
+    if predictions is not None:  # batches of rows, the last one padded
+        rows = np.asarray(predictions)
+        predictions = rows.reshape(len(rows), -1, *rows.shape[3:])[:, :examples]
     return Means(loss, metric, examples, dispatched, predictions)
 
 
@@ -135,9 +134,9 @@ def _sums(
         scaled = (outputs, targets) if unit is None else (outputs * unit, targets * unit)
         losses = program.loss(outputs, targets)
         values = program.metric.per_example(*scaled)
-        kept = None if predict is None else predict(outputs)
+        predicted = None if predict is None else predict(outputs)
         # where, not a product: a padding row must not turn an overflow into NaN.
-        return jnp.where(counted, losses, 0).sum(), jnp.where(counted, values, 0).sum(), kept
+        return jnp.where(counted, losses, 0).sum(), jnp.where(counted, values, 0).sum(), predicted
 
     def of_lane(lane: tuple[PyTree, PyTree]) -> tuple[Array, Array, Array | None]:
         return _over_batches(program, inputs, split, lane, batches, reduce)
@@ -259,7 +258,7 @@ def _forward(
 
 
 def _carries_state(split: Split, model_state: PyTree) -> bool:
-    """Tell whether the state is carried over this split: a text, with a model that carries a state."""
+    """Return whether the state is carried over this split: a text, with a model that carries a state."""
     return isinstance(model_state, RecurrentCarry) and split.is_text
 
 

@@ -140,7 +140,7 @@ def plan(
     Args:
         problem: What is learned.
         recipes: One for each lane.
-        strict: Use only layouts in which a lane has the bits of the lane alone.
+        strict: Use only layouts in which a lane computes the same bits as alone.
         workers: Threads; None for one per core (one in all on an accelerator).
         memory: Bytes that lanes may take; None for half of what is free.
         measure: Whether layouts may be timed if the rule is not sure and the work is long. Earlier timings
@@ -158,7 +158,7 @@ def plan(
         for group in groups
     ]
     layouts = [layout for layout, _ in choices]
-    # One lane runs whatever memory there is.
+    # A single lane runs regardless of the free memory.
     room = int(MEMORY_SHARE * free_memory()) if memory is None and len(recipes) > 1 else memory or 0
     shards = [
         shard
@@ -233,7 +233,7 @@ def _timings(
 
 
 def _is_paired(recipes: Sequence[Recipe]) -> bool:
-    """Tell whether each seed has several lanes, so that batched lanes can share their batches."""
+    """Return whether each seed has several lanes, so that batched lanes can share their batches."""
     return len(recipes) >= FEWEST_OF_A_SEED * len({recipe.seed for recipe in recipes})
 
 

@@ -1,6 +1,6 @@
 """The state of a lane, and what its steps report.
 
-`State` holds what the next step needs and nothing else; `Info` holds what a reader wants of one step; `Chunk`
+`State` holds what the next step needs and nothing else; `Info` holds what a reader needs of one step; `Chunk`
 collects the info of one dispatch.
 """
 
@@ -30,9 +30,9 @@ class State(eqx.Module):
         params: Trained arrays.
         model_state: What changes without gradients (batch-norm statistics).
         optimizer: The optimizer's own state.
-        schedule: The schedule's own state; empty but for those that watch a metric.
+        schedule: The schedule's own state; empty except for those that watch a metric.
         average: Averaged parameters; empty where the recipe keeps none.
-        scale: Dynamic loss scaling; empty but for float16.
+        scale: Dynamic loss scaling; empty except for float16.
         key: Raw data of the lane's key; raw, so that it can be saved as it is.
         step: Updates made.
         code: Result code.

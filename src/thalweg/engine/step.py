@@ -89,7 +89,7 @@ def step(
 
 
 def diverged(loss: Float[Array, ""], limit: Float[Array, ""]) -> Bool[Array, ""]:
-    """Tell whether a loss is not finite or above its limit. Written so that NaN gives True."""
+    """Return whether a loss is not finite or above its limit. Written so that NaN gives True."""
     return ~(loss <= limit) | ~jnp.isfinite(loss)
 
 

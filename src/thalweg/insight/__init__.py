@@ -1,1 +1,1 @@
-"""Understanding: verdicts, figures and comparisons read off finished runs. Nothing here draws."""
+"""Floor 4: what runs show. Summaries, comparisons, rankings, and the finders. Draws nothing."""

@@ -1,4 +1,4 @@
-"""Two runs side by side: what differs, what each reached, and whether the figures can be compared at all.
+"""Two runs compared: which settings differ, the results of each, and whether these can be compared at all.
 
 One run each says nothing about the luck of the seed. The strongest conclusion here is which of two trained
 networks is better on these test examples, with an interval; "cannot tell" is an answer.
@@ -19,7 +19,7 @@ from thalweg.insight.wording import NOTHING, as_number, count, figure, listing, 
 from thalweg.run.folder.record import Record
 
 # Row-by-row equality of this many distinct numeric targets cannot be chance; of sorted class labels it can.
-TELLING_TARGETS = 30
+CONCLUSIVE_TARGETS = 30
 _SHARES_METHOD = (
     "Bonett & Price 2012 interval for paired shares; McNemar's mid-p test, Fagerland, Lydersen & Laake 2013"
 )
@@ -48,7 +48,7 @@ class TestSets:
     """Whether two runs were tested on the same examples.
 
     Args:
-        same: True, False, or None where the records do not tell.
+        same: True, False, or None where the records do not say.
         comparable: Whether their predictions may be compared example by example.
         text: The reason, in a sentence.
     """
@@ -127,7 +127,7 @@ class Paired:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What differs between two runs, and what each reached.
+    """What differs between two runs, and the results of each.
 
     Args:
         first, second: Their names.
@@ -182,7 +182,7 @@ def compare(first: Record, second: Record) -> Comparison:
 
 
 def test_sets(first: Record, second: Record) -> TestSets:
-    """Tell whether two runs were tested on the same examples, from fingerprints and targets."""
+    """Return whether two runs were tested on the same examples, from fingerprints and targets."""
     tasks = task_of(first), task_of(second)
     if None not in tasks and tasks[0] != tasks[1]:
         return TestSets(False, False, f"One run is {tasks[0]}, the other {tasks[1]}: no figures in common.")
@@ -204,7 +204,7 @@ def test_sets(first: Record, second: Record) -> TestSets:
         return TestSets(False, False, "The test sets differ: test figures cannot be compared.")
     if known and equal:
         return TestSets(True, True, "Both runs were tested on the same examples (fingerprint and targets).")
-    if targets[0].dtype.is_float() and targets[0].n_unique() >= TELLING_TARGETS:
+    if targets[0].dtype.is_float() and targets[0].n_unique() >= CONCLUSIVE_TARGETS:
         return TestSets(
             True,
             True,
@@ -225,7 +225,7 @@ test_sets.__test__ = False  # type: ignore[attr-defined]  # not a test, despite 
 def paired(first: Record, second: Record) -> Paired | None:
     """Compare two runs' predictions for the same examples; None without predictions, or without a method.
 
-    The rows must be the same examples in the same order: ask `test_sets` first.
+    The rows must be the same examples in the same order: check with `test_sets` first.
     """
     columns = answer_columns(first), answer_columns(second)
     if columns[0] is None or columns[1] is None or len(columns[0][0]) != len(columns[1][0]):
@@ -333,7 +333,7 @@ def _about_changes(changed: tuple[Difference, ...]) -> str:
         return "Recipe, model and data are the same, as far as they are recorded."
     if len(names) == 1:
         return f"Only one thing differs: {names[0]}."
-    return f"{len(names)} things differ ({listing(names)}), so the figures do not tell which one matters."
+    return f"{len(names)} things differ ({listing(names)}), so the figures do not show which one matters."
 
 
 def _recipe_choices(changed: tuple[Difference, ...]) -> list[str]:

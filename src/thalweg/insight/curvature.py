@@ -3,7 +3,7 @@
 Plain gradient descent on a quadratic of curvature lambda multiplies the distance to the minimum by
 1 - lr lambda at every update, so it diverges for lr > 2/lambda. A network's loss is not quadratic: descent
 often sharpens it until lambda is about 2/lr, so the edge at the start is only a first prediction, to be shown
-beside the observed one.
+next to the observed one.
 
 Reference: Cohen et al., Gradient Descent on Neural Networks Typically Occurs at the Edge of Stability, 2021;
 Pearlmutter, Fast Exact Multiplication by the Hessian, 1994 (the products).
@@ -129,7 +129,7 @@ def losses_of_rows(
 
 
 def _plain(problem: Problem, recipe: Recipe) -> bool:
-    """Tell whether a recipe is plain gradient descent on the whole training split."""
+    """Return whether a recipe is plain gradient descent on the whole training split."""
     optimizer = recipe.optimizer
     whole = recipe.batch_size == FULL or recipe.batch(0) >= problem.data.train.count()
     unclipped = recipe.clip_norm is None and recipe.clip_value is None and recipe.agc is None
@@ -159,9 +159,9 @@ def _random_like(tree: PyTree) -> PyTree:
     )
 
 
-def _dot(one: PyTree, other: PyTree) -> Float[Array, ""]:
+def _dot(first: PyTree, second: PyTree) -> Float[Array, ""]:
     return sum(
-        (jnp.vdot(a, b) for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True)),
+        (jnp.vdot(a, b) for a, b in zip(jax.tree.leaves(first), jax.tree.leaves(second), strict=True)),
         jnp.zeros(()),
     )
 

@@ -1,7 +1,7 @@
-"""`fit`: read data, choose a recipe, find the learning rate where that is asked for, and train.
+"""`fit`: read data, choose a recipe, find the learning rate on request, and train.
 
-`thalweg fit` is this function with the command line's options; estimators and pages call it too. `train` does
-less: it takes a finished problem and a finished recipe.
+`thalweg fit` is this function with the command line's options; other front ends may call it.
+`train` does less: it takes a finished problem and a finished recipe.
 """
 
 import re
@@ -23,7 +23,7 @@ from thalweg.recipe import toml
 from thalweg.recipe.book import default_recipe
 from thalweg.recipe.recipe import Recipe, rate_path, with_rate
 from thalweg.recipe.settings import with_setting
-from thalweg.run.folder.folder import refuse_taken
+from thalweg.run.folder.folder import reject_taken
 from thalweg.run.folder.record import finding_of
 from thalweg.run.progress import Progress, Silent
 from thalweg.run.resume import check_recipe, is_resumable
@@ -33,8 +33,8 @@ from thalweg.run.spec import SaveOptions
 from thalweg.run.train import train
 
 AUTO = "auto"
-# Updates that the search for a learning rate may cost, as a share of the run's own: an hour of training can
-# spare six minutes.
+# Updates that the search for a learning rate may cost, as a share of the run's own: six minutes for an hour
+# of training.
 SEARCH_SHARE = 0.1
 
 
@@ -42,7 +42,7 @@ class NoLearningRate(ThalwegError):
     """The search found no learning rate that trains; nothing was trained.
 
     Attributes:
-        finding: What was tried, and how it ended.
+        finding: The lanes and the outcome of the search.
     """
 
     def __init__(self, finding: LearningRateFinding):
@@ -54,7 +54,7 @@ class NoLearningRate(ThalwegError):
 
 @dataclass(frozen=True)
 class RecipeRequest:
-    """A recipe as a user asks for it, before the data are known. Mistakes are refused when it is made.
+    """A recipe as the user specifies it, before the data are known. Mistakes raise an error at construction.
 
     Args:
         recipe: A recipe, the name of one, or a TOML file; None for the default of the data.
@@ -85,7 +85,7 @@ class RecipeRequest:
 
     @property
     def finds_rate(self) -> bool:
-        """Whether the learning rate is to be found first."""
+        """Whether the learning rate is searched for first."""
         return self.lr == AUTO
 
     def for_data(self, data: Data) -> Recipe:
@@ -112,11 +112,13 @@ class RecipeRequest:
             return
         if self.finds_rate:
             if not self.allow_auto:
-                raise RecipeError("--lr", "auto goes with thalweg fit", got=self.lr, hint="leave it out")
+                raise RecipeError("--lr", "auto is only for thalweg fit", got=self.lr, hint="leave it out")
             return
         rates = [text for text in self.settings if re.match(r"\s*optimizer\.(\w+\.)*lr\s*=", text)]
         if rates:
-            raise RecipeError("--lr", "the rate is given once", got=f"--lr {self.lr} --set {rates[-1]}")
+            raise RecipeError(
+                "--lr", "the rate must be given only once", got=f"--lr {self.lr} --set {rates[-1]}"
+            )
         try:
             float(self.lr)
         except ValueError:
@@ -188,16 +190,16 @@ def fit(
     if resume:
         folder = _resumable(save)
         if is_resumable(folder):
-            check_recipe(folder, _recipe_of_begun(folder, base) if request.finds_rate else base)
+            check_recipe(folder, _recipe_to_resume(folder, base) if request.finds_rate else base)
             return resume_run(folder, problem, progress=progress)
-        save = restarted(save)
+        save = restart_options(save)
     if request.finds_rate:
-        save, base = _with_found_rate(problem, base, save, progress)
+        save, base = _with_searched_rate(problem, base, save, progress)
     return train(problem, base, keep=save, init=init, progress=progress)
 
 
-def restarted(save: SaveOptions | None) -> SaveOptions:
-    """Return the options for starting in a folder that may hold files of a start that was killed.
+def restart_options(save: SaveOptions | None) -> SaveOptions:
+    """Return the options for starting in a folder that may hold files of a killed start.
 
     Raises:
         RecipeError: No folder is named.
@@ -213,12 +215,12 @@ def _resumable(save: SaveOptions | None) -> Path:
     return Path(save.out)
 
 
-def _with_found_rate(
+def _with_searched_rate(
     problem: Problem, recipe: Recipe, save: SaveOptions | None, progress: Progress
 ) -> tuple[SaveOptions | None, Recipe]:
     """Find the learning rate; return the recipe that has it, and save options that keep the evidence."""
     if save is not None:
-        refuse_taken(save.out, save.force)  # before time is spent
+        reject_taken(save.out, save.force)  # before the search
     finding = find_lr(problem, recipe, share=SEARCH_SHARE, progress=progress)
     if finding.value is None:
         raise NoLearningRate(finding)
@@ -227,26 +229,26 @@ def _with_found_rate(
     return None if save is None else replace(save, finding=evidence), finding.recipe
 
 
-def _recipe_of_begun(folder: Path, recipe: Recipe) -> Recipe:
-    """Return the recipe that the run in a folder continues with: its rate was found when it began.
+def _recipe_to_resume(folder: Path, recipe: Recipe) -> Recipe:
+    """Return the recipe that the run in a folder continues with; its rate was found when it started.
 
     Args:
         folder: Of the run.
-        recipe: The recipe asked for now, without a rate found.
+        recipe: The recipe of this call, before a search.
 
     Raises:
-        RecipeError: The run began with a rate that was not found.
+        RecipeError: The run was started with a rate that was not searched for.
     """
-    finding = finding_of(folder)
+    finding = current(finding_of(folder))
     if not finding:
         raise RecipeError(
             "--lr auto",
-            "the run in the folder must have been begun with it",
+            "the run in the folder must have been started with it",
             got=str(folder),
             hint="leave it out to continue with the run's own rate",
         )
     finding = current(finding)
-    found, before = toml.read(f"{finding['recipe']}\n"), toml.read(f"{finding['recipe_before']}\n")
+    searched, before = (toml.read(f"{finding[key]}\n") for key in ("recipe", "recipe_before"))
     if toml.write(Recipe.from_dict(recipe.to_dict())) == toml.write(before):
-        return found
+        return searched
     return with_rate(recipe, finding["value"])

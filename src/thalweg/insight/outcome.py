@@ -43,7 +43,7 @@ class Score:
         return measure(self.name, self.value)
 
     def better_than(self, other: "Score") -> bool | None:
-        """Tell whether this is better than a score of the same metric; None where unknown or equal."""
+        """Return whether this is better than a score of the same metric; None where unknown or equal."""
         if self.higher_is_better is None or self.name != other.name or self.value == other.value:
             return None
         return (self.value > other.value) == self.higher_is_better

@@ -1,4 +1,4 @@
-"""The settings of a sweep, ranked: mean over seeds, how sure that is, which cannot be told from the best.
+"""The settings of a sweep, ranked: mean over seeds with an interval, and which are tied with the best.
 
 Lanes that differ only in their seed are one setting. Settings are ranked by the validation loss. Choosing by
 the test split would use it up, so test figures are given for the chosen setting and no other.
@@ -18,7 +18,7 @@ from thalweg.run.folder.sweep_record import Sweep
 from thalweg.run.run import Runs
 
 # Values of `RankedSetting.status`.
-BEST, TIED, WORSE, SINGLE_SEED, FROZEN, UNSTABLE, LOST = (
+BEST, TIED, WORSE, SINGLE_SEED, FROZEN, UNSTABLE, DIVERGED = (
     "best",
     "cannot tell",
     "worse",
@@ -95,7 +95,7 @@ class Ranking:
 
     @property
     def tied(self) -> tuple[RankedSetting, ...]:
-        """Settings that cannot be told from the best."""
+        """Settings that cannot be distinguished from the best."""
         return tuple(entry for entry in self.entries if entry.status == TIED)
 
     def to_list(self) -> list[dict[str, Any]]:
@@ -211,7 +211,7 @@ def _values(row: _Row, factors: Sequence[str]) -> dict[str, Any]:
 
 def _status(lanes: list[_Row], losses: dict[int, float], best: bool, behind: Estimate | None) -> str:
     if not losses:
-        return LOST
+        return DIVERGED
     if any(map(_diverged, lanes)):
         return UNSTABLE
     if best:
@@ -259,11 +259,11 @@ def _factors(rows: list[dict[str, Any]], varied: Sequence[str]) -> tuple[str, ..
 
 
 def _implied(rows: list[dict[str, Any]], path: str, component: str) -> bool:
-    """Tell whether `path` has a single value for each value of `component`."""
+    """Return whether `path` has a single value for each value of `component`."""
     values: dict[str, set[str]] = {}
     for row in rows:
         values.setdefault(repr(row.get(component)), set()).add(repr(row.get(path)))
-    return all(len(own) == 1 for own in values.values())
+    return all(len(distinct) == 1 for distinct in values.values())
 
 
 def _diverged(row: _Row) -> bool:

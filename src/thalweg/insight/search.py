@@ -141,7 +141,7 @@ def search(
 
 
 def _cell(value: Any) -> Any:
-    """Return what a table can hold: a number or a name; a component with its settings as text."""
+    """Return a value that a table can hold: a number or a name; a component with its settings as text."""
     return value if isinstance(value, (str, int, float, bool)) else str(value)
 
 
@@ -159,7 +159,7 @@ def _loss(run: Run) -> float:
 
 
 class _QuasiRandom:
-    """Points of a Sobol sequence, whatever they reach."""
+    """Points of a Sobol sequence, regardless of their losses."""
 
     def __init__(self, recipe: Recipe, space: Mapping[str, Any], trials: int, key: Any):
         self._rows = iter(vary.sample_rows(recipe, trials, space, key))

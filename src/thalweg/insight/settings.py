@@ -1,4 +1,4 @@
-"""Settings of runs: which are in force, and which differ between two runs."""
+"""Settings of runs: which are active, and which differ between two runs."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import Field, dataclass
@@ -66,11 +66,11 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return result
 
 
-def in_force(recipe: Mapping[str, Any]) -> dict[str, Any]:
+def active(recipe: Mapping[str, Any]) -> dict[str, Any]:
     """Return a recipe's settings (nested plain values) without those that are off and do nothing.
 
     None, zero, false and `none` are off where they are the default; where they replace another default they
-    were chosen, and stay. A setting that depends on another goes with it. Unknown settings stay.
+    were chosen, and are kept. A setting that depends on another is dropped with it; unknown ones are kept.
     """
     on = _without_off(Recipe, recipe)
     return {key: value for key, value in on.items() if _ONLY_WITH.get(key, key) in on}

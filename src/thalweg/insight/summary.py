@@ -1,6 +1,6 @@
-"""One run in words: what came of it, and every statement with the figures of the record behind it.
+"""One run in words: its result, and statements with the figures of the record that support them.
 
-Only what the record shows is said: no causes, no advice.
+Statements are limited to what the record shows: no causes, no advice.
 """
 
 from dataclasses import dataclass
@@ -74,8 +74,8 @@ def summarise(record: Record) -> Summary:
     return Summary(level, _headline(run), tuple(statement for statement in statements if statement))
 
 
-def worth_saying(epochs: float | None) -> TypeGuard[float]:
-    """Tell whether a length in epochs is worth stating beside the steps: from a hundredth of an epoch on."""
+def worth_stating(epochs: float | None) -> TypeGuard[float]:
+    """Return whether a length in epochs is worth stating next to the steps: at least a hundredth of one."""
     return epochs is not None and epochs >= 0.01
 
 
@@ -103,14 +103,14 @@ def _against_baseline(record: Record, run: Outcome) -> Statement | None:
     measured = f"Test {metric.name} {metric.text}{sure}"
     if baseline is None:
         return Statement("metric", f"{measured}; no baseline is recorded.", "unclear")
-    # The baseline may be in another metric than the headline; then the run's own figure in it is compared.
+    # The baseline may have another metric than the headline; then the run's own value of it is compared.
     if baseline.name == metric.name:
-        own, within, figures = metric, interval, baseline.text
+        score, within, figures = metric, interval, baseline.text
     else:
         value = run.metrics.get(baseline.name)
-        own, within = None if value is None else Score(baseline.name, value), None
-        figures = f"{baseline.name} {baseline.text}" + (f", this network {own.text}" if own else "")
-    level, relation = ("unclear", "") if own is None else _relation(own, baseline, within)
+        score, within = None if value is None else Score(baseline.name, value), None
+        figures = f"{baseline.name} {baseline.text}" + (f", this network {score.text}" if score else "")
+    level, relation = ("unclear", "") if score is None else _relation(score, baseline, within)
     words = _BASELINES.get(run.task or "", "the baseline")
     return Statement("metric", f"{measured}; {words} gives {figures}. {relation}".rstrip(), level)
 
@@ -121,7 +121,10 @@ def _relation(metric: Score, baseline: Score, interval: tuple[float, float] | No
     if better is None:
         return "unclear", "The two are equal." if metric.value == baseline.value else ""
     if interval is not None and interval[0] <= baseline.value <= interval[1]:
-        return "unclear", "The interval includes the baseline, so these test examples cannot tell them apart."
+        return (
+            "unclear",
+            "The interval includes the baseline, so these test examples cannot distinguish the two.",
+        )
     if not better:
         return "bad", "The network is worse than a prediction that ignores the inputs."
     return "good", _gain(metric, baseline)
@@ -143,7 +146,7 @@ def _stopped(record: Record, run: Outcome) -> Statement:
             "stopped", "The record has no end: training was interrupted or is still running.", "unclear"
         )
     where = [] if run.steps is None else [plural(run.steps, "step")]
-    where += [plural(float(f"{run.epochs:.3g}"), "epoch")] if worth_saying(run.epochs) else []
+    where += [plural(float(f"{run.epochs:.3g}"), "epoch")] if worth_stating(run.epochs) else []
     after = f" after {' ('.join(where)}{')' if len(where) == 2 else ''}" if where else ""
     reason = run.reason or _reason(record, run)
     reason = f": {reason.rstrip('.')}" if reason else ""
@@ -183,7 +186,7 @@ def _last_losses(record: Record, run: Outcome) -> Statement | None:
 def _best(run: Outcome) -> Statement | None:
     if run.best_loss is None:
         return None
-    at = [f"epoch {run.best_epoch:.4g}"] if worth_saying(run.best_epoch) else []
+    at = [f"epoch {run.best_epoch:.4g}"] if worth_stating(run.best_epoch) else []
     at += [f"step {count(run.best_step)}"] if run.best_step is not None else []
     where = f" ({', '.join(at)})" if at else ""
     which = {"best": "these", "final": "the last"}.get(run.weights or "")

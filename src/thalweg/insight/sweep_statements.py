@@ -1,4 +1,4 @@
-"""A sweep in words: which setting is best, how sure that is, what diverged, and where to look further."""
+"""A sweep in words: which setting is best, with what certainty, what diverged, and where to look further."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -96,8 +96,8 @@ def _tied(ranking: Ranking) -> Statement | None:
     if ranking.tied:
         names = listing([entry.label for entry in ranking.tied], MOST_NAMED)
         text = (
-            f"{count(len(ranking.tied))} of {plural(others, 'other setting')} cannot be told from the best "
-            f"({names}): the 95 % interval of the difference, paired over seeds, includes zero "
+            f"{count(len(ranking.tied))} of {plural(others, 'other setting')} cannot be distinguished from "
+            f"the best ({names}): the 95 % interval of the difference, paired over seeds, includes zero "
             f"(not corrected for the number of comparisons)."
         )
         return Statement("tied", text, "unclear")

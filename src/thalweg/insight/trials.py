@@ -1,10 +1,10 @@
-"""Trials: variants of a recipe or a problem, trained side by side as lanes and compared over equal seeds.
+"""Trials: variants of a recipe or a problem, trained together as lanes and compared over the same seeds.
 
-Whatever judges by training goes through `run_trials`. Lanes with one seed start from the same weights and see
+Every comparison by training uses `run_trials`. Lanes with one seed start from the same weights and see
 the same batches, so two variants are compared by their differences seed by seed, which vary far less than the
 losses themselves.
 
-Trials may be shorter than the run they stand for (`recipe.shortened`). They are judged by the validation
+Trials may be shorter than the run they represent (`recipe.shortened`). They are judged by the validation
 loss, or by the training loss where there is no validation split; never by the test split.
 """
 
@@ -141,17 +141,17 @@ def run_trials(
     if steps is not None and steps < 1:
         raise RecipeError("trials", f"the budget must cover one update for each of {count} lanes", got=budget)
     rows, sweeps = [], []
-    problems = {id(own): own for own in (variant.problem or problem for variant in variants)}
-    for number, own in enumerate(problems.values()):
+    problems = {id(each): each for each in (variant.problem or problem for variant in variants)}
+    for number, trial_problem in enumerate(problems.values()):
         lanes = [(variant, int(seed)) for variant in variants for seed in seeds]
-        lanes = [(variant, seed) for variant, seed in lanes if (variant.problem or problem) is own]
+        lanes = [(variant, seed) for variant, seed in lanes if (variant.problem or problem) is trial_problem]
         recipes = [
-            dataclasses.replace(_at_length(own, variant.recipe, steps, total), seed=seed)
+            dataclasses.replace(_at_length(trial_problem, variant.recipe, steps, total), seed=seed)
             for variant, seed in lanes
         ]
         folder = keep if keep is None or len(problems) == 1 else Path(keep) / f"problem-{number}"
-        runs = train(own, recipes, keep=folder, progress=progress, strict=strict)
-        split = "validation" if "validation" in own.data.splits else "train"
+        runs = train(trial_problem, recipes, keep=folder, progress=progress, strict=strict)
+        split = "validation" if "validation" in trial_problem.data.splits else "train"
         for (variant, seed), run in zip(lanes, runs, strict=True):
             rows.append({"variant": variant.name, "seed": seed} | _measured(run, split))
         sweeps.append(runs)
@@ -176,7 +176,7 @@ def _at_length(problem: Problem, recipe: Recipe, steps: int | None, total: int |
 
 
 def _measured(run: Run, split: str) -> dict[str, Any]:
-    """Return what a lane reached, as columns of the table."""
+    """Return the results of a lane, as columns of the table."""
     result = run.result
     diverged = result["stopped"] == StopReason.DIVERGED
     loss, metric = result[f"{split}_loss"], result.get(f"{split}_metric") or {}

@@ -77,7 +77,7 @@ AUGMENTATIONS: dict[str, Augmentation] = {
 
 
 def check(name: str, columns: Columns) -> None:
-    """Refuse augmentation of anything but images.
+    """Reject augmentation of anything but images.
 
     Args:
         name: The recipe's `augment`.
@@ -87,7 +87,7 @@ def check(name: str, columns: Columns) -> None:
         RecipeError: `name` is not `none`, and the inputs are not images.
     """
     if name != "none" and not columns.is_image:
-        rule = "augment changes images, and these inputs are none"
+        rule = "augment is for images, and these inputs are not images"
         raise RecipeError(
             "recipe", rule, got=f"augment={name}, inputs of kind {columns.kind}", hint='augment = "none"'
         )

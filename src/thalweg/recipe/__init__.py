@@ -1,1 +1,1 @@
-"""Floor 1: how a problem is learned. Optimizers, schedules, regimes, the book of recipes."""
+"""Floor 1: how a problem is learned. Optimizers, schedules, averages, the book of recipes."""

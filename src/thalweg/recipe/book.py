@@ -64,7 +64,7 @@ BOOK: dict[str, Entry] = {
             steps=2000,
             clip_norm=1.0,
         ),
-        "The same GPT with as many updates and a much lower loss.",
+        "The same GPT with the same number of updates and a much lower loss.",
         "Jordan et al., Muon, 2024; the two rates and the linear decay to zero are ours, after a few "
         "trials on tiny Shakespeare",
     ),

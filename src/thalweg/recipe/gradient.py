@@ -90,7 +90,7 @@ def add_noise(grads: PyTree, deviation: Float[Array, ""], key: Key[Array, ""]) -
 
 
 def all_finite(tree: PyTree) -> Bool[Array, ""]:
-    """Tell whether every number of a tree is finite."""
+    """Return whether every number of a tree is finite."""
     return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree)]))
 
 

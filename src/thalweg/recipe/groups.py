@@ -1,4 +1,4 @@
-"""Parameter groups: a learning rate or a decay of their own, or none at all, by path or by role."""
+"""Parameter groups: parameters, by path or role, with their own learning rate or decay, or frozen."""
 
 from collections.abc import Hashable, Mapping
 from fnmatch import fnmatchcase
@@ -22,7 +22,8 @@ class ParamGroup(Choice):
     """Parameters that are trained differently from the rest.
 
     A parameter belongs to the first group whose `pattern` and `role` both match it. Frozen parameters have no
-    optimizer state. A group's own `weight_decay` applies to all of its parameters, biases and scales too.
+    optimizer state. A group's own `weight_decay` applies to all of its parameters, also to
+    biases and scales.
 
     Example:
         >>> ParamGroup(pattern="backbone.*", lr_factor=0.1), ParamGroup(role="bias", weight_decay=0.0)
@@ -42,7 +43,7 @@ class ParamGroup(Choice):
     frozen: bool = option(False, among=(False, True), doc="Do not train these parameters.")
 
     def matches(self, path: str, role: str) -> bool:
-        """Tell whether a parameter belongs to this group."""
+        """Return whether a parameter belongs to this group."""
         return fnmatchcase(path, self.pattern) and self.role in ("*", role)
 
     def rule(self, optimizer: Optimizer, roles: PyTree) -> optax.GradientTransformationExtraArgs:

@@ -31,7 +31,7 @@ class Scale(NamedTuple):
 
 
 def check_available(precision: str) -> None:
-    """Refuse float64 where JAX would silently compute in float32.
+    """Reject float64 where JAX would silently compute in float32.
 
     Raises:
         RecipeError: JAX's 64-bit types are switched off.

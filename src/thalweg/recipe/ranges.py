@@ -17,7 +17,7 @@ _RANGE = re.compile(rf"({_NUMBER})\.\.({_NUMBER})(?::(.*))?")
 _SPACING = re.compile(r"(\d*)(log|lin)")
 _FACTOR = re.compile(rf"({_NUMBER})x")
 _FORMS = "write 1e-4..1e-1:16log, 0..0.5:6lin, 32..1024:2x (doubling), 0..2 for whole numbers, or a,b,c"
-MOST_PLAIN = 64  # values of LOW..HIGH; more are rarely meant, and are then said with a count
+MOST_PLAIN = 64  # values of LOW..HIGH; more are rarely meant, and need a count
 MOST_VALUES = 100_000  # of any range; more is a typing error, and would fill the memory before it is reported
 
 
@@ -41,7 +41,7 @@ class Range:
         if not (np.isfinite([self.low, self.high]).all() and self.low < self.high):
             raise RecipeError("range", "the low end must be below the high end", got=self.text)
         if self.log and self.low <= 0:
-            hint = f"write {self.text}:lin, or begin above 0"
+            hint = f"write {self.text}:lin, or start above 0"
             raise RecipeError("range", "a logarithmic range must be above 0", got=self.text, hint=hint)
 
     @property
@@ -149,8 +149,8 @@ def _multiples(low: float, high: float, factor: float) -> list[Any]:
 
 def _whole_numbers(low: str, high: str) -> list[int]:
     ends = f"{low}..{high}"
-    ways = [f"{ends}:16lin"] + [f"{ends}:2x", f"{ends}:16log"] * (float(low) > 0)
-    hint = f"write {', '.join(ways[:-1]) + ' or ' if ways[1:] else ''}{ways[-1]}"
+    forms = [f"{ends}:16lin"] + [f"{ends}:2x", f"{ends}:16log"] * (float(low) > 0)
+    hint = f"write {', '.join(forms[:-1]) + ' or ' if forms[1:] else ''}{forms[-1]}"
     first, last = _number(low), _number(high)
     if not (isinstance(first, int) and isinstance(last, int)):
         raise RecipeError("range", "must say how many values it has", got=ends, hint=hint)

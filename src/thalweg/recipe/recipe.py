@@ -44,7 +44,9 @@ class Recipe(Choice):
     }
 
     optimizer: Optimizer = component(AdamW(), among=OPTIMIZERS, doc="The update rule.")
-    schedule: Schedule = component(Constant(), among=SCHEDULES, doc="The course of the learning rate.")
+    schedule: Schedule = component(
+        Constant(), among=SCHEDULES, doc="How the learning rate changes over the run."
+    )
     batch_size: int | str = integer(
         128,
         low=1,
@@ -103,10 +105,10 @@ class Recipe(Choice):
         source="Goyal et al. 2017 (linear); Krizhevsky, One Weird Trick, 2014 (sqrt)",
     )
     rate_batch: int = integer(
-        256, low=1, doc="Batch that the learning rate is meant for.", source="Goyal et al. 2017"
+        256, low=1, doc="Batch size that the learning rate was chosen for.", source="Goyal et al. 2017"
     )
     groups: tuple[ParamGroup, ...] = components(
-        among=GROUPS, doc="Parameters trained differently; the first group that matches counts."
+        among=GROUPS, doc="Parameters trained differently; the first matching group applies."
     )
     averaging: Average = component(NoAverage(), among=AVERAGES, doc="Which weights are evaluated and saved.")
     precision: str = option(
@@ -135,7 +137,7 @@ class Recipe(Choice):
     seconds: float | None = _limit(
         "Seconds of training, without compilation and evaluations, after which it stops."
     )
-    seed: int = integer(0, low=0, high=2**63 - 1, doc="Seed of start, order and noise.")
+    seed: int = integer(0, low=0, high=2**63 - 1, doc="Seed of initial weights, data order and noise.")
 
     def __check_init__(self) -> None:
         super().__check_init__()  # field by field first: what follows relies on it
@@ -153,7 +155,7 @@ class Recipe(Choice):
             raise RecipeError("recipe", "rate_rule needs a batch_size in examples", got=self.batch_size)
         if self.optimizer.line_search:
             _check_line_search(self)
-        if self.groups and self.optimizer.asks_loss:
+        if self.groups and self.optimizer.needs_closure:
             raise RecipeError(
                 self.optimizer.name,
                 "evaluates the loss at other weights and so takes no parameter groups",
@@ -207,7 +209,7 @@ class Recipe(Choice):
         return grouped_rule(optimizer, self.groups, roles)
 
     def shortened(self, steps: int, total: int) -> "Recipe":
-        """Return the recipe for `steps` updates in place of `total`: the same course over a shorter run.
+        """Return the recipe for `steps` updates in place of `total`: the same schedule over a shorter run.
 
         Lengths in steps or epochs shrink with the run. What is counted per update (momentum, decay, Adam's
         moments, gradient noise) stays the same. Conditions that end a run early are switched off, because a
@@ -269,7 +271,7 @@ def rate_path(recipe: Recipe) -> str:
 
 
 def check_rate_can_be_searched(recipe: Recipe) -> None:
-    """Refuse a recipe without a learning rate to search for.
+    """Reject a recipe without a learning rate to search for.
 
     Raises:
         RecipeError: The optimizer has no learning rate, or estimates it.
@@ -294,7 +296,7 @@ def own_rate(recipe: Recipe) -> float:
 def with_rate(recipe: Recipe, rate: float) -> Recipe:
     """Return the recipe with another learning rate; further ones, such as Muon's, change in proportion.
 
-    Where the recipe's own rate is 0 the others stay.
+    Where the recipe's own rate is 0 the others do not change.
     """
     own = own_rate(recipe)
     settings = with_setting(recipe.to_dict(), rate_path(recipe), rate)

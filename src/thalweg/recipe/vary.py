@@ -1,7 +1,7 @@
 """Many recipes from one: every combination of values, rows of columns, or points drawn from ranges.
 
 A row is a mapping from names of settings to values. Whole components (another optimizer) are replaced first,
-because they bring settings of their own, and then the numbers.
+because they bring their own settings, and then the numbers.
 """
 
 import contextlib
@@ -41,9 +41,9 @@ def product(recipe: R, settings: Mapping[str, Any]) -> list[R]:
             more than `MOST_LANES` combinations.
     """
     columns = read_columns(recipe, settings)
-    refuse_too_many(combinations(columns))
+    reject_too_many(combinations(columns))
     for name, column in columns.items():
-        _refuse_duplicates(name, column)
+        _reject_duplicates(name, column)
     if {"epochs", "steps"} <= set(columns):
         raise RecipeError(
             "vary", "takes epochs or steps, not both: each replaces the other", got=list(columns)
@@ -64,7 +64,7 @@ def zipped(recipe: R, settings: Mapping[str, Any]) -> list[R]:
     lengths = {name: len(column) for name, column in columns.items()}
     if len(set(lengths.values())) != 1:
         raise RecipeError("vary", "settings that vary together must have one length", got=lengths)
-    refuse_too_many(next(iter(lengths.values())))
+    reject_too_many(next(iter(lengths.values())))
     return with_rows(recipe, _rows(columns, zip(*columns.values(), strict=True)))
 
 
@@ -94,7 +94,7 @@ def sample_rows(recipe: Choice, count: int, space: Mapping[str, Any], key: Any =
     domains = read_space(space)
     if isinstance(count, bool) or not isinstance(count, int) or count < 1:
         raise RecipeError("sample", "the number of recipes must be a whole number from 1 on", got=count)
-    refuse_too_many(count)
+    reject_too_many(count)
     points = quasi_random(count, len(domains), key)
     fields = _fields(recipe, {name: d for name, d in domains.items() if isinstance(d, list)}, domains)
     columns = {
@@ -109,12 +109,12 @@ def read_space(space: Mapping[str, Any]) -> dict[str, Range | list[Any]]:
     Raises:
         RecipeError: Nothing varies, or a range is invalid.
     """
-    _refuse_empty(space)
+    _reject_empty(space)
     return {name: _naming(name, domain, values) for name, values in space.items()}
 
 
 def is_whole(recipe: Choice, name: str) -> bool:
-    """Tell whether a setting takes whole numbers."""
+    """Return whether a setting takes whole numbers."""
     return _is_integer(settings_by_path(recipe)[path_of(recipe, name)])
 
 
@@ -124,7 +124,7 @@ def read_columns(recipe: Choice, settings: Mapping[str, Any]) -> dict[str, list[
     Raises:
         RecipeError: Nothing varies, or a setting is unknown or has no values.
     """
-    _refuse_empty(settings)
+    _reject_empty(settings)
     known = type(recipe).described()
     components = {name for name in settings if name in known and _is_component(known[name])}
     chosen = {name: _naming(name, _listed, settings[name], known[name]) for name in components}
@@ -137,8 +137,8 @@ def combinations(columns: Mapping[str, Sequence[Any]]) -> int:
     return math.prod(map(len, columns.values()))
 
 
-def refuse_too_many(count: int, cost: str | None = None) -> None:
-    """Refuse more than `MOST_LANES` lanes.
+def reject_too_many(count: int, cost: str | None = None) -> None:
+    """Reject more than `MOST_LANES` lanes.
 
     Args:
         count: Lanes.
@@ -190,12 +190,12 @@ def _rows(columns: Mapping[str, Any], rows: Iterable[Sequence[Any]]) -> list[dic
     return [dict(zip(columns, row, strict=True)) for row in rows]
 
 
-def _refuse_empty(settings: Mapping[str, Any]) -> None:
+def _reject_empty(settings: Mapping[str, Any]) -> None:
     if not settings:
         raise RecipeError("vary", "at least one setting must vary", hint="for example lr=[1e-3, 1e-2]")
 
 
-def _refuse_duplicates(name: str, column: list[Any]) -> None:
+def _reject_duplicates(name: str, column: list[Any]) -> None:
     seen = set()
     for value in column:
         if repr(value) in seen:
@@ -215,7 +215,7 @@ def _listed(column: Any, field: Field[Any]) -> list[Any]:
     """Return a column as a list of plain values."""
     if isinstance(column, str):
         if ".." in column:
-            _refuse_range_of_names(field, column)
+            _reject_range_of_names(field, column)
         return read_values(column, _is_integer(field), "vary")
     if not isinstance(column, Iterable):
         raise RecipeError("vary", "values must be a list, or text", got=column, hint=f"write [{column}]")
@@ -229,7 +229,7 @@ def _drawn(space: Range | list[Any], shares: np.ndarray, name: str, field: Field
     """Return the values at these shares of a domain."""
     if not isinstance(space, Range):
         return [space[min(int(share * len(space)), len(space) - 1)] for share in shares]
-    _naming(name, _refuse_range_of_names, field, space.text)
+    _naming(name, _reject_range_of_names, field, space.text)
     if space.log:
         values = [float(f"{value:.4g}") for value in space.at(shares)]
     else:
@@ -262,7 +262,7 @@ def _field(bases: Sequence[Choice], name: str) -> Field[Any]:
     raise errors[0]
 
 
-def _refuse_range_of_names(field: Field[Any], text: str) -> None:
+def _reject_range_of_names(field: Field[Any], text: str) -> None:
     if field.metadata.get("kind") in ("component", "option"):
         known = ", ".join(map(str, field.metadata["among"]))
         raise RecipeError(

@@ -1,4 +1,4 @@
-"""What a training run reports while it runs: the plan, a status now and then, the end.
+"""What a training run reports while it runs: the plan, regular status updates, the end.
 
 A listener is one object with four methods that return nothing; there is no registry of callbacks. Listeners
 for people (a terminal, a log) are in `thalweg.view.progress`.
@@ -96,7 +96,7 @@ class Progress(Protocol):
         ...
 
     def finish(self, result: Mapping[str, Any]) -> None:
-        """Receive the end; `result` is the object of result.json, empty when training was broken off."""
+        """Receive the end; `result` is the object of result.json, empty if training failed."""
         ...
 
 

@@ -1,5 +1,6 @@
-"""`restore`: a run folder becomes a model again, rebuilt from names that the library knows or from the model
-that the caller passes.
+"""`restore`: load a trained model from a run folder.
+
+The model is rebuilt from a name that the library knows, or from the model that the caller passes.
 """
 
 from dataclasses import dataclass, field
@@ -42,23 +43,23 @@ class Trained:
         """Return predictions for new data: `prediction`, and `probability_<class>` for classes.
 
         Raises:
-            DataError: The data cannot be read, or the model is one of text, which predicts no row.
+            DataError: The data cannot be read, or the model is a language model, which predicts no row.
         """
         task = self.record.problem["data"]["task"]
         if task == LANGUAGE:
             got, hint = self.record.name, "the run's sample.txt shows what it writes"
-            raise DataError("predict", "a model of text has no answer for a row", got=got, hint=hint)
+            raise DataError("predict", "a language model makes no prediction for a row", got=got, hint=hint)
         inputs = inputs_for(source, self.preparation, folder=folder)
         return self.preparation.answers(outputs(self.built, self.preparation.scale(inputs)), task)
 
 
 def restore(folder: Path | str, *, weights: str | None = None, model: Any = None) -> Trained:
-    """Read a trained model back.
+    """Load a trained model from a run folder.
 
     Args:
         folder: The run folder.
-        weights: `best` or `final`; None for those that the run's result is about.
-        model: The module or factory, where the run trained a class of the caller's own.
+        weights: `best` or `final`; None for those that the run selected.
+        model: The module or factory, where the run trained a custom class.
 
     Raises:
         RunFolderError: There is no run, or it is damaged.
@@ -72,8 +73,8 @@ def restore(folder: Path | str, *, weights: str | None = None, model: Any = None
     built = build(model if model is not None else _model(record), keys.lane_key(0))
     check_files(path, (f"{which}.safetensors",))
     arrays = files.load(path / f"{which}.safetensors")
-    params = files.restored(built.params, arrays)
-    model_state = files.restored(built.model_state, arrays, prefix=files.STATE)
+    params = files.load_into(built.params, arrays)
+    model_state = files.load_into(built.model_state, arrays, prefix=files.STATE)
     preparation = Preparation.from_dict(record.problem["data"]["preparation"])
     return Trained(record, PartitionedModel(params, model_state, built.fixed), preparation, which)
 
@@ -83,7 +84,7 @@ def _model(record: Record) -> Any:
     if architecture is None:
         raise ModelError(
             "model",
-            "a run of a class of your own needs that class to be read back",
+            "a run of a custom model class can only be restored with that class",
             got=record.problem.get("model", {}).get("spec"),
             where=record.folder,
             hint="pass it from Python: restore(folder, model=...)",

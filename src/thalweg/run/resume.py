@@ -1,4 +1,4 @@
-"""`resume`: continue a run that was broken off, bit for bit; extend a finished one, or fork it."""
+"""`resume`: continue an interrupted run, bit for bit; extend a finished one, or fork it."""
 
 import re
 from collections.abc import Sequence
@@ -36,12 +36,12 @@ class Change:
     """What a resumed run does differently.
 
     Args:
-        epochs, steps: Length of the whole run, from its first step on; None leaves it.
-        schedule: What becomes of a schedule that was planned over the old length: `stretch` plans it over the
-            new one as if from the start; `hold` keeps the plan, and its last value lasts.
+        epochs, steps: Length of the whole run, from its first step; None for no change.
+        schedule: How a schedule that was planned over the old length continues: `stretch` plans it over the
+            new length as if from the start; `hold` keeps the plan and then holds its last value.
         at: Resume from the newest checkpoint up to this step.
         settings: Changes to the recipe's numbers, as `optimizer.lr=1e-4`. Only together with `out`.
-        out: Folder of a new run that begins where this one was (a fork); the old one stays as it is.
+        out: Folder of a new run that starts from here (a fork); the old run is not changed.
     """
 
     epochs: int | None = None
@@ -52,10 +52,10 @@ class Change:
     out: Path | str | None = None
 
     def check(self) -> None:
-        """Refuse changes that do not go together.
+        """Reject changes that cannot be combined.
 
         Raises:
-            RecipeError: They do not.
+            RecipeError: Two changes contradict each other.
         """
         if self.epochs is not None and self.steps is not None:
             got = f"{self.epochs}, {self.steps}"
@@ -65,9 +65,9 @@ class Change:
         if self.settings and self.out is None:
             raise RecipeError(
                 "resume",
-                "a changed recipe makes another run, which needs a folder of its own",
+                "a changed recipe is a new run, which needs a folder of its own",
                 got=" ".join(self.settings),
-                hint="name one with --out NEW; this run stays as it is",
+                hint="name one with --out NEW; this run is not changed",
             )
         for text in self.settings:
             if re.match(r"\s*(epochs|steps|seed)\s*=", text):
@@ -86,12 +86,12 @@ def resume(
 
     Weights, optimizer, order of the data, random numbers and log are those of an uninterrupted run, bit for
     bit, on the same machine, device and versions; where these differ, the run says so. The steps since the
-    checkpoint are lost, and are made again.
+    checkpoint are lost, and are repeated.
 
     Args:
         folder: The run's folder.
-        problem: Data and model, where they cannot be rebuilt from names: arrays in memory, a class or a loss
-            of the caller's own.
+        problem: Data and model, where they cannot be rebuilt from names: arrays in memory, a custom class or
+            loss.
         change: What the run does differently from here on.
         progress: Listens to the run.
 
@@ -99,8 +99,8 @@ def resume(
         The run; the runs of a sweep.
 
     Raises:
-        RunFolderError: There is no run, it is damaged beyond its checkpoints, or another process writes it.
-        DataError: The data have changed since; says how.
+        RunFolderError: There is no run, no checkpoint is sound, or another process is writing to it.
+        DataError: The data have changed; the message says how.
         RecipeError: A change is not possible.
     """
     change, path, progress = change or Change(), Path(folder), progress or Silent()
@@ -111,12 +111,12 @@ def resume(
             path, run, spec = _forked(path, run, spec, change, progress)
         change = replace(change, at=None)
     facts = newest_facts(path, run.run)
-    problem = spec.problem_again(problem, facts.get("parts", {}))
+    problem = spec.rebuild_problem(problem, facts.get("parts", {}))
     recipes, schedule_total = _extended(problem, spec, change)
     for recipe in recipes:
         check_fits(problem, recipe)
     if spec.many and change != Change():
-        raise RecipeError("resume", "a sweep is resumed as it was planned", got=str(change))
+        raise RecipeError("resume", "a sweep can only be resumed unchanged", got=str(change))
     check_loss(problem)
     _note_environment(facts.get("environment", {}), progress)
     spec = replace(
@@ -130,15 +130,15 @@ def resume(
 
 
 def is_resumable(folder: Path | str) -> bool:
-    """Tell whether a folder holds a run that can be resumed."""
+    """Return whether a folder holds a run that can be resumed."""
     return (Path(folder) / RUN_FILE).is_file() or (Path(folder) / FOLDER).is_dir()
 
 
 def check_recipe(folder: Path | str, *recipes: Recipe) -> None:
-    """Refuse to resume a run, or a sweep, with other recipes than it was started with.
+    """Reject to resume a run, or a sweep, with other recipes than it was started with.
 
     Raises:
-        RecipeError: They differ; names the settings in which the first one does.
+        RecipeError: They differ; the message names the settings that differ in the first such recipe.
     """
     _, spec = _read(Path(folder), Silent())
     if len(spec.recipes) != len(recipes):
@@ -188,15 +188,15 @@ def _extended(problem: Problem, spec: RunSpec, change: Change) -> tuple[tuple[Re
     if change.schedule is None:
         raise RecipeError(
             "resume",
-            "the schedule was planned over the old length; say what becomes of it",
+            "the schedule was planned over the old length; say how it continues",
             got=f"{type(spec.recipes[0].schedule).__name__} over {planned} updates, for a run of {new}",
-            hint="--schedule stretch plans it over the new length; --schedule hold lets its end last",
+            hint="--schedule stretch plans it over the new length; --schedule hold keeps its last value",
         )
     return recipes, planned if change.schedule == HOLD else None
 
 
 def _depends_on_length(problem: Problem, recipe: Recipe, old: int, new: int) -> bool:
-    """Tell whether the schedule gives another learning rate at any step when the run is `new` steps long."""
+    """Return whether the schedule gives another learning rate at any step if the run is `new` steps long."""
     epoch_steps = feed_of(problem, [recipe]).epoch_steps
     state = recipe.schedule.init()
 
@@ -223,7 +223,7 @@ def _note_environment(before: dict[str, str], progress: Progress) -> None:
 def _forked(
     folder: Path, run: RunFile, spec: RunSpec, change: Change, progress: Progress
 ) -> tuple[Path, RunFile, RunSpec]:
-    """Begin a new run from a checkpoint of an old one: with the checkpoint, and the log up to it."""
+    """Start a new run from a checkpoint of an old one: with the checkpoint, and the log up to it."""
     if spec.many:
         raise RecipeError("resume", "a sweep cannot be forked", got=str(folder), hint="fork a single run")
     checkpoint = newest_checkpoint(folder, run.run, change.at)

@@ -25,8 +25,8 @@ class Run:
     """A finished training run.
 
     Args:
-        problem, recipe: What was learned, and how.
-        params, model_state: The weights that count (`result["weights"]`: best or final), and running
+        problem, recipe: What was trained, and how.
+        params, model_state: The selected weights (`result["weights"]`: best or final), and running
             statistics.
         record: The run as plain data: result, history as Polars frames, environment.
     """

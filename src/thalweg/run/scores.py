@@ -1,4 +1,4 @@
-"""Predictions on the test split: what to keep of the outputs, a table, scores, and a trivial baseline."""
+"""Predictions on the test split: a table, scores, and a trivial baseline."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from thalweg.problem.problem import Problem
 
 
 def prediction_of(problem: Problem) -> Predict | None:
-    """Return what to keep of the outputs on the test split; None where the task has no single prediction per
-    example (language, several targets).
+    """Return the function from outputs to predictions on the test split.
+
+    None where the task has no single prediction per example (language, several targets).
     """
     test = problem.data.test
     targets = None if test is None else test.known_targets
@@ -39,9 +40,9 @@ def _values(outputs: PyTree) -> Array | None:
 
 
 def prediction_tables(problem: Problem, means: Means | None, lanes: int) -> list[pl.DataFrame]:
-    """Return target and prediction of every test example, for each lane; empty where nothing was kept.
+    """Return target and prediction of every test example, for each lane; empty without predictions.
 
-    Classes are indices; values are in their own unit.
+    Classes are indices; values are in the target's unit.
     """
     test = problem.data.test
     if means is None or means.predictions is None or test is None or test.known_targets is None:

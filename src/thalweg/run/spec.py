@@ -1,7 +1,7 @@
-"""`RunSpec`: what a run was asked for, written to run.json and read back as one thing.
+"""`RunSpec`: the specification of a run, as `train` received it and as run.json stores it.
 
 On disk it is plain values, so that reading it executes nothing: `resume` rebuilds a model from a name that
-the library knows, and a model class of the caller's own has to be passed again.
+the library knows, and a custom model class has to be passed again.
 """
 
 import os
@@ -59,11 +59,11 @@ class SaveOptions:
 
 @dataclass(frozen=True)
 class Halving:
-    """Settings of successive halving: at each rung, freeze all but the best settings.
+    """Successive halving: at each rung, freeze all but the best settings.
 
     A rung is the first evaluation at or after its fraction of the run. Settings are compared by their latest
     validation loss, averaged over seeds. Schedules are not shortened, so a setting that starts slowly and
-    would win in the end can be lost: that is the price.
+    would win in the end can be lost.
 
     Args:
         factor: One in `factor` settings continues beyond a rung. 3 is the usual choice (Li et al., Hyperband,
@@ -116,7 +116,7 @@ class Lane:
 
 @dataclass(frozen=True)
 class RunSpec:
-    """What a run was asked for: the `origin` of run.json.
+    """The specification of a run: the `origin` of run.json.
 
     A new option of a run is a new field here, with a default that older folders get.
 
@@ -126,7 +126,7 @@ class RunSpec:
         many: Whether it is a sweep, possibly of one lane.
         plan: Where the lanes run; a sweep resumes in the same shards.
         strict, halving, init: As `train` received them.
-        save: As `train` received it; run.json has its settings (`every`, `last`) beside the others.
+        save: As `train` received it; run.json has its settings (`every`, `last`) at the top level.
         schedule_total: Updates that schedules are planned over, where that is not the length of the run.
         forked: Run folder and step that the run was forked from.
     """
@@ -181,8 +181,8 @@ class RunSpec:
                 where=where,
                 hint="it was written by another version of Thalweg",
             ) from None
-        own = [item.name for item in fields(cls) if item.name not in required and item.name in values]
-        optional = {name: values[name] for name in own}
+        present = [item.name for item in fields(cls) if item.name not in required and item.name in values]
+        optional = {name: values[name] for name in present}
         if optional.get("halving") is not None:
             optional["halving"] = Halving(**optional["halving"])
         return cls(**required, **optional, save=SaveOptions.from_dict(values))
@@ -202,18 +202,18 @@ class RunSpec:
             for number, recipe in enumerate(self.recipes)
         ]
 
-    def problem_again(
+    def rebuild_problem(
         self, problem: Problem | None = None, split_fingerprints: Mapping[str, str] | None = None
     ) -> Problem:
-        """Return the problem of a run that is resumed, checked against what it was.
+        """Return the problem of a run that is resumed, after checking that it has not changed.
 
         Args:
             problem: The problem that the caller passes; None to rebuild it from names.
             split_fingerprints: Fingerprint of each split as it was, where known, to say which one changed.
 
         Raises:
-            DataError: The data cannot be read again, or have changed.
-            ModelError: The model, loss or metric is not the library's and none was passed, or is another.
+            DataError: The data cannot be read, or have changed.
+            ModelError: A custom model, loss or metric was not passed, or a different one was.
         """
         problem = _rebuilt(self.problem) if problem is None else problem
         _check_same(self.problem, problem, split_fingerprints or {})
@@ -228,7 +228,7 @@ def recipes_as_text(recipes: Sequence[Recipe]) -> list[str]:
 def describe_problem(problem: Problem) -> dict[str, Any]:
     """Return a problem as plain values."""
     data, model = problem.data, problem.model
-    own = isinstance(model, Architecture)
+    is_built_in = isinstance(model, Architecture)
     return plain(
         {
             "source": _source(data.source),
@@ -237,7 +237,7 @@ def describe_problem(problem: Problem) -> dict[str, Any]:
             "shape": str(data.input_shape),
             "outputs": data.outputs,
             "classes": data.preparation.classes,
-            "model": {"name": model.name} | model.to_dict() if own else None,
+            "model": {"name": model.name} | model.to_dict() if is_built_in else None,
             "spec": problem.model_spec,
             "loss": _loss_name(problem),
             "metric": problem.metric.name,
@@ -260,7 +260,7 @@ def _plan(values: Mapping[str, Any]) -> LanePlan:
 def _rebuilt(before: Mapping[str, Any]) -> Problem:
     source, hint = before["source"], "pass the problem from Python: resume(folder, problem)"
     if before["model"] is None:
-        rule = "a run of a class of your own needs that class to be resumed"
+        rule = "a run of a custom model class can only be resumed with that class"
         raise ModelError("model", rule, got=before["spec"], hint=hint)
     if not source or IN_MEMORY in (source["from"], source["options"].get("test")):
         rule = "of a run on arrays in memory must be passed again"
@@ -268,7 +268,7 @@ def _rebuilt(before: Mapping[str, Any]) -> Problem:
     model = choose(ARCHITECTURES, before["model"], "model")
     problem = Problem(model, load(source["from"], **source["options"]))
     if (_loss_name(problem), problem.metric.name) != (before["loss"], before["metric"]):
-        rule = "a run with a loss or metric of your own needs them to be resumed"
+        rule = "a run with a custom loss or metric can only be resumed with them"
         raise ModelError("loss", rule, got=f"{before['loss']}, {before['metric']}", hint=hint)
     return problem
 

@@ -1,7 +1,7 @@
-"""`train`: a problem and recipes in, runs out. `train_models` does it for several models on the same data.
+"""`train` trains a problem with one or many recipes, `train_models` several models on the same data.
 
 Models differ in their parameters, so lanes of two models never share a program; they share the data, the
-recipes and the table. On disk each model has a sweep folder of its own, `model-0`, ..., and the folder around
+recipes and the table. On disk each model has its own sweep folder, `model-0`, ..., and the folder around
 them holds a sweep.json over all of their lanes.
 """
 
@@ -76,7 +76,7 @@ def train(
             from the same weights.
         keep: Where to write the run: a folder, a `SaveOptions`, or None for memory only.
         init: A run folder (or a safetensors file) whose weights to start from. Arrays whose path and shape
-            agree are taken over; the others (a head for other classes) start afresh.
+            agree are taken over; the others (a head for other classes) are initialised.
         progress: Listens to the run.
         strict: With many: only layouts in which every lane computes the bits that it computes alone. By
             default tiny networks, and all networks on an accelerator, may compute lanes in one product
@@ -145,15 +145,15 @@ def train_models(
         The runs, model by model. With several models `model` is a column of the table like any other.
     """
     for problem in problems:
-        plan(problem, recipes, strict=strict)  # refuses what does not fit, before the first model is trained
+        plan(problem, recipes, strict=strict)  # raises an error before the first model is trained
     if len(problems) == 1:
         return train(problems[0], recipes, keep=keep, strict=strict, **options)
     folder = folders.make(keep.out, problems[0].data.name, keep.force)
     _clear_models(folder, keep.force)
     sweeps: list[Runs] = []
     for number, problem in enumerate(problems):
-        own = replace(keep, out=folder / f"{MODEL_FOLDER}{number}")
-        sweeps.append(train(problem, recipes, keep=own, strict=strict, **options))
+        model_options = replace(keep, out=folder / f"{MODEL_FOLDER}{number}")
+        sweeps.append(train(problem, recipes, keep=model_options, strict=strict, **options))
         if StopReason.INTERRUPTED in sweeps[-1].result["stopped"]:
             break
     return _joined(folder, problems, sweeps)

@@ -1,4 +1,4 @@
-"""What does not fit together in a problem and a recipe is refused before any work starts."""
+"""Checks that a problem and a recipe fit together, before any work starts."""
 
 import jax
 import jax.numpy as jnp
@@ -22,7 +22,7 @@ SAMPLE = 64
 
 
 def check_recipe(problem: Problem, recipe: Recipe) -> None:
-    """Refuse a recipe that does not fit the data, the metric or the machine.
+    """Reject a recipe that does not fit the data, the metric or the machine.
 
     Raises:
         RecipeError: A batch larger than the training split, a target that cannot be reached, or a precision
@@ -45,7 +45,7 @@ def check_recipe(problem: Problem, recipe: Recipe) -> None:
 
 
 def check_loss(problem: Problem) -> None:
-    """Refuse outputs and targets that the loss does not take: `Loss.check` on a sample of the training split.
+    """Reject outputs and targets that the loss does not take: `Loss.check` on a sample of the training split.
 
     The sample is spread evenly over the split, so that sorted labels are seen, and holds the examples with
     the smallest and the largest target. Outputs are those of the initial weights of seed 0. The library's own
@@ -66,7 +66,7 @@ def check_loss(problem: Problem) -> None:
     jax.eval_shape(problem.loss, predicted, sample.targets)
     try:
         problem.loss.check(predicted, sample.targets)
-    except DataError as error:  # it names a position in the sample, which means nothing to the reader
+    except DataError as error:  # it names a position in the sample, which the user does not know
         where = "in the training split"
         raise DataError(error.who, error.rule, got=error.got, where=where, hint=error.hint) from error
 

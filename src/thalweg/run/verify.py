@@ -1,4 +1,4 @@
-"""Verification of a run or sweep folder: which files are sound, and from where the run can be resumed."""
+"""Verification of a run or sweep folder: which files are sound, and from which step it can be resumed."""
 
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -10,7 +10,7 @@ from thalweg.run.folder.lock import holder
 
 
 class Inspection(NamedTuple):
-    """What is known of a folder.
+    """The result of verifying a folder.
 
     Args:
         files: run.json, every file that it lists, every checkpoint (newest first), and left-over files. Of a
@@ -38,7 +38,7 @@ class Inspection(NamedTuple):
 
     @property
     def summary(self) -> list[str]:
-        """The result in sentences."""
+        """The result as text, one sentence per line."""
         sound = sum(check.sound is True for check in self.files)
         lines = [f"{sound} sound, {len(self.damaged)} damaged"]
         if self.writer is not None:

@@ -1,1 +1,1 @@
-"""For people's eyes: progress, text for the terminal, the report. `insight` works out what they show."""
+"""Floor 5: output for users. Progress, text, reports; `insight` computes what they show."""

@@ -25,7 +25,7 @@ from thalweg.run.progress import LaneStatus, Progress, Silent, Status, TrainingP
 REFRESHES = 8  # per second: smooth to the eye, and under 1 % of a core
 LINE_SECONDS = 10.0  # a log gets a line at least this often,
 EPOCH_SECONDS = 1.0  # and at the end of each epoch, unless epochs are shorter than this
-GOING = ("running", "waiting")
+ACTIVE = ("running", "waiting")
 FEWEST_ROWS = 3  # of the table of lanes; on a lower screen only the summary line is shown
 _STYLES = {"running": "cyan", "waiting": "dim", StopReason.DIVERGED: "red"}
 
@@ -134,7 +134,7 @@ class Lines:
                 text for text, _ in reversed(fields_of(_speed_only(status) if many else status))
             )
             fields = f"{lanes_line(status.lanes)} {fields}" if many else fields
-            self._write(f"{_place(self._plan, status)} {fields}".rstrip())
+            self._write(f"{_position_text(self._plan, status)} {fields}".rstrip())
 
     def note(self, text: str) -> None:
         """Write a line."""
@@ -154,7 +154,7 @@ def last_line(plan: TrainingPlan, status: Status | None, result: Mapping[str, An
         return _last_of_many(plan, status, result)
     steps = as_number(result.get("steps"))
     steps = steps if steps is not None else None if status is None else status.step
-    stopped = _ended(result.get("stopped")) if result else "broken off"
+    stopped = _ended(result.get("stopped")) if result else "aborted"
     words = [f"{plan.name}: {stopped}" + ("" if steps is None else f" after {plural(steps, 'step')}")]
     metric = table(result, "test_metric")
     if metric.get("value") is not None:
@@ -175,7 +175,7 @@ def _last_of_many(plan: TrainingPlan, status: Status | None, result: Mapping[str
     reasons = table(result, "stopped")
     if not reasons:
         steps = "" if status is None else f" after {plural(status.step, 'step')} a lane"
-        return f"{plan.name}: broken off{steps}"
+        return f"{plan.name}: aborted{steps}"
     counted: dict[str, int] = {}
     for reason, number in reasons.items():
         word = _ended(reason)
@@ -222,14 +222,14 @@ def _alarm(value: float | None) -> str:
     return "bold red" if value is not None and not math.isfinite(value) else ""
 
 
-def _place(plan: TrainingPlan, status: Status) -> str:
+def _position_text(plan: TrainingPlan, status: Status) -> str:
     of = f"/{count(plan.total_steps)}" if plan.total_steps else ""
     epoch = as_finite(status.epoch)
     return f"step {count(status.step)}{of}" + ("" if epoch is None else f" epoch {epoch:.1f}")
 
 
 def _bar(plan: TrainingPlan, status: Status, width: int) -> RenderableType:
-    place = _place(plan, status).replace(" epoch", "  epoch")
+    place = _position_text(plan, status).replace(" epoch", "  epoch")
     share = min(1.0, status.step / plan.total_steps) if plan.total_steps else None
     shown = "" if share is None else f" {percent(share, 0):>5}"
     room = width - len(place) - len(shown) - 2
@@ -252,7 +252,7 @@ def _bar(plan: TrainingPlan, status: Status, width: int) -> RenderableType:
 
 
 def _figures(status: Status, width: int) -> Text:
-    """Put figures side by side, leaving out the least important until the line fits."""
+    """Put figures on one line, leaving out the least important until it fits."""
     fields = fields_of(status)
     while len(fields) > 1 and sum(len(text) + 2 for text, _ in fields) - 2 > width:
         fields.pop(0)
@@ -295,9 +295,9 @@ def lanes_line(lanes: Sequence[LaneStatus]) -> str:
 
     For example `48 lanes: 30 running, 2 diverged, 16 done; best validation 0.09310 (lr 0.001, seed 0)`.
     """
-    states = Counter(lane.state if lane.state in (*GOING, StopReason.DIVERGED) else "done" for lane in lanes)
+    states = Counter(lane.state if lane.state in (*ACTIVE, StopReason.DIVERGED) else "done" for lane in lanes)
     words = ", ".join(
-        f"{count(states[state])} {state}" for state in (*GOING, "done", StopReason.DIVERGED) if states[state]
+        f"{count(states[state])} {state}" for state in (*ACTIVE, "done", StopReason.DIVERGED) if states[state]
     )
     text = f"{count(len(lanes))} lanes: {words}"
     ahead = min(lanes, key=_order)

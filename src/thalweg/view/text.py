@@ -18,7 +18,7 @@ from thalweg.insight.compare import Comparison, Figure
 from thalweg.insight.curves import Curve, buckets, per_step
 from thalweg.insight.finder.verdict import in_a_line
 from thalweg.insight.outcome import loss_name, outcome, table
-from thalweg.insight.settings import flat, in_force
+from thalweg.insight.settings import active, flat
 from thalweg.insight.summary import Statement, summarise
 from thalweg.insight.wording import as_number, count, figure, listing, plural, seconds, setting, size
 from thalweg.run.folder.record import Record
@@ -131,7 +131,7 @@ def _about_data(record: Record) -> Iterable[tuple[str, RenderableType]]:
     data = table(record.problem, "data")
     if not data:
         return
-    counts = ", ".join(f"{count(number)} {part}" for part, number in table(data, "counts").items())
+    counts = ", ".join(f"{count(number)} {split}" for split, number in table(data, "counts").items())
     kind = f", {data['task']}" if data.get("task") else ""
     target = f", target {data['target']}" if data.get("target") else ""
     yield "data", Text(f"{data.get('name', 'unnamed')}{kind}{target}" + (f": {counts}" if counts else ""))
@@ -141,9 +141,9 @@ def _about_data(record: Record) -> Iterable[tuple[str, RenderableType]]:
 
 
 def recipe_line(recipe: Mapping[str, Any]) -> str:
-    """Write the settings in force on one line, components with their own settings in brackets."""
+    """Write the active settings on one line, components with their own settings in brackets."""
     words = []
-    for key, value in in_force(recipe).items():
+    for key, value in active(recipe).items():
         if isinstance(value, Mapping):
             inside = ", ".join(f"{k} {setting(v)}" for k, v in flat(value).items() if k != "name")
             name = value.get("name", key)

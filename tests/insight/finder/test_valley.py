@@ -48,7 +48,7 @@ def test_a_seeds_luck_is_paired_away():
     ).best == (pytest.approx(there, abs=0.75))
 
 
-def test_a_drift_that_shows_between_rungs_goes_on_to_the_end():
+def test_a_drift_between_rungs_is_extrapolated_to_the_whole_run():
     rates = np.arange(-4.0, 9.0, 1.0)
     rungs = [
         rung(6.0, rates, 1 / 64),

@@ -6,7 +6,7 @@ import pytest
 import safetensors.numpy
 
 from thalweg.core.errors import RunFolderError
-from thalweg.run.checkpoint.safetensors_io import decoded, described, encoded
+from thalweg.run.checkpoint.safetensors_io import decode, describe_arrays, encode
 
 ARRAYS = {
     "weight": np.arange(6, dtype=np.float32).reshape(2, 3),
@@ -21,7 +21,7 @@ ONE = {"a": {"dtype": "F32", "shape": [1]}}
 
 
 def content_of(arrays):
-    return b"".join(encoded(arrays))
+    return b"".join(encode(arrays))
 
 
 def with_header(header, body=b""):
@@ -29,7 +29,7 @@ def with_header(header, body=b""):
 
 
 def assert_reads_back(arrays):
-    result = decoded(content_of(arrays), described(arrays), "here")
+    result = decode(content_of(arrays), describe_arrays(arrays), "here")
     assert list(result) == list(arrays)
     for name, array in arrays.items():
         assert (result[name].dtype, result[name].shape) == (array.dtype, array.shape)
@@ -43,7 +43,7 @@ def test_arrays_read_back_bit_for_bit():
 
 def test_arrays_are_read_without_a_copy():
     content = content_of(ARRAYS)
-    weight = decoded(content, described(ARRAYS), "here")["weight"]
+    weight = decode(content, describe_arrays(ARRAYS), "here")["weight"]
     assert np.shares_memory(weight, np.frombuffer(content, np.uint8))
 
 
@@ -75,16 +75,16 @@ def test_arrays_of_any_memory_layout_are_written_by_value():
 )
 def test_a_header_other_than_the_described_one_is_refused(header):
     with pytest.raises(RunFolderError, match="another header"):
-        decoded(with_header(header, b"\0" * 4), ONE, "here")
+        decode(with_header(header, b"\0" * 4), ONE, "here")
 
 
 def test_a_truncated_or_longer_file_is_refused():
     content = content_of({"a": np.ones(1, np.float32)})
     for length in range(len(content)):
         with pytest.raises(RunFolderError, match=r"another header|bytes instead of"):
-            decoded(content[:length], ONE, "here")
+            decode(content[:length], ONE, "here")
     with pytest.raises(RunFolderError, match="bytes instead of"):
-        decoded(content + b"\0", ONE, "here")
+        decode(content + b"\0", ONE, "here")
 
 
 @pytest.mark.parametrize(
@@ -107,9 +107,9 @@ def test_a_truncated_or_longer_file_is_refused():
 )
 def test_a_description_of_no_array_is_refused(entry):
     with pytest.raises(RunFolderError, match="must be exactly what its manifest describes"):
-        decoded(content_of({"a": np.ones(1, np.float32)}), {"a": entry}, "here")
+        decode(content_of({"a": np.ones(1, np.float32)}), {"a": entry}, "here")
 
 
 def test_an_array_of_a_dtype_that_the_format_does_not_have_is_a_type_error():
     with pytest.raises(TypeError, match="the format has no"):
-        described({"a": np.array(["text"])})
+        describe_arrays({"a": np.array(["text"])})

@@ -8,7 +8,7 @@ import pytest
 
 from thalweg.core.errors import RunFolderError
 from thalweg.run.checkpoint.store import MANIFEST, Checkpoint, Damaged, Retention, Store
-from thalweg.run.checkpoint.writer_thread import Order, Saver
+from thalweg.run.checkpoint.writer_thread import Saver, SaveRequest
 from thalweg.run.folder.filesystem import Files, replace, seal, unseal
 from thalweg.run.folder.folder import RunFile
 
@@ -72,13 +72,13 @@ def test_a_full_disk_loses_only_the_new_checkpoint(tmp_path):
 def test_the_writer_thread_saves_the_newest_order_and_warns_of_failures(tmp_path):
     warnings = []
     saver = Saver(Store(tmp_path, "run", Full()), Retention(), warnings.append)
-    saver.submit(Order(3, ARRAYS, {}))
+    saver.submit(SaveRequest(3, ARRAYS, {}))
     saver.close()
     assert len(warnings) == 1 and "no checkpoint at step 3: No space left" in warnings[0]
     assert saver.saved is None
     saver = Saver(Store(tmp_path, "run"), Retention(), warnings.append)
     for step in range(50):
-        saver.submit(Order(step, ARRAYS, {}))
+        saver.submit(SaveRequest(step, ARRAYS, {}))
     saver.settle()
     assert saver.saved == 49 and steps(Store(tmp_path, "run"))[0] == 49
     saver.close()
@@ -88,10 +88,10 @@ def test_the_writer_thread_saves_the_newest_order_and_warns_of_failures(tmp_path
 def test_an_order_that_cannot_be_written_is_a_warning(tmp_path):
     warnings = []
     saver = Saver(Store(tmp_path, "run"), Retention(), warnings.append)
-    saver.submit(Order(1, {"a": np.array(["text"])}, {}))
-    saver.submit(Order(2, ARRAYS, {"loss": float("nan")}))
+    saver.submit(SaveRequest(1, {"a": np.array(["text"])}, {}))
+    saver.submit(SaveRequest(2, ARRAYS, {"loss": float("nan")}))
     saver.settle()
-    saver.submit(Order(3, ARRAYS, {}))
+    saver.submit(SaveRequest(3, ARRAYS, {}))
     saver.close()
     assert steps(Store(tmp_path, "run")) == [3] and 1 <= len(warnings) <= 2
     assert os.listdir(tmp_path / "checkpoints") == ["step-0000000003"]

@@ -43,8 +43,8 @@ def test_ticks_are_round():
 
 
 def test_places_run_from_zero_to_one_and_the_impossible_has_none():
-    np.testing.assert_allclose(Axis(1, 100, log=True).place(np.array([1.0, 10.0, 100.0])), [0, 0.5, 1])
-    assert np.isnan(Axis(1, 100, log=True).place(np.array([0.0, -1.0, np.nan]))).all()
+    np.testing.assert_allclose(Axis(1, 100, log=True).position(np.array([1.0, 10.0, 100.0])), [0, 0.5, 1])
+    assert np.isnan(Axis(1, 100, log=True).position(np.array([0.0, -1.0, np.nan]))).all()
 
 
 @pytest.mark.parametrize("values", [[], [np.nan], [3.0], [0.0], [0.0, 0.0], [-1.0, np.inf], [1e300, 1e-300]])

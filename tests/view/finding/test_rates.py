@@ -15,7 +15,7 @@ from thalweg.view.figure.lr_picture import OWN, PICK, picture
 def test_the_marks_are_ascending_and_within_the_axis():
     shown = picture(found.full_batch())
     assert [mark.kind for mark in shown.marks] == ["own", "chosen", "predicted", "edge"]
-    assert all(0 < float(shown.x.place(mark.value)) < 1 for mark in shown.marks)
+    assert all(0 < float(shown.x.position(mark.value)) < 1 for mark in shown.marks)
     assert shown.x.log and shown.interval == (2.1e-3, 6.4e-3)
 
 

@@ -17,10 +17,10 @@ ABOUT = {"data": "mnist", "task": "classification", "model": "mlp:784-512-10", "
     ("make", "said"),
     [
         (found.finding, "optimizer.lr 0.0037 (0.0021 to 0.0064)"),
-        (found.flat, "optimizer.lr 0.0037: flat between 0.0001 and 0.03"),
-        (found.kept, "optimizer.lr 0.001, its own: no better one could be told"),
+        (found.flat, "optimizer.lr 0.0037: all rates from 0.0001 to 0.03 are equally good"),
+        (found.kept, "optimizer.lr 0.001, the recipe's own: no better rate was shown"),
         (found.lost, "optimizer.lr: every lane diverged"),
-        (lambda: replace(found.lost(), standing="cannot learn"), "optimizer.lr: no rate lets it learn"),
+        (lambda: replace(found.lost(), status="cannot learn"), "optimizer.lr: no rate lets the model learn"),
     ],
 )
 def test_the_headline_says_which_rate_to_take(make, said):
@@ -50,5 +50,8 @@ def test_no_edge_is_claimed_where_none_was_seen():
 
 def test_a_run_says_in_a_line_how_its_rate_was_found():
     told = {**found.finding().to_dict(), "cost": {"share": 0.0972}}
-    assert verdict.in_a_line(told) == "optimizer.lr 0.0037 (0.0021 to 0.0064), found, for 9.72 % of the run"
+    assert (
+        verdict.in_a_line(told)
+        == "optimizer.lr 0.0037 (0.0021 to 0.0064), found, at the cost of 9.72 % of the run"
+    )
     assert verdict.in_a_line({}) == "the rate none, found"

@@ -123,4 +123,4 @@ def test_all_sections_of_a_full_record_are_seen(browsed):
 def test_the_pointer_reads_every_figure(browsed, name):
     readings = browsed[0][f"{name} 1280"]["readings"]
     assert len(readings) >= 3
-    assert all(re.search(r"step \d|answered as", reading) for reading in readings)
+    assert all(re.search(r"step \d|predicted as", reading) for reading in readings)

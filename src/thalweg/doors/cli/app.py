@@ -1,7 +1,7 @@
 """The `thalweg` command: options and help texts, nothing else.
 
-Imports stand inside functions here, and only here: a command's module (and with it JAX) loads when the
-command is called, so that `thalweg --help` answers at once.
+Imports are inside functions here, and only here: a command's module (and with it JAX) loads when the
+command is called, so that `thalweg --help` responds at once.
 """
 
 import gc
@@ -116,19 +116,21 @@ def fit(
 
 def _start_reading(options: dict[str, Any]) -> None:
     """Unpack compressed data in threads while the command's module is imported."""
-    from thalweg.problem.data.load import begin
+    from thalweg.problem.data.load import prefetch
 
-    begin(options["data"], options["folder"])
+    prefetch(options["data"], options["folder"])
 
 
 def with_options_of(other: Callable[..., None]) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Add all parameters of another command behind a command's own."""
+    """Append the parameters of another command to those of the decorated one."""
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
-        theirs = signature(other).parameters
-        own = [p for p in signature(command).parameters.values() if p.kind is not Parameter.VAR_KEYWORD]
+        inherited = signature(other).parameters
+        parameters = [
+            p for p in signature(command).parameters.values() if p.kind is not Parameter.VAR_KEYWORD
+        ]
         # Keyword-only, so that parameters with a default may precede those without.
-        named = [p.replace(kind=Parameter.KEYWORD_ONLY) for p in (*own, *theirs.values())]
+        named = [p.replace(kind=Parameter.KEYWORD_ONLY) for p in (*parameters, *inherited.values())]
         command.__signature__ = Signature(named)  # type: ignore[attr-defined]
         command.__annotations__ = {p.name: p.annotation for p in named}
         return command
@@ -179,7 +181,7 @@ def find(
         str | None,
         typer.Option(
             metavar="SIZES",
-            help="Find the rate for each batch size, and the largest size that still pays: 32..1024:2x "
+            help="Find the rate for each batch size, and the largest efficient size: 32..1024:2x "
             "(doubling), or 32,64,128.",
         ),
     ] = None,
@@ -187,8 +189,8 @@ def find(
         str | None,
         typer.Option(
             metavar="SHARE",
-            help="Updates to spend, as a multiple of the run's: 0.1, 10%, 3. Default: a tenth, or the worth "
-            "of six seconds where that is more.",
+            help="Updates to spend, as a multiple of the run's: 0.1, 10%, 3. Default: a tenth, or six "
+            "seconds of training if that is more.",
         ),
     ] = None,
     **options: Any,
@@ -233,7 +235,7 @@ def resume(
 
 @app.command()
 def check(run: Annotated[Path, typer.Argument(help="A run folder.")], json: AsJson = False) -> None:
-    """Verify every file of a run folder, and say where the run would resume."""
+    """Verify every file of a run folder, and report where the run would resume."""
     from thalweg.doors.cli import inspect as command
 
     raise typer.Exit(command.check(run, json))
@@ -247,7 +249,7 @@ def predict(
         Path | None, typer.Option(help="FILE.csv, .parquet or .npy; default: CSV to standard output.")
     ] = None,
     weights: Annotated[
-        str, typer.Option(help="best or final; default: the weights that the run's test figures belong to.")
+        str, typer.Option(help="best or final; default: those of the run's test figures.")
     ] = "",
     folder: Folder = None,
     device: Chosen = None,
@@ -310,9 +312,9 @@ def recipes(
     raise typer.Exit(command.recipes(words[0] if words else None, json))
 
 
-def version(asked: bool) -> None:
+def version(requested: bool) -> None:
     """Print the version and exit."""
-    if asked:
+    if requested:
         from importlib.metadata import version as installed
 
         typer.echo(f"thalweg {installed('thalweg')}")
@@ -329,7 +331,7 @@ def options(
 
 
 def main() -> None:
-    """Run the command line. Every outcome has its exit code; only a bug of ours shows a traceback."""
+    """Run the command line. Every outcome has its exit code; only a bug in Thalweg shows a traceback."""
     gc.set_threshold(COLLECT_EVERY)
     sys.exit(_outcome())
 

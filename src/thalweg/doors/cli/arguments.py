@@ -1,7 +1,7 @@
-"""The words of the command line as arguments of the library.
+"""Options of the command line as arguments of the library.
 
-Commands receive their options as a dictionary, by name. An option that reads data has the name of its field
-of `LoadOptions` and needs no line here.
+Commands receive their options as a dictionary, by name. An option about reading data is named like its
+field of `LoadOptions` and needs no code here.
 """
 
 from collections.abc import Mapping
@@ -40,22 +40,22 @@ def use_device(device: Any) -> None:
 
 
 def load_options(options: Options) -> dict[str, Any]:
-    """Return what `load` takes beside the source."""
+    """Return the keyword arguments of `load`."""
     names = [field.name for field in fields(LoadOptions) if field.name in options]
-    chosen = {name: options[name] for name in names if options[name] is not None}
+    settings = {name: options[name] for name in names if options[name] is not None}
     target = options["target"]
     if target is not None and target.isdigit():
-        chosen["target"] = int(target)
+        settings["target"] = int(target)
     test = options["test"]
     if test is not None and not _is_number(test) and not Path(test).exists():
         raise DataError(
             "--test", "must be a fraction or a file that exists", got=test, hint="for example --test 0.2"
         )
-    return chosen
+    return settings
 
 
 def recipe_request(options: Options, *, allow_auto: bool = True) -> RecipeRequest:
-    """Return the recipe that the options ask for; mistakes in it are refused here, before data are read."""
+    """Return the recipe that the options request; mistakes in it raise an error before data are read."""
     settings = tuple(options["set_"] or ())
     lengths = options["epochs"], options["steps"]
     return RecipeRequest(
@@ -64,12 +64,12 @@ def recipe_request(options: Options, *, allow_auto: bool = True) -> RecipeReques
 
 
 def save_options(options: Options) -> SaveOptions:
-    """Return where the run is kept."""
+    """Return where and how often the run is saved."""
     return SaveOptions(options["out"], options["force"], options["checkpoint_every"])
 
 
 def resumes(options: Options) -> bool:
-    """Tell whether the run in `--out` is to be continued.
+    """Return whether to continue the run in `--out`.
 
     Raises:
         RecipeError: `--resume` is not `auto`.

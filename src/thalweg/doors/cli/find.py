@@ -23,14 +23,14 @@ _SIZES = "for example 32..1024:2x, which doubles, or 32,64,128"
 
 
 def find(options: Options) -> int:
-    """Find as asked; return the exit code."""
+    """Find a learning rate or a batch size; return the exit code."""
     use_device(options["device"])
     if options["optimizer"] is not None:
         options = {**options, "set_": [f"optimizer={options['optimizer']}", *(options["set_"] or [])]}
     _check(options)
     request = recipe_request(options, allow_auto=False)
     share, sizes = read_share(options["budget"]), read_sizes(options["batch"])
-    folders.refuse_taken(options["out"], options["force"])
+    folders.reject_taken(options["out"], options["force"])
     problem = read_problem(options["data"], options["model"], **load_options(options))
     recipe = request.for_data(problem.data)
     progress = showing.progress(quiet=options["quiet"])
@@ -89,18 +89,18 @@ def read_sizes(text: str | None) -> list[int] | None:
     if text is None:
         return None
     values = ranges.read_values(text, True, "--batch")
-    whole = [isinstance(value, int) and not isinstance(value, bool) and value >= 1 for value in values]
-    if not values or not all(whole):
+    are_sizes = [isinstance(value, int) and not isinstance(value, bool) and value >= 1 for value in values]
+    if not values or not all(are_sizes):
         raise RecipeError("--batch", "must be batch sizes, whole numbers from 1 on", got=text, hint=_SIZES)
     return sorted(set(values))
 
 
 def _check(options: Options) -> None:
-    """Refuse options of `fit` that a search cannot use."""
+    """Reject options of `fit` that a search cannot use."""
     if options["init"] is not None:
         raise RecipeError(
             "--init",
-            "a learning rate is found for a fresh start",
+            "a learning rate is searched for new weights only",
             got=str(options["init"]),
             hint="leave it out",
         )

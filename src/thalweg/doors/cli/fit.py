@@ -13,7 +13,7 @@ from thalweg.view import progress as showing
 
 
 def fit(options: Options) -> int:
-    """Train as asked; return the exit code."""
+    """Train one run; return the exit code."""
     use_device(options["device"])
     try:
         result = fit_run(

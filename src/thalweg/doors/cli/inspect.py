@@ -1,4 +1,4 @@
-"""`thalweg show`, `compare`, `report` and `check`: read what lies in a folder."""
+"""`thalweg show`, `compare`, `report` and `check`: read a folder."""
 
 from pathlib import Path
 

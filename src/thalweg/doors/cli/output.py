@@ -26,7 +26,7 @@ from thalweg.view.sweep import page as sweep_page
 from thalweg.view.sweep import text as sweep_text
 
 FINDING_PAGE, FINDING_PICTURE = "finding.html", "finding.svg"
-# Keys of finding.json that describe the run it was made for, and those that scripts get: all but the lanes.
+# Keys of finding.json that describe the search, and those that `--json` prints: all but the lanes.
 FINDING_SUBJECT = ("run", "data", "task", "model")
 _FINDING_BRIEF = (
     "setting",
@@ -97,7 +97,7 @@ def print_sweep(result: Mapping[str, Any], ranking: Ranking, as_json: bool, quie
 
 
 def print_finding(finding: Mapping[str, Any], as_json: bool) -> None:
-    """Print a finding as finding.json has it."""
+    """Print a finding from the content of finding.json."""
     if as_json:
         print_json(brief(finding))
     elif finding_io.is_of_batches(finding):
@@ -107,7 +107,7 @@ def print_finding(finding: Mapping[str, Any], as_json: bool) -> None:
 
 
 def brief(finding: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what scripts get of finding.json: everything but the lanes."""
+    """Return the entries of finding.json that `--json` prints: all but the lanes."""
     return {name: finding[name] for name in _FINDING_BRIEF if name in finding}
 
 

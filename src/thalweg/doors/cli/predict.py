@@ -50,7 +50,7 @@ def _check(out: Path | None, weights: str) -> None:
             hint=f"try {out.with_suffix('.csv').name}",
         )
     if out is not None and not out.absolute().parent.is_dir():
-        raise BadInput("--out", "must lie in a folder that exists", got=str(out))
+        raise BadInput("--out", "must be in an existing folder", got=str(out))
     if weights not in ("", "best", "final"):
         raise BadInput("--weights", "must be best or final", got=weights, hint="try best")
 

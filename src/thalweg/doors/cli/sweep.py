@@ -17,7 +17,7 @@ from thalweg.doors.cli.arguments import (
 )
 from thalweg.doors.cli.output import finish, print_json
 from thalweg.engine.group import lane_bytes, length
-from thalweg.insight.fit import restarted
+from thalweg.insight.fit import restart_options
 from thalweg.insight.wording import plural
 from thalweg.problem.data.load import load
 from thalweg.problem.models import ALIASES, ARCHITECTURES, parse
@@ -35,7 +35,7 @@ _EXAMPLE = "for example --vary optimizer.lr=1e-4..1e-1:16log"
 
 
 def sweep(options: Options) -> int:
-    """Train every lane as asked; return the exit code."""
+    """Train every lane, or print the plan; return the exit code."""
     use_device(options["device"])
     request = recipe_request(options, allow_auto=False)
     varied = _varied(options["vary"])
@@ -49,7 +49,7 @@ def sweep(options: Options) -> int:
     save, folder = save_options(options), options["out"]
     if resumes(options):
         _check_resumable(problems)
-        save = restarted(save)
+        save = restart_options(save)
         if is_resumable(folder):
             check_recipe(folder, *recipes)
             runs = resume(folder, problems[0], progress=progress)
@@ -97,17 +97,23 @@ def _varied(texts: list[str]) -> dict[str, str]:
             raise RecipeError("--vary", "must be PATH=RANGE", got=text, hint=_EXAMPLE)
         if path in varied:
             raise RecipeError(
-                "--vary", "each setting varies once", got=text, hint="put all its values in one range"
+                "--vary",
+                "each setting may be given only once",
+                got=text,
+                hint="put all its values in one range",
             )
         varied[path] = values
     return varied
 
 
 def _problems(options: Options, models: str | None) -> list[Problem]:
-    """Return a problem for each model, all with the one data set."""
+    """Return a problem for each model, all on the same data."""
     if models is not None and options["model"]:
         raise RecipeError(
-            "--vary", "model varies, and --model fixes it", got=options["model"], hint="leave one out"
+            "--vary",
+            "model cannot vary and be set by --model",
+            got=options["model"],
+            hint="leave one out",
         )
     specs = _models(models) if models is not None else [options["model"]]
     architectures = [parse(spec) if spec else None for spec in specs]
@@ -116,7 +122,7 @@ def _problems(options: Options, models: str | None) -> list[Problem]:
 
 
 def _models(text: str) -> list[str]:
-    """Split `mlp:32,mlp:256,256` where a new model begins: commas also separate a model's own settings."""
+    """Split `mlp:32,mlp:256,256` where a new model starts: commas also separate a model's own settings."""
     known: set[str] = {*ARCHITECTURES, *ALIASES}
     specs: list[str] = []
     for word in filter(None, (word.strip() for word in text.split(","))):
@@ -135,7 +141,7 @@ def _recipes(options: Options, problems: list[Problem], base: Recipe, varied: di
     """Return the recipe of every lane."""
     if options["seed"] is not None and SEED in varied:
         raise RecipeError(
-            "--vary", "seed varies, and --seed fixes it", got=varied[SEED], hint="leave one out"
+            "--vary", "seed cannot vary and be set by --seed", got=varied[SEED], hint="leave one out"
         )
     if not varied:
         if len(problems) > 1 and options["sample"] is None:
@@ -146,7 +152,7 @@ def _recipes(options: Options, problems: list[Problem], base: Recipe, varied: di
     columns = vary.read_columns(base, varied)
     lanes = vary.combinations(columns) * len(problems)
     if lanes > vary.MOST_LANES:
-        vary.refuse_too_many(lanes, _cost(problems[0], base, lanes))
+        vary.reject_too_many(lanes, _cost(problems[0], base, lanes))
     return vary.product(base, columns)
 
 
@@ -154,13 +160,13 @@ def _sampled(count: int, base: Recipe, varied: dict[str, str]) -> list[Recipe]:
     """Draw points, and give each of them every seed: seeds are not searched."""
     space = {path: values for path, values in varied.items() if path != SEED}
     seeds = ranges.read_values(varied[SEED], True, "--vary seed") if SEED in varied else [base.seed]
-    vary.refuse_too_many(count * len(seeds))
+    vary.reject_too_many(count * len(seeds))
     points = vary.sample(base, count, space, key=base.seed)
     return [lane for recipe in points for lane in recipe.vary(seed=seeds)]
 
 
 def _cost(problem: Problem, recipe: Recipe, lanes: int) -> str:
-    """Return a lower bound of what `lanes` lanes would take, from a matrix product timed on the spot.
+    """Return a lower bound of the cost of `lanes` lanes, from a matrix product that is timed now.
 
     Six operations per parameter and example: two forward, four backward. Parameters that an example uses
     several times (convolutions, windows of text) take more.

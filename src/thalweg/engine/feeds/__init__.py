@@ -16,7 +16,7 @@ def feed_for(split: Split, recipes: Sequence[Recipe]) -> Feed:
     """Return the feed with which recipes of equal structure read a training split. No data is read yet.
 
     Raises:
-        RecipeError: The recipe asks for what this data cannot give.
+        RecipeError: The data cannot be read as the recipe requires.
     """
     recipe, count = recipes[0], split.count()
     seeds = tuple(dict.fromkeys(recipe.seed for recipe in recipes))
@@ -33,11 +33,11 @@ def continued_feed(split: Split, recipe: Recipe, seeds: tuple[int, ...]) -> Resi
 
     With B rows in a batch the sequence is cut into B stretches. Row r of a batch is a window of stretch r,
     and row r of the next batch the window after it, so that a recurrent model can carry its state from batch
-    to batch: truncated backpropagation through time. What does not fill B equal stretches of whole windows
-    is left out.
+    to batch: truncated backpropagation through time. Windows beyond B equal
+    stretches are left out.
 
     Raises:
-        RecipeError: The split is no such sequence, it is too short, or the recipe accumulates microbatches.
+        RecipeError: It is not such a sequence, it is too short, or the recipe accumulates microbatches.
 
     Reference: Mikolov et al., Recurrent Neural Network Based Language Model, 2010; Williams & Peng 1990.
     """

@@ -26,7 +26,7 @@ from thalweg.recipe.recipe import Recipe
 DISPATCH_BYTES = 8 * 2**20
 # XLA reads a host array in place, without a copy, if its address is a multiple of this.
 ALIGNMENT = 64
-# Seconds between two looks whether the reader of a full queue has closed it.
+# Seconds between two checks whether the reader of a full queue has closed it.
 POLL_SECONDS = 0.2
 
 

@@ -2,8 +2,8 @@
 
 For tiny networks, whose steps are more bookkeeping than arithmetic; for lanes of one seed, which read the
 same batches; and for accelerators. Sums are taken in another order than for the lane alone, so results agree
-within a bound and not bit for bit: `docs/lanes.md` states and derives it. Lanes that have stopped are still
-computed and their results discarded, except in the section that goes lane by lane (`layout.split_step`);
+only within a bound, which `docs/lanes.md` states and derives. Lanes that have stopped are still
+computed and their results discarded, except in the section that runs lane by lane (`layout.split_step`);
 `engine.dispatch` takes them out once they are a quarter of all.
 """
 
@@ -43,7 +43,7 @@ def run_batched(
     program: Program, inputs: Inputs, split: Split, batches: Batches, count: Int[Array, ""], states: State
 ) -> tuple[State, Chunk]:
     """Run `count` steps of all lanes; frozen ones keep their state."""
-    first = jnp.max(states.step)  # running lanes have all made as many steps
+    first = jnp.max(states.step)  # all running lanes have made the same number of steps
     empty = Chunk.empty(program, states)
     grads = jax.tree.map(jnp.zeros_like, states.params)
     start = _Carry(jnp.int32(0), empty.done, states, empty.info, grads)

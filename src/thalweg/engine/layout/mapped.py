@@ -45,7 +45,7 @@ class _Carry(NamedTuple):
     Args:
         done: Steps made.
         state: The lane's state.
-        info: The info of each step, its values side by side: one write a step instead of three.
+        info: The info of each step, its values in one row: one write a step instead of three.
         grads: Gradients of the last step, or empty.
     """
 
@@ -56,7 +56,7 @@ class _Carry(NamedTuple):
 
 
 def _run_lane(lane: Lane, state: State, indices: Array, sizes: Array, count: Array) -> tuple[State, Chunk]:
-    """Run one lane in segments of steps, where each step whose telemetry is due is a segment of its own.
+    """Run one lane in segments of steps, where each step whose telemetry is due is its own segment.
 
     Telemetry is computed between segments and not inside the loop over steps: a `cond` in there that reads
     the parameters makes XLA copy them at every step (measured: 8 % of a step of 784-512-10). It needs the

@@ -51,8 +51,9 @@ def split_jaxpr(jaxpr: Jaxpr, telemetry_outputs: int, per_lane: bool = True) -> 
         telemetry_outputs: How many of its outputs, at the end, are read only when telemetry is due.
         per_lane: Whether anything is computed lane by lane.
     """
-    shared, own = dependents(jaxpr.eqns, set(jaxpr.invars))
-    batched, rest = dependents(own, set(), _last_large_products(own) if per_lane else ())
+    shared, per_lane_equations = dependents(jaxpr.eqns, set(jaxpr.invars))
+    last = _last_large_products(per_lane_equations) if per_lane else ()
+    batched, rest = dependents(per_lane_equations, set(), last)
     outputs = [None if isinstance(var, Literal) else var for var in jaxpr.outvars]
     always, telemetry = (
         [var for var in some if var is not None]
@@ -79,7 +80,7 @@ def _last_large_products(equations: Sequence[JaxprEqn]) -> list[JaxprEqn]:
 
 
 def _is_large(equation: JaxprEqn) -> bool:
-    """Tell whether an equation is a large product, or contains one."""
+    """Return whether an equation is a large product, or contains one."""
     return any(
         inner.primitive.name in ("dot_general", "conv_general_dilated")
         and any(var.aval.size >= LARGE for var in inner.outvars)  # type: ignore[attr-defined]

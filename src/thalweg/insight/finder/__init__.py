@@ -1,1 +1,1 @@
-"""Finding the learning rate and the batch size: by lanes, with an interval, and what is said of it."""
+"""Finding the learning rate and the batch size: by training lanes, with an interval and a report in words."""

@@ -1,4 +1,4 @@
-"""How large a batch can be: which size is worth its examples (`noise_scale`), which fits in memory (`fits`).
+"""How large a batch can be: which size is still efficient (`noise_scale`), which fits in memory (`fits`).
 
 **Noise scale.** With the true gradient G and the covariance Sigma of the gradients of single examples, a
 batch of B sees `E |G_B|^2 = |G|^2 + tr(Sigma) / B`. The simple noise scale is `B_simple = tr(Sigma) / |G|^2`.
@@ -10,7 +10,7 @@ From the gradients g_1, ..., g_K of K batches of b examples each and their mean 
     |G|^2      = (K |g|^2 - mean |g_k|^2) / (K - 1)
     tr(Sigma)  = b (mean |g_k|^2 - |g|^2) K / (K - 1)
 
-are unbiased. They are averaged over several places along a short run before the quotient is taken, because a
+are unbiased. They are averaged over several points along a short run before the quotient is taken, because a
 quotient of averages is far less biased than an average of quotients.
 
 **Memory.** A compiled update needs nearly an affine function of the batch: weights, states and resident data
@@ -39,12 +39,12 @@ from thalweg.insight.finder.finding import Fits, NoiseScale
 from thalweg.problem.problem import Problem
 from thalweg.recipe.recipe import Recipe
 
-# Batches at each place, their size at most, and places along the run. With 16 batches |g|^2 has a sixteenth
-# of the noise; five places show how the scale grows from the start (McCandlish et al. 2018, figure 4).
-BATCHES, MOST_ROWS, PLACES = 16, 32, 5
+# Batches at each point, their size at most, and points along the run. With 16 batches |g|^2 has a sixteenth
+# of the noise; five points show how the scale grows from the start (McCandlish et al. 2018, figure 4).
+BATCHES, MOST_ROWS, POINTS = 16, 32, 5
 MOST_STEPS = 200  # length of the run along which the scale is measured, at most
 T_95 = 2.131  # Student's t for 95 %, two-sided, with BATCHES - 1 degrees of freedom
-TINY = 1e-9  # examples: replaces a noise scale of zero where a logarithm is taken
+TINY = 1e-9  # examples: repoints a noise scale of zero where a logarithm is taken
 
 # Share of the free memory that is left for evaluations, the best weights so far, fragmentation, and other
 # programs. Ours, and generous: too small an answer costs little.
@@ -54,7 +54,7 @@ SMALL, LARGE = 32, 256
 
 
 class Moments(NamedTuple):
-    """Unbiased estimates from the gradients of several batches at one place.
+    """Unbiased estimates from the gradients of several batches at one point of the run.
 
     Args:
         length: |G|^2.
@@ -66,7 +66,7 @@ class Moments(NamedTuple):
 
 
 def noise_scale(problem: Problem, recipe: Recipe, *, updates: int | None = None) -> NoiseScale:
-    """Return the simple noise scale, averaged over places along a short run.
+    """Return the simple noise scale, averaged over points along a short run.
 
     Args:
         problem: What to learn.
@@ -82,16 +82,16 @@ def noise_scale(problem: Problem, recipe: Recipe, *, updates: int | None = None)
     count = problem.data.train.count()
     rows = max(1, min(MOST_ROWS, count // BATCHES))
     random, grams = np.random.default_rng(0), []
-    places = np.unique(np.linspace(0, steps, PLACES + 1).astype(int)[1:])
+    points = np.unique(np.linspace(0, steps, POINTS + 1).astype(int)[1:])
     done = 0
-    for place in places:
-        for result in run_chunks(group, states, done, int(place), ChunkLength(group.program.capacity)):
+    for point in points:
+        for result in run_chunks(group, states, done, int(point), ChunkLength(group.program.capacity)):
             states = result.states
-        done = int(place)
+        done = int(point)
         batches = random.permutation(count)[: BATCHES * rows].reshape(-1, rows)
         weights = lane((states.params, states.model_state), 0)
         grams.append(_inner_products(group, weights, jnp.asarray(batches)))
-    gradients = int(np.ceil(len(places) * BATCHES * rows / recipe.batch(count)))
+    gradients = int(np.ceil(len(points) * BATCHES * rows / recipe.batch(count)))
     return scale_of([np.asarray(gram) for gram in grams], rows, steps + gradients)
 
 
@@ -111,13 +111,13 @@ def moments(gram: Float[np.ndarray, "batch batch"], rows: int) -> Moments:
 
 
 def scale_of(grams: list[Float[np.ndarray, "batch batch"]], rows: int, steps: int) -> NoiseScale:
-    """Return the scale from the inner products at each place, with its jackknife interval over batches.
+    """Return the scale from the inner products at each point, with its jackknife interval over batches.
 
     With B_k the scale without the k-th batch of every place, the variance of log B is
     `(K-1)/K sum_k (log B_k - mean log B_k)^2`.
 
     Args:
-        grams: Inner products, for each place.
+        grams: Inner products, for each point.
         rows: Examples in a batch.
         steps: The cost, in updates.
 
@@ -182,9 +182,9 @@ def free_bytes() -> int:
     return int(psutil.virtual_memory().available)
 
 
-def _quotient(places: list[Moments]) -> float:
-    """Return the quotient of the averages; infinite where the gradient cannot be told from the noise."""
-    length, noise = (float(np.mean(column)) for column in zip(*places, strict=True))
+def _quotient(points: list[Moments]) -> float:
+    """Return the quotient of the averages; infinite where the gradient cannot be distinguished from noise."""
+    length, noise = (float(np.mean(column)) for column in zip(*points, strict=True))
     return max(noise, 0.0) / length if length > 0 else float("inf")
 
 

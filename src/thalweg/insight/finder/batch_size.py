@@ -1,8 +1,8 @@
-"""Finding the batch size: which is worth its examples, which learning rate goes with it, what fits in memory.
+"""Finding the batch size: which size is efficient, which learning rate suits it, what fits in memory.
 
 The gradient noise scale predicts the largest useful batch, and the compiled program says what fits. Lanes
-measure what each size reaches after equally many examples with its own best rate, and what linear and
-square-root scaling of the rate would have reached: the rules are checked, not assumed.
+measure the loss of each size after the same number of examples with its own best rate, and with linear and
+square-root scaling of the rate: the rules are checked, not assumed.
 
 Reference: McCandlish et al., An Empirical Model of Large-Batch Training, 2018; Goyal et al., Accurate, Large
 Minibatch SGD, 2017 (linear scaling); Krizhevsky, One Weird Trick, 2014 (square root); Shallue et al.,
@@ -36,7 +36,7 @@ from thalweg.run.validate import check_recipe
 TIMES = (0.25, 1.0, 4.0, 16.0)
 SEEDS = 2
 # Default budget for each size's rate, as a share of its run; and the share of the run's examples after which
-# sizes are compared, which is about as far as the lanes of the rate search went.
+# sizes are compared, about the length of the longest lanes of the rate search.
 SHARE, COMPARED = 1.0, 0.1
 FEWEST_UPDATES = 8  # of the largest size in the comparison: fewer would compare only the start
 WORSE = 2.0  # standard errors above the best size from which a size counts as worse
@@ -119,7 +119,7 @@ class _SizeSearch:
         self.own = self.recipe.batch(self.problem.data.train.count())
 
     def sized(self, batch: int) -> Recipe:
-        """Return the recipe with another batch size and as many examples; no rule changes its rate."""
+        """Return the recipe with another batch size and the same number of examples, and `rate_rule` off."""
         accumulate = min(self.recipe.accumulate, batch)
         steps = self.recipe.steps and max(1, round(self.recipe.steps * self.own / batch))
         factor = self.recipe.rate_factor()
@@ -129,7 +129,7 @@ class _SizeSearch:
         return with_rate(plain, own_rate(self.recipe) * factor) if factor != 1 else plain
 
     def table(self, sizes: Sequence[int]) -> pl.DataFrame:
-        """Return one row per size: its rate, the loss it reached, and what both scaling rules reached."""
+        """Return one row per size: its rate and loss, and the rate and loss of both scaling rules."""
         findings = {batch: self._find_rate(batch) for batch in sizes}
         anchor = findings[self.own] if self.own in findings else self._find_rate(self.own)
         compared = max(
@@ -226,8 +226,8 @@ def _with_errors(table: pl.DataFrame, losses: dict[int, np.ndarray | None]) -> p
     lowest = losses[best["batch"][0]]
     errors = [
         None
-        if (own := losses[batch]) is None or lowest is None or not np.isfinite(own).all()
-        else float((own - lowest).std(ddof=1) / math.sqrt(len(own)))
+        if (loss := losses[batch]) is None or lowest is None or not np.isfinite(loss).all()
+        else float((loss - lowest).std(ddof=1) / math.sqrt(len(loss)))
         for batch in table["batch"]
     ]
     return table.with_columns(pl.Series("error", errors, pl.Float64))
@@ -250,7 +250,7 @@ def _reason(
     chosen: int | None, lr: float | None, noise: NoiseScale, useful: int, memory: Fits, table: pl.DataFrame
 ) -> str:
     scale = (
-        "The gradient cannot be told from its noise, so no batch is too large."
+        "The gradient cannot be distinguished from its noise, so no batch is too large."
         if math.isinf(noise.value)
         else f"The gradient noise scale is {count(noise.value)} examples ({count(noise.low)} to "
         f"{count(noise.high)}, 95 %): batches above {plural(useful, 'example')} are mostly wasted."
@@ -262,7 +262,7 @@ def _reason(
     best = table.drop_nulls("loss").sort("loss")["batch"][0]
     choice = (
         f"Of the sizes tried, {count(chosen)} is the largest that is useful, fits, and is no worse than the "
-        f"best ({count(best)}) after equally many examples; its learning rate is {figure(lr, 3)}."
+        f"best ({count(best)}) after the same number of examples; its learning rate is {figure(lr, 3)}."
     )
     return " ".join(filter(None, (scale, room, choice, _rules(table))))
 

@@ -8,7 +8,7 @@ import polars as pl
 from thalweg.recipe.recipe import Recipe
 
 # Values of `LearningRateFinding.status`.
-FOUND, FLAT, INCONCLUSIVE, UNTEACHABLE, LOST = (
+FOUND, FLAT, INCONCLUSIVE, CANNOT_LEARN, ALL_DIVERGED = (
     "found",
     "flat",
     "cannot tell",
@@ -63,8 +63,8 @@ class NoiseScale:
     """The batch size at which a gradient's noise equals its length: B = tr(Sigma) / |G|^2, in examples.
 
     Args:
-        value: The estimate; infinite where the gradient cannot be told from noise.
-        low, high: Its 95 % interval, over batches and places along the run.
+        value: The estimate; infinite where the gradient cannot be distinguished from noise.
+        low, high: Its 95 % interval, over batches and points of the run.
         steps: Cost of the estimate, in updates of the recipe's own batch size.
     """
 
@@ -151,9 +151,9 @@ class BatchFinding:
         fits: What fits in memory.
         cost: The cost of the search.
         table: One row per size: `batch`; `low`, `value`, `high` (its learning rate); `status`; `loss` (with
-            that rate, after equally many examples, mean over seeds); `error` (standard error over seeds of
-            the difference from the best size, paired); `linear`, `linear_loss`, `sqrt`, `sqrt_loss` (the rate
-            that each scaling rule derives from the own size's, and the loss it reached).
+            that rate, after the same number of examples, mean over seeds); `error` (standard error over seeds
+            of the difference from the best size, paired); `linear`, `linear_loss`, `sqrt`, `sqrt_loss` (the
+            rate that each scaling rule derives from the own size's, and the loss it reached).
         recipe: The recipe with batch size and rate replaced.
     """
 

@@ -53,7 +53,7 @@ def as_dict(finding: LearningRateFinding | BatchFinding, recipe: Recipe) -> dict
 
 
 def current(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the contents of a finding.json of any schema with the keys of today."""
+    """Return the contents of a finding.json of any schema with the current keys."""
     renamed = {_RENAMED.get(key, key): value for key, value in values.items()}
     if isinstance(renamed.get("table"), list):
         rows = renamed["table"]
@@ -80,20 +80,20 @@ def batch_from_dict(values: Mapping[str, Any]) -> BatchFinding:
 
 
 def is_of_batches(values: Mapping[str, Any]) -> bool:
-    """Tell whether the contents of a finding.json are about batch sizes rather than one learning rate."""
+    """Return whether the contents of a finding.json are about batch sizes rather than one learning rate."""
     return "noise_scale" in values
 
 
 def is_finding(folder: Path | str) -> bool:
-    """Tell whether `thalweg find` wrote a folder; a run's folder may hold a finding.json too."""
+    """Return whether `thalweg find` wrote a folder; a run's folder may also hold a finding.json."""
     return (Path(folder) / FILE).is_file() and not (Path(folder) / PROBLEM).exists()
 
 
 def write(folder: Path, values: Mapping[str, Any], finding: LearningRateFinding | BatchFinding) -> None:
-    """Write a finding into a folder of its own.
+    """Write the folder of a finding.
 
     Args:
-        folder: It exists.
+        folder: The folder, which exists.
         values: The contents of finding.json.
         finding: The finding.
     """

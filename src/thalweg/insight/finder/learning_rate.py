@@ -11,12 +11,12 @@ import polars as pl
 from thalweg.core.stop_reason import StopReason
 from thalweg.insight.curvature import full_loss, predicted_edge
 from thalweg.insight.finder.finding import (
+    ALL_DIVERGED,
+    CANNOT_LEARN,
     FITTED,
     FLAT,
     FOUND,
     INCONCLUSIVE,
-    LOST,
-    UNTEACHABLE,
     Cost,
     LearningRateFinding,
 )
@@ -52,14 +52,14 @@ COVERED, NARROWEST, WIDEST = 0.9, 3.0, 8.0
 SURE = 0.75
 SURELY_BETWEEN = 0.95
 FLAT_OCTAVES = 3.0  # an interval at least this wide is called flat
-DIGITS = 3  # of the reported rate; a thousandth is far below what lanes can tell apart
+DIGITS = 3  # of the reported rate; a thousandth is far below what lanes can distinguish
 # Losses within this relative difference are equal, for float32 sums over a split.
 SAME = 1e-5
 # A loss has fallen when it is below the loss before training by more than this share of it.
-NOTHING = 1e-3
-# Lanes of at least this share of the run show that training begins at a minimum; shorter ones may only show
-# that it begins slowly.
-TELLING = 0.1
+LEAST_FALL = 1e-3
+# Lanes of at least this share of the run show that training starts at a minimum; shorter ones may only show
+# that it starts slowly.
+CONCLUSIVE = 0.1
 
 
 def find_lr(
@@ -70,7 +70,7 @@ def find_lr(
     seeds: int | None = None,
     progress: Progress | None = None,
 ) -> LearningRateFinding:
-    """Find the learning rate for a problem and a recipe: which, how sure, where it diverges, at what cost.
+    """Find the learning rate for a problem and a recipe, with its interval, where it diverges, and the cost.
 
     Lanes are trained with the recipe's own schedule shortened (`Recipe.shortened`): first a wide grid around
     the recipe's own rate, a factor of 4 apart and extended while the best lies at its end; then fewer rates,
@@ -82,8 +82,8 @@ def find_lr(
     Args:
         problem: What to learn. Its test split is never read.
         recipe: How to train; None for the default of the data (`recipe.book`).
-        share: Budget in lane-steps, as a share of the run's updates; never exceeded. None: what six seconds
-            of training buy, but at least a tenth of the run and at most ten runs.
+        share: Budget in lane-steps, as a share of the run's updates; never exceeded. None: what fits in six
+            seconds of training, but at least a tenth of the run and at most ten runs.
         seeds: Seeds for every rate, except on the first rung; None for two, and one on the last rung.
         progress: Receives the progress of each rung.
 
@@ -116,8 +116,8 @@ def find_lr(
     rungs, value = search.rungs, decision.value
     cost = Cost(rungs.spent + edge.steps, rungs.total, time.perf_counter() - started)
     why = reason(decision, rungs.curve, base, rungs.total, search.plan.budget)
-    if decision.status == UNTEACHABLE:
-        why += f" {_why_unteachable(rungs.problem, base)}"
+    if decision.status == CANNOT_LEARN:
+        why += f" {_why_it_cannot_learn(rungs.problem, base)}"
     return LearningRateFinding(
         setting=setting,
         value=value,
@@ -185,12 +185,12 @@ class RateSearch:
             self.plan = plan_rungs(affordable, total, self.seeds, self.rungs.spent)
             if affordable > LEAST:
                 later = list(zip(self.plan.steps, self.plan.seeds, strict=True))
-        stuck = self._stuck()
-        if stuck is not None and later:
+        early = self._early_decision()
+        if early is not None and later:
             self._repeat_first()
-            stuck = self._stuck()
-        if stuck is not None:
-            return stuck
+            early = self._early_decision()
+        if early is not None:
+            return early
         for number, (steps, seeds) in enumerate(later):
             self._next(steps, seeds, FIRST_LANES if self.share is None and not number else LANES)
         return self._decide()
@@ -246,7 +246,7 @@ class RateSearch:
         return [octaves[-1] + COARSE] if best == octaves[-1] else []
 
     def _repeat_first(self) -> None:
-        """Train the first grid again for as long as the budget allows: learning may only begin late."""
+        """Train the first grid again for as long as the budget allows: learning may start late."""
         octaves = _first_grid()
         steps = min(self.rungs.total, self.left // len(octaves))
         if steps > self.rungs.curve["steps"][-1]:
@@ -276,24 +276,24 @@ class RateSearch:
         return np.round(np.log2(rates / self.centre), 2), np.array(means)
 
     def _flat(self) -> bool:
-        """Tell whether all lanes that did not diverge reached the same loss."""
+        """Return whether all lanes that did not diverge reached the same loss."""
         losses = self.rungs.curve["loss"].drop_nulls().to_numpy()
         return len(losses) > 0 and float(np.ptp(losses)) <= SAME * float(np.abs(losses).max())
 
-    def _stuck(self) -> Decision | None:
-        """Return a decision where longer lanes cannot help: all diverged, or no loss moved, or none fell."""
+    def _early_decision(self) -> Decision | None:
+        """Return a decision where longer lanes cannot help: all diverged, no loss changed, or none fell."""
         octaves, losses = self._means(self.rung)
         finite = np.isfinite(losses)
         if not finite.any():
-            return Decision(LOST, None)
+            return Decision(ALL_DIVERGED, None)
         if self._flat() and len(losses) > 1:
-            return Decision(UNTEACHABLE, None)
+            return Decision(CANNOT_LEARN, None)
         start, own = losses[finite][0], own_rate(self.rungs.recipe)
         if _fell(start, losses[finite].min()):
             return None
-        if self.rungs.curve["steps"][-1] < TELLING * self.rungs.total:
+        if self.rungs.curve["steps"][-1] < CONCLUSIVE * self.rungs.total:
             return Decision(INCONCLUSIVE, own)
-        harmless = finite & (losses <= start + NOTHING * abs(start))
+        harmless = finite & (losses <= start + LEAST_FALL * abs(start))
         low, high = self._rate(octaves[0]), self._rate(octaves[harmless][-1])
         return Decision(FLAT, own if own <= high else high / 2, low, high, begins_at_minimum=True)
 
@@ -320,11 +320,11 @@ def _rounded(rate: float) -> float:
 
 
 def _fell(before: float, after: float) -> bool:
-    """Tell whether a loss fell by more than `NOTHING`."""
-    return bool(after < before - NOTHING * abs(before))
+    """Return whether a loss fell by more than `LEAST_FALL`."""
+    return bool(after < before - LEAST_FALL * abs(before))
 
 
-def _why_unteachable(problem: Problem, recipe: Recipe) -> str:
+def _why_it_cannot_learn(problem: Problem, recipe: Recipe) -> str:
     """Say why a problem cannot be learned at any rate: the loss, or the gradient."""
     loss, params = full_loss(problem, recipe)
     gradient = jax.tree.leaves(jax.jit(jax.grad(loss))(params))

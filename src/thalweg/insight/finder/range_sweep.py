@@ -1,10 +1,10 @@
 """The learning-rate range test: the rate grows with every update of one run, and a rate is read off.
 
 This is the textbook's test: from 1e-8, doubled after each batch; one run, one seed, no schedule, until the
-loss explodes. It is here to be looked at and compared with; use `find_lr` to find a rate. Each way of reading
+loss explodes. It serves illustration and comparison; use `find_lr` to find a rate. Each way of reading
 the curve is a different heuristic, and they disagree by decades.
 
-Fastai's readings are made for its own test: 100 updates from 1e-7 to 10, 0.08 decades apart, on a loss
+Fastai's readings are designed for its own test: 100 updates from 1e-7 to 10, 0.08 decades apart, on a loss
 smoothed with a decay of 0.98 per update. Their constants are converted to decades here, so that they mean the
 same on a curve with other distances between its rates.
 

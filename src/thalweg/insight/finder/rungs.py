@@ -18,8 +18,8 @@ from thalweg.problem.problem import Problem
 from thalweg.recipe.recipe import Recipe, with_rate
 from thalweg.run.progress import Progress
 
-# The default budget: what six seconds of training buy, but at least a tenth of the run and at most ten runs.
-# Ten runs locate the best rate about as precisely as any number of seeds can tell rates apart.
+# The default budget: what fits in six seconds of training, at least a tenth of the run, at most ten runs.
+# Ten runs locate the best rate about as precisely as any number of seeds can distinguish rates.
 SECONDS, LEAST, MOST = 6.0, 0.1, 10.0
 # That budget is rounded down to one of these shares, so that a slightly slower machine finds the same rate.
 SHARES = (0.1, 0.3, 1.0, 3.0, 10.0)
@@ -51,7 +51,7 @@ class SearchPlan:
 
 
 def check_share(share: float | None) -> None:
-    """Refuse a share that is not a finite number above 0.
+    """Reject a share that is not a finite number above 0.
 
     Raises:
         RecipeError: It is not.
@@ -64,7 +64,7 @@ def check_share(share: float | None) -> None:
 
 
 def check_seeds(seeds: int | None) -> None:
-    """Refuse a number of seeds that is not a whole number of at least 1.
+    """Reject a number of seeds that is not a whole number of at least 1.
 
     Raises:
         RecipeError: It is not.
@@ -74,7 +74,7 @@ def check_seeds(seeds: int | None) -> None:
 
 
 def default_share(seconds_per_step: float, total: int) -> float:
-    """Return the budget, as a share of the run, where the user named none.
+    """Return the budget, as a share of the run, where the user gives none.
 
     Args:
         seconds_per_step: Measured time of one update of one lane.
@@ -108,7 +108,7 @@ def plan_rungs(share: float, total: int, seeds: int | None = None, spent: int = 
 
 @dataclass
 class Rungs:
-    """Trains the lanes of a search and collects what they reached.
+    """Trains the lanes of a search and collects their losses.
 
     Args:
         problem: The problem; its test split is never read.

@@ -17,7 +17,7 @@ rung's lanes give the likelihood of m. Over lengths, with t = log2 of a rung's s
 
 where m(0) is sought. The drift d is 0 where the best rate does not depend on the length of the run, and 1
 for rules with steps of a fixed size that are still far from the minimum. Every drift is weighted by how well
-it explains all rungs, so that what the lanes leave open stays open in the answer.
+it explains all rungs, so that the answer is as uncertain as the evidence.
 
 Reference: Bjorck et al., Scaling Optimal LR Across Token Horizons, 2024 (the best rate falls as a power of
 the length; d = 0.32 for language models with AdamW).
@@ -192,10 +192,10 @@ def _log(residuals: np.ndarray, variance: np.ndarray, seeds: np.ndarray) -> Floa
     """Return the log-likelihood of residual heights, with a free level for each seed."""
     total = np.zeros(len(residuals))
     for seed in np.unique(seeds):
-        own, weights = residuals[:, seeds == seed], 1 / variance[:, seeds == seed]
+        lanes, weights = residuals[:, seeds == seed], 1 / variance[:, seeds == seed]
         weight = weights.sum(axis=1)
-        level = (weights * own).sum(axis=1) / weight
-        squares = (weights * (own - level[:, None]) ** 2).sum(axis=1)
+        level = (weights * lanes).sum(axis=1) / weight
+        squares = (weights * (lanes - level[:, None]) ** 2).sum(axis=1)
         total += 0.5 * (np.log(weights).sum(axis=1) - np.log(weight) - squares)
     return total
 

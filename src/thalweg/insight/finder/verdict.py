@@ -7,11 +7,11 @@ from typing import Any
 import polars as pl
 
 from thalweg.insight.finder.finding import (
+    ALL_DIVERGED,
+    CANNOT_LEARN,
     FLAT,
     FOUND,
     INCONCLUSIVE,
-    LOST,
-    UNTEACHABLE,
     Cost,
     LearningRateFinding,
 )
@@ -20,7 +20,7 @@ from thalweg.insight.summary import Statement
 from thalweg.insight.wording import count, figure, percent, plural, seconds, setting
 from thalweg.recipe.recipe import Recipe, own_rate
 
-_NO_RATE = {UNTEACHABLE: "no rate lets the model learn", LOST: "every lane diverged"}
+_NO_RATE = {CANNOT_LEARN: "no rate lets the model learn", ALL_DIVERGED: "every lane diverged"}
 _LEVELS = {FOUND: "good", FLAT: "good", INCONCLUSIVE: "unclear"}
 
 
@@ -58,7 +58,7 @@ def headline(finding: LearningRateFinding) -> str:
 
 
 def level(finding: LearningRateFinding) -> str:
-    """Return how good the news is: `good`, `unclear` or `bad`."""
+    """Return the level of a finding: `good`, `unclear` or `bad`."""
     return "bad" if finding.value is None else _LEVELS.get(finding.status, "good")
 
 
@@ -147,11 +147,11 @@ def _seeds(rows: pl.DataFrame) -> str:
 
 def _decided(decision: Decision, curve: pl.DataFrame, recipe: Recipe) -> str:
     low, high, own = (figure(value, 3) for value in (decision.low, decision.high, own_rate(recipe)))
-    if decision.status == LOST:
+    if decision.status == ALL_DIVERGED:
         if (curve["diverged_at"] == 0).all():
             return "The loss is not finite before the first update, at any rate: check the data and the loss."
         return f"Every lane diverged, down to a rate of {figure(curve['rate'].min(), 3)}."
-    if decision.status == UNTEACHABLE:
+    if decision.status == CANNOT_LEARN:
         return "Every rate ends at the same loss."
     if decision.begins_at_minimum:
         return (

@@ -1,6 +1,6 @@
 """Data: named sets, files and arrays in; splits, a preparation and notes out.
 
-Imports run down these levels (`tests/test_architecture.py` holds them), lowest first:
+Imports run down these levels (checked by `tests/test_architecture.py`), lowest first:
 
 1. `note`, `split`: a remark of a reader; a split as a compiled program sees it.
 2. `files/`: the content of files (tables, pictures, arrays, text), one reader per format.

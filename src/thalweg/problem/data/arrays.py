@@ -90,8 +90,8 @@ def from_arrays(raw: RawArrays, options: LoadOptions) -> Data:
     test, test_notes = _separate_test(raw, options, inputs, target)
     hashes = row_hashes(inputs)
     rows, split_notes = split_examples(hashes, target, options, separate_test=test is not None)
-    by_split = {name: _taken(inputs, taken) for name, taken in rows.items()}
-    targets = {name: target.values[taken] for name, taken in rows.items()}
+    by_split = {name: _select_rows(inputs, indices) for name, indices in rows.items()}
+    targets = {name: target.values[indices] for name, indices in rows.items()}
     if test is not None:
         by_split["test"], targets["test"] = test
         test_hashes = row_hashes(test[0].astype(inputs.dtype, copy=False))
@@ -147,14 +147,14 @@ def _imbalance(codes: np.ndarray, classes: tuple[Any, ...]) -> tuple[Note, ...]:
     return (Note("imbalance", text),)
 
 
-def _taken(inputs: np.ndarray, rows: np.ndarray) -> np.ndarray:
+def _select_rows(inputs: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """Return the rows of a split; without a copy if they are all rows in order and cannot change."""
     whole = rows.size == inputs.shape[0] and np.array_equal(rows, np.arange(rows.size))
     return inputs if whole and _is_immutable(inputs) else inputs[rows]
 
 
 def _is_immutable(array: np.ndarray) -> bool:
-    """Tell whether an array lies in bytes; a read-only array may be a view of memory that changes."""
+    """Return whether an array is a view of bytes; a read-only array may be a view of memory that changes."""
     memory: Any = array
     while isinstance(memory, np.ndarray):
         memory = memory.base
@@ -193,7 +193,7 @@ def _checked_labels(targets: Any, name: str) -> np.ndarray:
 
 
 def _check_unlabelled(labels: np.ndarray, name: str) -> None:
-    """-1 beside 0..k-1 usually marks an example without a label; it must not become a class."""
+    """Reject -1 next to 0..k-1: it usually marks an example without a label, and must not become a class."""
     distinct = np.unique(labels)
     if distinct.size > 2 and np.array_equal(distinct, np.arange(-1, distinct.size - 1)):
         rule = "class numbers must not be negative"

@@ -18,7 +18,7 @@ IN_MEMORY = "in memory"  # the source of data that did not come from a file or a
 
 
 class _Awaited:
-    """A dataclass field that is a text, or the future of one, which is awaited when the field is read."""
+    """A dataclass field that is a string, or the future of one, which is awaited when the field is read."""
 
     def __set_name__(self, owner: type, name: str) -> None:
         self._name = name
@@ -42,10 +42,10 @@ class Data:
     Args:
         name: Short name, from which the run folder's is made.
         task: `classification`, `regression` or `language` (predict the next token).
-        train: What gradient descent sees.
+        train: What the model is trained on.
         validation: Decides when to stop and which weights are best; None if there is none.
         test: Evaluated once, at the end; None if there is none.
-        preparation: How raw data become a model's inputs, and outputs become answers.
+        preparation: How raw data become a model's inputs, and outputs become predictions.
         notes: Notes of the readers.
         fingerprint: SHA-256 over the arrays of all splits: it differs where the data differ. A future is
             accepted, and awaited when the field is read.

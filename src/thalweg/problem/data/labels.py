@@ -119,7 +119,7 @@ def encode_known(raw: np.ndarray, target: Target, name: str) -> np.ndarray:
 
 
 def check_class_sizes(target: Target) -> None:
-    """Refuse a class with a single row, which cannot be divided between splits."""
+    """Reject a class with a single row, which cannot be divided between splits."""
     counts = np.bincount(target.values, minlength=len(target.classes or ()))
     if target.classes is not None and (counts == 1).any():
         label = target.classes[int((counts == 1).argmax())]
@@ -141,7 +141,7 @@ def read_target(
     """
     frame, notes = _with_target(frame, name, marks)
     typed = read_column(frame[name], marks)
-    refuse_dates(typed, name)
+    reject_dates(typed, name)
     raw = present_values(typed)
     return frame, encode(raw, decide(raw, task, table=True), name), notes
 
@@ -182,8 +182,8 @@ def read_test_target(
     return frame, encode_known(present_values(Typed(CATEGORY, text)), target, who), notes
 
 
-def refuse_dates(typed: Typed, name: str) -> None:
-    """Refuse a target column of dates."""
+def reject_dates(typed: Typed, name: str) -> None:
+    """Reject a target column of dates."""
     if typed.kind == DATE:
         hint = "give a column with, for example, the number of days"
         raise DataError("target", "must be numbers or classes", got="dates", where=name, hint=hint)

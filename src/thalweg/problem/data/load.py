@@ -35,7 +35,7 @@ def load(source: Any, options: LoadOptions | None = None, **settings: Any) -> Da
         **settings: Single options by name, which override `options`.
 
     Returns:
-        Data in splits, ready for training, with notes on what its owner should know.
+        Data in splits, ready for training, with notes on what the user should know.
 
     Raises:
         DataError: The data cannot be read or used.
@@ -44,14 +44,14 @@ def load(source: Any, options: LoadOptions | None = None, **settings: Any) -> Da
         >>> load("iris", validation=0.0).outputs
         3
     """
-    begin(source, settings.get("folder", getattr(options, "folder", None)))
+    prefetch(source, settings.get("folder", getattr(options, "folder", None)))
     try:
         return import_large(_READING).read(source, options, **settings)
     finally:
         discard_ahead()
 
 
-def begin(source: Any, folder: Any = None) -> None:
+def prefetch(source: Any, folder: Any = None) -> None:
     """Start to decompress what `load` will read, unless the imports to hide it behind are already done.
 
     Args:

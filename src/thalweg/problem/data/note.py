@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Note:
-    """Something about the data that its owner should know, with the figures behind it.
+    """Something about the data that the user should know, with the figures behind it.
 
     Args:
         kind: Short name: `id`, `constant`, `imbalance`, `duplicates`, `leak`, `missing`, `rare`, ...

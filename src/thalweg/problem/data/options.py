@@ -31,7 +31,7 @@ class LoadOptions:
         header: Whether the first line of a CSV file holds the names. If not, columns are
             `column_0`, `column_1`, ..., numbered as `target` counts.
         missing: Further marks for a missing value, such as `?`. Empty cells, NA, NaN, null are known.
-        folder: Where named sets are looked for, before the environment variable THALWEG_DATA.
+        folder: Folder with named sets, searched before the one in the environment variable THALWEG_DATA.
         drop: Columns to leave out.
         keep: Columns to use although they look like row numbers or identifiers.
         task: `classification` or `regression`; None: inferred from the target.
@@ -94,12 +94,12 @@ class LoadOptions:
 
 @dataclass(frozen=True)
 class Source:
-    """What `load` was given.
+    """The argument of `load`.
 
     Args:
         data: A path, the name of a set, or data in memory.
         suffix: Suffix of a file without `.gz`, such as `.csv`; empty for anything else.
-        name: Name of the data set, unless it has one of its own.
+        name: Name of the data set, unless the set itself has one.
     """
 
     data: Any

@@ -19,7 +19,7 @@ def inputs_for(source: Any, preparation: Preparation, folder: Path | str | None 
         source: What `load` takes, with or without targets: a named set (its own test split, if it has one,
             else all rows), a path, a frame, or an array of inputs.
         preparation: Of the trained run.
-        folder: Where named sets are looked for.
+        folder: Folder with named sets.
 
     Raises:
         DataError: The data cannot be read, columns are missing, or examples have another shape.

@@ -1,4 +1,4 @@
-"""How raw data become what a model takes, and how its outputs become answers again.
+"""How raw data become the inputs of a model, and its outputs become predictions.
 
 A preparation is plain data (it is written into the run folder as JSON) with two sides: the host side,
 `columns`, runs once on files, frames or arrays; the device side, `scale`, runs inside the compiled step, so
@@ -52,22 +52,22 @@ class Preparation:
         return plain | {"columns": {"kind": self.columns.kind} | plain["columns"]}
 
     @classmethod
-    def from_dict(cls, given: dict[str, Any]) -> Self:
+    def from_dict(cls, plain: dict[str, Any]) -> Self:
         """Build from plain values, from JSON or not; the inverse of `to_dict`.
 
         Raises:
             DataError: A key is unknown, or the columns are of an unknown kind or incomplete.
         """
-        unknown = sorted(set(given) - {field.name for field in fields(cls)})
-        if unknown or "columns" not in given:
+        unknown = sorted(set(plain) - {field.name for field in fields(cls)})
+        if unknown or "columns" not in plain:
             rule = "must hold known keys and columns"
             hint = "the run folder was edited, or was written by another version"
-            raise DataError("preparation", rule, got=unknown or sorted(given), hint=hint)
-        values = {key: from_plain(value) for key, value in given.items() if key != "columns"}
-        return cls(columns=columns_from(given["columns"]), **values)
+            raise DataError("preparation", rule, got=unknown or sorted(plain), hint=hint)
+        values = {key: from_plain(value) for key, value in plain.items() if key != "columns"}
+        return cls(columns=columns_from(plain["columns"]), **values)
 
     def answers(self, outputs: Array | np.ndarray, task: str) -> dict[str, np.ndarray]:
-        """Turn a model's outputs (logits or standardised values) into columns that people read.
+        """Turn a model's outputs (logits or standardised values) into columns for users.
 
         Returns:
             Classification: `prediction` (class labels) and `probability_<class>` columns;

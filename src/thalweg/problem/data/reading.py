@@ -1,4 +1,4 @@
-"""From what `load` was given to `Data`: the reader that accepts it reads it."""
+"""The table of readers: the first that accepts the argument of `load` turns it into `Data`."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -42,7 +42,7 @@ def existing_path(path: Path) -> Path:
     """Return a path that exists.
 
     Raises:
-        DataError: It does not exist; the hint is the most similar name beside it, or the most similar set.
+        DataError: It does not exist; the hint is the most similar name in its folder, or set.
     """
     if path.exists():
         return path

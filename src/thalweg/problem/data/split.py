@@ -1,6 +1,6 @@
 """The splits of a data set (train, validation, test) as the compiled program sees them: batches by index.
 
-A split is a pytree whose arrays lie on the device and enter every program as arguments; programs never close
+A split is a pytree whose arrays are on the device and enter every program as arguments; programs never close
 over them.
 """
 
@@ -54,7 +54,7 @@ class Split(eqx.Module):
 
     @property
     def successor(self) -> int | None:
-        """Index distance from an example to the one that continues it; None if examples do not adjoin."""
+        """Index distance from an example to the one that continues it; None if there is no such distance."""
         return None
 
     def fewer(self, most: int) -> "Split":

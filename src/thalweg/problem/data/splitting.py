@@ -1,4 +1,4 @@
-"""How rows are dealt into train, validation and test splits: a pure function of the split seed.
+"""How rows are divided into train, validation and test splits: a pure function of the split seed.
 
 Random splits are stratified for classes. Rows that belong together (a group, or copies of one row) form a
 *unit*, which is never divided between splits.

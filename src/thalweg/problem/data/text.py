@@ -1,10 +1,10 @@
-"""Character text to `Data`: windows of one long text, or lines that are examples of their own.
+"""Character text to `Data`: windows of one long text, or lines, each of which is an example.
 
 The splits of a long text follow one another: training, validation, test. There is no test split unless one is
-asked for: 90/10 for training and validation is the custom for character models.
+requested: 90/10 for training and validation is customary for character models.
 
 Lines are drawn at random into the splits, like the rows of a table. Copies of a line are kept, because
-their number tells how frequent it is, and never lie in two splits: a held-out line was not seen in
+their number is the frequency of the line, and are never in two splits: a held-out line was not seen in
 training.
 """
 

@@ -70,7 +70,7 @@ class CrossEntropy(Loss):
         return Elements(_cross_entropy(outputs, self._smoothed_and_weighted(shares)), mask)
 
     def check(self, outputs: Array, targets: Array) -> None:
-        """Refuse probabilities in place of logits, labels out of range, soft labels that do not sum to 1."""
+        """Reject probabilities in place of logits, labels out of range, soft labels that do not sum to 1."""
         check_logits(self.name, outputs)
         if _is_soft(outputs, targets):
             check_probabilities(self.name, targets, rows=True)
@@ -130,7 +130,7 @@ class BinaryCrossEntropy(Loss):
         return (1,)
 
     def check(self, outputs: Array, targets: Array) -> None:
-        """Refuse targets outside [0, 1].
+        """Reject targets outside [0, 1].
 
         A sigmoid in the model cannot be recognised from values; see `models.checks.final_activation`.
         """
@@ -169,7 +169,7 @@ class KullbackLeibler(Loss):
         return Elements(_cross_entropy(outputs, shares) - entropy)
 
     def check(self, outputs: Array, targets: Array) -> None:
-        """Refuse probabilities in place of logits, and targets that are not distributions."""
+        """Reject probabilities in place of logits, and targets that are not distributions."""
         check_logits(self.name, outputs)
         check_probabilities(self.name, targets, rows=True)
 
@@ -206,9 +206,9 @@ class Hinge(Loss):
             scores, targets = match_shapes(self.name, outputs, targets)
             return Elements(_positive(self.margin - (2.0 * targets - 1.0) * scores))
         check_classes(self.name, outputs, targets)
-        own = targets[..., None] == jnp.arange(outputs.shape[-1])
-        score = jnp.sum(jnp.where(own, outputs, 0.0), axis=-1, keepdims=True)
-        excess = jnp.where(own, 0.0, _positive(self.margin - score + outputs))
+        is_target = targets[..., None] == jnp.arange(outputs.shape[-1])
+        score = jnp.sum(jnp.where(is_target, outputs, 0.0), axis=-1, keepdims=True)
+        excess = jnp.where(is_target, 0.0, _positive(self.margin - score + outputs))
         valid = (targets >= 0) & (targets < outputs.shape[-1])
         return Elements(jnp.where(valid, jnp.mean(excess, axis=-1), jnp.nan))
 
@@ -217,13 +217,13 @@ class Hinge(Loss):
         return (2, 1) if task == "classification" and count == 2 else (count,)
 
     def check(self, outputs: Array, targets: Array) -> None:
-        """Refuse labels out of range (with one output: other than 0 and 1)."""
+        """Reject labels out of range (with one output: other than 0 and 1)."""
         classes = 2 if is_single_logit(outputs, targets) else outputs.shape[-1]
         check_label_range(self.name, targets, classes)
 
 
 def is_single_logit(outputs: Array, targets: Array) -> bool:
-    """Tell whether each target has one logit for two classes rather than a row of logits."""
+    """Return whether each target has one logit for two classes rather than a row of logits."""
     return outputs.shape == targets.shape or outputs.shape == (*targets.shape, 1)
 
 

@@ -18,7 +18,7 @@ from jaxtyping import Array, Bool, Float, PyTree
 
 from thalweg.core.errors import ModelError
 
-# Two artificial batch sizes, both prime and unlike any width that people choose. A result whose first axis
+# Two artificial batch sizes, both prime and unlike any width that users choose. A result whose first axis
 # follows both is batched; one whose first axis merely happens to equal the batch size is not.
 _PROBE_SIZES = (1009, 1013)
 

@@ -26,7 +26,7 @@ class RegressionLoss(Loss):
         return Elements(self.of_error(outputs - targets))
 
     def check(self, outputs: Array, targets: Array) -> None:
-        """Refuse targets that are not finite or do not have the shape of the outputs."""
+        """Reject targets that are not finite or do not have the shape of the outputs."""
         match_shapes(self.name, outputs, targets)
         check_finite(self.name, targets)
 

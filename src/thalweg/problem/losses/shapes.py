@@ -72,7 +72,7 @@ def check_label_range(who: str, targets: Array, classes: int, ignore: int | None
         wrong &= values != ignore
     rest = f", and {int(wrong.sum()) - 1} more in this batch"
     hint = "give the model one output for each class"
-    refuse_first(who, f"labels must lie in 0..{classes - 1}", values, wrong, rest=rest, hint=hint)
+    reject_first(who, f"labels must lie in 0..{classes - 1}", values, wrong, rest=rest, hint=hint)
 
 
 def check_logits(who: str, outputs: Array) -> None:
@@ -102,10 +102,10 @@ def check_probabilities(who: str, targets: Array, *, rows: bool) -> None:
         DataError: They do not.
     """
     values = np.asarray(targets, np.float64)
-    refuse_first(who, "targets must be probabilities, in [0, 1]", values, ~((values >= 0) & (values <= 1)))
+    reject_first(who, "targets must be probabilities, in [0, 1]", values, ~((values >= 0) & (values <= 1)))
     if rows:
         sums = values.sum(axis=-1)
-        refuse_first(who, "soft labels must sum to 1 over the classes", sums, np.abs(sums - 1) > 1e-3)
+        reject_first(who, "soft labels must sum to 1 over the classes", sums, np.abs(sums - 1) > 1e-3)
 
 
 def check_finite(who: str, targets: Array) -> None:
@@ -115,10 +115,10 @@ def check_finite(who: str, targets: Array) -> None:
         DataError: One is NaN or infinite.
     """
     values = np.asarray(targets)
-    refuse_first(who, "targets must be finite", values, ~np.isfinite(values.astype(np.float64)))
+    reject_first(who, "targets must be finite", values, ~np.isfinite(values.astype(np.float64)))
 
 
-def refuse_first(
+def reject_first(
     who: str,
     rule: str,
     values: np.ndarray,

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 from thalweg.core.errors import ModelError
 from thalweg.problem.losses.loss import Elements, Loss, at_least_f32
 from thalweg.problem.losses.metrics import Metric
-from thalweg.problem.losses.shapes import refuse_first
+from thalweg.problem.losses.shapes import reject_first
 
 
 @dataclass(frozen=True)
@@ -57,11 +57,11 @@ class Weighted(Loss):
         return Elements(jnp.where(weights == 0, 0.0, weights * values), mask)
 
     def check(self, outputs: Array, targets: Any) -> None:
-        """Refuse weights that are negative or not finite, and whatever the unweighted loss refuses."""
+        """Reject weights that are negative or not finite, and whatever the unweighted loss refuses."""
         targets, weights = _split_weights(targets)
         values = np.asarray(weights)
         wrong = ~(np.isfinite(values) & (values >= 0))
-        refuse_first(self.name, "weights must be finite and at least 0", values, wrong, name="weight")
+        reject_first(self.name, "weights must be finite and at least 0", values, wrong, name="weight")
         self.loss.check(at_least_f32(outputs), targets)
 
 

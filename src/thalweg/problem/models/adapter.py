@@ -81,7 +81,7 @@ def initial_carry(model: PartitionedModel, lanes: int, rows: int) -> PyTree:
 
 
 def is_factory(model: Any) -> bool:
-    """Tell whether `model` makes a module from a key, rather than being a module."""
+    """Return whether `model` makes a module from a key, rather than being a module."""
     return isinstance(model, Architecture) or not isinstance(model, eqx.Module)
 
 
@@ -128,7 +128,7 @@ def apply(
         key: Key for dropout and the like, split over the examples; None when not training.
         training: False puts dropout and norm layers into inference mode.
         counts: 1 for real examples, 0 for padding, which our batch norm leaves out of its statistics. None:
-            all are real. Equinox's own BatchNorm cannot be told, and includes padding.
+            all are real. Equinox's own BatchNorm takes no such mask, and includes padding.
         noisy: Whether outputs depend on the key. If not, all examples share one key, so that splitting it is
             not compiled.
 

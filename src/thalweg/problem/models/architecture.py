@@ -96,13 +96,13 @@ class Architecture(Choice):
             ModelError: A size is given, and the data have another.
         """
         for name, size in sizes.items():
-            given = getattr(self, name)
-            if given not in (None, size):
+            setting = getattr(self, name)
+            if setting not in (None, size):
                 got, hint = (
                     f"{size} from the data, shape {input_shape}",
                     f"leave {name} open to use the data's",
                 )
-                raise ModelError(self.name, f"{name} is {given}", got=got, hint=hint)
+                raise ModelError(self.name, f"{name} is {setting}", got=got, hint=hint)
         return sizes
 
     def required(self, *names: str) -> list[Any]:

@@ -97,7 +97,7 @@ def _trace(
 
 
 def _depends_on(program: ClosedJaxpr, variable: Var) -> bool:
-    """Tell whether the results of a program may depend on a variable.
+    """Return whether the results of a program may depend on a variable.
 
     Within an equation all outputs are taken to depend on all inputs.
     """

@@ -69,7 +69,7 @@ def _generate(
     def step(carry: tuple[Array, Array], key: Key[Array, ""]) -> tuple[tuple[Array, Array], Array]:
         window, count = carry
         token = _draw(module(window)[count - 1], key, sampling)
-        # A full window moves on by one token; otherwise the token fills the next position.
+        # A full window moves by one token; otherwise the token fills the next position.
         full = count == sampling.context
         window = jnp.where(full, jnp.roll(window, -1), window)
         position = jnp.where(full, count - 1, count)

@@ -38,7 +38,7 @@ class SAM(Optimizer):
     when = "Small data sets on which the network overfits, when training time matters little."
     reference = "Foret et al., Sharpness-Aware Minimization for Efficiently Improving Generalization, 2021"
     rates = ("base.lr",)
-    asks_loss = True
+    needs_closure = True
     refused = {
         name: "it belongs to the inner rule: set optimizer.base." + name
         for name in ("lr", "momentum", "weight_decay")
@@ -77,7 +77,7 @@ class GradientDescent(Optimizer):
     )
     rates = ()
     line_search = True
-    asks_loss = True
+    needs_closure = True
     refused = _NO_RATE
 
     decrease: float = number(
@@ -127,7 +127,7 @@ class LBFGS(Optimizer):
     reference = "Liu & Nocedal, On the Limited Memory BFGS Method for Large Scale Optimization, 1989"
     rates = ()
     line_search = True
-    asks_loss = True
+    needs_closure = True
     refused = _NO_RATE
 
     memory: int = integer(10, low=1, doc="Pairs remembered.", source="Nocedal & Wright 2006, section 7.2")

@@ -30,8 +30,8 @@ class Optimizer(Choice):
         momentum_field: The field that a schedule with its own momentum (one-cycle) drives, or None.
         line_search: Whether the rule finds its own step length. Such a rule needs the whole data set in every
             update and the unchanged gradient, and takes no schedule.
-        asks_loss: Whether the rule evaluates the loss (`value_fn`) at other parameters. Such a rule needs all
-            of them, and takes no parameter groups.
+        needs_closure: Whether the rule evaluates the loss (`value_fn`) at other parameters. Such a rule needs
+            all of them, and takes no parameter groups.
         estimates_rate: Whether the rule estimates its own learning rate, so that `lr` is a factor of it.
         rate_is_step_length: Whether the length of an update depends on the rate, or on the rate and the
             weights, but not on the size of the gradient.
@@ -43,7 +43,7 @@ class Optimizer(Choice):
     rates: ClassVar[tuple[str, ...]] = ("lr",)
     momentum_field: ClassVar[str | None] = None
     line_search: ClassVar[bool] = False
-    asks_loss: ClassVar[bool] = False
+    needs_closure: ClassVar[bool] = False
     estimates_rate: ClassVar[bool] = False
     rate_is_step_length: ClassVar[bool] = False
 

@@ -58,7 +58,7 @@ class Timed(Choice):
     lengths: ClassVar[Mapping[str, str]] = {}
 
     def shortened(self, share: float) -> Self:
-        """Return the same course over time for a run `share` times as long.
+        """Return the schedule stretched to a run `share` times as long.
 
         Lengths in steps or epochs are multiplied by `share`; fractions of the run need no change.
         """

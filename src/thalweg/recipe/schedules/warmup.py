@@ -96,7 +96,7 @@ class Warmup(Schedule):
         return self.then.init()
 
     def observe(self, state: Any, value: Float[Array, ""]) -> Any:
-        """Pass an evaluation on to the schedule that follows."""
+        """Pass an evaluation to the schedule that follows."""
         return self.then.observe(state, value)
 
     def shortened(self, share: float) -> Self:
@@ -170,6 +170,6 @@ class WarmupStableDecay(Schedule):
 
 
 def _after(clock: Clock, length: Float[Array, ""]) -> Clock:
-    """Return the clock of what follows a rise; it stands at 0 during the rise."""
+    """Return the clock of what follows a rise; it stays at 0 during the rise."""
     later = clock.after(length)
     return later._replace(step=jnp.maximum(later.step, 0.0))

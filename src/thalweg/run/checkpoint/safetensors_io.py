@@ -1,6 +1,6 @@
 """The arrays of a checkpoint as a safetensors file, written in pieces and read without a copy.
 
-The format: eight bytes with the length of the header, little endian; a JSON header that gives the dtype,
+The format: eight bytes with the length of the header, little-endian; a JSON header that gives the dtype,
 shape and position of every array; the bytes of the arrays without gaps.
 https://github.com/huggingface/safetensors
 
@@ -45,7 +45,7 @@ _NAMES = {dtype: name for name, dtype in _DTYPES.items()}
 _DIMENSIONS = 32  # at most, in NumPy
 
 
-def described(arrays: Mapping[str, np.ndarray]) -> dict[str, dict[str, Any]]:
+def describe_arrays(arrays: Mapping[str, np.ndarray]) -> dict[str, dict[str, Any]]:
     """Return dtype and shape of every array, as in a header and in a manifest.
 
     Raises:
@@ -57,22 +57,22 @@ def described(arrays: Mapping[str, np.ndarray]) -> dict[str, dict[str, Any]]:
     return {name: {"dtype": _NAMES[a.dtype], "shape": list(a.shape)} for name, a in arrays.items()}
 
 
-def encoded(arrays: Mapping[str, np.ndarray]) -> Iterator[memoryview]:
+def encode(arrays: Mapping[str, np.ndarray]) -> Iterator[memoryview]:
     """Yield the bytes of the file: the header, then each array as it is in memory."""
-    yield memoryview(_header(described(arrays))[0])
+    yield memoryview(_header(describe_arrays(arrays))[0])
     for array in arrays.values():
         if array.nbytes:
             yield np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
 
 
-def decoded(
+def decode(
     content: bytes | memoryview, description: Mapping[str, Any], where: object
 ) -> dict[str, np.ndarray]:
     """Return the arrays in the content of a file, as views of it.
 
     Args:
         content: The bytes of the file.
-        description: Dtype and shape of every array, in the order of the file, as `described` gives them.
+        description: Dtype and shape of every array, in the order of the file (`describe_arrays`).
         where: The file, for the error message.
 
     Raises:
@@ -102,7 +102,7 @@ def _views(content: memoryview, description: Mapping[str, Any]) -> dict[str, np.
 
 
 def _header(description: Mapping[str, Any]) -> tuple[bytes, int]:
-    """Return the header of a file, and how many bytes the arrays have."""
+    """Return the header of a file, and the size of all arrays in bytes."""
     header, start = {}, 0
     for name, entry in description.items():
         end = start + _size(entry)
@@ -121,5 +121,5 @@ def _size(entry: Mapping[str, Any]) -> int:
         or len(shape) > _DIMENSIONS
         or any(type(side) is not int or side < 0 for side in shape)
     ):
-        raise ValueError(f"no dtype and shape: {entry}")
+        raise ValueError(f"not a dtype and shape: {entry}")
     return math.prod(shape) * dtype.itemsize

@@ -1,16 +1,16 @@
-"""Checkpoints of a run: written whole or not at all, kept by rule, and verified when they are read.
+"""Checkpoints of a run: written atomically, retained by rule, and verified when they are read.
 
     RUN/checkpoints/step-0000001200/arrays.safetensors, manifest.json
 
 A commit writes the arrays and then the manifest into a folder with a temporary name, syncs each to disk,
 syncs the folder, renames it atomically, and syncs the folder above. Only then are older checkpoints removed,
-each renamed away first. So a name `step-...` always stands for a whole checkpoint, and the last sound
+each renamed away first. So `step-...` is always a complete checkpoint, and the last sound
 checkpoint is not removed before the next one is on disk.
 
 manifest.json has these entries:
 
-    schema      1; another number is refused
-    run         identity of the run, so that a checkpoint of another run is noticed
+    schema      1; any other number is refused
+    run         identity of the run, so that a checkpoint of another run is detected
     step        number of updates, the same as in the folder's name
     score       validation loss, to keep the best checkpoint; null if there is none
     files       size in bytes and SHA-256 of arrays.safetensors
@@ -30,7 +30,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from thalweg.core.errors import RunFolderError
-from thalweg.run.checkpoint.safetensors_io import decoded, described, encoded
+from thalweg.run.checkpoint.safetensors_io import decode, describe_arrays, encode
 from thalweg.run.folder.filesystem import (
     DISK,
     SEALED_LIMIT,
@@ -43,7 +43,7 @@ from thalweg.run.folder.filesystem import (
 )
 
 FOLDER, MANIFEST, ARRAYS = "checkpoints", "manifest.json", "arrays.safetensors"
-# Names of folders that a writer has not finished, or has begun to remove.
+# Prefix of folders that a writer has not finished, or is removing.
 LEFT_OVER = ".part-"
 SCHEMA = 1
 _TYPES = {
@@ -141,7 +141,7 @@ class Store:
         score: float | None = None,
         keep: Retention = KEEP,
     ) -> Path:
-        """Write a checkpoint. When this returns it is on disk, and those no longer kept are removed.
+        """Write a checkpoint. On return it is on disk, and superseded ones are removed.
 
         Args:
             step: Number of updates.
@@ -179,7 +179,7 @@ class Store:
         return sorted(names, key=_order, reverse=True)
 
     def left_over(self) -> list[str]:
-        """Return the names of what a killed writer left behind."""
+        """Return the names of the folders that a killed writer left behind."""
         return [name for name in self._files.names(self.folder) if name.startswith(LEFT_OVER)]
 
     def manifest(self, name: str) -> Manifest:
@@ -210,10 +210,10 @@ class Store:
         content = self._read(path, entry["bytes"])
         if len(content) != entry["bytes"] or checksum(content) != entry.get("sha256"):
             raise _wrong("must have the length and checksum of its manifest", f"{len(content)} bytes", path)
-        return Checkpoint(self.folder / name, manifest, decoded(content, manifest.arrays, path))
+        return Checkpoint(self.folder / name, manifest, decode(content, manifest.arrays, path))
 
     def sound(self, at: int | None = None) -> Iterator[Checkpoint | Damaged]:
-        """Yield the checkpoints up to step `at` (None for all), newest first, read or found damaged."""
+        """Yield the checkpoints up to step `at` (None: all), newest first; `Damaged` for unreadable ones."""
         for name in self.names():
             if at is None or _order(name)[0] <= at:
                 try:
@@ -222,7 +222,7 @@ class Store:
                     yield Damaged(self.folder / name, _why(error))
 
     def forget_after(self, step: int) -> None:
-        """Remove the checkpoints of later steps, which are about to be trained again."""
+        """Remove the checkpoints of later steps, which are about to be repeated."""
         self._remove(name for name in self.names() if _order(name)[0] > step)
 
     def _read(self, path: Path, limit: int) -> bytes:
@@ -238,20 +238,20 @@ class Store:
 
         def hashed() -> Iterator[memoryview]:
             nonlocal length
-            for piece in encoded(arrays):
+            for piece in encode(arrays):
                 digest.update(piece)
                 length += len(piece)
                 yield piece
 
         write_file(self._files, folder / ARRAYS, hashed())
         files = {ARRAYS: {"bytes": length, "sha256": digest.hexdigest()}}
-        manifest = Manifest(self._identity or "", step, score, files, described(arrays), facts)
+        manifest = Manifest(self._identity or "", step, score, files, describe_arrays(arrays), facts)
         write_file(self._files, folder / MANIFEST, [memoryview(manifest.to_bytes())])
         self._files.sync_folder(folder)
 
     def _free_name(self, step: int) -> str:
-        # A checkpoint never overwrites an older one, not even of the same step, because that is needed until
-        # the new one is on disk. The highest number of a step is the newest, whichever of them still exist.
+        # A checkpoint never overwrites an older one, not even of the same step: the older one is needed until
+        # the new one is on disk. Among those of one step, the highest number is the newest.
         numbers = [number for at, number in map(_order, self.names()) if at == step]
         return f"step-{step:010d}" + (f".{max(numbers) + 1}" if numbers else "")
 
@@ -260,10 +260,10 @@ class Store:
         newest: dict[int, str] = {}  # of each step
         for name in names:
             newest.setdefault(_order(name)[0], name)
-        kept = set(list(newest.values())[: max(1, keep.last)])
+        retained = set(list(newest.values())[: max(1, keep.last)])
         if keep.best:
-            kept |= self._best(names)
-        return [name for name in names if name not in kept]
+            retained |= self._best(names)
+        return [name for name in names if name not in retained]
 
     def _best(self, names: list[str]) -> set[str]:
         scores = {}

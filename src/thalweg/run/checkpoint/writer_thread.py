@@ -11,11 +11,11 @@ import numpy as np
 from thalweg.run.checkpoint.store import Retention, Store
 
 
-class Order(NamedTuple):
-    """A checkpoint to write; arguments as for `Store.commit`. The arrays must not change any more.
+class SaveRequest(NamedTuple):
+    """A checkpoint to write; arguments as for `Store.commit`. The arrays must no longer change.
 
     The thread calls `prepare` before it writes: it syncs the files that the checkpoint refers to, and returns
-    further facts, which may take long to compute.
+    further facts, which may take a long time to compute.
     """
 
     step: int
@@ -26,9 +26,9 @@ class Order(NamedTuple):
 
 
 class Saver:
-    """Writes checkpoints in a thread of its own.
+    """Writes checkpoints in a background thread.
 
-    At most one order waits while another is being written, and a newer order replaces it. So a slow disk
+    At most one request waits while another is being written, and a newer request replaces it. So a slow disk
     costs checkpoints, but neither memory nor training time. All methods are called from one thread.
 
     Args:
@@ -40,28 +40,28 @@ class Saver:
 
     def __init__(self, store: Store, keep: Retention, warn: Callable[[str], None]):
         self._store, self._keep, self._warn = store, keep, warn
-        self._orders: queue.Queue[Order | None] = queue.Queue(maxsize=1)
+        self._requests: queue.Queue[SaveRequest | None] = queue.Queue(maxsize=1)
         self._failures: queue.SimpleQueue[str] = queue.SimpleQueue()
         self.saved: int | None = None
         self._thread = threading.Thread(target=self._work, name="checkpoints", daemon=True)
         self._thread.start()
 
-    def submit(self, order: Order) -> None:
-        """Have a checkpoint written; return at once."""
+    def submit(self, request: SaveRequest) -> None:
+        """Schedule a checkpoint to be written; return immediately."""
         with contextlib.suppress(queue.Empty):
-            self._orders.get_nowait()  # an older one that still waits
-            self._orders.task_done()
-        self._orders.put(order)
+            self._requests.get_nowait()  # an older request that is still waiting
+            self._requests.task_done()
+        self._requests.put(request)
         self._report()
 
     def settle(self) -> None:
         """Return when every submitted checkpoint is on disk or has failed."""
-        self._orders.join()
+        self._requests.join()
         self._report()
 
     def close(self) -> None:
-        """Write what was submitted, and end the thread."""
-        self._orders.put(None)
+        """Write the submitted checkpoints, and end the thread."""
+        self._requests.put(None)
         self._thread.join()
         self._report()
 
@@ -70,15 +70,15 @@ class Saver:
             self._warn(self._failures.get())
 
     def _work(self) -> None:
-        while (order := self._orders.get()) is not None:
+        while (request := self._requests.get()) is not None:
             try:
-                facts = order.facts | order.prepare()
-                self._store.commit(order.step, order.arrays, facts, order.score, self._keep)
-                self.saved = order.step
+                facts = request.facts | request.prepare()
+                self._store.commit(request.step, request.arrays, facts, request.score, self._keep)
+                self.saved = request.step
             except Exception as error:  # no error of a checkpoint may end the training
                 reason = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
                 self._failures.put(
-                    f"no checkpoint at step {order.step}: {reason}; the previous one is still valid"
+                    f"no checkpoint at step {request.step}: {reason}; the previous one is still valid"
                 )
             finally:
-                self._orders.task_done()
+                self._requests.task_done()

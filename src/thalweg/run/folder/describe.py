@@ -1,4 +1,4 @@
-"""What a run writes before its first step: the problem, the recipe, the machine and the versions."""
+"""Files that a run writes before its first step: the problem, the recipe, the machine and the versions."""
 
 import os
 import platform
@@ -103,7 +103,7 @@ def _describe_problem(problem: Problem, params: PyTree) -> dict[str, Any]:
 
 
 def _architecture(model: Any) -> dict[str, Any] | None:
-    """Return what builds the model again; None for a class of the caller's own, which `restore` must get."""
+    """Return the data that rebuild the model; None for a custom class, which must be passed to `restore`."""
     return {"name": model.name} | model.to_dict() if isinstance(model, Architecture) else None
 
 

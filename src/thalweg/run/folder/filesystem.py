@@ -1,7 +1,7 @@
 """Files of a run on disk: atomic replacement, reads with a size limit, JSON, and JSON with a checksum.
 
-`Files` holds every call to the file system that checkpoints and run.json need. `tests/faults` passes disks
-that fail, record or lose power in its place.
+`Files` holds every call to the file system that checkpoints and run.json need. `tests/faults` replaces it
+with disks that fail, record or lose power.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ from thalweg.core.errors import RunFolderError
 
 # Bytes per write. Small enough that hashing, which releases the interpreter lock, alternates with writing.
 WRITE_BYTES = 1 << 22
-# The manifest of a thousand lanes has a few hundred kilobytes. Anything longer than this is not one.
+# The manifest of a thousand lanes takes a few hundred kilobytes. Anything longer than this is not a manifest.
 SEALED_LIMIT = 1 << 24
 SEAL = "sha256"
 
@@ -146,7 +146,7 @@ def remove_tree(files: Files, folder: Path) -> None:
 
 
 def plain(value: Any) -> Any:
-    """Convert NumPy numbers, tuples and paths to what JSON has; non-finite numbers become None."""
+    """Convert NumPy numbers, tuples and paths to JSON types; non-finite numbers become None."""
     if isinstance(value, dict):
         return {str(key): plain(inner) for key, inner in value.items()}
     if isinstance(value, (list, tuple)):
@@ -194,8 +194,8 @@ def unreadable(path: Path, error: Exception, who: str = "run") -> RunFolderError
 def seal(value: dict[str, Any]) -> bytes:
     """Return an object as readable JSON that ends with a checksum of its entries, in UTF-8.
 
-    The checksum, `sha256`, covers the object without that entry, written with sorted keys and no blanks.
-    Blanks and line breaks are not part of the checksum; `unseal` accepts only the exact text written here.
+    The checksum, `sha256`, covers the object without that entry, written with sorted keys and no whitespace.
+    The checksum does not cover the layout of the file; `unseal` accepts only the exact text written here.
 
     Raises:
         ValueError: The object holds NaN or an infinity, which JSON does not have.

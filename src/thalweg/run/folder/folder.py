@@ -3,7 +3,7 @@
 `run.json` says which run the folder holds, what it was started with, and the size and SHA-256 of its files.
 It is written when a run starts (its descriptions) and again when it ends (all of its files), each time last
 and atomically. A listed file whose content differs is damaged. A file that is not listed is still being
-written, or can be made again (the report).
+written, or can be regenerated (the report).
 """
 
 import re
@@ -71,9 +71,9 @@ class RunFolder:
     """Where the files of a run are written.
 
     Args:
-        folder: The folder; None for a run that is kept in memory only.
-        durable: Whether a file is on disk when `write` returns. The lanes of a sweep, of which there may be
-            hundreds, do without.
+        folder: The folder; None for a run in memory only.
+        durable: Whether a file is on disk when `write` returns. False for the lanes of a sweep, of which
+            there may be hundreds.
     """
 
     folder: Path | None
@@ -183,7 +183,7 @@ class RunFile:
 
 
 def check_files(folder: Path, names: Sequence[str]) -> None:
-    """Refuse files that differ from their checksums. A folder without run.json is not checked.
+    """Reject files that differ from their checksums. A folder without run.json is not checked.
 
     Raises:
         RunFolderError: A file, or run.json itself, is damaged.
@@ -200,7 +200,7 @@ def check_files(folder: Path, names: Sequence[str]) -> None:
                 got=check.why,
                 where=folder / name,
                 hint="see `thalweg check`; the file is damaged or was edited: restore a copy, or let "
-                "`thalweg resume` make it again from the last sound checkpoint",
+                "`thalweg resume` rewrite it from the last sound checkpoint",
             )
 
 
@@ -237,7 +237,7 @@ def make(out: Path | str | None, name: str, force: bool = False) -> Path:
     if out is None:
         return _next_free(Path("runs"), re.sub(r"[^\w.-]+", "-", name).strip("-.") or "run")
     folder = Path(out)
-    refuse_taken(folder, force)
+    reject_taken(folder, force)
     _create(folder)
     earlier = _earlier(folder)
     _check_writable(folder)
@@ -250,8 +250,8 @@ def make(out: Path | str | None, name: str, force: bool = False) -> Path:
     return folder
 
 
-def refuse_taken(folder: Path | str | None, force: bool = False) -> None:
-    """Refuse a folder that already holds a run; for commands that work for long before they write.
+def reject_taken(folder: Path | str | None, force: bool = False) -> None:
+    """Reject a folder that already holds a run; for commands that run for a long time before they write.
 
     Raises:
         RunFolderError: The folder holds a run, and `force` does not allow overwriting it.

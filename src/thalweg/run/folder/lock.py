@@ -2,11 +2,11 @@
 
 With file locks of the operating system (`flock`) the lock ends when its process ends, however that happens.
 Where they do not exist (some network file systems) the content of the lock file decides. It names the owner:
-process, start time, and the machine, boot and container of the process. An owner that is known to have ended
-is stale; an owner that cannot be seen from here is not.
+process, start time, and the machine, boot and container of the process. A lock whose
+owner is known to have ended is stale; one whose owner is not visible from here is not.
 
 The filelock library is not used because its lock files do not name the owner under `flock`, and because it
-refuses a torn lock file for good (`tests/faults/surroundings.py` tries both).
+refuses a torn lock file permanently (`tests/faults/surroundings.py` tries both).
 """
 
 import contextlib
@@ -28,20 +28,20 @@ except ImportError:  # not a Unix
     fcntl = None
 
 NAME = ".lock"
-# Without file locks two processes may find the same stale lock. One that is slower than this loses it.
+# Without file locks two processes may see the same stale lock. The slower one, by more than this, loses it.
 _SETTLE_SECONDS = 0.3
 _UNSUPPORTED = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL)
 _OWNER_BYTES = 4096
 
 
 class Lock:
-    """The lock of a run folder, held while entered.
+    """The lock of a run folder, as a context manager.
 
     Args:
         folder: The run folder.
 
     Raises:
-        RunFolderError: When entered: another process holds the lock, or may hold it.
+        RunFolderError: On entry: another process holds the lock, or may hold it.
     """
 
     def __init__(self, folder: Path):
@@ -94,7 +94,7 @@ def holder(folder: Path) -> dict[str, Any] | None:
 
 
 def check_free(folder: Path) -> None:
-    """Refuse a folder that another process is writing to.
+    """Reject a folder that another process is writing to.
 
     Raises:
         RunFolderError: A live process holds its lock.
@@ -153,7 +153,7 @@ def _write_owner(descriptor: int, path: Path, exclusive: bool) -> None:
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, content, 0)
     if not exclusive:
-        # Two processes that found the same stale lock both write. After a pause the last writer holds it.
+        # Two processes that see the same stale lock both write. After a pause the last writer holds it.
         time.sleep(_SETTLE_SECONDS)
         if os.pread(descriptor, _OWNER_BYTES, 0) != content:
             raise _held(path, _read_owner(descriptor) or {})
@@ -187,7 +187,7 @@ def _start_time(pid: int) -> int | None:
     """Return when a process started, in clock ticks since boot; None where that is unknown."""
     with contextlib.suppress(OSError, ValueError, IndexError):
         text = Path(f"/proc/{pid}/stat").read_text()
-        return int(text.rpartition(")")[2].split()[19])  # field 22; the name may hold blanks and brackets
+        return int(text.rpartition(")")[2].split()[19])  # field 22; the name may contain spaces and brackets
     return None
 
 
@@ -216,5 +216,5 @@ def _held(path: Path, owner: dict[str, Any]) -> RunFolderError:
         "one process at a time may write into a run folder",
         got=f"process {owner['pid']} on {owner.get('machine', '?')}" if owner else "another process",
         where=path.parent,
-        hint=f"wait for it or end it; if it has surely ended, remove {path}",
+        hint=f"wait for it or end it; if it has certainly ended, remove {path}",
     )

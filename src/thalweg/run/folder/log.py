@@ -22,10 +22,10 @@ class Log:
 
     Args:
         folder: Where the tables are written; None keeps them in memory.
-        paths: Names of the parameters, in the order of the figures per layer.
+        paths: Names of the parameters, in the order of the statistics per layer.
         lanes: Number of lanes.
         before: Rows to start with, of a resumed run; None for a new run.
-        warn: Called when the disk does not take what is logged. The run continues.
+        warn: Called when the log cannot be written to disk. The run continues.
     """
 
     def __init__(
@@ -52,9 +52,9 @@ class Log:
         for stream in self._streams.values():
             stream.publish(durable=before is not None)
 
-    def chunk(self, moved: ChunkResult) -> None:
+    def chunk(self, result: ChunkResult) -> None:
         """Append the steps of one chunk, for every lane."""
-        info, counts = moved.chunk.info, np.asarray(moved.chunk.done)
+        info, counts = result.chunk.info, np.asarray(result.chunk.done)
         for lane in map(int, np.flatnonzero(counts)):
             done = int(counts[lane])
             self._append(
@@ -62,29 +62,29 @@ class Log:
                 lane,
                 {
                     "lane": np.full(done, lane),
-                    "step": moved.start + np.arange(done),
+                    "step": result.start + np.arange(done),
                     "loss": info.loss[lane, :done],
                     "learning_rate": info.learning_rate[lane, :done],
                     "gradient_norm": info.gradient_norm[lane, :done],
                 },
             )
-            self._append_layers(moved, lane)
+            self._append_layers(result, lane)
 
     def evaluation(self, **row: Any) -> None:
         """Append one evaluation: lane, step, epoch, part, loss, metric, seconds."""
         self._append("evaluations", row["lane"], {name: [value] for name, value in row.items()})
 
     def mark(self) -> dict[str, Any]:
-        """Return what a checkpoint notes of the tables: rows per lane and a checksum."""
+        """Return what a checkpoint records about the tables: rows per lane and a checksum."""
         return {name: tally.mark() for name, tally in self._tallies.items()}
 
     def sync(self) -> None:
-        """Sync the tables to disk, as far as the disk takes them."""
+        """Sync the tables to disk; a failing disk is ignored."""
         for stream in self._streams.values():
             stream.sync()
 
     def frames(self, lane: int = 0) -> dict[str, pl.DataFrame]:
-        """Return the tables of a lane as those of a run of its own, in which its lane is 0."""
+        """Return the tables of one lane as those of a single run, whose lane is 0."""
         return {name: pl.DataFrame(self._table(name, lane)) for name in TABLES}
 
     def write(self, lane: int, run_folder: RunFolder) -> None:
@@ -101,10 +101,10 @@ class Log:
             if not keep:
                 stream.path.unlink(missing_ok=True)
 
-    def _append_layers(self, moved: ChunkResult, lane: int) -> None:
-        steps = np.asarray(moved.chunk.layer_steps[lane])
+    def _append_layers(self, result: ChunkResult, lane: int) -> None:
+        steps = np.asarray(result.chunk.layer_steps[lane])
         rows = np.flatnonzero(steps >= 0)
-        statistics = np.asarray(moved.chunk.layers[lane])[rows].reshape(-1, len(LAYER_STATISTICS))
+        statistics = np.asarray(result.chunk.layers[lane])[rows].reshape(-1, len(LAYER_STATISTICS))
         if len(rows):
             self._append(
                 "layers",
@@ -126,12 +126,12 @@ class Log:
         self._read_back.clear()
         if name in self._streams:
             self._tallies[name].add(lane, batch)
-            self._streams[name].append(batch)  # and not kept in memory: a run may last for weeks
+            self._streams[name].append(batch)  # not in memory as well: a run may last for weeks
         else:
             self._batches[name][lane].append(batch)
 
     def _table(self, name: str, lane: int) -> pa.Table:
-        # In one piece: chunks end where timing decided, which must not show in the Parquet file.
+        # In one chunk: where chunks end depends on timing, which must not show in the Parquet file.
         table = self._lane_table(name, lane).combine_chunks()
         zeros = column_of(np.zeros(len(table), np.int32), pa.int32())
         return table.set_column(0, TABLES[name].field(0), zeros)

@@ -1,7 +1,7 @@
 """The tables of a log on disk while they grow: batches appended, cut back to a checkpoint, and verified.
 
 A growing table is an Arrow stream (`steps.arrows`): the schema, then record batches, each written at once. A
-torn tail costs the last batch. A checkpoint notes the number of rows of each lane and a checksum of their
+torn tail costs the last batch. A checkpoint records the number of rows of each lane and a checksum of their
 values, so that a resumed run can cut the tables back to exactly those rows and prove that it did. The
 checksum covers values, not bytes of the file: where one batch ends depends on timing, a resumed run writes
 the same rows in other batches, and an extended run reads them back from Parquet.
@@ -79,13 +79,13 @@ class Tally:
 class Stream:
     """The file of a growing table.
 
-    A batch that the disk does not take, because it is full, waits in memory and is tried again with the next
+    A batch that cannot be written, because the disk is full, is held in memory and retried with the next
     batch. A half-written batch is cut off first.
 
     Args:
         path: The file.
         schema: Schema of the table.
-        warn: Called once when the disk does not take a batch, and once when all waiting batches are written.
+        warn: Called once when a write fails, and once when all waiting batches are written.
     """
 
     def __init__(self, path: Path, schema: pa.Schema, warn: Callable[[str], None]):
@@ -117,7 +117,7 @@ class Stream:
             self._flush()
         except OSError as error:
             if not self._failing:
-                self._warn(f"the log waits in memory: {self.path.name}: {error.strerror or error}")
+                self._warn(f"the log is held in memory:  {self.path.name}: {error.strerror or error}")
             self._failing = True
             return
         if self._failing:
@@ -125,13 +125,13 @@ class Stream:
             self._warn(f"the log is written again: {self.path.name}")
 
     def content(self) -> bytes:
-        """Return all that was appended, even if the file was removed or the disk is full."""
+        """Return everything that was appended, even if the file was removed or the disk is full."""
         self._file.seek(0)
         written = self._file.read(self._length)
         return b"".join([written, *self._waiting])
 
     def sync(self) -> None:
-        """Sync to disk what the disk has taken."""
+        """Sync the batches that were written; a failing disk is ignored."""
         with contextlib.suppress(OSError):
             os.fsync(self._file.fileno())
 
@@ -170,11 +170,11 @@ def batches(content: bytes, schema: pa.Schema) -> list[pa.RecordBatch]:
 
 
 def cut(rows: pa.Table, mark: dict[str, Any], name: str) -> pa.Table:
-    """Return the rows that were there at a checkpoint.
+    """Return the rows that the table had at a checkpoint.
 
     Args:
         rows: The rows that were read back, those of each lane in the order of its steps.
-        mark: What the checkpoint noted of the table (`Log.mark`).
+        mark: What the checkpoint recorded about the table (`Log.mark`).
         name: Name of the table, for the error message.
 
     Raises:
@@ -190,7 +190,7 @@ def cut(rows: pa.Table, mark: dict[str, Any], name: str) -> pa.Table:
         missing = sum(counts) - first.num_rows
         raise RunFolderError(
             "log",
-            "must hold the rows that the checkpoint saw",
+            "must hold the rows that it had at the checkpoint",
             got=f"{missing} rows are missing" if missing else "other values",
             where=name,
         )
@@ -198,7 +198,7 @@ def cut(rows: pa.Table, mark: dict[str, Any], name: str) -> pa.Table:
 
 
 def first_rows(rows: pa.Table, counts: Sequence[int]) -> pa.Table:
-    """Return the first `counts[lane]` rows of every lane, or as many as there are, in their order."""
+    """Return the first `counts[lane]` rows of every lane (all, if there are fewer), in their order."""
     lanes = _lane_column(rows)
     keep = np.zeros(len(lanes), bool)
     for lane, count in enumerate(counts):
@@ -257,7 +257,7 @@ def _row_bytes(batch: pa.RecordBatch) -> bytes:
 
 
 def _canonical(values: np.ndarray) -> np.ndarray:
-    """Return numbers with one NaN and one zero: Parquet may not keep different NaNs and zeros apart."""
+    """Return numbers with one NaN and one zero: Parquet may not distinguish NaN payloads and signed zeros."""
     if values.dtype.kind != "f":
         return values
     return np.where(np.isnan(values), np.asarray(np.nan, values.dtype), values + values.dtype.type(0))

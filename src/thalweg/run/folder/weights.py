@@ -20,7 +20,7 @@ from thalweg.run.folder.filesystem import unreadable
 STATE = "state:"  # prefix of arrays that change without gradients (batch-norm statistics)
 
 
-def packed(weights: tuple[PyTree, PyTree], facts: dict[str, Any]) -> bytes:
+def pack(weights: tuple[PyTree, PyTree], facts: dict[str, Any]) -> bytes:
     """Return the content of a safetensors file.
 
     Args:
@@ -28,7 +28,7 @@ def packed(weights: tuple[PyTree, PyTree], facts: dict[str, Any]) -> bytes:
         facts: Plain JSON for the header: the step, and which weights these are.
     """
     params, model_state = weights
-    arrays = named(params) | {STATE + name: value for name, value in named(model_state).items()}
+    arrays = named_arrays(params) | {STATE + name: value for name, value in named_arrays(model_state).items()}
     return safetensors.numpy.save(arrays, metadata={"thalweg": json.dumps(facts)})
 
 
@@ -51,7 +51,7 @@ def load(path: Path) -> dict[str, np.ndarray]:
         raise unreadable(path, error) from error
 
 
-def named(tree: PyTree) -> dict[str, np.ndarray]:
+def named_arrays(tree: PyTree) -> dict[str, np.ndarray]:
     """Return the arrays of a tree by dotted path."""
     leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
     return {
@@ -59,7 +59,7 @@ def named(tree: PyTree) -> dict[str, np.ndarray]:
     }
 
 
-def restored(tree: PyTree, arrays: dict[str, np.ndarray], prefix: str = "") -> PyTree:
+def load_into(tree: PyTree, arrays: dict[str, np.ndarray], prefix: str = "") -> PyTree:
     """Return `tree` with every array replaced by the one of its path in `arrays`.
 
     Raises:
@@ -84,7 +84,7 @@ def restored(tree: PyTree, arrays: dict[str, np.ndarray], prefix: str = "") -> P
     return jax.tree_util.tree_map_with_path(restore, tree)
 
 
-def transferred(params: PyTree, arrays: dict[str, np.ndarray]) -> tuple[PyTree, list[str]]:
+def transfer(params: PyTree, arrays: dict[str, np.ndarray]) -> tuple[PyTree, list[str]]:
     """Return `params` with the arrays whose path and shape agree, and the paths of all others.
 
     Raises:

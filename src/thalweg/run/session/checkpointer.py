@@ -27,7 +27,7 @@ from thalweg.core.stop_reason import StopReason
 from thalweg.core.tree import dotted
 from thalweg.engine.state import RUNNING, STOPPED
 from thalweg.run.checkpoint.store import Checkpoint, Damaged, Retention, Store
-from thalweg.run.checkpoint.writer_thread import Order, Saver
+from thalweg.run.checkpoint.writer_thread import Saver, SaveRequest
 from thalweg.run.folder.folder import RunFile
 from thalweg.run.folder.log import Log, read_back
 from thalweg.run.folder.log_stream import cut, first_rows
@@ -73,15 +73,15 @@ class ResumePoint(NamedTuple):
 
 
 class Checkpointer:
-    """Saves the state of one shard into a folder, beside its log.
+    """Saves the state of one shard into a folder, next to its log.
 
     Args:
         folder: The folder of the log and the checkpoints.
         run: Identity of the run.
         save: When checkpoints are due, and how many are kept.
-        note: Receives what a person should know.
-        about: Returns what checkpoints say about the run, besides the state; called at the first.
-        resumes: Whether the run is resumed, so that checkpoints are looked for.
+        note: Receives messages for the user.
+        about: Returns facts about the run that every checkpoint holds; called once, for the first checkpoint.
+        resumes: Whether the run is resumed, and starts from a checkpoint if there is one.
         at: Resume from the newest checkpoint up to this step; None for the newest of all.
     """
 
@@ -107,12 +107,12 @@ class Checkpointer:
     def resume_point(self) -> ResumePoint | None:
         """Return where to resume; None for the start. Checkpoints of later steps are removed.
 
-        A checkpoint whose log is damaged counts less than an older one with a sound log. Where no log is
-        sound, it is the newest checkpoint, with what is left of the log.
+        An older checkpoint with a sound log is preferred to one whose log is damaged. Where no log is sound,
+        the newest checkpoint is used, with the rows that are left.
         """
         point = self._find() if self._resumes else None
         if point is not None:
-            # Later ones belong to updates that are about to be made again; the disk must not hold both.
+            # Later ones belong to updates that are about to be repeated; the disk must not hold both.
             self._saved_step = point.checkpoint.manifest.step
             self._store.forget_after(self._saved_step)
         return point
@@ -151,23 +151,23 @@ class Checkpointer:
             self.save(lane_states)
 
     def save(self, lane_states: LaneStates) -> None:
-        """Hand the state to a thread that saves it, and return."""
+        """Submit the state to the thread that saves it, and return."""
         if self._closed:
             return
         if self._saver is None:
             self._saver = Saver(self._store, self._retention, self._note)
         arrays, facts = capture(lane_states)
 
-        def about() -> dict[str, Any]:  # in the saving thread: fingerprints of the data take long
+        def about() -> dict[str, Any]:  # in the saving thread: fingerprints of the data take time
             lane_states.log.sync()
             self._about = self._about if self._about is not None else self._make_about()
             return self._about
 
-        self._saver.submit(Order(lane_states.step, arrays, facts, _score(lane_states), about))
+        self._saver.submit(SaveRequest(lane_states.step, arrays, facts, _score(lane_states), about))
         self._saved_step, self._saved_time = lane_states.step, time.monotonic()
 
     def settle(self) -> None:
-        """Wait until the state that was handed over is on the disk, or its saving has failed."""
+        """Wait until every submitted state is on disk, or saving it has failed."""
         if self._saver is not None:
             self._saver.settle()
 
@@ -201,7 +201,7 @@ def capture(lane_states: LaneStates) -> tuple[dict[str, np.ndarray], dict[str, A
 
 
 def restore(lane_states: LaneStates, checkpoint: Checkpoint) -> None:
-    """Bring a shard, prepared for the same problem and recipes, to the state that a checkpoint captured.
+    """Load a checkpoint into a shard that was prepared for the same problem and recipes.
 
     Raises:
         RunFolderError: The checkpoint's arrays are not those of this problem and these recipes.
@@ -236,7 +236,7 @@ def newest_checkpoint(
 
 
 def newest_facts(folder: Path, run: str) -> dict[str, Any]:
-    """Return the facts of the newest checkpoint whose manifest is readable, without a look at its arrays."""
+    """Return the facts of the newest checkpoint whose manifest is readable, without reading its arrays."""
     store = Store(folder, run)
     for name in store.names():
         with contextlib.suppress(RunFolderError):
@@ -245,7 +245,7 @@ def newest_facts(folder: Path, run: str) -> dict[str, Any]:
 
 
 def fork(checkpoint: Checkpoint, source: Path, target: Path, run: RunFile) -> None:
-    """Make a checkpoint and the log up to it, of the run in `source`, the beginning of a new run."""
+    """Start the run in `target` from a checkpoint of the run in `source`, and its log up to there."""
     facts = checkpoint.manifest.facts | {"origin": run.origin}
     rows = _rows_up_to(checkpoint, read_back(source))
     Log(target, [], len(facts["stopped"]), before=rows).close(keep=True)

@@ -1,4 +1,4 @@
-"""The end of a run: which weights count, the last evaluations, the result, and a sample of text."""
+"""The end of a run: selection of the weights, the last evaluations, the result, and a sample of text."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ SAMPLE_FILE = "sample.txt"
 SAMPLE_CHARACTERS, SAMPLE_LINES = 500, 12
 # A little below 1, so that rare slips do not hide what was learned; nanoGPT's sample.py has 0.8.
 SAMPLE_TEMPERATURE = 0.8
-# Floating-point operations that a sample may take: seconds on a processor. Every character runs the model
+# Floating-point operations that a sample may take: seconds on a CPU. Every character runs the model
 # over its whole window, at about 2 operations for each parameter and token.
 SAMPLE_BUDGET = 1e12
 # A sample of fewer characters says nothing.
@@ -47,7 +47,7 @@ FEWEST_CHARACTERS = 20
 
 
 class _Outcome(NamedTuple):
-    """The weights that count, and what they reach.
+    """The selected weights, and their losses and metrics.
 
     Args:
         which: For each lane `best` on the validation split, or `final`.
@@ -63,17 +63,17 @@ class _Outcome(NamedTuple):
 
 
 def finalize(problem: Problem, lane_states: LaneStates, descriptions: Descriptions) -> list[Run]:
-    """Evaluate every lane on every split with the weights that count, and write the rest of its files.
+    """Evaluate every lane on every split with its selected weights, and write the rest of its files.
 
     Args:
-        problem: What was learned.
+        problem: The problem.
         lane_states: The lanes, all of them stopped.
         descriptions: What was written before the first step.
     """
     final, lanes = lane_states.weights(), lane_states.lanes
     _write_weights(lane_states, final)
     outcome = _evaluated(problem, lane_states, final)
-    # On the host: to take a lane out of a JAX array is a program for each shape, compiled in every process.
+    # On the host: indexing a JAX array by lane compiles a program for each shape, in every process.
     outcome = outcome._replace(weights=jax.device_get(outcome.weights))
     tests = prediction_tables(problem, outcome.means.get("test"), len(lanes))
     weights = [jax.tree.map(_copied, take_lane(outcome.weights, index)) for index in range(len(lanes))]
@@ -84,13 +84,13 @@ def finalize(problem: Problem, lane_states: LaneStates, descriptions: Descriptio
 
 
 def select_weights(lane_states: LaneStates, final: tuple[PyTree, PyTree]) -> list[str]:
-    """Return `best` or `final` for every lane: which of its weights count.
+    """Return `best` or `final` for every lane: which of its weights are selected.
 
     The best of many validation losses is partly luck, all the more on a small split, while the last weights
-    of a run that reached its planned end have the whole schedule behind them. So there the last ones count,
-    unless the best ones are better by more than one standard error of the paired difference over the
+    of a run that reached its planned end have the whole schedule behind them. So there the last ones are
+    used, unless the best ones are better by more than one standard error of the paired difference over the
     validation examples; likewise where the loss or the gradient had nearly vanished. A run that stopped
-    before its end has not settled: there the best ones count, unless it reached its target.
+    before its end has not settled: there the best ones are used, unless it reached its target.
 
     On titanic (71 validation rows, 16 splits) choosing the lowest loss outright cost 1.3 points of test
     accuracy.
@@ -128,8 +128,8 @@ def _evaluated(problem: Problem, lane_states: LaneStates, final: tuple[PyTree, P
     steps = np.where(best, lane_states.best.step, lane_states.steps)
     means = {}
     for split in lane_states.group.splits:
-        answer = prediction_of(problem) if split == "test" else None
-        means[split] = lane_states.evaluate(split, weights, lane_states.used, answer)
+        predict = prediction_of(problem) if split == "test" else None
+        means[split] = lane_states.evaluate(split, weights, lane_states.used, predict)
         lane_states.log_evaluation(split, means[split], steps, lane_states.used)
     return _Outcome(which, weights, steps, means)
 
@@ -143,7 +143,7 @@ def _write_weights(lane_states: LaneStates, final: tuple[PyTree, PyTree]) -> Non
         for name, weights in ((FINAL, final), (BEST, best)):
             if name == FINAL or steps[BEST] >= 0:
                 facts = {"step": steps[name], "weights": name}
-                lane.folder.write(f"{name}.safetensors", files.packed(take_lane(weights, index), facts))
+                lane.folder.write(f"{name}.safetensors", files.pack(take_lane(weights, index), facts))
 
 
 def _copied(leaf: Any) -> Any:
@@ -271,7 +271,7 @@ def sample_text(preparation: Preparation, built: PartitionedModel, seed: int) ->
         seed: The run's seed.
 
     Returns:
-        The text; None where the data are no text, or the model is so large that sampling would take more
+        The text; None if the data are not text, or the model is so large that sampling would take more
         than `SAMPLE_BUDGET`.
     """
     columns: Any = preparation.columns

@@ -1,4 +1,4 @@
-"""Successive halving at work: which lanes are frozen at a rung, and what was decided, on disk.
+"""Successive halving during a sweep: which lanes are frozen at a rung, and the decisions on disk.
 
 Every decision is on disk before any shard continues. A sweep that is killed between two shards must not
 decide again, from other losses.

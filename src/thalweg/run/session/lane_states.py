@@ -33,7 +33,7 @@ UNUSED = "unused"
 
 @dataclass
 class Timings:
-    """Seconds by what they were spent on."""
+    """Seconds spent, by activity."""
 
     start: float = field(default_factory=time.perf_counter)
     compile: float = 0.0
@@ -46,7 +46,7 @@ class Timings:
         return time.perf_counter() - self.start
 
     def add(self, other: "Timings") -> None:
-        """Add another shard's seconds; shards that ran side by side add up to more than the total."""
+        """Add another shard's seconds; shards that ran at the same time add up to more than the total."""
         if other is not self:
             self.compile += other.compile
             self.train += other.train
@@ -57,7 +57,7 @@ class Timings:
         return {name: round(getattr(self, name), 4) for name in ("total", "compile", "train", "evaluate")}
 
     def add_earlier(self, seconds: Mapping[str, float]) -> None:
-        """Add what a run had spent (as `seconds` returns it) before it was broken off."""
+        """Add the seconds (as `seconds` returns them) that a run had spent before it was interrupted."""
         self.start -= seconds["total"]
         for name in ("compile", "train", "evaluate"):
             setattr(self, name, getattr(self, name) + seconds[name])
@@ -71,7 +71,7 @@ class LaneStates:
         group: The compiled program and its inputs.
         lanes: The lanes; a program may be wider.
         states: State of every lane, stacked.
-        log, progress: Receive what happens.
+        log, progress: Receive the results of chunks and evaluations.
         timings: Seconds spent.
         step: Updates dispatched so far; lanes that stopped have made fewer.
         last_evaluation: Step of the last evaluation on the validation split, or where one would have been.
@@ -121,7 +121,7 @@ class LaneStates:
         }
 
     def load_state_arrays(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Take over the arrays that `state_arrays` returned."""
+        """Load the arrays that `state_arrays` returned."""
         self.best.load_state_arrays(_under("best.", arrays))
         self.validated = (arrays["validated.loss"], arrays["validated.metric"])
         self.losses = arrays["losses"]
@@ -158,45 +158,45 @@ class LaneStates:
         """Return the passes over the training split that `step` updates make."""
         return step / self.group.feed.epoch_steps
 
-    def take(self, moved: dispatch.ChunkResult) -> None:
-        """Take in one chunk."""
-        self.states, self.step = moved.states, moved.start + moved.steps
-        self.timings.compile += moved.compile_seconds
-        self.timings.train += moved.seconds
-        self.log.chunk(moved)
-        done = np.asarray(moved.chunk.done)
-        for lane, code in enumerate(np.asarray(moved.states.code)):
+    def take(self, result: dispatch.ChunkResult) -> None:
+        """Record the result of one chunk."""
+        self.states, self.step = result.states, result.start + result.steps
+        self.timings.compile += result.compile_seconds
+        self.timings.train += result.seconds
+        self.log.chunk(result)
+        done = np.asarray(result.chunk.done)
+        for lane, code in enumerate(np.asarray(result.states.code)):
             self.stopped[lane] = self.stopped[lane] or REASONS.get(int(code))
-        self._stop_all(self.conditions.trained(moved.seconds, done, np.asarray(moved.chunk.info.loss)))
-        self._speed = float(done.sum()) * self.group.program.batch_size / max(moved.seconds, 1e-9)
-        self._show(moved, done)
+        self._stop_all(self.conditions.trained(result.seconds, done, np.asarray(result.chunk.info.loss)))
+        self._speed = float(done.sum()) * self.group.program.batch_size / max(result.seconds, 1e-9)
+        self._show(result, done)
         self.progress.update(self.status())
 
-    def _show(self, moved: dispatch.ChunkResult, done: np.ndarray) -> None:
-        """Note what progress shows: the median lane's loss, the first lane's learning rate."""
+    def _show(self, result: dispatch.ChunkResult, done: np.ndarray) -> None:
+        """Update what progress shows: the median lane's loss, the first lane's learning rate."""
         for lane in np.flatnonzero(done):
-            self.losses[lane] = moved.chunk.info.loss[lane, : done[lane]].mean()
+            self.losses[lane] = result.chunk.info.loss[lane, : done[lane]].mean()
         if done.any():
             first = int(np.flatnonzero(done)[0])
             self.shown["loss"] = float(np.median(self.losses[done > 0]))
-            self.shown["learning_rate"] = float(moved.chunk.info.learning_rate[first, done[first] - 1])
+            self.shown["learning_rate"] = float(result.chunk.info.learning_rate[first, done[first] - 1])
 
     def weights(self) -> tuple[PyTree, PyTree]:
         """Return the weights to evaluate of all lanes as they are now, and their model state."""
         return group.weights(self.group, self.states), self.states.model_state
 
     def evaluate(
-        self, split: str, weights: tuple[PyTree, PyTree], which: np.ndarray, answer: Predict | None = None
+        self, split: str, weights: tuple[PyTree, PyTree], which: np.ndarray, predict: Predict | None = None
     ) -> Means:
         """Return the loss and metric of the lanes in `which` on a split (NaN for the others).
 
-        A large training split is sampled at evenly spaced examples. With `answer`, also what it keeps of the
-        outputs.
+        A large training split is sampled at evenly spaced examples. With `predict`, its predictions are
+        returned as well.
         """
         traced, start = TRACES.mine("evaluate"), time.perf_counter()
         data = self.group.splits[split]
         every = -(-data.count() // _most_examples(data)) if split == "train" else 1
-        means = evaluate(self.group.program, self.group.inputs, data, weights, every, which, answer)
+        means = evaluate(self.group.program, self.group.inputs, data, weights, every, which, predict)
         compiling = means.dispatch_seconds if TRACES.mine("evaluate") > traced else 0.0
         self.timings.compile += compiling
         self.timings.evaluate += time.perf_counter() - start - compiling

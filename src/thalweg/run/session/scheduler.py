@@ -1,4 +1,4 @@
-"""Many shards at once: threads that always run the one least far, Ctrl-C, and one progress for all."""
+"""Many shards at once: threads that run the shard with the least progress next, Ctrl-C, merged progress."""
 
 import heapq
 import signal
@@ -16,13 +16,13 @@ import numpy as np
 from thalweg.run.progress import LaneStatus, Progress, Status, TrainingPlan
 from thalweg.run.spec import Lane
 
-WAKING_SECONDS = 0.2  # how often the main thread wakes up, so that it hears Ctrl-C
-SECONDS_BETWEEN = 0.1  # between merged statuses: a person sees no more, and listening must stay cheap
+WAKING_SECONDS = 0.2  # how often the main thread wakes up, so that it reacts to Ctrl-C
+SECONDS_BETWEEN = 0.1  # between merged statuses: more are not visible, and merging must stay cheap
 
 
 @dataclass(frozen=True)
 class Advanced:
-    """A shard has done a short piece of work, and is at this fraction of its run, 0 to 1."""
+    """A shard has finished a short piece of work, and is at this fraction of its run, 0 to 1."""
 
     fraction: float
 
@@ -75,7 +75,7 @@ def _worker(queue: "_Queue", x64: bool, device: object) -> None:
 
 
 class _Queue:
-    """The shards that wait for a worker, least far first; shared by the workers."""
+    """The shards that wait for a worker, the one with the least progress first; shared by the workers."""
 
     def __init__(self, shards: Sequence[Iterator[Event]], at_barrier: Callable[[], None]):
         self._shards, self._at_barrier = shards, at_barrier
@@ -186,10 +186,10 @@ class MergedProgress:
         self._metric_name: str | None = None
 
     def start(self, plan: TrainingPlan) -> None:
-        """Do nothing: the session has announced the whole."""
+        """Do nothing: the session has announced the plan of all lanes."""
 
     def note(self, text: str) -> None:
-        """Pass a line on."""
+        """Forward a message."""
         with self._lock:
             self._progress.note(text)
 
@@ -197,7 +197,7 @@ class MergedProgress:
         """Do nothing: the session announces the end."""
 
     def update(self, status: Status) -> None:
-        """Take in the status of one shard's lanes."""
+        """Merge the status of one shard's lanes."""
         with self._lock:
             changed = any(lane.state != self._lanes[lane.lane].state for lane in status.lanes)
             self._lanes |= {lane.lane: lane for lane in status.lanes}

@@ -1,4 +1,4 @@
-"""One call of `train` or `resume`: its shards trained wave by wave, its folder locked, written and sealed."""
+"""One call of `train` or `resume`: locks the folder, trains the shards wave by wave, writes the results."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from thalweg.run.folder.filesystem import plain
 from thalweg.run.folder.folder import SHARDS, RunFile, RunFolder
 from thalweg.run.folder.lock import Lock
 from thalweg.run.folder.weights import load as load_weights
-from thalweg.run.folder.weights import transferred
+from thalweg.run.folder.weights import transfer
 from thalweg.run.progress import Progress, TrainingPlan
 from thalweg.run.run import Run, Runs
 from thalweg.run.session.checkpointer import Checkpointer, Interval
@@ -39,15 +39,15 @@ BITS = ("jax", "jaxlib", "device", "devices", "processor", "thalweg")
 
 
 class Session:
-    """Trains what a specification asks for, once.
+    """Trains the runs of a specification, once.
 
     Args:
         problem: What is learned.
-        spec: What was asked for.
+        spec: The specification of the run.
         progress: The listener.
         resumed: run.json of the run that is resumed; None for a new one.
         at: Resume from the newest checkpoint up to this step; None for the newest of all.
-        timings: Seconds, since the caller asked for the run.
+        timings: Seconds spent so far; None starts the clock now.
 
     Raises:
         RecipeError: The specification does not fit the data.
@@ -65,7 +65,7 @@ class Session:
     ):
         self._problem, self._spec, self._progress = problem, spec, progress
         self._resumes, self._at, self._timings = resumed is not None, at, timings or Timings()
-        Interval.parse(spec.save.every)  # refuses what is no interval
+        Interval.parse(spec.save.every)  # raises an error if it is not an interval
         if spec.halving is not None and "validation" not in problem.data.splits:
             raise RecipeError("halving", "needs a validation split to compare by", got="none")
         init, shapes = spec.init, problem.shapes.params
@@ -100,10 +100,10 @@ class Session:
         """Write what is known before the first step; run.json last."""
         self._run_file = replace(self._run_file, origin=self._spec.to_dict())
         if self._spec.many:
-            whole = RunFolder(folder)
-            whole.write_json("problem.json", descriptions.problem)
-            whole.write_json("environment.json", descriptions.environment)
-            whole.write_json(sweeps.FILE, result)
+            sweep_folder = RunFolder(folder)
+            sweep_folder.write_json("problem.json", descriptions.problem)
+            sweep_folder.write_json("environment.json", descriptions.environment)
+            sweep_folder.write_json(sweeps.FILE, result)
         for lane in lanes:
             write_descriptions(lane.folder, descriptions, lane.recipe)
         self._run_file.write_start(folder)
@@ -138,9 +138,11 @@ class Session:
     def _trainer(self, context: Context, index: int, lanes: list[Lane], logs: Path | None) -> ShardTrainer:
         shard, alone = self._spec.plan.shards[index], len(lanes) == 1
         folder = logs if alone or logs is None else logs / f"{index:03d}"
-        own = [lanes[number] for number in shard.lanes]
+        shard_lanes = [lanes[number] for number in shard.lanes]
         checkpointer = None if folder is None else self._checkpointer(folder, context.descriptions)
-        return ShardTrainer(context, shard, own, folder, checkpointer, self._timings if alone else Timings())
+        return ShardTrainer(
+            context, shard, shard_lanes, folder, checkpointer, self._timings if alone else Timings()
+        )
 
     def _checkpointer(self, folder: Path, descriptions: Descriptions) -> Checkpointer:
         def about() -> dict[str, Any]:
@@ -171,7 +173,7 @@ class Session:
         return run
 
     def _finish_sweep(self, folder: Path | None, result: dict[str, Any]) -> Runs:
-        """Put the runs of a sweep together, and seal its folders."""
+        """Collect the runs of a sweep, and seal its folders."""
         runs = tuple(self._runs[lane] for lane in range(len(self._runs)))
         group_of = {lane: number for number, group in enumerate(self._spec.plan.groups) for lane in group}
         settings = flat_settings(self._spec.recipes)
@@ -201,7 +203,7 @@ class Session:
         return descriptions._replace(finding=finding)
 
     def _sweep_result(self, folder: Path | None) -> dict[str, Any]:
-        """Return what is known of a sweep before it begins."""
+        """Return what is known about a sweep before it starts."""
         problem, spec = self._problem, self._spec
         return {
             "run": None if folder is None else str(folder),
@@ -251,16 +253,16 @@ class InitialWeights:
             best = path / "best.safetensors"
             path = best if best.exists() else path / "final.safetensors"
         self._arrays = load_weights(path)
-        self.fresh = transferred(shapes, self._arrays)[1]
+        self.fresh = transfer(shapes, self._arrays)[1]
 
     def __call__(self, params: PyTree) -> PyTree:
         """Return a lane's parameters, with those of the other run that fit."""
-        return transferred(params, self._arrays)[0]
+        return transfer(params, self._arrays)[0]
 
 
 @contextlib.contextmanager
 def _locked(folder: Path | None) -> Iterator[None]:
-    """Hold the folder's lock; when writing to it fails, say what to do."""
+    """Hold the folder's lock; when writing to it fails, raise an error that says what to do."""
     if folder is None:
         yield
         return

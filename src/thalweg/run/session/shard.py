@@ -36,7 +36,7 @@ class Context:
 
     Args:
         problem: What is learned.
-        spec: What the run was asked for.
+        spec: The specification of the run.
         splits: The problem's data, on the device.
         descriptions: What was written before the first step.
         initial_weights: Changes the first parameters, for fine-tuning; None leaves them.
@@ -101,7 +101,7 @@ class ShardTrainer:
         self.lane_states = None
 
     def close(self) -> None:
-        """Finish saving, also when training was broken off."""
+        """Finish saving, also after an error."""
         if self._checkpointer is not None:
             self._checkpointer.close()
         if self.lane_states is not None:
@@ -142,7 +142,7 @@ class ShardTrainer:
         return lane_states
 
     def _train(self, lane_states: LaneStates) -> Iterator[Event]:
-        """Train until every lane has stopped: chunks up to the next evaluation, evaluate, decide, continue.
+        """Train until every lane has stopped: chunks up to the next evaluation, evaluate, continue.
 
         A rung is the first evaluation at or after its fraction of the run: an additional evaluation would
         make a lane differ from the same lane alone.

@@ -20,7 +20,7 @@ Reason = tuple[StopReason, Bool[np.ndarray, " lane"]]
 
 
 class Conditions:
-    """The stop conditions that the host checks, lane by lane. One that a recipe leaves off never holds.
+    """The stop conditions that the host checks, lane by lane. Conditions not set in a recipe never hold.
 
     - `seconds`: the lane has trained for that long. Lanes of one dispatch share its time by the steps they
       made in it. Checked after every dispatch (about a third of a second), so a run exceeds its limit by less
@@ -58,14 +58,14 @@ class Conditions:
         return {"seconds": self.seconds, "loss": self.loss, "sum": self._sum, "steps": self._steps}
 
     def load_state_arrays(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Take over the arrays that `state_arrays` returned."""
+        """Load the arrays that `state_arrays` returned."""
         self.seconds, self.loss = arrays["seconds"], arrays["loss"]
         self._sum, self._steps = arrays["sum"], arrays["steps"]
 
     def trained(
         self, seconds: float, done: Int[np.ndarray, " lane"], losses: Float[np.ndarray, "lane step"]
     ) -> Iterator[Reason]:
-        """Take in a dispatch; yield reasons and the lanes that they hold for.
+        """Record a dispatch; yield reasons and the lanes that they hold for.
 
         Args:
             seconds: Duration of the dispatch.
@@ -81,7 +81,7 @@ class Conditions:
         yield StopReason.SECONDS, self.seconds >= self._allowed
 
     def evaluated(self, validation: tuple[np.ndarray, np.ndarray] | None) -> Iterator[Reason]:
-        """Take in an evaluation of all running lanes; yield reasons and the lanes that they hold for.
+        """Record an evaluation of all running lanes; yield reasons and the lanes that they hold for.
 
         Args:
             validation: Loss and metric on the validation split, `lane`; None without a validation split.
@@ -125,17 +125,17 @@ class Best:
         return {"loss": self.loss, "step": self.step, "waited": self.waited}
 
     def load_state_arrays(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Take over the arrays that `state_arrays` returned."""
+        """Load the arrays that `state_arrays` returned."""
         self.loss, self.step, self.waited = arrays["loss"], arrays["step"], arrays["waited"]
 
     def observe(self, losses: np.ndarray, steps: np.ndarray, weights: PyTree, alive: np.ndarray) -> None:
-        """Take in one evaluation of all lanes. A loss that is not finite is never the best.
+        """Record one evaluation of all lanes. A loss that is not finite is never the best.
 
         Args:
             losses: Validation loss, `lane`.
             steps: Updates made, `lane`.
             weights: Parameters and model state, stacked.
-            alive: Lanes that still run; the others stay as they are.
+            alive: Lanes that still run; the others are not changed.
         """
         better = alive & np.isfinite(losses) & (losses < self.loss)
         replaced = self.weights is None or better.all()

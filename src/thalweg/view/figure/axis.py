@@ -24,7 +24,7 @@ class Axis:
     high: float
     log: bool = False
 
-    def place(self, values: Float[np.ndarray, "*shape"] | float) -> Float[np.ndarray, "*shape"]:
+    def position(self, values: Float[np.ndarray, "*shape"] | float) -> Float[np.ndarray, "*shape"]:
         """Return positions, 0 at `low` and 1 at `high`; NaN for values without a position."""
         with np.errstate(divide="ignore", invalid="ignore"):
             scaled = np.log(values) if self.log else np.asarray(values, float)

@@ -1,6 +1,6 @@
 """The frame that all figures share: caption, legend, labels of both axes, marked values, note and readings.
 
-A figure is an SVG stretched to its box, with strokes that do not stretch; numbers and names are HTML beside
+A figure is an SVG stretched to its box, with strokes that do not stretch; numbers and names are HTML next to
 it. So a figure is as readable on a phone as on a wide screen, and switches colours with the page.
 """
 
@@ -12,7 +12,7 @@ from thalweg.view.figure.axis import Axis, tick_text
 from thalweg.view.figure.html import Content, Markup, data_script, element
 from thalweg.view.figure.svg_paths import SIDE, vertical
 
-LEFT = 0.6  # share of the width beyond which a label stands to the left of its line
+LEFT = 0.6  # share of the width beyond which a label is to the left of its line
 
 
 @dataclass(frozen=True)
@@ -21,8 +21,8 @@ class Mark:
 
     Args:
         kind: Its class in the style sheet: `chosen`, `own`, `edge` or `predicted`.
-        value: Where.
-        label: The text beside it.
+        value: Its position.
+        label: The text next to it.
     """
 
     kind: str
@@ -44,7 +44,7 @@ def figure(
 
     Args:
         title: Its heading.
-        body: What stands between caption and note: the frame and the labels below it.
+        body: Content between caption and note: the frame and the labels below it.
         legend: Keys, from `legend_key`.
         reading: Text of the caption while the pointer is elsewhere; None for a figure that cannot be read.
         switch: Inputs before the caption and their labels inside it, for a choice of axes.
@@ -92,12 +92,12 @@ def drawing(
 
 
 def area(*content: Content) -> Markup:
-    """Return the box in which a drawing lies, with the cursor that the pointer moves."""
+    """Return the box that holds a drawing, with the cursor that the pointer moves."""
     return element("div", *content, element("i", class_="cursor"), class_="area")
 
 
 def scale(y: Axis | None, inside: Markup, kind: str = "") -> Markup:
-    """Return an area with the tick labels of a vertical axis beside it; None leaves them blank."""
+    """Return an area with the tick labels of a vertical axis next to it; None leaves them blank."""
     labels = element("div", class_="y") if y is None else y_labels(y)
     return element("div", labels, inside, class_=f"scale {kind}".strip())
 
@@ -114,10 +114,10 @@ def mark_lines(marks: Sequence[Mark], x: Axis) -> list[Markup]:
 
 
 def _mark_labels(marks: Sequence[Mark], x: Axis) -> Markup:
-    """Write each label on a line of its own, with a leader to it: values may lie arbitrarily close."""
+    """Write each label on its own line, with a leader to it: values may be arbitrarily close."""
     leaders, labels = [], []
     for line, mark in enumerate(marks):
-        share = float(x.place(mark.value))
+        share = float(x.position(mark.value))
         style = f"left:{100 * share:.2f}%;--line:{len(marks) - line}"
         leaders.append(element("b", class_=mark.kind, style=style))
         side = "left" if share > LEFT else "right"
@@ -133,7 +133,7 @@ def legend_key(name: str, kind: str, style: str | None = None) -> Markup:
 def y_labels(axis: Axis) -> Markup:
     """Return the tick labels of a vertical axis."""
     ticks = [
-        element("span", tick_text(tick), style=f"top:{100 * (1 - float(axis.place(tick))):.2f}%")
+        element("span", tick_text(tick), style=f"top:{100 * (1 - float(axis.position(tick))):.2f}%")
         for tick in axis.ticks()
     ]
     return element("div", ticks, class_="y", aria_hidden="true")
@@ -142,7 +142,7 @@ def y_labels(axis: Axis) -> Markup:
 def x_labels(axis: Axis, name: str) -> Markup:
     """Return the tick labels of a horizontal axis, with its name in the corner; steps are whole numbers."""
     ticks = [
-        element("span", tick_text(tick), style=f"left:{100 * float(axis.place(tick)):.2f}%")
+        element("span", tick_text(tick), style=f"left:{100 * float(axis.position(tick)):.2f}%")
         for tick in axis.ticks(5)
         if name != "step" or tick == round(tick)
     ]

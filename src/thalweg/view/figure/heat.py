@@ -33,7 +33,7 @@ class Heat:
 
 
 def draw(heat: Heat) -> Markup:
-    """Draw a heat map as a figure element; rows are named beside it, thinned where they would collide."""
+    """Draw a heat map as a figure element; rows are named at the side, thinned where they would collide."""
     shades, (low, high) = _log_shades(heat.values)
     first, last = float(heat.step.min()), float(heat.step.max())
     x = Axis(first, last) if last > first else Axis(first - 0.5, first + 0.5)

@@ -133,14 +133,14 @@ def _pieces(shown: Picture, area: Area, style: Callable[[int], dict[str, object]
 def _interval(shown: Picture, area: Area) -> Markup | None:
     if shown.interval is None:
         return None
-    low, high = (area.across(float(shown.x.place(end))) for end in shown.interval)
+    low, high = (area.across(float(shown.x.position(end))) for end in shown.interval)
     top, bottom = area.up(1), area.up(0)
     return element("path", d=f"M{low} {top}H{high}V{bottom}H{low}Z", class_="interval")
 
 
 def _rung(rung: RungLanes, shown: Picture, area: Area, style: dict[str, object]) -> Markup:
-    line = path(shown.x.place(rung.rates), shown.y.place(rung.means), area)
-    lanes = dots(shown.x.place(rung.lane_rates), shown.y.place(rung.lane_losses), area)
+    line = path(shown.x.position(rung.rates), shown.y.position(rung.means), area)
+    lanes = dots(shown.x.position(rung.lane_rates), shown.y.position(rung.lane_losses), area)
     return join(
         element("path", d=line, class_="line rung", **style),
         element("path", d=lanes, class_="dots rung", **style),
@@ -151,7 +151,7 @@ def _fitted(shown: Picture, area: Area) -> Markup | None:
     fitted = shown.fitted
     if fitted is None:
         return None
-    curve = path(shown.x.place(fitted.step), shown.y.place(fitted.mean), area)
+    curve = path(shown.x.position(fitted.step), shown.y.position(fitted.mean), area)
     return join(
         element("path", d=outline(fitted, shown.x, shown.y, area), class_="band c2"),
         element("path", d=curve, class_="line c2"),
@@ -167,7 +167,7 @@ def _pick_text(shown: Picture) -> str:
 
 
 def _readings(shown: Picture) -> list[list[object]]:
-    """Return what the pointer reads: place across, and the losses there."""
+    """Return what the pointer reads: the position across, and the losses there."""
     texts: dict[float, list[str]] = {}
     for rung in shown.rungs:
         for rate, mean in zip(rung.rates.tolist(), rung.means.tolist(), strict=True):
@@ -175,7 +175,7 @@ def _readings(shown: Picture) -> list[list[object]]:
             texts.setdefault(rate, []).append(f"{count(rung.steps)} updates {loss}")
     return [
         [
-            round(float(shown.x.place(rate)), 4),
+            round(float(shown.x.position(rate)), 4),
             f"rate {rate_text(rate)} \u00b7 " + " \u00b7 ".join(texts[rate]),
         ]
         for rate in sorted(texts)
@@ -184,7 +184,7 @@ def _readings(shown: Picture) -> list[list[object]]:
 
 
 def svg_file(finding: LearningRateFinding) -> str:
-    """Render the figure as an SVG file of its own."""
+    """Render the figure as a separate SVG file."""
     shown = picture(finding)
     content = [
         element("style", Markup(_style_sheet())),
@@ -236,29 +236,29 @@ def _file_legend(shown: Picture) -> Markup:
 
 def _tick_labels(shown: Picture) -> list[Markup]:
     left, top, width, height = PLOT
-    beside = [("loss", top - 12.0)]
+    side_labels = [("loss", top - 12.0)]
     for tick in shown.y.ticks() if shown.has_losses else []:
-        beside.append((tick_text(tick), float(PLOT.up(float(shown.y.place(tick)))) + 4))
+        side_labels.append((tick_text(tick), float(PLOT.up(float(shown.y.position(tick)))) + 4))
     below = [(shown.setting, left + width / 2, 2.2 * LINE)]
     for tick in shown.x.ticks():
-        below.append((tick_text(tick), float(PLOT.across(float(shown.x.place(tick)))), 1.0 * LINE))
+        below.append((tick_text(tick), float(PLOT.across(float(shown.x.position(tick)))), 1.0 * LINE))
     return [
-        *(_text(name, left - 8, y, "soft", text_anchor="end") for name, y in beside),
+        *(_text(name, left - 8, y, "soft", text_anchor="end") for name, y in side_labels),
         *(_text(name, x, top + height + y, "soft", text_anchor="middle") for name, x, y in below),
     ]
 
 
 def _label(mark: Mark, shown: Picture, line: int) -> Markup:
-    """Write a mark's label on a line of its own above the area, with a leader to it."""
-    share = float(shown.x.place(mark.value))
+    """Write a mark's label on a separate line above the area, with a leader to it."""
+    share = float(shown.x.position(mark.value))
     across = float(PLOT.across(share))
     top = PLOT.top - LINE * (len(shown.marks) - line)
     to_left = share > LEFT
-    place = across - 6 if to_left else across + 6
+    text_across = across - 6 if to_left else across + 6
     anchor = "end" if to_left else "start"
     return join(
         element("path", d=f"M{across:.1f} {top + 3:.0f}V{PLOT.top:.0f}", class_=f"mark {mark.kind}"),
-        _text(mark.label, place, top + 13, _MARK_COLOURS[mark.kind], text_anchor=anchor),
+        _text(mark.label, text_across, top + 13, _MARK_COLOURS[mark.kind], text_anchor=anchor),
     )
 
 

@@ -153,7 +153,7 @@ def _loss_axis(rungs: Sequence[RungLanes], fitted: Buckets | None) -> tuple[Axis
     if not len(losses):
         return Axis(0.0, 1.0), False
     lowest = losses if fitted is None else np.append(losses, fitted.mean[np.isfinite(fitted.mean)])
-    low, level = float(lowest.min()), _hardly_moved(rungs)
+    low, level = float(lowest.min()), _loss_at_smallest_rate(rungs)
     log = low > 0 and level >= WIDE * low
     scaled = np.log(losses) if log else losses
     least, moved = float(np.log(low) if log else low), float(np.log(level) if log else level)
@@ -162,7 +162,7 @@ def _loss_axis(rungs: Sequence[RungLanes], fitted: Buckets | None) -> tuple[Axis
     return axis_over(np.append(shown, low), log=log), len(shown) < len(losses)
 
 
-def _hardly_moved(rungs: Sequence[RungLanes]) -> float:
+def _loss_at_smallest_rate(rungs: Sequence[RungLanes]) -> float:
     """Return the loss at the smallest rate of the shortest rung."""
     first = next(rung for rung in rungs if len(rung.lane_losses))
     return float(first.lane_losses[first.lane_rates == first.lane_rates.min()].mean())

@@ -13,7 +13,7 @@ from thalweg.view.figure.frame import area, drawing, figure, legend_key, scale, 
 from thalweg.view.figure.html import Markup, element, join
 from thalweg.view.figure.svg_paths import dots, grid, outline, path, vertical
 
-MOSTLY = 0.9  # share of positive values that allows a logarithmic axis; it has no place for zeros
+MOSTLY = 0.9  # share of positive values that allows a logarithmic axis, which cannot show zeros
 READ_POINTS = 300  # points of a curve that the pointer can read
 WIDE = 8.0  # ratio of highest to lowest value from which a logarithmic axis is shown first
 
@@ -108,7 +108,7 @@ def _scale(plot: Plot, x: Axis, y: Axis, log: bool) -> Markup:
         [vertical(x, step) for step in plot.marks.values()],
         [_line(line, x, y) for line in plot.lines],
     )
-    labels = [_mark_label(label, float(x.place(step))) for label, step in plot.marks.items()]
+    labels = [_mark_label(label, float(x.position(step))) for label, step in plot.marks.items()]
     return scale(y, area(drawn, element("div", labels, class_="marks")), "log" if log else "linear")
 
 
@@ -118,7 +118,7 @@ def _mark_label(label: str, share: float) -> Markup:
 
 
 def _line(line: Line, x: Axis, y: Axis) -> Markup:
-    across, up = x.place(line.curve.step), y.place(line.curve.value)
+    across, up = x.position(line.curve.step), y.position(line.curve.value)
     with_dots = line.dots or len(line.curve.finite) == 1
     return join(
         None

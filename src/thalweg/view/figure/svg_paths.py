@@ -54,8 +54,8 @@ def dots(x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"], area: Area = WH
 
 def outline(band: Buckets, x: Axis, y: Axis, area: Area = WHOLE) -> str:
     """Outline the area between lows and highs, one piece for each run of finite buckets."""
-    across = x.place(band.step)
-    low, high = np.nan_to_num(y.place(band.low), nan=-0.1), y.place(band.high)
+    across = x.position(band.step)
+    low, high = np.nan_to_num(y.position(band.low), nan=-0.1), y.position(band.high)
     pieces = []
     for run in _runs(np.isfinite(high) & np.isfinite(band.low)):
         upper = path(across[run], high[run], area)
@@ -67,20 +67,20 @@ def outline(band: Buckets, x: Axis, y: Axis, area: Area = WHOLE) -> str:
 def grid(axis: Axis, area: Area = WHOLE) -> Markup:
     """Return horizontal grid lines at an axis' ticks."""
     lines = "".join(
-        f"M{area.across(0)} {area.up(float(axis.place(tick)))}H{area.across(1)}" for tick in axis.ticks()
+        f"M{area.across(0)} {area.up(float(axis.position(tick)))}H{area.across(1)}" for tick in axis.ticks()
     )
     return element("path", d=lines, class_="grid")
 
 
 def vertical(x: Axis, value: float, kind: str = "mark", area: Area = WHOLE) -> Markup:
     """Return a vertical line over the whole height."""
-    line = f"M{area.across(float(x.place(value)))} {area.up(1)}V{area.up(0)}"
+    line = f"M{area.across(float(x.position(value)))} {area.up(1)}V{area.up(0)}"
     return element("path", d=line, class_=kind)
 
 
 def notches(x: Axis, values: list[float], length: float, area: Area = WHOLE) -> Markup:
     """Return short lines along the top edge: values at which lanes diverged."""
-    lines = "".join(f"M{area.across(float(x.place(value)))} {area.up(1)}v{length:g}" for value in values)
+    lines = "".join(f"M{area.across(float(x.position(value)))} {area.up(1)}v{length:g}" for value in values)
     return element("path", d=lines, class_="lost")
 
 

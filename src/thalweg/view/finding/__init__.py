@@ -1,1 +1,1 @@
-"""A finding for people's eyes: sentences for a terminal, the page, the plain picture."""
+"""A finding as text for the terminal and as a page."""

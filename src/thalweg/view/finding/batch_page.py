@@ -49,7 +49,7 @@ class SizeLine:
 
 
 def headline(finding: BatchFinding) -> str:
-    """Say which batch size and rate to take, in one sentence."""
+    """Say which batch size and rate to use, in one sentence."""
     if finding.value is None or finding.lr is None:
         return "batch_size: training fails to learn at every size"
     return f"batch_size {count(finding.value)} with learning rate {rate(finding.lr)}"
@@ -80,9 +80,9 @@ def draw(finding: BatchFinding) -> Markup | None:
     """Draw rate and loss over the batch size; None where no batch size was tried."""
     if not finding.table.height:
         return None
-    sizes, found = _column(finding, "batch"), "found, with its 95 % interval"
+    sizes, legend = _column(finding, "batch"), "found, with its 95 % interval"
     rates = [
-        SizeLine(found, _column(finding, "value"), 1, (_column(finding, "low"), _column(finding, "high"))),
+        SizeLine(legend, _column(finding, "value"), 1, (_column(finding, "low"), _column(finding, "high"))),
         SizeLine("proportional to the batch", _column(finding, "linear"), 3, rule=True),
         SizeLine("proportional to its square root", _column(finding, "sqrt"), 5, rule=True),
     ]
@@ -112,7 +112,7 @@ def _plot(
     log: bool | None,
 ) -> Markup:
     x, y = axis_over(sizes, log=True), _axis(lines, log)
-    near = [mark for mark in marks if 0 <= float(x.place(mark.value)) <= 1]
+    near = [mark for mark in marks if 0 <= float(x.position(mark.value)) <= 1]
     drawn = drawing(title, grid(y), [_line(line, sizes, x, y) for line in lines], mark_lines(near, x))
     return frame.figure(
         title,
@@ -134,7 +134,7 @@ def _axis(lines: Sequence[SizeLine], log: bool | None) -> Axis:
 
 
 def _line(line: SizeLine, sizes: Float[np.ndarray, " size"], x: Axis, y: Axis) -> Markup:
-    across, up = x.place(sizes), y.place(line.values)
+    across, up = x.position(sizes), y.position(line.values)
     around = None
     if line.ends is not None:
         band = Buckets(sizes, line.ends[0], line.values, line.ends[1], 1)
@@ -147,11 +147,11 @@ def _line(line: SizeLine, sizes: Float[np.ndarray, " size"], x: Axis, y: Axis) -
 
 
 def _readings(sizes: Float[np.ndarray, " size"], lines: Sequence[SizeLine], x: Axis) -> list[list[object]]:
-    """Return what the pointer reads: place across, and the text there."""
+    """Return what the pointer reads: the position across, and the text there."""
     readings: list[list[object]] = []
     for i, size in enumerate(sizes):
         values = " \u00b7 ".join(f"{line.name} {rate(line.values[i])}".strip() for line in lines)
-        readings.append([round(float(x.place(size)), 4), f"batch {count(size)} \u00b7 {values}"])
+        readings.append([round(float(x.position(size)), 4), f"batch {count(size)} \u00b7 {values}"])
     return readings
 
 
@@ -193,7 +193,7 @@ def _head(finding: BatchFinding, name: str, about: Mapping[str, Any]) -> Markup:
 
 
 def show(finding: BatchFinding, about: Mapping[str, Any]) -> RenderableType:
-    """Return the same as text: the batch size to take, how that was decided, and the loss of each size."""
+    """Return the same as text: the batch size to use, how that was decided, and the loss of each size."""
     lines = Table(box=None, padding=(0, 2, 0, 0), show_edge=False, header_style="dim")
     for name in ("batch", "rate", "95 % interval", "loss", "linear", "square root"):
         lines.add_column(name, no_wrap=True)

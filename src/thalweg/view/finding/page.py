@@ -95,7 +95,7 @@ def _head(finding: LearningRateFinding, name: str, about: Mapping[str, Any]) -> 
 
 
 def show(finding: LearningRateFinding, about: Mapping[str, Any]) -> RenderableType:
-    """Return the same as text: which rate to take, how that was decided, and the losses of the longest lanes.
+    """Return the same as text: which rate to use, how that was decided, and the losses of the longest lanes.
 
     Args:
         finding: Result of the search.
@@ -127,7 +127,7 @@ def _longest_lanes(shown: Picture, finding: LearningRateFinding) -> RenderableTy
 
 
 def _remark(rung: RungLanes, value: float, lowest: bool, finding: LearningRateFinding) -> tuple[str, str]:
-    """Return what stands beside a rate, and its style."""
+    """Return the remark on a rate, and its style."""
     diverged = value in rung.diverged
     words = [(diverged, "diverged"), (lowest, "lowest"), (value == finding.default, "recipe's own")]
     style = "red" if diverged else "bold" if lowest else ""

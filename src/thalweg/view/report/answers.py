@@ -13,7 +13,7 @@ from thalweg.view.report import scatter
 
 WORST = 10  # classes listed by name when there are many
 FIGURES = 12  # classes up to which each cell of the matrix carries its count
-OWN_ORDER = 20  # classes up to which they stand in their own order
+OWN_ORDER = 20  # classes up to which they are shown in their own order
 NAMES = 40  # classes up to which every row of the matrix is named
 
 
@@ -99,7 +99,7 @@ def matrix(counted: Confusion) -> Markup:
     return _figure(_shaded(counted, order), note, "Point at a cell to read it.")
 
 
-def reading_order(counted: Confusion) -> Int[np.ndarray, " place"]:
+def reading_order(counted: Confusion) -> Int[np.ndarray, " position"]:
     """Return class indices in display order.
 
     Up to 20 classes keep their own order. More form a chain in which frequently confused classes are
@@ -115,7 +115,7 @@ def reading_order(counted: Confusion) -> Int[np.ndarray, " place"]:
     likeness[:, chain] = -1.0  # classes in the chain are no longer candidates
     while len(chain) < number:
         ends = likeness[[chain[0], chain[-1]]]
-        end, chosen = (int(place) for place in np.unravel_index(ends.argmax(), ends.shape))
+        end, chosen = (int(position) for position in np.unravel_index(ends.argmax(), ends.shape))
         chain.insert(0 if end == 0 else len(chain), chosen)
         likeness[:, chosen] = -1.0
     return np.array(chain)
@@ -164,7 +164,7 @@ def _cell(counted: Confusion, share: float, i: int, j: int) -> Markup:
     )
 
 
-def _shaded(counted: Confusion, order: Int[np.ndarray, " place"]) -> Markup:
+def _shaded(counted: Confusion, order: Int[np.ndarray, " position"]) -> Markup:
     shares = counted.shares[np.ix_(order, order)]
     right = np.diag(np.diag(shares))
     names = [counted.classes[index] for index in order]

@@ -1,19 +1,19 @@
 "use strict";
-// Reads values under the pointer. The page is whole without it.
+// Reads values under the pointer. The page is complete without it.
 (() => {
   const written = (value) =>
     value === null || value === undefined ? "none" : Math.abs(value) >= 1e4 ? value.toLocaleString("en") : String(value);
 
-  const nearest = (sorted, wanted) => {
+  const nearest = (sorted, target) => {
     let low = 0, high = sorted.length - 1;
     while (high - low > 1) {
       const middle = (low + high) >> 1;
-      if (sorted[middle] < wanted) low = middle; else high = middle;
+      if (sorted[middle] < target) low = middle; else high = middle;
     }
-    return wanted - sorted[low] < sorted[high] - wanted ? low : high;
+    return target - sorted[low] < sorted[high] - target ? low : high;
   };
 
-  // Call `read` with the pointer's place in each of the figure's areas, as shares; put back the text on leaving.
+  // Call `read` with the position of the pointer in each of the figure's areas, as shares; put back the text on leaving.
   const follow = (figure, read) => {
     const reading = figure.querySelector(".reading");
     const rest = reading.textContent;
@@ -53,7 +53,7 @@
   for (const figure of document.querySelectorAll("[data-factor]")) {
     const { points } = data(figure);
     follow(figure, (across, down, cursor) => {
-      const point = points[nearest(points.map((one) => one[0]), across)];
+      const point = points[nearest(points.map((point) => point[0]), across)];
       cursor.style.left = `${100 * point[0]}%`;
       return point[1];
     });

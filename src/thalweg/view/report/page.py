@@ -1,7 +1,7 @@
 """The report of a run: its head, its sections and the document around them, in one HTML file.
 
 The file has no outside references: no fonts, scripts or pictures from elsewhere. The plots are SVG with a
-small script of our own rather than Bokeh, whose inline bundle alone weighs several megabytes and whose canvas
+small script rather than Bokeh, whose inline bundle alone weighs several megabytes and whose canvas
 does not follow the reader's light or dark setting. A whole report here takes hundreds of kilobytes, can be
 read without its script (which only serves the pointer), prints, and keeps its type size on a phone.
 """
@@ -13,7 +13,7 @@ from typing import Any
 
 from thalweg.core.stop_reason import StopReason
 from thalweg.insight.outcome import Outcome, Score, outcome, table
-from thalweg.insight.summary import summarise, worth_saying
+from thalweg.insight.summary import summarise, worth_stating
 from thalweg.insight.wording import figure, plural, seconds, size
 from thalweg.run.folder.record import Record
 from thalweg.view.figure import lr_figure
@@ -64,13 +64,13 @@ _SECTIONS: tuple[tuple[str, str, Callable[[Record], Markup | None]], ...] = (
 
 
 def document(title: str, heading: Markup, sections: Iterable[Section], foot: Markup) -> str:
-    """Put a page together: style and script inline, and a link to each section.
+    """Assemble a page: style and script inline, and a link to each section.
 
     Args:
         title: Of the window.
-        heading: What stands first.
+        heading: The first element.
         sections: Anchor, title and body of each; one whose body is None is left out.
-        foot: What stands last.
+        foot: The content of the footer.
     """
     shown = [(key, name, body) for key, name, body in sections if body is not None]
     links = [element("a", name, href=f"#{key}") for key, name, _ in shown]
@@ -123,7 +123,7 @@ def head(
     Args:
         name: Of the run or folder.
         title: The result in one sentence.
-        hero: The figure that counts, and tiles.
+        hero: The main figure, and tiles.
         verdict: Heading, and sentences with their levels.
         level: `good`, `unclear`, `bad` or nothing: the colour.
     """
@@ -146,7 +146,7 @@ def score(value: str, label: str, below: Markup | None = None) -> Markup:
 
 
 def tiles(figures: Iterable[tuple[str, str | None]]) -> Markup:
-    """Show figures side by side; those that are None are left out."""
+    """Show figures in a row; those that are None are left out."""
     shown = [
         element("div", element("dt", name), element("dd", value))
         for name, value in figures
@@ -188,7 +188,7 @@ def _run_tiles(record: Record, result: Outcome) -> Markup:
         [
             ("test loss", None if result.test_loss is None else figure(result.test_loss)),
             ("lowest validation loss", None if result.best_loss is None else figure(result.best_loss)),
-            ("at epoch", figure(result.best_epoch, 3) if worth_saying(result.best_epoch) else None),
+            ("at epoch", figure(result.best_epoch, 3) if worth_stating(result.best_epoch) else None),
             ("training", end),
             ("length", None if result.steps is None else _length(result)),
             ("time", None if total is None else seconds(total)),
@@ -198,6 +198,6 @@ def _run_tiles(record: Record, result: Outcome) -> Markup:
 
 
 def _length(result: Outcome) -> str:
-    if result.epochs is None or result.diverged or not worth_saying(result.epochs):
+    if result.epochs is None or result.diverged or not worth_stating(result.epochs):
         return plural(result.steps, "step")
     return plural(float(f"{result.epochs:.3g}"), "epoch")

@@ -33,7 +33,7 @@ def _against(answers: Residuals, target: str) -> Markup:
     low, high = np.quantile(answers.target, [0.01, 0.99])
     log = bool((both > 0).all() and low > 0 and high / low > SKEWED)
     axis = axis_over(both, log=log)
-    across, up = axis.place(answers.target), axis.place(answers.prediction)
+    across, up = axis.position(answers.target), axis.position(answers.prediction)
     few = len(across) <= POINTS
     marks = element("path", d=dots(across, up), class_="dots c1") if few else _density(across, up)
     diagonal = element("path", d=f"M0 {SIDE}L{SIDE} 0", class_="mark")
@@ -63,7 +63,7 @@ def _spread(answers: Residuals, target: str) -> Markup:
     counts, edges = np.histogram(inside, bins=BARS, range=(-reach, reach))
     axis = Axis(-reach, reach)
     top = max(1, int(counts.max()))
-    left, width = SIDE * axis.place(edges[:-1]), SIDE / BARS
+    left, width = SIDE * axis.position(edges[:-1]), SIDE / BARS
     bars = "".join(
         f"M{a:.1f} {SIDE}v{-SIDE * 0.97 * n / top:.1f}h{0.86 * width:.1f}V{SIDE}z"
         for a, n in zip(left, counts, strict=True)

@@ -1,1 +1,1 @@
-"""A sweep for people: the ranked table and the report."""
+"""A sweep as a ranked table for the terminal and as a report."""

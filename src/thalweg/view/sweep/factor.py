@@ -110,8 +110,8 @@ def _line(line: FactorLine, factor: str, x: Axis, y: Axis, colour: int) -> Marku
     across, up = (np.array(column, float) for column in zip(*lanes, strict=True))
     return join(
         band,
-        element("path", d=path(x.place(values), y.place(means)), class_=f"line c{colour}"),
-        element("path", d=dots(x.place(across), y.place(up)), class_=f"dots c{colour}"),
+        element("path", d=path(x.position(values), y.position(means)), class_=f"line c{colour}"),
+        element("path", d=dots(x.position(across), y.position(up)), class_=f"dots c{colour}"),
     )
 
 
@@ -154,13 +154,13 @@ def _note(ranking: Ranking, factor: str, lines: Sequence[FactorLine]) -> str:
 
 
 def _readings(lines: Sequence[FactorLine], factor: str, x: Axis) -> list[list[object]]:
-    """Return what the pointer reads: place across, and the text there."""
+    """Return what the pointer reads: the position across, and the text there."""
     texts: dict[float, list[str]] = {}
     for line in lines:
         for entry in line.entries:
             loss = f"{line.name} {entry.loss.text() if entry.loss else ''}".strip()
             texts.setdefault(float(entry.setting[factor]), []).append(loss)
     return [
-        [round(float(x.place(value)), 4), f"{factor} {setting(value)} · " + " · ".join(texts[value])]
+        [round(float(x.position(value)), 4), f"{factor} {setting(value)} · " + " · ".join(texts[value])]
         for value in sorted(texts)
     ]

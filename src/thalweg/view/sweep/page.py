@@ -6,7 +6,7 @@ import numpy as np
 
 from thalweg.insight import sweep_statements
 from thalweg.insight.outcome import table
-from thalweg.insight.ranking import BEST, LOST, RankedSetting, Ranking
+from thalweg.insight.ranking import BEST, DIVERGED, RankedSetting, Ranking
 from thalweg.insight.sweep_statements import by_words, steps_of
 from thalweg.insight.wording import count, figure, measure, plural, seconds
 from thalweg.run.folder.record import Record
@@ -155,8 +155,8 @@ def _lane(entry: RankedSetting, lane: int, step: int | None) -> str:
 
 
 def _row(entry: RankedSetting, ranking: Ranking, scale: Axis) -> Markup:
-    if entry.status == LOST:
-        return _lost_row(entry)
+    if entry.status == DIVERGED:
+        return _diverged_row(entry)
     loss = "" if entry.loss is None else figure(entry.loss.mean)
     half = entry.loss.half if entry.loss is not None else None
     metric = "" if entry.metric is None else measure(ranking.metric, entry.metric.mean)
@@ -172,7 +172,7 @@ def _row(entry: RankedSetting, ranking: Ranking, scale: Axis) -> Markup:
     return element("tr", cells, class_="best" if entry.status == BEST else None)
 
 
-def _lost_row(entry: RankedSetting) -> Markup:
+def _diverged_row(entry: RankedSetting) -> Markup:
     result = "no result"
     if entry.diverged:
         result = f"{len(entry.diverged)} of {len(entry.lanes)} diverged{steps_of(entry)}"
@@ -200,13 +200,13 @@ def _scale(entries: tuple[RankedSetting, ...]) -> Axis:
 def _whisker(entry: RankedSetting, scale: Axis) -> Markup | None:
     if entry.loss is None:
         return None
-    mean = float(scale.place(entry.loss.mean))
+    mean = float(scale.position(entry.loss.mean))
     if mean > 1:
         return element("span", "\u2192", class_="beyond", title="beyond the scale")
     dot = element("b", style=f"left:{100 * mean:.1f}%")
     if entry.loss.low is None or entry.loss.high is None:
         return dot
-    low, high = (min(1.0, max(0.0, float(scale.place(end)))) for end in (entry.loss.low, entry.loss.high))
+    low, high = (min(1.0, max(0.0, float(scale.position(end)))) for end in (entry.loss.low, entry.loss.high))
     return element("div", element("i", style=f"left:{100 * low:.1f}%;width:{100 * (high - low):.1f}%"), dot)
 
 

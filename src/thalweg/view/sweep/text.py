@@ -10,14 +10,14 @@ from rich.text import Text
 from thalweg.insight import sweep_statements
 from thalweg.insight.intervals import Estimate
 from thalweg.insight.outcome import table
-from thalweg.insight.ranking import BEST, FROZEN, LOST, TIED, UNSTABLE, RankedSetting, Ranking
+from thalweg.insight.ranking import BEST, DIVERGED, FROZEN, TIED, UNSTABLE, RankedSetting, Ranking
 from thalweg.insight.wording import count, figure, listing, plural, seconds
 from thalweg.view.text import bullets, facts
 
 MOST_ROWS = 24  # of the ranked table: a screen; longer tables are read in a file
 # `worse` needs no word, and without an interval there is none.
 _WORDS = {BEST: "best", TIED: "tied", FROZEN: "ended early"}
-_STYLES = {BEST: "bold green", TIED: "", UNSTABLE: "yellow", LOST: "red"}
+_STYLES = {BEST: "bold green", TIED: "", UNSTABLE: "yellow", DIVERGED: "red"}
 
 
 def show(ranking: Ranking, result: Mapping[str, Any], most: int = MOST_ROWS) -> RenderableType:
@@ -55,7 +55,7 @@ def _ranked(ranking: Ranking, most: int) -> RenderableType:
     lines.add_column("behind the best", no_wrap=True)
     lines.add_column("", overflow="fold")
     for entry in ranking.entries[:most]:
-        lost = entry.status == LOST
+        lost = entry.status == DIVERGED
         cells = (
             ["", _diverged(entry), ""] if lost else [_loss(entry), difference(entry.behind), status(entry)]
         )

@@ -96,8 +96,8 @@ def test_a_pipe_is_not_opened_ahead(tmp_path):
 @pytest.mark.parametrize("source", ["no such set", "", "\0", 3, ("x", "y")])
 def test_begin_ignores_bad_sources(monkeypatch, source):
     monkeypatch.setattr(loading, "_READING", "not.imported")
-    loading.begin(source)
-    loading.begin(source, folder=7)
+    loading.prefetch(source)
+    loading.prefetch(source, folder=7)
     assert content._AHEAD == {}
 
 
@@ -106,6 +106,6 @@ def test_begin_decompresses_the_files_of_a_folder(tmp_path, monkeypatch):
     images = tmp_path / "train-images-idx3-ubyte.gz"
     images.write_bytes(ONE)
     (tmp_path / "train-labels-idx1-ubyte").write_bytes(b"")
-    loading.begin(tmp_path)
+    loading.prefetch(tmp_path)
     assert set(content._AHEAD) == {images}
     discard_ahead()

@@ -81,7 +81,7 @@ def test_without_a_network_the_error_says_where_to_put_it(cache, monkeypatch):
 
 
 def test_a_set_without_addresses_must_lie_on_this_machine(cache):
-    with refused("cifar10 cannot be downloaded and must lie on this machine", "set THALWEG_DATA"):
+    with refused("cifar10 cannot be downloaded and must be on this machine", "set THALWEG_DATA"):
         load("cifar10")
 
 

@@ -10,7 +10,7 @@ IMAGE = "image"
 
 @dataclass(frozen=True)
 class RawArrays:
-    """A data set as arrays, before anything is decided about it.
+    """A data set as arrays, before it is checked, split or scaled.
 
     Args:
         name: Name of the set.

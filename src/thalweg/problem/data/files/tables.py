@@ -128,7 +128,7 @@ def _separator(content: bytes) -> str:
 
 
 def _check_fields(content: bytes, separator: str, path: Path) -> None:
-    """Refuse lines with another number of fields, which CSV readers fill or cut silently."""
+    """Reject lines with another number of fields, which CSV readers pad or truncate silently."""
     data = np.frombuffer(content if content.endswith(b"\n") else content + b"\n", np.uint8)
     quoted = np.zeros(data.size, bool)
     if b'"' in content:

@@ -87,12 +87,12 @@ def columns_from(plain: dict[str, Any]) -> Columns:
 
 
 def to_plain(value: Any) -> Any:
-    """Return a value as JSON holds it: tuples as lists, and the parts of a preparation as dictionaries."""
+    """Return a value in JSON types: tuples as lists, the components of a preparation as dictionaries."""
     if isinstance(value, tuple):
         return [to_plain(item) for item in value]
     return value.to_dict() if hasattr(value, "to_dict") else value
 
 
 def from_plain(value: Any) -> Any:
-    """Lists, as JSON gives them, become tuples: a preparation is frozen and can be compared."""
+    """Turn lists from JSON into tuples: a preparation is frozen and can be compared."""
     return tuple(map(from_plain, value)) if isinstance(value, list) else value

@@ -114,12 +114,12 @@ def checked_numbers(who: str, raw: Any) -> np.ndarray:
         rule = f"{who} must have a first axis, the examples"
         raise DataError("data", rule, got=array.item(), hint="wrap it in a list")
     if array.dtype.kind == "f" and not (np.abs(array) <= LARGEST).all():
-        _refuse_large(who, array)
+        _reject_large(who, array)
     return array
 
 
 def check_shape(array: np.ndarray, shape: tuple[int, ...]) -> None:
-    """Refuse examples of another shape than those of training."""
+    """Reject examples of another shape than those of training."""
     if array.shape[1:] != shape:
         rule = f"every example must have the shape {shape}, as in training"
         got = array.shape[1:]
@@ -127,7 +127,7 @@ def check_shape(array: np.ndarray, shape: tuple[int, ...]) -> None:
         raise DataError("data", rule, got=got, where=f"an array of shape {array.shape}", hint=hint)
 
 
-def _refuse_large(who: str, array: np.ndarray) -> None:
+def _reject_large(who: str, array: np.ndarray) -> None:
     finite = np.isfinite(array)
     bad, what = (~finite, "NaN or inf") if not finite.all() else (np.abs(array) > LARGEST, "beyond float32")
     first = tuple(int(i) for i in np.argwhere(bad)[0])

@@ -13,7 +13,7 @@ from thalweg.problem.data.inputs.array import checked_numbers
 
 
 def is_frame(source: Any) -> bool:
-    """Tell whether something is a Polars or pandas frame, without importing either."""
+    """Return whether something is a Polars or pandas frame, without importing either."""
     polars = "polars" in sys.modules and isinstance(source, (pl.DataFrame, pl.LazyFrame))
     return polars or _is_pandas(source)
 
@@ -44,7 +44,7 @@ def as_frame(source: Any) -> pl.DataFrame:
 
 
 def is_pair(source: Any) -> bool:
-    """Tell whether something is a pair (inputs, targets), rather than two numbers."""
+    """Return whether something is a pair (inputs, targets), rather than two numbers."""
     return isinstance(source, (tuple, list)) and len(source) == 2 and not np.isscalar(source[0])
 
 

@@ -73,7 +73,7 @@ class ImageInputs(Columns):
 
 
 def looks_like_images(array: np.ndarray) -> bool:
-    """Tell whether an array holds pictures: `example height width [channel]`, at least 8 pixels a side.
+    """Return whether an array holds pictures: `example height width [channel]`, at least 8 pixels a side.
 
     Bytes do; floats and integers do if all of them lie in 0..255. Anything else is a plain array, such as
     sequences of features.

@@ -28,7 +28,7 @@ SKEWED = 2.0
 # In standard deviations: a typing error must not swamp all other inputs.
 FURTHEST = 8.0
 
-# A category in fewer rows than this cannot be told from chance: ten rows, or 2 % of a small table.
+# A category in fewer rows than this cannot be distinguished from chance: ten rows, or 2 % of a small table.
 RARE_ROWS = 10
 RARE_SHARE = 0.02
 MIN_ROWS = 2
@@ -63,7 +63,7 @@ class NumberRule(_Rule):
             and their distance instead, so that they enter as 0 and 1 like a category.
         unit: 0: f(x) = x. Else f(x) = sign(x) log(1 + |x| / unit), with the median size as unit, for
             columns with a long tail.
-        flag: Whether a second input tells that the value is missing (only if some were, in training).
+        flag: Whether a second input flags missing values (only if some were missing in training).
     """
 
     kind: ClassVar[str] = "number"
@@ -86,7 +86,7 @@ class NumberRule(_Rule):
 
     @property
     def features(self) -> tuple[str, ...]:
-        """Names of the inputs that it makes."""
+        """Names of the inputs."""
         return (self.column, f"{self.column} {MISSING_MARK}") if self.flag else (self.column,)
 
     def apply(self, series: pl.Series, marks: tuple[str, ...]) -> np.ndarray:
@@ -105,10 +105,10 @@ class CategoryRule(_Rule):
 
     Args:
         column: Name of the column.
-        categories: Those with an input of their own, the most frequent first.
+        categories: Those with their own input, the most frequent first.
         other: Whether rare categories share an input, which then also stands for unknown ones. If no category
             was rare in training, an unknown one enters as zeros, since no weight was learnt for it.
-        missing: Whether missing values have an input (only if some were missing, in training).
+        missing: Whether missing values have an input (only if some were missing in training).
     """
 
     kind: ClassVar[str] = "category"
@@ -128,7 +128,7 @@ class CategoryRule(_Rule):
 
     @property
     def features(self) -> tuple[str, ...]:
-        """Names of the inputs that it makes."""
+        """Names of the inputs."""
         marks = [mark for mark, used in ((OTHER, self.other), (MISSING_MARK, self.missing)) if used]
         return tuple(f"{self.column}={category}" for category in (*self.categories, *marks))
 
@@ -153,7 +153,7 @@ class DateRule(_Rule):
         format: How the dates are written; empty for columns of date type.
         parts: Which of these quantities are used.
         mean, scale: Of each quantity over the training rows. A missing date enters as the mean.
-        flag: Whether an input tells that the date is missing (only if some were, in training).
+        flag: Whether an input flags missing dates (only if some were missing in training).
     """
 
     kind: ClassVar[str] = "date"
@@ -175,7 +175,7 @@ class DateRule(_Rule):
 
     @property
     def features(self) -> tuple[str, ...]:
-        """Names of the inputs that it makes."""
+        """Names of the inputs."""
         flag = (f"{self.column} {MISSING_MARK}",) if self.flag else ()
         return tuple(f"{self.column} {part}" for part in self.parts) + flag
 
@@ -213,7 +213,7 @@ class WordRule(_Rule):
 
     @property
     def features(self) -> tuple[str, ...]:
-        """Names of the inputs that it makes."""
+        """Names of the inputs."""
         return tuple(f"{self.column}~{word}" for word in self.words)
 
     def apply(self, series: pl.Series, marks: tuple[str, ...]) -> np.ndarray:

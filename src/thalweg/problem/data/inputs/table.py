@@ -112,10 +112,10 @@ class SeriesColumns(Columns):
 
 
 def check_columns(needed: Sequence[str], training: Sequence[str], columns: Sequence[str]) -> None:
-    """Refuse a table that lacks a column, and name the most similar column that it has.
+    """Reject a table that lacks a column, and name the most similar column that it has.
 
     Args:
-        needed: Columns that are learnt from.
+        needed: Columns that the model uses.
         training: All columns of the training table.
         columns: Columns of this table.
     """

@@ -1,1 +1,1 @@
-"""Named data sets: bundled with scikit-learn, made from a seed, or fetched."""
+"""Named data sets: bundled with scikit-learn, synthetic, or downloaded."""

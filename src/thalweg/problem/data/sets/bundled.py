@@ -26,7 +26,7 @@ _WINE = (*_WINE, "od280/od315_of_diluted_wines", "proline")
 
 @dataclass(frozen=True)
 class BundledTable:
-    """A table of scikit-learn: rows of numbers, the target last or in a file of its own.
+    """A table of scikit-learn: rows of numbers, the target in the last column or in a separate file.
 
     Args:
         file: Name of the file with the inputs.
@@ -91,7 +91,6 @@ def _numbers(name: str, delimiter: str | None = None, skiprows: int = 0) -> np.n
     spec = importlib.util.find_spec("sklearn")
     path = Path(spec.origin).parent / "datasets" / "data" / name if spec and spec.origin else None
     if path is None or not path.is_file():
-        rule = f"scikit-learn must carry {name}"
         rule, hint = f"scikit-learn must contain {name}", "reinstall scikit-learn, 1.6 or newer"
         raise DataError("data", rule, where=path, hint=hint)
     return np.loadtxt(io.BytesIO(read_bytes(path)), delimiter=delimiter, skiprows=skiprows)

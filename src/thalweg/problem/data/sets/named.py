@@ -21,7 +21,7 @@ def names() -> list[str]:
 
 
 def is_text(name: str) -> bool:
-    """Tell whether a set is text."""
+    """Return whether a set is text."""
     return name in published.SETS and published.SETS[name].form == "text"
 
 

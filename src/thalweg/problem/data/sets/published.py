@@ -1,4 +1,4 @@
-"""Published data sets that are too large to ship: their files, where they lie, and their download."""
+"""Published data sets that are too large to ship: their files, where they are stored, and their download."""
 
 import gzip
 import hashlib
@@ -18,7 +18,7 @@ from thalweg.problem.data.files.binary_images import CIFAR_CLASSES, batch_files,
 urllib_error, urllib_request = LazyModule("urllib.error"), LazyModule("urllib.request")
 
 VARIABLE = "THALWEG_DATA"  # environment variable with a folder of data sets
-TIMEOUT = 30  # seconds without an answer; a slower server is as good as down
+TIMEOUT = 30  # seconds without a response; a slower server counts as down
 
 MNIST_CLASSES = tuple(range(10))
 FASHION_CLASSES = (
@@ -48,8 +48,8 @@ class Published:
     Args:
         name: Name of the set.
         form: `idx`, `cifar` or `text`.
-        files: What can be downloaded; empty if the set must lie on this machine.
-        folders: Subfolders of a data folder where it may lie, besides the folder itself.
+        files: What can be downloaded; empty if the set must already be on this machine.
+        folders: Subfolders of a data folder that may hold it, besides the folder itself.
         classes: Labels by class number.
         source: Who published it.
     """
@@ -178,7 +178,7 @@ def _holding(published: Published, folder: Path) -> Path | None:
 
 
 def download(published: Published) -> Path:
-    """Download the files of a set that are missing from the cache; they are checked, and complete or absent.
+    """Download the files of a set that are missing from the cache; each is verified, and never incomplete.
 
     Returns:
         The folder that holds them.
@@ -188,7 +188,7 @@ def download(published: Published) -> Path:
     """
     name, hint = published.name, f"set {VARIABLE} to a folder that holds {published.name}, or give folder="
     if not published.files:
-        raise DataError("data", f"{name} cannot be downloaded and must lie on this machine", hint=hint)
+        raise DataError("data", f"{name} cannot be downloaded and must be on this machine", hint=hint)
     folder = cache_folder() / name
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -211,8 +211,8 @@ def _content(file: File) -> tuple[bytes | None, list[str]]:
     failures = []
     for address in file.addresses:
         try:
-            with urllib_request.urlopen(address, timeout=TIMEOUT) as answer:
-                content = answer.read()
+            with urllib_request.urlopen(address, timeout=TIMEOUT) as response:
+                content = response.read()
             content = gzip.decompress(content) if address.endswith(".gz") else content
         except (OSError, EOFError, zlib.error, ValueError) as error:
             failures.append(f"{address}: {_reason(error)}")

@@ -1,1 +1,1 @@
-"""Tables to `Data`: rows on their own, or windows of rows in time order."""
+"""Tables to `Data`: single rows, or windows of rows in time order."""

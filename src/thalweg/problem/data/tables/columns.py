@@ -116,7 +116,7 @@ def fit_columns(
     """Fit the rules of the columns on the training rows.
 
     Args:
-        columns: The columns that are learnt from.
+        columns: The columns that the model uses.
         train: Indices of the training rows.
         names: All columns of the table.
         target: Name of the target.
@@ -140,7 +140,7 @@ def fit_columns(
 
 
 def _is_useful(rule: Rule, options: LoadOptions) -> bool:
-    """Tell whether a rule has inputs. An input of rare categories alone counts only in a series."""
+    """Return whether a rule has inputs. An input of rare categories alone counts only in a series."""
     alone = set() if options.window is not None else {f"{rule.column}={OTHER}"}
     return bool(set(rule.features) - alone)
 
@@ -172,7 +172,7 @@ def leaks(columns: dict[str, Typed], target: Target) -> tuple[Note, ...]:
     """Note columns that predict the target almost perfectly on their own.
 
     A prediction from one column is fitted on every other row and tested on the rest. Such columns are not
-    dropped: only the owner knows whether such a column is available at prediction time.
+    dropped: only the user knows whether such a column is available at prediction time.
     """
     count = target.values.shape[0]
     if len(columns) < 2 or count < MIN_LEAK_ROWS:

@@ -1,4 +1,4 @@
-"""A test split given as a table of its own, read the way the training table was read."""
+"""A separate test table, read in the same way as the training table."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def read_test_table(
 
     Args:
         train: The training table.
-        used: Its columns that are learnt from.
+        used: Its columns that the model uses.
         target: Its target, encoded.
         options: How the training table was read; `test` is a path, a frame, or a pair (frame, targets).
 

@@ -1,6 +1,6 @@
 """A table in time order to `Data`: windows of rows as inputs, the values that follow them as targets.
 
-The rows are cut into training, validation and test in time order, and all rows and targets of a window lie
+The rows are cut into training, validation and test in time order, and all rows and targets of a window are
 in one split: no row is shared by two splits. At each border this leaves out the `window + horizon - 1`
 windows that would cross it. The rules of the columns and the scale of the target come from the training
 rows alone.
@@ -23,7 +23,7 @@ from thalweg.problem.data.inputs.array import mean_and_scale
 from thalweg.problem.data.inputs.column_types import CATEGORY, DATE, Typed, read_column
 from thalweg.problem.data.inputs.frames import series_frame
 from thalweg.problem.data.inputs.table import SeriesColumns
-from thalweg.problem.data.labels import Target, encode, encode_known, present_values, refuse_dates
+from thalweg.problem.data.labels import Target, encode, encode_known, present_values, reject_dates
 from thalweg.problem.data.note import Note
 from thalweg.problem.data.options import RANDOM, TIME, LoadOptions, Reader, Source
 from thalweg.problem.data.preparation import Preparation
@@ -54,9 +54,9 @@ class _Table:
 
     Args:
         frame: Its rows.
-        columns: The columns that are learnt from.
-        target: The values of the target that are present, encoded.
-        present: Where they are, `row`.
+        columns: The columns that the model uses.
+        target: The target's values that are not missing, encoded.
+        present: Rows that have a target, `row` of bool.
         notes: Notes so far.
     """
 
@@ -132,7 +132,7 @@ def _typed(source: Any, options: LoadOptions) -> _Table:
 
 def _encoded(typed: Typed, name: str, options: LoadOptions) -> Target:
     """Encode the values of the target that are present."""
-    refuse_dates(typed, name)
+    reject_dates(typed, name)
     task = options.task or (CLASSIFICATION if typed.kind == CATEGORY else REGRESSION)
     if task == CLASSIFICATION and options.horizon > 1:
         rule, hint = "classes are predicted one step ahead", "use horizon=1, or task=regression"
@@ -141,7 +141,7 @@ def _encoded(typed: Typed, name: str, options: LoadOptions) -> Target:
 
 
 def _check_order(typed: dict[str, Typed]) -> None:
-    """Refuse a table whose dates do not ascend; one of several date columns must."""
+    """Reject a table whose dates do not ascend; one of several date columns must."""
     dates = {name: column.values.drop_nulls() for name, column in typed.items() if column.kind == DATE}
     if dates and not any(values.is_sorted() for values in dates.values()):
         rule, hint = "rows must be in time order", "sort the table by its dates first"

@@ -42,7 +42,7 @@ READER = Reader(_accepts, _read)
 
 @dataclass(frozen=True)
 class _Table:
-    """A table being read: its rows, the columns that are learnt from, its target, and notes."""
+    """A table being read: its rows, the columns that the model uses, its target, and notes."""
 
     frame: pl.DataFrame
     columns: dict[str, Typed]
@@ -74,8 +74,8 @@ def from_frame(source: Any, name: str, options: LoadOptions, target: str | None 
     hashes = frame_hashes(table.frame, [find_column(frame.columns, options.group)] if options.group else used)
     rows, split_notes = split_examples(hashes, table.target, options, separate_test=separate)
     columns, fit_notes = fit_columns(table.columns, rows["train"], frame.columns, column, options)
-    inputs = {split: columns.inputs(table.frame[taken]) for split, taken in rows.items()}
-    targets = {split: table.target.values[taken] for split, taken in rows.items()}
+    inputs = {split: columns.inputs(table.frame[indices]) for split, indices in rows.items()}
+    targets = {split: table.target.values[indices] for split, indices in rows.items()}
     notes = table.notes + fit_notes + split_notes
     if test is not None:
         inputs["test"], targets["test"] = columns.inputs(test.frame), test.targets

@@ -114,7 +114,7 @@ def im2col(x: Image, kernel: Kernel, stride: int) -> Image:
 
 
 def winograd_applies(x: Image, kernel: Kernel, stride: int) -> bool:
-    """Tell whether `winograd` can compute a convolution, and is worth it."""
+    """Return whether `winograd` can compute a convolution, and is worth it."""
     fits = kernel.shape[1:3] == (3, 3) and stride == 1 and x.dtype == kernel.dtype and x.dtype in DTYPES
     return fits and min(kernel.shape[::3]) >= MIN_CHANNELS and min(x.shape[:2]) >= MIN_PIXELS
 
