@@ -1,4 +1,4 @@
-"""A run on a stream or on continued text, interrupted and resumed, equals the uninterrupted one bit for bit."""
+"""Runs on streams and continued text, interrupted and resumed, equal uninterrupted runs bit for bit."""
 
 from tests.engine.feeds.test_streamed import streamed
 from tests.run.test_resume import assert_same, broken_off
