@@ -1,4 +1,4 @@
-"""Runs on a stream and on continued text, interrupted and resumed, equal the uninterrupted run bit for bit."""
+"""Runs on a stream and on continued text, once interrupted, equal the uninterrupted run, bit for bit."""
 
 from tests.engine.feeds.test_streamed import streamed
 from tests.run.test_resume import assert_same, broken_off
