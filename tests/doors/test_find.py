@@ -203,7 +203,7 @@ def test_lr_is_refused_where_the_optimizer_has_no_rate(here):
         (["find", "digits", "--batch", "32,6.5"], "must be batch sizes"),
         (["find", "digits", "--lr", "auto"], "auto is only for thalweg fit"),
         (["find", "digits", "--resume", "auto"], "cannot be resumed"),
-        (["find", "digits", "--init", "runs/a"], "found for a fresh start"),
+        (["find", "digits", "--init", "runs/a"], "searched for new weights only"),
         (["find", "digits", "--model", "mlq:9"], "did you mean 'mlp'"),
         (["fit", "digits", "--lr", "fast"], "must be a number, or auto"),
         (["fit", "digits", "--lr", "0.1", "--set", "optimizer.lr=0.2"], "the rate must be given only once"),

@@ -172,5 +172,5 @@ def test_every_step_augments_anew():
 def test_anything_but_images_is_refused_before_training():
     columns = ArrayInputs.fit(np.zeros((4, 8, 8, 1), np.float32), standardise=False)
     problem = Problem(Mean(jnp.zeros((8, 8))), pictures(columns))
-    with pytest.raises(RecipeError, match="augment changes images"):
+    with pytest.raises(RecipeError, match="augment is for images"):
         train(problem, recipe(augment="crop"))
