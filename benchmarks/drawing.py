@@ -100,8 +100,8 @@ def _text(text: str, x: float, y: float, anchor: str) -> Markup:
 
 
 def _across(axis: Axis, values: Sequence[float]) -> np.ndarray:
-    return LEFT + (WIDTH - LEFT - RIGHT) * axis.place(np.asarray(values, float))
+    return LEFT + (WIDTH - LEFT - RIGHT) * axis.position(np.asarray(values, float))
 
 
 def _up(axis: Axis, values: Sequence[float]) -> np.ndarray:
-    return HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * axis.place(np.asarray(values, float))
+    return HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * axis.position(np.asarray(values, float))

@@ -145,7 +145,7 @@ def test_the_plan_trains_nothing(swept, here):
             ["--vary", "lr=1e-4..1:1000log", "--vary", "seed=0..999:1000lin"],
             "got 1,000,000 lanes (predicted: at least",
         ),
-        (["--vary", "lr=0.1,0.2", "--validation", "0", "--halving"], "needs a validation part"),
+        (["--vary", "lr=0.1,0.2", "--validation", "0", "--halving"], "needs a validation split"),
     ],
 )
 def test_slips_are_refused_before_anything_is_compiled(arguments, said, tmp_path, monkeypatch, capsys):
@@ -170,14 +170,14 @@ def test_a_million_lanes_say_what_they_would_take(tmp_path, monkeypatch, capsys)
 
 
 def test_drawn_points_get_every_seed():
-    recipes = sweep._drawn(5, sweep.Recipe(), {"lr": "1e-4..1e-1:log", "seed": "0..2"})
+    recipes = sweep._sampled(5, sweep.Recipe(), {"lr": "1e-4..1e-1:log", "seed": "0..2"})
     assert [recipe.seed for recipe in recipes] == [0, 1, 2] * 5
     rates = [recipe.optimizer.lr for recipe in recipes]
     assert len(set(rates)) == 5 and all(len(set(rates[i : i + 3])) == 1 for i in range(0, 15, 3))
     assert all(1e-4 <= rate <= 1e-1 and math.isfinite(rate) for rate in rates)
 
 
-def test_models_are_parted_where_a_new_one_begins():
+def test_models_are_split_where_a_new_one_begins():
     assert sweep._models("mlp:32,mlp:256,256,dropout=0.1,linear") == [
         "mlp:32",
         "mlp:256,256,dropout=0.1",

@@ -98,7 +98,9 @@ def test_narrower_precisions_keep_float32_weights_also_where_float64_is_on():
 
 
 def test_f64_is_refused_where_jax_would_compute_in_float32():
-    with pytest.raises(RecipeError, match=r"switched off.*\nhint: set JAX_ENABLE_X64=1"):
+    with pytest.raises(
+        RecipeError, match=r"switched off.*\nhint: set the environment variable JAX_ENABLE_X64=1"
+    ):
         train(problem(), with_(RECIPE, precision="f64"))
     with pytest.raises(RecipeError, match="64-bit types"):
         init_group(problem(), [with_(RECIPE, precision="f64")])

@@ -42,7 +42,7 @@ class Shares(eqx.Module):
 def test_probabilities_where_logits_belong_are_refused_and_nothing_is_written(tmp_path):
     before = TRACES["chunk"]
     with pytest.raises(
-        ModelError, match=r"takes logits, and these outputs are probabilities.*\nhint: leave out"
+        ModelError, match=r"takes logits, and these outputs are probabilities.*\nhint: remove"
     ):
         train(Problem(Shares, blobs()), RECIPE, keep=tmp_path / "run")
     assert not (tmp_path / "run").exists() and TRACES["chunk"] == before

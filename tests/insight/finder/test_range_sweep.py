@@ -8,6 +8,7 @@ import pytest
 
 from tests.insight.finder import planted
 from thalweg.core.errors import RecipeError
+from thalweg.engine.group import init_group
 from thalweg.insight.finder import range_sweep
 from thalweg.insight.finder.range_sweep import range_test
 from thalweg.problem.models import MLP
