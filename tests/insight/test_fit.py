@@ -87,3 +87,8 @@ def test_no_usable_rate_trains_nothing(digits, tmp_path, monkeypatch):
     with pytest.raises(NoLearningRate, match="nothing was trained") as error:
         fit(digits, "mlp:8", keep=tmp_path / "run", recipe="sgd", steps=20, lr="auto")
     assert error.value.finding.value is None and not (tmp_path / "run").exists()
+
+
+def test_options_of_load_are_refused_for_data_already_loaded(digits):
+    with pytest.raises(BadInput, match="already loaded"):
+        fit(digits, "mlp:8", validation=0.3, **SMALL)

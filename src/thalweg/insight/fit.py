@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from thalweg.core.errors import RecipeError, ThalwegError
+from thalweg.core.errors import DataError, RecipeError, ThalwegError
 from thalweg.insight.finder.finding import LearningRateFinding
 from thalweg.insight.finder.finding_io import as_dict, current
 from thalweg.insight.finder.learning_rate import find_lr
@@ -134,7 +134,13 @@ def read_problem(source: Any, model: Any = None, **load_options: Any) -> Problem
         model: A model specification (`mlp:512`), an architecture, a module or its factory; None for the
             default of the data.
         **load_options: As for `load`.
+
+    Raises:
+        DataError: The data cannot be read, or options are given for data already loaded.
     """
+    if isinstance(source, Data) and load_options:
+        got, hint = ", ".join(load_options), "pass them to load"
+        raise DataError("fit", "options of load do not apply to data already loaded", got=got, hint=hint)
     architecture = parse(model) if isinstance(model, str) else model  # refused before the data are read
     return Problem(architecture, source if isinstance(source, Data) else load(source, **load_options))
 
@@ -247,7 +253,6 @@ def _recipe_to_resume(folder: Path, recipe: Recipe) -> Recipe:
             got=str(folder),
             hint="leave it out to continue with the run's own rate",
         )
-    finding = current(finding)
     searched, before = (toml.read(f"{finding[key]}\n") for key in ("recipe", "recipe_before"))
     if toml.write(Recipe.from_dict(recipe.to_dict())) == toml.write(before):
         return searched

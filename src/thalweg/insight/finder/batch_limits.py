@@ -28,9 +28,9 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-import psutil
 from jaxtyping import Array, Float, PyTree
 
+from thalweg.core.device import free_memory
 from thalweg.core.tree import lane
 from thalweg.engine.dispatch import ChunkLength, run_chunk, run_chunks
 from thalweg.engine.group import LaneGroup, init_group, length
@@ -179,7 +179,7 @@ def free_bytes() -> int:
     stats = jax.devices()[0].memory_stats() or {}
     if "bytes_limit" in stats:
         return int(stats["bytes_limit"] - stats.get("bytes_in_use", 0))
-    return int(psutil.virtual_memory().available)
+    return free_memory()
 
 
 def _quotient(points: list[Moments]) -> float:
