@@ -27,19 +27,35 @@ BENCHMARKS = {
     "frameworks": "benchmarks.frameworks",
     "start": "benchmarks.start",
     "sweep": "benchmarks.sweep",
+    "grid_search": "benchmarks.grid_search",
     "diverging": "benchmarks.diverging",
     "peak": "benchmarks.peak",
     "telemetry": "benchmarks.telemetry",
     "overhead": "benchmarks.overhead",
     "scaling": "benchmarks.scaling",
     "memory": "benchmarks.memory",
+    "streamed_tables": "benchmarks.streamed_tables",
+    "mesh": "benchmarks.mesh",
+    "many_shapes": "benchmarks.many_shapes",
     "convolutions": "benchmarks.convolutions",
+    "fusions": "benchmarks.fusions",
+    "objectives": "benchmarks.objectives",
     "gpt": "benchmarks.gpt",
+    "parts": "benchmarks.parts",
     "shakespeare": "benchmarks.shakespeare",
     "names": "benchmarks.names",
     "cifar": "benchmarks.cifar",
     "saving": "benchmarks.saving",
+    "watching": "benchmarks.watching",
+    "play": "benchmarks.play",
+    "landscape": "benchmarks.landscape",
+    "cost": "benchmarks.cost",
+    "recomputation": "benchmarks.recomputation",
     "finders": "benchmarks.finders.scoreboard",
+    "tape": "benchmarks.tape.scoreboard",
+    "doctor": "benchmarks.doctor.scoreboard",
+    "race": "benchmarks.race",
+    "tables": "benchmarks.tables.scoreboard",
 }
 
 
@@ -52,6 +68,8 @@ def main() -> None:
         report(arguments.readme)
     elif arguments.command == "finders":
         _run_finders(arguments)
+    elif arguments.command == "tables":
+        _run_tables(arguments)
     else:
         for name in arguments.name or BENCHMARKS:
             _run(name, arguments.quick)
@@ -79,6 +97,17 @@ def _arguments() -> argparse.Namespace:
     finders.add_argument(
         "--seconds", type=float, default=inf, help="start no task after this time; call again"
     )
+    tables = commands.add_parser("tables", help="defaults on public tables, against other libraries")
+    tables.add_argument("--quick", action="store_true", help="one small set; saves nothing")
+    tables.add_argument(
+        "--development", action="store_true", help="without the sets set aside; saves nothing"
+    )
+    tables.add_argument(
+        "--only", nargs="+", default=[], metavar="NAME", help="with --development: only these"
+    )
+    tables.add_argument("--set", default="", help="with --development: parts of names of sets, a,b")
+    tables.add_argument("--divisions", type=int, default=5, help="with --development: of each set")
+    tables.add_argument("--seconds", type=float, default=inf, help="start no fit after this time")
     report_parser = commands.add_parser("report", help="print the goals and the tables of all saved results")
     report_parser.add_argument("--readme", action="store_true", help="also write the goals into the README")
     return parser.parse_args()
@@ -142,6 +171,15 @@ def _run_finders(arguments: argparse.Namespace) -> None:
         print(scoreboard.table(scoreboard.develop(arguments.only, arguments.task, arguments.seconds)))
     else:
         _run("finders", arguments.quick, seconds=arguments.seconds)
+
+
+def _run_tables(arguments: argparse.Namespace) -> None:
+    if arguments.development:
+        scoreboard = importlib.import_module(BENCHMARKS["tables"])
+        limits = (arguments.divisions, arguments.seconds)
+        print(scoreboard.table(scoreboard.develop(arguments.only, arguments.set, *limits)))
+    else:
+        _run("tables", arguments.quick, seconds=arguments.seconds)
 
 
 def _run(name: str, quick: bool, **options: Any) -> None:

@@ -19,7 +19,19 @@ from benchmarks.peers import peers_python
 
 ROOT = Path(__file__).parents[1]
 # Contestants that run in this environment; the others run in the peers'.
-OURS = ("engine", "gpt_engine", "steps", "scan", "train", "lanes", "lanes_train", "convolutions")
+OURS = (
+    "engine",
+    "gpt_engine",
+    "parts",
+    "steps",
+    "scan",
+    "train",
+    "lanes",
+    "lanes_train",
+    "convolutions",
+    "fusions",
+    "objectives",
+)
 
 T = TypeVar("T")
 

@@ -6,6 +6,7 @@ A test makes the same comparison, so the page is never out of date.
 import sys
 from pathlib import Path
 
+from thalweg.doors.cli.browse import KINDS
 from thalweg.recipe.catalogue import markdown, rows
 
 PAGE = Path(__file__).parents[1] / "docs" / "catalogue.md"
@@ -13,7 +14,7 @@ PAGE = Path(__file__).parents[1] / "docs" / "catalogue.md"
 
 def main() -> int:
     """Write the page, or check that it is up to date."""
-    page = markdown(rows())
+    page = markdown([*rows(), *KINDS["losses"](), *KINDS["metrics"]()])
     if "--check" in sys.argv[1:]:
         fresh = PAGE.exists() and PAGE.read_text(encoding="utf-8") == page
         print(

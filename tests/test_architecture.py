@@ -24,11 +24,13 @@ ALLOWED_SIDEWAYS = {("lab", "view")}
 # are not listed are one room, ".". The folder's own `__init__.py` may import all of them.
 ROOMS: dict[str, list[str | tuple[str, ...]]] = {
     "engine": [
-        ("compilation", "program"),
+        ("compilation", "mesh", "program"),
         "state",
         "backward",
+        "update",
         "step",
         ("layout", "feeds"),
+        ("evaluate_objective", "kept"),
         ("evaluate", "group"),
         "dispatch",
         "autotune",
@@ -36,34 +38,52 @@ ROOMS: dict[str, list[str | tuple[str, ...]]] = {
     ],
     "problem/data": [
         ("note", "split"),
+        "fold_rows",
         "files",
         "inputs",
         "preparation",
         "data",
-        ("options", "labels"),
+        ("tasks", "folds"),
+        ("options", "labels", "dealing"),
         "splitting",
-        ("arrays", "text", "stream"),
+        ("weights", "tree_targets", "validation_folds"),
+        ("arrays", "text", "stream", "examples"),
         "tables",
-        "sets",
+        ("sets", "chunked", "foreign"),
         "reading",
-        "predict_inputs",
+        ("predict_inputs", "understanding"),
+        "labelled",
         "load",
     ],
     "run": [
-        ("folder", "progress", "scores"),
-        ("checkpoint", "spec", "run"),
+        ("folder", "outputs", "progress", "scores"),
+        "problem_record",
+        ("checkpoint", "spec", "run", "tracking"),
         ("session", "validate", "restore", "verify"),
-        ("train", "resume"),
+        "cluster",
+        ("train", "resume", "replay"),
+        "trajectory",
     ],
 }
-# The door loads a command's modules when the command is called, and the root loads names on first use.
-LAZY = {SOURCE / "doors" / "cli" / "app.py"}
+# What compiles a function in JAX and Equinox; only `core/compiler.py` calls it.
+COMPILERS = {"jit", "pjit", "pmap", "filter_jit", "filter_pmap"}
+# What writes a file: only `core/disk.py` does, atomically and through no link. The second group also writes
+# into memory.
+WRITERS = {
+    *("write_text", "write_bytes", "touch", "symlink_to", "hardlink_to", "tofile", "memmap", "save_file"),
+    *("mkstemp", "mkdtemp", "NamedTemporaryFile", "TemporaryFile", "copy2", "copyfile", "copytree", "move"),
+}
+INTO_A_SINK = {
+    *("write_csv", "write_parquet", "write_ipc", "write_ndjson", "write_table", "to_csv"),
+    *("savez", "savez_compressed", "savetxt"),
+}
+MEMORY = ("BytesIO(", "BufferOutputStream(")
+# A command loads its modules when it is called, and the root loads names on first use.
+LAZY = set((SOURCE / "doors" / "cli" / "commands").glob("*.py"))
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "misc"}
 # Modules under 60 lines whose only importer lies in the same folder, and why each is a file of its own.
 SMALL_LINES = 60
-SMALL_WITH_ONE_IMPORTER: dict[str, str] = {
-    "doors/cli/fit.py": "the module of a command, which loads when the command is called",
-}
+SMALL_WITH_ONE_IMPORTER: dict[str, str] = {}
 
 
 def modules(root: Path = SOURCE) -> list[Path]:
@@ -230,6 +250,113 @@ def test_checkpoints_are_bytes_only():
     """Checkpoints can be read and verified where JAX is not installed."""
     for path in modules(SOURCE / "run" / "checkpoint"):
         assert not [name for name, _ in imported(ast.parse(path.read_text())) if name.split(".")[0] == "jax"]
+
+
+def own_compilations(text: str) -> list[int]:
+    """Return the lines in which functions are compiled by JAX or Equinox, without our options."""
+    return [
+        node.lineno
+        for node in ast.walk(ast.parse(text))
+        if (isinstance(node, ast.Attribute) and node.attr in COMPILERS)
+        or (
+            isinstance(node, ast.ImportFrom)
+            and (node.module or "").split(".")[0] != "thalweg"
+            and any(alias.name in COMPILERS for alias in node.names)
+        )
+    ]
+
+
+def test_every_program_is_compiled_with_our_options():
+    lines = {str(path.relative_to(SOURCE)): own_compilations(path.read_text()) for path in modules()}
+    assert {file: found for file, found in lines.items() if found}.keys() == {"core/compiler.py"}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "jax.jit(f)",
+        "@partial(jax.jit, static_argnums=0)\ndef f(): ...",
+        "from jax import jit",
+        "from jax import pmap as p",
+        "eqx.filter_jit(f)",
+        "from equinox import filter_pmap",
+        "import equinox\nequinox.filter_pmap(f)",
+        "from jax.experimental.pjit import pjit",
+    ],
+)
+def test_a_planted_compilation_without_our_options_is_caught(line):
+    assert own_compilations(line)
+    assert not own_compilations("from thalweg.core.compiler import filter_jit, jit\njit(f)")
+
+
+def openings_for_writing(text: str) -> list[int]:
+    """Return the lines in which a file is opened for writing, or renamed, other than by `core/disk.py`.
+
+    Writers of polars, NumPy and Arrow may write into memory: into what the same module made with `BytesIO()`
+    or `BufferOutputStream()`.
+    """
+    tree = ast.parse(text)
+    in_memory = {
+        target.id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Assign) and any(name in ast.unparse(node.value) for name in MEMORY)
+        for assigned in node.targets
+        for target in ast.walk(assigned)
+        if isinstance(target, ast.Name)
+    }
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    return [call.lineno for call in calls if _opens_for_writing(call, in_memory)]
+
+
+def _opens_for_writing(call: ast.Call, in_memory: set[str]) -> bool:
+    name = getattr(call.func, "attr", None) or getattr(call.func, "id", "")
+    owner = getattr(getattr(call.func, "value", None), "id", "")
+    words = [*call.args, *(keyword.value for keyword in call.keywords)]
+    if name == "open":
+        modes = [word.value for word in words if isinstance(word, ast.Constant)]
+        read_only = "os.O_RDONLY" in ast.unparse(call)
+        return (owner == "os" and not read_only) or any(
+            set(str(mode)) & set("wax+") for mode in modes if len(str(mode)) < 4
+        )
+    if words and (name in INTO_A_SINK or (name == "save" and owner in ("np", "numpy", "jnp"))):
+        return not any(isinstance(word, ast.Name) and word.id in in_memory for word in words)
+    return name in WRITERS or (owner == "os" and name in ("rename", "replace", "link", "symlink"))
+
+
+def test_one_module_opens_files_for_writing():
+    lines = {str(path.relative_to(SOURCE)): openings_for_writing(path.read_text()) for path in modules()}
+    assert {file: found for file, found in lines.items() if found}.keys() == {"core/disk.py"}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "open(path, 'w')",
+        "open(path, mode='ab')",
+        "path.open('r+b')",
+        "os.open(path, flags)",
+        "path.write_text(text)",
+        "path.write_bytes(content)",
+        "path.touch()",
+        "os.replace(one, other)",
+        "shutil.copyfile(one, other)",
+        "tempfile.mkstemp()",
+        "frame.write_csv(path)",
+        "np.save(path, values)",
+        "pq.write_table(table, where=path)",
+        "safetensors.numpy.save_file(arrays, path)",
+    ],
+)
+def test_a_planted_opening_for_writing_is_caught(line):
+    assert openings_for_writing(line)
+
+
+def test_reading_and_writing_into_memory_are_no_openings_for_writing():
+    code = (
+        "content = BytesIO()\nnp.save(content, a)\nframe.write_parquet(content)\nopen(path, 'rb')\nopen(path)"
+    )
+    assert not openings_for_writing(code)
+    assert not openings_for_writing("text.replace('a', 'w')\nImage.open(path, formats=known)")
 
 
 def test_every_folder_is_a_floor():

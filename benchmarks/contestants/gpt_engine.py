@@ -24,6 +24,13 @@ class Mapped(eqx.Module):
 def prepare(setting: dict[str, Any]) -> Callable[[], dict[str, Any]]:
     """Return a block of `steps` updates."""
     compilation.enable_cache()
+    loop = Loop(*work(setting))
+    steps = setting["steps"]
+    return lambda: {"seconds": loop.run(steps), "examples": steps * setting["batch"], "steps": steps}
+
+
+def work(setting: dict[str, Any]) -> tuple[tw.Problem, list[tw.Recipe]]:
+    """Return the problem and its recipe."""
     data = tw.load("tinyshakespeare", folder=setting["folder"], context=setting["context"])
     model: Any = tw.GPT().fitted((setting["context"],), len(data.preparation.classes or ()))
     if setting.get("mapped"):
@@ -36,6 +43,4 @@ def prepare(setting: dict[str, Any]) -> Callable[[], dict[str, Any]]:
         steps=2**20,
         clip_norm=1.0,
     )
-    loop = Loop(tw.Problem(model, data), [recipe])
-    steps = setting["steps"]
-    return lambda: {"seconds": loop.run(steps), "examples": steps * setting["batch"], "steps": steps}
+    return tw.Problem(model, data), [recipe]

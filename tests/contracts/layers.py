@@ -153,6 +153,7 @@ def _torch_activation(name):
             "identity": lambda v: v,
             "softmax": lambda v: f.softmax(v, -1),
             "tanh": torch.tanh,
+            "exponential": torch.exp,
             "sigmoid": torch.sigmoid,
         }
         return (known[name] if name in known else getattr(f, name))(x)
@@ -283,6 +284,7 @@ SLOPES_AT_ZERO = KINKS | {
     "sigmoid": 0.25,
     "tanh": 1.0,
     "softplus": 0.5,
+    "exponential": 1.0,
     "identity": 1.0,
 }
 FAR_OUT = {

@@ -22,6 +22,9 @@ from thalweg.problem.losses import (
     Loss,
     MeanAbsoluteError,
     MeanSquaredError,
+    Ordinal,
+    Poisson,
+    Quantile,
     Weighted,
     as_loss,
 )
@@ -39,6 +42,7 @@ PADDED = np.where(np.arange(6) < np.array([[6], [2], [0]]), TOKENS, -1)
 SHARES = np.vstack([generator.dirichlet(np.ones(4), size=4), [0.0, 1.0, 0.0, 0.0]])
 VALUES, WANTED = generator.normal(size=(5, 3)) * 2, generator.normal(size=(5, 3))
 SCORES, YES = generator.normal(size=(5, 3)) * 2, generator.integers(0, 2, (5, 3))
+RATIOS = np.random.default_rng(5).gamma(2.0, size=(5, 3))
 WEIGHTS = np.array([0.0, 0.5, 1.0, 2.0, 1.5])
 CLASS_WEIGHTS = (0.5, 2.0, 1.0, 0.25)
 
@@ -75,6 +79,18 @@ def _padded(f, z, y):
 
 def _weights(torch_like):
     return torch_like.new_tensor(CLASS_WEIGHTS)
+
+
+def _pinball(z, y, levels):
+    error = y - z
+    return (error.relu() * levels + (-error).relu() * (1 - levels)).mean(1)
+
+
+def _cumulative(f, z, y):
+    """The cumulative link model, by differences of sigmoids of rising thresholds."""
+    cuts = z[:, :1] + f.pad(f.softplus(z[:, 1:]).cumsum(1), (1, 0))
+    below = f.pad(f.pad(cuts.sigmoid(), (0, 1), value=1.0), (1, 0))
+    return -below.diff(dim=1).gather(1, y[:, None].long()).log()[:, 0]
 
 
 ROWS = [
@@ -134,6 +150,25 @@ ROWS = [
     Row(
         "mae", MeanAbsoluteError(), VALUES, WANTED, lambda f, z, y: f.l1_loss(z, y, reduction="none").mean(1)
     ),
+    Row(
+        "quantile",
+        Quantile(levels=(0.9, 0.1, 0.5)),
+        VALUES,
+        WANTED[:, :1],
+        lambda f, z, y: _pinball(z, y, z.new_tensor([0.1, 0.5, 0.9])),
+    ),
+    Row("quantile/median", Quantile(), VALUES[:, :1], WANTED[:, :1], lambda f, z, y: (z - y).abs()[:, 0] / 2),
+    Row(
+        "poisson",
+        Poisson(),
+        VALUES,
+        RATIOS,
+        lambda f, z, y: (
+            f.poisson_nll_loss(z, y, reduction="none") - f.poisson_nll_loss(y.log(), y, reduction="none")
+        ).mean(1),
+    ),
+    Row("ordinal", Ordinal(), LOGITS[:, :3], CLASSES, _cumulative),
+    Row("ordinal/order", Ordinal(order=("low", "some", "high")), LOGITS[:, :2], CLASSES % 3, _cumulative),
     Row("huber", Huber(), VALUES, WANTED, lambda f, z, y: f.huber_loss(z, y, reduction="none").mean(1)),
     Row(
         "huber/delta",

@@ -87,7 +87,13 @@ def test_keeps_dtypes_and_structure(name, dtype):
         assert set(wide) == {jnp.dtype(dtype)}
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
+def marked(name: str) -> Any:
+    """Line searches are the same in lanes and alone as users' programs are compiled (tests/conftest.py)."""
+    optimised = OPTIMIZERS[name].line_search or name in ("adamw", "muon")
+    return pytest.param(name, marks=[pytest.mark.optimised] if optimised else [])
+
+
+@pytest.mark.parametrize("name", [marked(name) for name in OPTIMIZERS])
 def test_lanes_are_independent_never_retrace_and_survive_saving(name):
     """A lane does not depend on its neighbours or on being saved; another number does not recompile."""
     params, fixed = partitioned(jnp.float32)

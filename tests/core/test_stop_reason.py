@@ -92,6 +92,9 @@ def test_a_new_reason_is_one_row(monkeypatch, at_rest, expected):
         best=SimpleNamespace(weights=None, step=np.array([5])),
         stopped=["melted"],
         used=np.array([True]),
-        group=SimpleNamespace(program=None, inputs=None, splits={"validation": None}),
+        group=SimpleNamespace(
+            program=SimpleNamespace(select="loss"), inputs=None, splits={"validation": None}
+        ),
+        examples=lambda *_: None,
     )
     assert finalize.select_weights(lanes, (None, None)) == [expected]  # type: ignore[arg-type]

@@ -2,13 +2,15 @@
 behind.
 """
 
+import errno
 import gzip
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.doors.process import thalweg
+from tests.doors.process import called, thalweg
+from thalweg.doors.cli import app
 
 TABLE = "age,town,income\n" + "".join(
     f"{20 + i % 40},{'ABC'[i % 3]},{1000 + 37 * (i % 50)}\n" for i in range(60)
@@ -157,7 +159,40 @@ def no_such_device(folder):
 
 
 def wrong_flag(folder):
-    return ["digits", "--epoch", "3"], ["--epoch"]
+    return ["digits", "--epoch", "3"], ["got --epoch", "did you mean '--epochs'?"]
+
+
+def flag_without_value(folder):
+    return ["digits", "--out"], ["--out: needs a value", "--help"]
+
+
+def word_for_a_number(folder):
+    return ["digits", "--steps", "many"], ["--steps: must be a whole number; got many", "--steps 10"]
+
+
+def word_for_a_rate(folder):
+    return ["digits", "--set", "optimizer.lr=abc"], ["lr must be a number; got abc", "try 0.001"]
+
+
+def no_units(folder):
+    return ["digits", "--model", "mlp:0"], ["whole numbers of at least 1", "try 64"]
+
+
+def target_of_images(folder):
+    return ["digits", "--target", "3"], ["--target is for tables", "leave --target out"]
+
+
+def window_of_text(folder):
+    (folder / "book.txt").write_text("the quick brown fox\n" * 50)
+    return ["book.txt", "--window", "3"], ["--window is for time series", "--context 64"]
+
+
+def out_in_no_folder(folder):
+    return ["digits", "--resume", "auto"], ["resume: needs the folder", "--out runs/mine"]
+
+
+def unknown_device(folder):
+    return ["digits", "--device", "tpu"], ["--device: must be one of cpu, gpu; got tpu"]
 
 
 CASES = [
@@ -191,15 +226,26 @@ CASES = [
     test_fraction_beyond_one,
     no_such_device,
     wrong_flag,
+    flag_without_value,
+    word_for_a_number,
+    word_for_a_rate,
+    no_units,
+    target_of_images,
+    window_of_text,
+    out_in_no_folder,
+    unknown_device,
 ]
+# These also show that a process ends so: they fail while data are read, while arguments are, and in the run.
+AS_A_PROCESS = (missing_file, wrong_flag, no_such_device, unknown_device, output_below_a_file)
 del test_fraction_beyond_one  # a case, which the collector would take for a test
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.__name__)
 def test_refused_with_exit_code_2(case, tmp_path):
+    run = thalweg if case in AS_A_PROCESS else called
     arguments, expected = case(tmp_path)
     before = sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*"))
-    found = thalweg("fit", *arguments, at=tmp_path)
+    found = run("fit", *arguments, at=tmp_path)
     assert found.returncode == 2, found.stderr
     assert found.stdout == ""
     assert "Traceback" not in found.stderr
@@ -208,13 +254,46 @@ def test_refused_with_exit_code_2(case, tmp_path):
     assert (
         sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*")) == before
     )  # nothing lost, nothing left
-    if case is not wrong_flag:
-        assert found.stderr.startswith("error: ") and len(found.stderr) < 800
+    assert found.stderr.startswith("error: ") and "\nhint: " in found.stderr and len(found.stderr) < 800
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["ft", "digits"], ["has no such command; got ft", "did you mean 'fit'?"]),
+        (["fit"], ["fit: needs DATA", "thalweg fit --help"]),
+        (["resume"], ["resume: needs RUN", "thalweg resume --help"]),
+        (["sweep", "digits"], ["sweep: needs --vary", "thalweg sweep --help"]),
+        (["show", "run", "--jsn"], ["got --jsn", "did you mean '--json'?"]),
+    ],
+)
+def test_a_mistyped_command_is_refused_like_bad_input(arguments, words, tmp_path):
+    found = called(*arguments, at=tmp_path)
+    assert found.returncode == 2 and found.stdout == ""
+    assert found.stderr.startswith("error: ") and len(found.stderr.splitlines()) == 2
+    for word in words:
+        assert word in found.stderr, found.stderr
+
+
+def test_help_without_arguments_fits_80_columns(tmp_path):
+    found = thalweg(at=tmp_path)
+    assert "fit" in found.stdout + found.stderr and "error" not in found.stderr
+    assert max(map(len, (found.stdout + found.stderr).splitlines())) <= 80
 
 
 @pytest.mark.parametrize("command", ["show", "report", "predict"])
 def test_a_folder_without_a_run(command, tmp_path):
     arguments = [command, tmp_path / "nothing"] + (["digits"] if command == "predict" else [])
-    found = thalweg(*arguments, at=tmp_path)
+    found = called(*arguments, at=tmp_path)
     assert found.returncode == 2
     assert "nothing" in found.stderr and "hint:" in found.stderr and "Traceback" not in found.stderr
+
+
+def test_what_the_system_refuses_anywhere_ends_in_a_sentence(monkeypatch, capsys):
+    def refused(**_):
+        raise PermissionError(errno.EACCES, "Permission denied", "/home/other/run/finding.json")
+
+    monkeypatch.setattr(app, "app", refused)
+    assert app._outcome() == 2
+    message = capsys.readouterr().err
+    assert "got Permission denied (/home/other/run/finding.json)" in message and "\nhint: check" in message

@@ -39,7 +39,7 @@ def fitted(tmp_path_factory):
         "--epochs",
         "3",
         "--set",
-        "optimizer.lr=0.01",
+        "optimizer.lr=0.02",
         "--out",
         "runs/other",
         at=folder,
@@ -86,7 +86,7 @@ def test_predictions_for_rows_with_and_without_the_target(fitted, suffix):
     found = thalweg("predict", "runs/people-1", "new.csv", "--out", f"new-answers.{suffix}", at=folder)
     assert found.returncode == 0, found.stderr
     answers = getattr(pl, f"read_{suffix}")(folder / f"new-answers.{suffix}")
-    assert answers.columns == ["prediction"] and answers.height == 3
+    assert answers.columns == ["row", "prediction", "low", "high"] and answers["row"].to_list() == [0, 1, 2]
     assert answers["prediction"].is_between(0, 5000).all()  # in the target's own unit
 
 

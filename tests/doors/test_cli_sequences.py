@@ -67,7 +67,7 @@ def test_a_text_continued_window_by_window(folder):
         (("wave.csv", "--window", 8), "column to predict"),
         (("wave.csv", "--horizon", 3, "--target", "y"), "horizon needs a window"),
         (("wave.csv", "--lines"), "lines is for text"),
-        (("names.txt", "--window", 3), "window is for tables"),
+        (("names.txt", "--window", 3), "window is for time series"),
     ],
 )
 def test_impossible_mixes_are_refused(folder, words, told):

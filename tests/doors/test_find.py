@@ -177,7 +177,7 @@ def test_a_run_with_its_own_rate_does_not_resume_with_another(searched, here, mo
     assert here("fit", *BASE, "--lr", "0.02", "--out", "own", "--quiet")[0] == 0
     assert read(searched[0] / "own").recipe["optimizer"]["lr"] == 0.02
     code, _, error = here("fit", *BASE, "--lr", "auto", "--out", "own", "--resume", "auto")
-    assert code == 2 and "must have been started with it" in error
+    assert code == 2 and "must have been started with auto" in error
 
 
 def test_lr_reaches_the_rate_of_an_inner_optimizer(here, searched):

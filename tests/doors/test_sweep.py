@@ -84,7 +84,14 @@ def test_models_vary_too(swept, here):
     assert code == 0 and told["varied"] == ["model", "seed"]
     assert {entry["setting"]["model"] for entry in told["rank"]} == {"mlp:64-4-10", "mlp:64-8-8-10"}
     names = sorted(path.name for path in (folder / "models").iterdir())
-    assert names == ["environment.json", "model-0", "model-1", "problem.json", "report.html", "sweep.json"]
+    written = ["environment.json", "problem.json", "report.html", "run.json", "sweep.json"]
+    assert names == sorted([*written, "model-0", "model-1"])
+    assert here("check", "models")[0] == 0
+    (folder / "models" / "model-1" / "lanes" / "001" / "run.json").rename(folder / "kept")
+    code, shown = here("check", "models")
+    assert code == 3 and "model-1/lanes/001/run.json: no such file" in shown
+    (folder / "kept").rename(folder / "models" / "model-1" / "lanes" / "001" / "run.json")
+    assert here("resume", "models")[0] == 2
     found = sweeps.read(folder / "models")
     assert found.table["lane"].to_list() == [0, 1, 2, 3] and found.table["group"].to_list() == [0, 0, 1, 1]
     lane = found.lane(3).result
@@ -143,7 +150,7 @@ def test_the_plan_trains_nothing(swept, here):
         (["--vary", "lr=1e-3..1:log", "--sample", "0"], "must be a whole number from 1 on; got 0"),
         (
             ["--vary", "lr=1e-4..1:1000log", "--vary", "seed=0..999:1000lin"],
-            "got 1,000,000 lanes (predicted: at least",
+            "got 1,000,000 lanes (predicted: ",
         ),
         (["--vary", "lr=0.1,0.2", "--validation", "0", "--halving"], "needs a validation split"),
     ],
@@ -166,7 +173,7 @@ def test_a_million_lanes_say_what_they_would_take(tmp_path, monkeypatch, capsys)
     )
     assert app._outcome() == 2
     error = capsys.readouterr().err
-    assert "hours, and " in error and "GiB if held at once" in error and "--sample" in error
+    assert "predicted: " in error and "GiB if held at once" in error and "--sample" in error
 
 
 def test_drawn_points_get_every_seed():
@@ -178,7 +185,7 @@ def test_drawn_points_get_every_seed():
 
 
 def test_models_are_split_where_a_new_one_begins():
-    assert sweep._models("mlp:32,mlp:256,256,dropout=0.1,linear") == [
+    assert sweep.models_of("mlp:32,mlp:256,256,dropout=0.1,linear", "--vary") == [
         "mlp:32",
         "mlp:256,256,dropout=0.1",
         "linear",

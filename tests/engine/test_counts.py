@@ -13,6 +13,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import polars as pl
 import pytest
 from benchmarks import flops
 from jax.extend.core import jaxprs_in_params
@@ -21,7 +22,7 @@ from tests.made import blobs, problem
 from thalweg.core.tree import lane as take_lane
 from thalweg.engine import dispatch
 from thalweg.engine.backward import Lane
-from thalweg.engine.compilation import TRACES
+from thalweg.engine.compilation import TRACES, forget
 from thalweg.engine.dispatch import run_chunk
 from thalweg.engine.group import init_group
 from thalweg.engine.plan import BATCH, MAP
@@ -32,9 +33,16 @@ from thalweg.problem.models.mlp import MLP
 from thalweg.problem.problem import Problem
 from thalweg.recipe.optimizers import SGD, AdamW
 from thalweg.recipe.recipe import Recipe
+from thalweg.run.restore import restore
 from thalweg.run.train import train
 
 COMPILED = "/jax/core/compile/backend_compile_duration"  # the event that JAX records for each compilation
+
+
+@pytest.fixture
+def start_afresh() -> None:
+    """Count from an empty cache: else the runs of other tests decide when compiled programs are given up."""
+    forget()
 
 
 @contextmanager
@@ -61,7 +69,7 @@ def sweep(rates: list[float], seeds: list[int], **more: Any) -> list[Recipe]:
     ]
 
 
-def test_a_sweep_compiles_the_loop_once_and_the_next_sweep_nothing():
+def test_a_sweep_compiles_the_loop_once_and_the_next_sweep_nothing(start_afresh):
     given = problem()
     before = TRACES["chunk"]
     train(given, sweep([1e-3, 1e-2, 1e-1], [0, 1]))
@@ -100,6 +108,7 @@ RUN = """
 import sys
 from tests.made import problem
 from thalweg.recipe.recipe import Recipe
+from thalweg.run.restore import restore
 from thalweg.run.train import train
 train(problem(), Recipe(steps=30), keep=sys.argv[1])
 print([name for name in ("pandas", "torch", "optuna", "matplotlib", "psutil") if name in sys.modules])
@@ -204,3 +213,30 @@ def test_a_step_does_the_products_of_the_formula_and_little_else(model, data, fo
     # XLA counts activations, pooling, losses and the update as well: in networks as narrow as these up to two
     # fifths. A gradient computed twice, or the input's gradient of the first layer, would come to more.
     assert formula <= counted <= 1.4 * formula
+
+
+def test_a_fit_on_another_split_of_the_same_table_compiles_nothing(start_afresh):
+    table = pl.DataFrame({"x": np.linspace(-1, 1, 200), "y": ["no", "yes"] * 100})
+    train(Problem(MLP([1, 4, 2]), load(table, target="y", split_seed=0)), Recipe(batch_size=16, steps=20))
+    with compilations() as compiled:
+        again = Problem(MLP([1, 4, 2]), load(table, target="y", split_seed=1))
+        run = train(again, Recipe(batch_size=16, steps=20))
+    assert compiled == []
+    with compilations() as compiled:
+        run.predict(table.head(3))
+    assert len(compiled) == 1  # what it predicts with, and no first weights
+
+
+def test_restoring_a_run_compiles_nothing_and_predicting_one_program(tmp_path):
+    given = Problem(MLP([5, 4, 3]), blobs(features=5))
+    run = train(given, Recipe(batch_size=16, steps=3), keep=tmp_path / "own")
+    rows = np.zeros((5, 5), np.float32)
+    expected = run.outputs(rows)
+    forget()
+    with compilations() as compiled:
+        trained = restore(tmp_path / "own")
+    assert compiled == []
+    with compilations() as compiled:
+        answers = trained.answers(rows)
+    assert len(compiled) == 1
+    np.testing.assert_array_equal(answers["prediction"], expected.argmax(axis=1))

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from tests.made import blobs, net
-from thalweg.engine.evaluate import EVALUATION_ROWS, evaluate
+from thalweg.engine.evaluate import EVALUATION_ROWS, evaluate, losses_of
 from thalweg.engine.group import init_group, weights
 from thalweg.engine.program import BATCH, MAP
 from thalweg.problem.problem import Problem
@@ -31,7 +31,7 @@ def test_both_layouts_give_the_same_means():
     one, other = evaluated(MAP), evaluated(BATCH)
     count = GIVEN.data.train.count()
     assert count > 2 * EVALUATION_ROWS and count % EVALUATION_ROWS
-    assert one.examples == other.examples == count
+    assert (one.examples == count).all() and (other.examples == count).all()
     # Sums of at most 512 losses in other batches, of float32: as many roundings.
     np.testing.assert_allclose(one.loss[:3], other.loss[:3], rtol=EVALUATION_ROWS * 2**-24)
     assert one.predictions.shape[1:] == other.predictions.shape[1:] == (count,)
@@ -49,3 +49,16 @@ def test_a_lane_that_is_not_selected_has_no_means(layout):
     assert some.loss[1] == all_of_them.loss[1] and np.isnan(some.loss[[0, 2]]).all()
     assert (some.predictions[[0, 2]] == -1).all()
     np.testing.assert_array_equal(some.predictions[1], all_of_them.predictions[1])
+
+
+def test_every_third_example_gives_the_mean_over_those_examples():
+    group, states = init_group(GIVEN, [Recipe(SGD(lr=0.1), batch_size=16, steps=1)])
+    given, split = (weights(group, states), states.model_state), group.splits["train"]
+    each = losses_of(group.program, group.inputs, split, given)[0]
+    means = evaluate(group.program, group.inputs, split, given, stride=3, predict=largest)
+    assert each.shape == (split.count(),) and means.examples == len(each[::3])
+    assert len(each) % 3 and len(each[::3]) % EVALUATION_ROWS
+    assert means.loss[0] == pytest.approx(each[::3].mean(), rel=1e-5)
+    whole = evaluate(group.program, group.inputs, split, given, predict=largest)
+    assert whole.loss[0] == pytest.approx(each.mean(), rel=1e-5)
+    np.testing.assert_array_equal(means.predictions[0], whole.predictions[0, ::3])

@@ -3,17 +3,15 @@
 import errno
 import random
 import shutil
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.faults.bench import Bench
-from tests.faults.system_calls import FAIL, built
+from tests.faults.bench import BAD_INPUT, NO_COMPILER, Bench, fault, has_library, refused_well, small_bench
+from tests.faults.system_calls import FAIL
 from tests.faults.tally import Line
 from tests.faults.victim import scratch
 
-BAD_INPUT = 2
 ATTEMPTS = 5  # a run of half a second may end before it is killed
 DAMAGES = (
     "a bit flipped",
@@ -30,7 +28,7 @@ EQUAL = "it equals the undisturbed run byte for byte"
 def damaged_runs(full: bool) -> Iterator[Line]:
     """Try all of these, with one undisturbed run to compare with."""
     with scratch() as place:
-        bench = Bench(Path(place), "digits", "--epochs", "12", "--checkpoint-every", "40")
+        bench = small_bench(Path(place))
         yield _checkpoints(bench, full)
         yield _other_files(bench, full)
         yield _read_only(bench, 24 if full else 1)
@@ -126,19 +124,14 @@ def _read_only(bench: Bench, times: int) -> Line:
         "the folder read-only (EROFS) from some write on, during `thalweg fit`",
         f"it succeeds or fails with a Thalweg error; resumed, {EQUAL}",
     )
-    with tempfile.TemporaryDirectory() as place:
-        library = built(Path(place))
-        if library is None:
-            line.skipped = "no C compiler (gcc or cc), or no LD_PRELOAD, here"
-            return line
-        rng = random.Random(7)
-        for number in range(times):
-            folder, at = bench.place / f"read-only-{number}", rng.randint(1, 260)
-            fault = {"FAULT_WHAT": FAIL, "FAULT_AT": at, "FAULT_FROM": 1, "FAULT_WRITES": 1}
-            fault |= {"FAULT_ERRNO": errno.EROFS, "FAULT_ROOT": folder, "LD_PRELOAD": library}
-            done = bench.run(*bench.fit(folder), **{name: str(value) for name, value in fault.items()})
-            wrong = bench.resume(folder) or bench.different(folder)
-            if done.returncode not in (0, BAD_INPUT) or "Traceback" in done.stdout:
-                wrong = f"it ended with {done.returncode}: {done.stdout[-300:]}"
-            line.add(wrong and f"at call {at}: {wrong}")
+    if not has_library():
+        line.skipped = NO_COMPILER
+        return line
+    rng = random.Random(7)
+    for number in range(times):
+        folder, at = bench.place / f"read-only-{number}", rng.randint(1, 260)
+        armed = fault(folder, at=at, what=FAIL, errno=errno.EROFS, writes=1, **{"from": 1})
+        wrong = refused_well(bench.run(*bench.fit(folder), **armed))
+        wrong = wrong or bench.resume(folder) or bench.different(folder)
+        line.add(wrong and f"at call {at}: {wrong}")
     return line

@@ -5,9 +5,11 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
+
+import numpy as np
 
 from tests.faults.bench import different
 from tests.faults.tally import Line
@@ -16,6 +18,8 @@ from thalweg.run.checkpoint.store import Checkpoint, Store
 
 # As in `poisoned`, which is not imported here: it uses JAX and runs as a process of its own.
 KINDS = ("loss NaN", "loss inf", "gradient NaN", "gradient inf")
+# NaN and infinities that only the optimizer's state holds (and a weight without effect): the run goes on.
+HIDDEN = {"moments NaN": np.isnan, "moments inf": np.isinf}
 HOWS = ("it stops", "skipped", "loss scaling")
 POISONED, STEPS, LANES = 20, 50, 16
 # Updates between checkpoints: a checkpoint is the last before the poisoned update, of it, or of the next.
@@ -54,8 +58,9 @@ def diverging_runs(full: bool) -> Iterator[Line]:
     with scratch() as place:
         folder = Path(place)
         wrong = _run_all(folder, [*alone, *lanes])
-        for kind in KINDS:
-            line = Line(f"{kind} at a chosen step; saved before, at and after it, and killed there", EQUAL)
+        for kind in (*KINDS, *HIDDEN):
+            what = f"{kind} in the optimizer's state from" if kind in HIDDEN else f"{kind} at"
+            line = Line(f"{what} a chosen step; saved before, at and after it, and killed there", EQUAL)
             for case in (case for case in alone if case.kind == kind):
                 line.add(wrong or _wrong(case, folder))
             yield line
@@ -72,6 +77,7 @@ def cases(full: bool) -> tuple[list[Case], list[Case]]:
     """Return single runs and sweeps; the quick ones cover each kind, reaction and time, not every mix."""
     mixes = list(itertools.product(KINDS, HOWS))
     instants = list(itertools.product(EVERY, KILLS))
+    mixes += itertools.product(HIDDEN, HOWS if full else HOWS[:1])
     if full:
         alone = [Case(*mix, *instant) for mix in mixes for instant in instants]
         return alone, [Case(kind, "", POISONED, kill, True) for kind in KINDS for kill in LANE_KILLS]
@@ -103,12 +109,23 @@ def _wrong(case: Case, folder: Path) -> str | None:
     if (result["stopped"], result["steps"]) != _expected(case):
         return f"{case.name}: the undisturbed run ended with {result['stopped']} at {result['steps']}"
     wrong = different(whole, again) or different_states(whole, again)
+    # A NaN gradient is skipped, one that only overflows when squared is not; scaled, both are.
+    reaches = case.how == "it stops" or (case.kind, case.how) == ("moments inf", "skipped")
+    if case.kind in HIDDEN and reaches != _holds(HIDDEN[case.kind], again):
+        wrong = wrong or "the optimizer's state does not hold what it should"
     return wrong and f"{case.name}: {wrong}"
+
+
+def _holds(test: Callable[[np.ndarray], np.ndarray], folder: Path) -> bool:
+    newest = next(Store(folder).sound(), None)
+    arrays = newest.arrays if isinstance(newest, Checkpoint) else {}
+    moments = [value for name, value in arrays.items() if name.startswith("state.optimizer.")]
+    return any(value.dtype.kind == "f" and test(value).any() for value in moments)
 
 
 def _expected(case: Case) -> tuple[str, int]:
     """Return why a run stops, and after how many updates. A bad gradient shows in the next step's loss."""
-    if case.how != "it stops":
+    if case.how != "it stops" or case.kind in HIDDEN:
         return "steps", STEPS
     return "diverged", POISONED + case.kind.startswith("gradient")
 

@@ -1,9 +1,11 @@
 """Fuzzing of readers: random bytes, sound files with changed bytes, headers with impossible claims.
 
 For any input a reader returns a value or raises one of Thalweg's errors, quickly and in little memory, and
-opens nothing outside its folder. The limits hold for the whole process while this runs.
+opens nothing outside its folder. The limits hold for the whole process while this runs. The readers of run
+folders are in `records`.
 """
 
+import gzip
 import json
 import os
 import resource
@@ -22,8 +24,10 @@ import pyarrow as pa
 from hypothesis import strategies as st
 from PIL import Image
 
+from tests.faults.records import record_readers
 from tests.faults.tally import Line
-from tests.faults.victim import arrays_of, write_runs
+from tests.faults.victim import arrays_of, scratch, write_runs
+from thalweg.core.documents import parse_json, parse_toml
 from thalweg.core.errors import ThalwegError
 from thalweg.problem.data.load import load
 from thalweg.recipe import toml
@@ -37,7 +41,17 @@ from thalweg.run.folder.lock import holder
 from thalweg.run.folder.log_stream import TABLES
 
 QUICK, FULL = 150, 3000
-SECONDS, BYTES = 20, 3 << 30
+# Of processor time, and of time on the clock for one that waits; address space, most of it never used.
+SECONDS, PATIENCE, BYTES = 5, 60, 3 << 30
+# What a file may take in memory (THALWEG_MAX_BYTES). At its peak a process takes at most twice as much.
+MOST_BYTES = 256 << 20
+# Readers that use whole libraries, or draw whole pages, are tried a tenth as often.
+SLOW = (
+    *(f"record: {name}" for name in ("result.json", "problem.json", "environment.json", "recipe.toml")),
+    *(f"record: {name}.parquet" for name in ("steps", "evaluations", "layers", "test")),
+    *("sweep.json", "finding.json", "origin of a run", "prediction"),
+)
+PICTURES = ("png", "jpg", "gif", "bmp", "tif", "webp")
 BAIT = ("/bait", "/etc/passwd")
 PROMISE = "a value or a Thalweg error: no crash, no hang, no memory blow-up, no path outside"
 
@@ -50,23 +64,26 @@ class Reader(NamedTuple):
         sound: The content of a sound file.
         read: Called with content and a folder, to read it from there.
         more: Further content to try.
+        mend: Makes content that comes further from what a fuzzer makes, such as a valid checksum.
     """
 
     name: str
     sound: bytes
     read: Callable[[bytes, Path], Any]
     more: st.SearchStrategy[bytes] = st.nothing()
+    mend: Callable[[bytes], bytes] = bytes
 
 
 def fuzzed_readers(full: bool) -> Iterator[Line]:
     """Fuzz every reader."""
-    with limits(), tempfile.TemporaryDirectory() as place:
+    with limits(), scratch(fast=True) as place:
         for reader in readers():
-            yield _fuzzed(reader, FULL if full else QUICK, Path(place))
+            times = FULL if full else QUICK
+            yield _fuzzed(reader, times // 10 if reader.name in SLOW else times, Path(place))
 
 
 def _fuzzed(reader: Reader, times: int, place: Path) -> Line:
-    line = Line(f"fuzzing: {reader.name}", PROMISE)
+    line, before = Line(f"fuzzing: {reader.name}", PROMISE), peak_bytes()
     reader.read(reader.sound, place)  # otherwise refusing all content would pass
 
     @hypothesis.settings(
@@ -83,12 +100,13 @@ def _fuzzed(reader: Reader, times: int, place: Path) -> Line:
         line.add(wrong_with(reader, content, place, line))
 
     once()
-    return line
+    return with_peak(line, before)
 
 
 def wrong_with(reader: Reader, content: bytes, place: Path, line: Line) -> str | None:
     """Read a content; return what is wrong with the outcome, and count whether it was read or refused."""
-    signal.alarm(SECONDS)
+    signal.alarm(PATIENCE)
+    signal.setitimer(signal.ITIMER_PROF, SECONDS)
     try:
         with _no_path_outside(place):
             reader.read(content, place)
@@ -99,7 +117,23 @@ def wrong_with(reader: Reader, content: bytes, place: Path, line: Line) -> str |
         return f"{type(error).__name__}: {str(error)[:200]} for {content[:60]!r}"
     finally:
         signal.alarm(0)
+        signal.setitimer(signal.ITIMER_PROF, 0)
     return None
+
+
+def peak_bytes() -> int:
+    """Return the most memory that the process has taken so far, in bytes."""
+    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def with_peak(line: Line, before: int) -> Line:
+    """Return a line with the memory that was taken since; more than twice the limit breaks the promise."""
+    taken = peak_bytes() - before
+    line.count("MB at the peak", taken >> 20)
+    if taken > 2 * MOST_BYTES:
+        line.broken += 1
+        line.seen.append(f"{taken >> 20} MB, more than twice the limit of {MOST_BYTES >> 20} MB")
+    return line
 
 
 @contextmanager
@@ -107,9 +141,11 @@ def limits() -> Iterator[None]:
     """Limit the memory of the process and the time of a reader."""
 
     def timed_out(number: int, frame: object) -> None:
-        raise TimeoutError(f"longer than {SECONDS} s")
+        raise TimeoutError(f"longer than {SECONDS} s, or waits")
 
     before, handler = resource.getrlimit(resource.RLIMIT_AS), signal.signal(signal.SIGALRM, timed_out)
+    profiler = signal.signal(signal.SIGPROF, timed_out)
+    os.environ["THALWEG_MAX_BYTES"] = str(MOST_BYTES)
     pages = int(Path("/proc/self/statm").read_text().split()[0]) if sys.platform.startswith("linux") else 0
     resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + BYTES, before[1]))
     try:
@@ -117,19 +153,33 @@ def limits() -> Iterator[None]:
     finally:
         resource.setrlimit(resource.RLIMIT_AS, before)
         signal.signal(signal.SIGALRM, handler)
+        signal.signal(signal.SIGPROF, profiler)
+        del os.environ["THALWEG_MAX_BYTES"]
 
 
 class _Watch:
-    """Audits every file that is opened while `place` is set; refuses what no reader should open."""
+    """Audits every file that is opened while `place` is set; refuses what no reader should open.
+
+    The audit does not say to which folder's handle a name is relative, so `os.open` tells it.
+    """
 
     def __init__(self) -> None:
         self.place: Path | None = None
+        self._folder, self._open = "", os.open
+        os.open = self._opened  # type: ignore[assignment]
         sys.addaudithook(self._audit)
+
+    def _opened(self, path: Any, *args: Any, dir_fd: int | None = None, **more: Any) -> int:
+        self._folder = "" if dir_fd is None else os.readlink(f"/proc/self/fd/{dir_fd}")
+        try:
+            return self._open(path, *args, dir_fd=dir_fd, **more)
+        finally:
+            self._folder = ""
 
     def _audit(self, event: str, args: tuple) -> None:
         if event != "open" or self.place is None or not isinstance(args[0], (str, bytes, os.PathLike)):
             return
-        path = os.path.abspath(os.fsdecode(args[0]))
+        path = os.path.abspath(os.path.join(self._folder, os.fsdecode(args[0])))
         inside = path.startswith(str(self.place))
         writes = isinstance(args[2], int) and args[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
         if not inside and (writes or path.endswith(BAIT)):
@@ -247,14 +297,25 @@ def readers() -> Iterator[Reader]:
         checkpoint = folder / "checkpoints" / "step-0000000003"
         manifest, arrays = (checkpoint / MANIFEST).read_bytes(), (checkpoint / ARRAYS).read_bytes()
         run_file = (folder / "run.json").read_bytes()
-    yield Reader("manifest", manifest, _manifest(arrays), _sealed(manifest))
-    yield Reader("run.json", run_file, _in("run.json", _checks), _sealed(run_file))
+    yield Reader("manifest", manifest, _manifest(arrays), _sealed(manifest), resealed)
+    yield Reader("run.json", run_file, in_file("run.json", _checks), _sealed(run_file), resealed)
     description = describe_arrays(arrays_of(3))
     yield Reader("safetensors header", arrays, lambda data, at: decode(data, description, at), _headers())
-    yield Reader("lock file", b'{"pid": 1, "started": 2}', _in(".lock", lambda path: holder(path.parent)))
-    yield Reader("recipe TOML", toml.write(Recipe()).encode(), _in("recipe.toml", toml.read), _settings())
+    yield Reader("lock file", b'{"pid": 1, "started": 2}', in_file(".lock", lambda path: holder(path.parent)))
+    yield Reader("recipe TOML", toml.write(Recipe()).encode(), in_file("recipe.toml", toml.read), _settings())
     yield Reader("log", _log(), lambda content, at: log_stream.batches(content, TABLES["evaluations"]))
+    yield Reader("JSON", run_file, lambda content, at: _safely(parse_json, content))
+    yield Reader("TOML", toml.write(Recipe()).encode(), lambda content, at: _safely(parse_toml, content))
+    yield from record_readers()
     yield from _data_readers()
+
+
+def _safely(parse: Callable[[bytes], Any], content: bytes) -> Any:
+    """Parse; the parsers' own promise is a ValueError, which their callers turn into errors of Thalweg."""
+    try:
+        return parse(content)
+    except ValueError as error:
+        raise ThalwegError("parser", str(error), hint="none") from error
 
 
 def _manifest(arrays: bytes) -> Callable[[bytes, Path], Any]:
@@ -266,7 +327,7 @@ def _checks(path: Path) -> Any:
     return RunFile.read(path.parent).check_all(path.parent)
 
 
-def _in(name: str, read: Callable[[Path], Any]) -> Callable[[bytes, Path], Any]:
+def in_file(name: str, read: Callable[[Path], Any]) -> Callable[[bytes, Path], Any]:
     def put(content: bytes, place: Path) -> Any:
         path = place / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -305,19 +366,43 @@ def _data_readers() -> Iterator[Reader]:
         frame.write_parquet(folder / "t.parquet")
         np.save(folder / "t.npy", rng.random((40, 4)).astype(np.float32))
         np.savez(folder / "t.npz", x=rng.random((40, 4)), y=np.arange(40) % 2)
-        Image.fromarray(rng.integers(0, 255, (8, 8), np.uint8)).save(folder / "t.png")
+        picture = Image.fromarray(rng.integers(0, 255, (8, 8), np.uint8))
+        for kind in PICTURES:
+            picture.save(folder / f"t.{kind}")
         files = {path.suffix[1:]: path.read_bytes() for path in folder.iterdir()}
-    yield Reader("data: CSV", table.encode(), _in("t.csv", _labelled))
-    yield Reader("data: Parquet", files["parquet"], _in("t.parquet", _labelled))
-    yield Reader("data: npy", files["npy"], _in("t.npy", lambda path: load(path, target=3)))
-    yield Reader("data: npz", files["npz"], _in("t.npz", load))
-    yield Reader("data: text", b"the quick brown fox jumps over it. " * 40, _in("t.txt", load))
+    yield Reader("data: CSV", table.encode(), in_file("t.csv", _labelled))
+    yield Reader("data: Parquet", files["parquet"], in_file("t.parquet", _labelled))
+    yield Reader("data: npy", files["npy"], in_file("t.npy", lambda path: load(path, target=3)))
+    yield Reader("data: npz", files["npz"], in_file("t.npz", load))
+    yield Reader("data: text", b"the quick brown fox jumps over it. " * 40, in_file("t.txt", load))
     images = np.concatenate([[0, 0, 8, 3], _big(20), _big(4), _big(4), rng.integers(0, 255, 320)]).astype(
         np.uint8
     )
     labels = np.concatenate([[0, 0, 8, 1], _big(20), np.arange(20) % 2]).astype(np.uint8)
     yield Reader("data: idx", images.tobytes(), _idx(labels.tobytes()))
-    yield Reader("data: pictures", files["png"], _pictures(files["png"]))
+    packed = gzip.compress(images.tobytes(), mtime=0)
+    yield Reader("data: idx.gz", packed, _idx(labels.tobytes(), ".gz"), mend=_packed)
+    yield Reader(
+        "data: CSV.gz", gzip.compress(table.encode(), mtime=0), in_file("t.csv.gz", _labelled), mend=_packed
+    )
+    yield Reader(
+        "data: lines", b"red\ngreen\nblue\n" * 20, in_file("t.txt", lambda path: load(path, lines=True))
+    )
+    dated = "day,x,label\n" + "".join(
+        f"2024-{n // 28 + 1:02d}-{n % 28 + 1:02d},{n},{n % 5}\n" for n in range(84)
+    )
+    yield Reader("data: series", dated.encode(), in_file("t.csv", _series))
+    for kind in PICTURES:
+        yield Reader(f"data: {kind}", files[kind], _pictures(files[kind], kind))
+
+
+def _packed(content: bytes) -> bytes:
+    """Compress content that is not, so that what is inside is damaged too."""
+    return content if content[:2] == b"\x1f\x8b" else gzip.compress(content, 1, mtime=0)
+
+
+def _series(path: Path) -> Any:
+    return load(path, target="label", window=3)
 
 
 def _labelled(path: Path) -> Any:
@@ -328,24 +413,24 @@ def _big(number: int) -> list[int]:
     return list(number.to_bytes(4, "big"))
 
 
-def _idx(labels: bytes) -> Callable[[bytes, Path], Any]:
+def _idx(labels: bytes, suffix: str = "") -> Callable[[bytes, Path], Any]:
     def read(content: bytes, place: Path) -> Any:
-        folder = place / "idx"
+        folder = place / f"idx{suffix}"
         folder.mkdir(exist_ok=True)
         for split in ("train", "t10k"):
-            (folder / f"{split}-images-idx3-ubyte").write_bytes(content)
+            (folder / f"{split}-images-idx3-ubyte{suffix}").write_bytes(content)
             (folder / f"{split}-labels-idx1-ubyte").write_bytes(labels)
         return load(str(folder))
 
     return read
 
 
-def _pictures(sound: bytes) -> Callable[[bytes, Path], Any]:
+def _pictures(sound: bytes, kind: str) -> Callable[[bytes, Path], Any]:
     def read(content: bytes, place: Path) -> Any:
         for number in range(12):
-            folder = place / "pictures" / "ab"[number % 2]
+            folder = place / kind / "ab"[number % 2]
             folder.mkdir(parents=True, exist_ok=True)
-            (folder / f"{number}.png").write_bytes(content if number == 3 else sound)
-        return load(str(place / "pictures"))
+            (folder / f"{number}.{kind}").write_bytes(content if number == 3 else sound)
+        return load(str(place / kind))
 
     return read

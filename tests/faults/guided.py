@@ -13,7 +13,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from tests.faults.tally import Line
@@ -23,12 +23,30 @@ try:
 except ImportError:  # an extra (`fuzz`), and not made for every system
     atheris = None
 
-# Executions of each reader. Readers of data, which write files and run whole libraries, get a fraction.
-QUICK, FULL = 2_000, 40_000
-DATA_SHARE = 20
-READERS = ("manifest", "run.json", "safetensors header", "lock file", "recipe TOML", "log")
-DATA_READERS = tuple(f"data: {kind}" for kind in ("CSV", "Parquet", "npy", "npz", "text", "idx", "pictures"))
-SEALED = ("manifest", "run.json")
+# Executions of each reader; of slow ones a share.
+QUICK, FULL = 2_000, 120_000
+SHARES = {
+    "record": 60,
+    "data": 60,
+    "sweep": 60,
+    "finding": 60,
+    "origin": 120,
+    "prediction": 240,
+    "weights": 4,
+}
+READERS = ("manifest", "run.json", "safetensors header", "lock file", "recipe TOML", "log", "JSON", "TOML")
+FOLDER_READERS = (
+    *(f"record: {name}" for name in ("result.json", "problem.json", "environment.json", "recipe.toml")),
+    *(f"record: {name}.parquet" for name in ("steps", "evaluations", "layers", "test")),
+    *("weights", "sweep.json", "finding.json", "origin of a run", "prediction"),
+)
+DATA_READERS = tuple(
+    f"data: {kind}"
+    for kind in (
+        *("CSV", "Parquet", "npy", "npz", "text", "idx", "idx.gz", "CSV.gz", "lines", "series"),
+        *("png", "jpg", "gif", "bmp", "tif", "webp"),
+    )
+)
 PROMISE = "a value or a Thalweg error: no crash, no hang, no memory blow-up, no path outside"
 LONGEST_BYTES = 4096
 WORDS = (b"../../bait", b"/etc/passwd", b"NaN", b"1e999", b"\xff" * 8, b"null", b"-1", b"9" * 20)
@@ -36,14 +54,18 @@ WORDS = (b"../../bait", b"/etc/passwd", b"NaN", b"1e999", b"\xff" * 8, b"null", 
 
 def guided_readers(full: bool) -> Iterator[Line]:
     """Fuzz every reader."""
-    for name in (*READERS, *DATA_READERS):
+    for name in (*READERS, *FOLDER_READERS, *DATA_READERS):
         line = Line(f"fuzzing guided by coverage: {name}", PROMISE)
         if atheris is None:
             line.skipped = "atheris is not installed (`pip install 'thalweg[fuzz]'`)"
             yield line
             continue
-        times = (FULL if full else QUICK) // (DATA_SHARE if name in DATA_READERS else 1)
-        yield guided(line, name, times)
+        yield guided(line, name, max(100, (FULL if full else QUICK) // share(name)))
+
+
+def share(name: str) -> int:
+    """Return how much seldomer a reader is executed: those that write files, draw pages, use libraries."""
+    return SHARES.get(name.split(":")[0].split(".")[0].split()[0], 1)
 
 
 def guided(line: Line, name: str, times: int) -> Line:
@@ -79,13 +101,13 @@ def main(name: str, times: int, place: Path) -> None:
     folder.mkdir()
     (corpus / "sound").write_bytes(reader.sound)
     words.write_text("".join(f'"{_escaped(word)}"\n' for word in _words(reader.sound)))
-    mend: Callable[[bytes], bytes] = fuzz.resealed if name in SEALED else bytes
-    reader.read(mend(reader.sound), folder)
-    line = Line(f"fuzzing guided by coverage: {name}", PROMISE)
+    reader.read(reader.mend(reader.sound), folder)
+    line, before = Line(f"fuzzing guided by coverage: {name}", PROMISE), fuzz.peak_bytes()
 
     def once(content: bytes) -> None:
-        line.add(fuzz.wrong_with(reader, mend(content), folder, line))
+        line.add(fuzz.wrong_with(reader, reader.mend(content), folder, line))
         if line.tried == times:
+            fuzz.with_peak(line, before)
             print("\nTALLY " + json.dumps(dataclasses.asdict(line)), flush=True)
             os._exit(0)
 

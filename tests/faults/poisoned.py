@@ -34,7 +34,15 @@ from thalweg.run.spec import SaveOptions
 from thalweg.run.train import train
 
 # What the poisoned row does, and its last column.
-KINDS = {"loss NaN": 2, "loss inf": 3, "gradient NaN": 4, "gradient inf": 5}
+KINDS = {
+    "loss NaN": 2,
+    "loss inf": 3,
+    "gradient NaN": 4,
+    "gradient inf": 5,
+    "moments NaN": 6,
+    "moments inf": 7,
+}
+HUGE = 1e25  # its square is infinite in float32
 BATCH, BATCHES, STEPS = 16, 60, 50
 POISONED = 20  # step and batch of the row in a single run, from 0
 # Steps at which lanes take the row, with a checkpoint after 20 updates: long before, the last two updates
@@ -67,25 +75,39 @@ class Job(NamedTuple):
 
 
 class Poisoned(eqx.Module):
-    """A small network whose last input selects what goes wrong."""
+    """A small network whose last input selects what goes wrong.
+
+    Args:
+        mlp: The network.
+        idle: A weight that no output depends on, and that NaN gradients can reach.
+    """
 
     mlp: eqx.nn.MLP
+    idle: jax.Array
 
     def __call__(self, x: jax.Array) -> jax.Array:
         logits, what = self.mlp(x[:-1]), x[-1]
         first = jnp.arange(3) == 0
         # The gradient of the root is infinite at zero, and NaN after multiplication by zero.
         under = (
-            jnp.where(what >= 4, 0.0, 1.0).astype(logits.dtype) + logits[0] - jax.lax.stop_gradient(logits[0])
+            jnp.where((what == 4) | (what == 5), 0.0, 1.0).astype(logits.dtype)
+            + logits[0]
+            - jax.lax.stop_gradient(logits[0])
         )
         logits = logits + jnp.where(what == 5, first, True) * jnp.sqrt(under)
         logits = jnp.where(what == 2, jnp.nan, logits)
+        # Finite losses: a gradient of NaN for the idle weight, and one whose square overflows for all others.
+        still = self.idle - jax.lax.stop_gradient(self.idle)
+        nothing = jnp.sqrt(jnp.where(what == 6, 0.0, 1.0) + still) * 0
+        logits = logits + jnp.where(what == 6, nothing, 0).astype(logits.dtype)
+        steep = jnp.where(what == 7, min(HUGE, float(jnp.finfo(logits.dtype).max)), 0).astype(logits.dtype)
+        logits = logits + steep * (logits - jax.lax.stop_gradient(logits))
         return jnp.where((what == 3) & first, -jnp.inf, logits)  # the row's label is the first class
 
 
 def network(key: jax.Array) -> Poisoned:
     """Make a 6-8-3 network."""
-    return Poisoned(eqx.nn.MLP(6, 3, 8, 1, key=key))
+    return Poisoned(eqx.nn.MLP(6, 3, 8, 1, key=key), jnp.ones(()))
 
 
 def data(kind: str) -> Data:

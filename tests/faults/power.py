@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tests.faults.tally import Line
 from tests.faults.victim import check_left, scratch, write_runs
-from thalweg.run.folder.filesystem import Files
+from thalweg.core.disk import Files
 
 COMMITS = 4
 # (which unsynced names, which unsynced bytes) survive

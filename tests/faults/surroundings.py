@@ -18,11 +18,11 @@ from typing import Any
 from tests.faults.kills import killed_writer
 from tests.faults.tally import Line
 from tests.faults.victim import RUN, arrays_of, check_left, facts_of, scratch, write_by_thread, write_runs
+from thalweg.core.disk import Files
 from thalweg.core.errors import RunFolderError
 from thalweg.run.checkpoint.store import Retention, Store
 from thalweg.run.checkpoint.writer_thread import Saver, SaveRequest
 from thalweg.run.folder import lock
-from thalweg.run.folder.filesystem import Files
 from thalweg.run.folder.lock import Lock, holder
 
 MEMORY_LIMIT = 150 << 20

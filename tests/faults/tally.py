@@ -63,6 +63,8 @@ def run_trial(trial: Trial, full: bool) -> list[Line]:
             file=sys.stderr,
             flush=True,
         )
+        for wrong in line.seen:
+            print(f"BROKEN {line.name}: {wrong}", file=sys.stderr, flush=True)
         lines.append(line)
     for line in lines:
         line.seconds = (time.perf_counter() - start) / len(lines)

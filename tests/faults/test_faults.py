@@ -1,5 +1,7 @@
 """The quick trials break no promise, and every kind of trial notices a planted defect."""
 
+import errno
+import json
 import os
 import shutil
 import subprocess
@@ -9,8 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.faults import damage, diverging, fuzz, guided, kills, power, victim
+from tests.faults import clocks, commands, damage, diverging, fuzz, guided, kills, power, strangers, victim
 from tests.faults.__main__ import TRIALS
+from tests.faults.bench import fault
+from tests.faults.system_calls import FAIL, built
 from tests.faults.tally import Line
 from thalweg.run.checkpoint import store as checkpoints
 from thalweg.run.checkpoint.safetensors_io import decode
@@ -19,14 +23,27 @@ from thalweg.run.checkpoint.store import ARRAYS, Store
 ROOT = Path(__file__).parents[2]
 
 
+# These share a process that has imported everything, and one undisturbed run.
+WHOLE = ("killed-runs", "whole-runs", "sweeps", "damaged-runs")
+# Too long for the gate: only `python -m tests.faults` runs them.
+OTHERS = ("commands", "clocks", "filesystems", "strangers")
+FULL_ONLY = ("mnist", "soak")
+
+
 @pytest.mark.parametrize(
-    "trial",
-    [name for name in TRIALS if name not in ("mnist", "soak")],  # these run only in full
+    "trials",
+    [
+        pytest.param([name], marks=[pytest.mark.long] if name == "guided" else [])
+        for name in TRIALS
+        if name not in (*WHOLE, *OTHERS, *FULL_ONLY)
+    ]
+    + [[*WHOLE]],
+    ids=lambda trials: trials[0],
 )
-def test_quick_trials_break_no_promise(trial):
+def test_quick_trials_break_no_promise(trials):
     # In a process of its own, because writers are forked, which JAX does not support.
     done = subprocess.run(
-        [sys.executable, "-m", "tests.faults", "--quick", "--only", trial],
+        [sys.executable, "-m", "tests.faults", "--quick", "--only", *trials],
         cwd=ROOT,
         env=os.environ | {"JAX_PLATFORMS": "cpu"},
         capture_output=True,
@@ -62,6 +79,7 @@ def test_the_check_notices_other_content(tmp_path):
 def test_a_writer_that_renames_too_early_is_noticed(tmp_path, monkeypatch):
     """Commit under the final name from the start."""
     monkeypatch.setattr(checkpoints, "LEFT_OVER", "")
+    monkeypatch.setattr(checkpoints, "_suffix", lambda: "")
     seen = Line("", "")
     folder = tmp_path / "run"
     for length in range(1, 9):
@@ -109,7 +127,7 @@ def test_quick_diverging_runs_cover_every_kind_reaction_and_time():
     alone, _ = diverging.cases(False)
     assert {(case.kind, case.how) for case in alone} == {
         (kind, how) for kind in diverging.KINDS for how in diverging.HOWS
-    }
+    } | {(kind, "it stops") for kind in diverging.HIDDEN}
     assert {(case.every, case.kill) for case in alone} == {
         (every, kill) for every in diverging.EVERY for kill in diverging.KILLS
     }
@@ -145,4 +163,99 @@ def test_the_end_of_a_guided_process_is_noticed():
 
 
 def test_guided_fuzzing_has_the_same_readers():
-    assert {reader.name for reader in fuzz.readers()} == {*guided.READERS, *guided.DATA_READERS}
+    assert {reader.name for reader in fuzz.readers()} == {
+        *guided.READERS,
+        *guided.FOLDER_READERS,
+        *guided.DATA_READERS,
+    }
+
+
+def seen_with_faults(tmp_path, program, **settings) -> list:
+    """What a small program prints, as JSON, with the library of faults."""
+    library = built(tmp_path)
+    if library is None:
+        pytest.skip("no C compiler here")
+    done = subprocess.run(
+        [sys.executable, "-c", f"import errno, fcntl, json, os, time\n{program}", str(tmp_path)],
+        env=os.environ | {"LD_PRELOAD": str(library)} | fault(tmp_path, **settings),
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=tmp_path,
+    )
+    return json.loads(done.stdout)
+
+
+WRITE = """
+def written(call):
+    file = os.open(os.path.abspath("f"), os.O_RDWR | os.O_CREAT)
+    os.write(file, b"kept")
+    os.fsync(file)
+    os.write(file, b"lost")
+    try:
+        call(file)
+    except OSError as error:
+        return [error.errno, os.stat("f").st_size]
+"""
+
+
+@pytest.mark.parametrize(("call", "at"), [("close", 1), ("sync", 2)])
+def test_a_failing_close_or_sync_loses_what_was_not_synced(tmp_path, call, at):
+    program = f"{WRITE}print(json.dumps(written(os.{'fsync' if call == 'sync' else call})))"
+    settings = {"call": call, "at": at, "what": FAIL, "errno": errno.EDQUOT, "lose": 1}
+    assert seen_with_faults(tmp_path, program, **settings) == [errno.EDQUOT, 4]
+
+
+def test_locks_fail_clocks_jump_and_late_names_are_not_seen(tmp_path):
+    (tmp_path / "late").write_text("x")
+    program = """
+file = os.open(os.path.abspath("g"), os.O_RDWR | os.O_CREAT)
+try:
+    fcntl.flock(file, fcntl.LOCK_EX)
+except OSError as error:
+    locked = error.errno
+folder = os.open(os.getcwd(), os.O_RDONLY)
+paths = os.path.abspath("late"), "/dev/null", os.path.abspath("g")
+names = [os.path.exists(path) for path in paths]
+try:
+    os.open("late", os.O_RDONLY, dir_fd=folder)
+except OSError as error:
+    names.append(error.errno)
+steady, before = time.monotonic(), time.time()
+times = [time.time() for _ in range(60)]
+print(json.dumps([locked, names, times[-1] - before, time.monotonic() - steady < 60]))
+"""
+    settings = {"flock": errno.ENOLCK, "unseen": 0, "clock": -1000}
+    locked, names, jump, is_steady = seen_with_faults(tmp_path, program, **settings)
+    assert locked == errno.ENOLCK and names == [False, True, True, errno.ENOENT]
+    assert -1001 < jump < -900 and is_steady
+
+
+def test_a_writer_that_follows_links_is_noticed(tmp_path):
+    folder, outside = tmp_path / "run", tmp_path / "outside"
+    for each in (folder, outside):
+        each.mkdir()
+        (each / "victim").write_text("before")
+    before = strangers.contents(outside)
+    with strangers.swapping(folder, outside, 0.5) as swaps:
+        for _ in range(20_000):
+            (folder / "victim").write_text("after")
+            if strangers.contents(outside) != before:
+                break
+    assert strangers.contents(outside) != before and next(swaps) > 0
+
+
+def test_torn_files_and_seconds_that_cannot_be_are_noticed(tmp_path):
+    for name, whole, part in (
+        ("finding.json", "{}", "{"),
+        ("recipe.toml", "seed = 1\n", "seed = "),
+        ("finding.html", "<html></html>\n", "<html>"),
+    ):
+        (tmp_path / name).write_text(whole)
+        assert commands.torn(tmp_path) is None
+        for content in (part, ""):
+            (tmp_path / name).write_text(content)
+            assert name in commands.torn(tmp_path)
+        (tmp_path / name).write_text(whole)
+    assert clocks.wrong_seconds({"seconds": {"total": 2.0}}) is None
+    assert clocks.wrong_seconds({"seconds": {"total": -86400.0}}) is not None

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
+from thalweg.core.disk import Files
 from thalweg.core.errors import RunFolderError
 from thalweg.run.checkpoint.store import Checkpoint, Damaged, Retention, Store
 from thalweg.run.checkpoint.writer_thread import Saver, SaveRequest
-from thalweg.run.folder.filesystem import DISK, Files
 from thalweg.run.folder.folder import RunFile
 from thalweg.run.folder.lock import Lock
 
@@ -36,7 +36,7 @@ def facts_of(step: int) -> dict:
 
 
 def write_runs(
-    folder: Path, first: int, count: int, report: Callable[[int], None], files: Files = DISK
+    folder: Path, first: int, count: int, report: Callable[[int], None], files: Files | None = None
 ) -> None:
     """Write checkpoints `first`, `first + 1`, ... and run.json; call `report` with each durable step."""
     store = Store(folder, RUN, files)

@@ -8,22 +8,31 @@ import random
 import shutil
 import signal
 import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.faults.bench import Bench, different
-from tests.faults.system_calls import FAIL, built
+from tests.faults.bench import (
+    BAD_INPUT,
+    INTERRUPTED,
+    NO_COMPILER,
+    SHORTAGE,
+    Bench,
+    Process,
+    different,
+    fault,
+    has_library,
+    refused_well,
+    small_bench,
+    until_saved,
+)
+from tests.faults.system_calls import FAIL
 from tests.faults.tally import Line
 from tests.faults.victim import scratch
 
 QUICK_KILLS, FULL_KILLS = 20, 300
 SOAK_SECONDS = 30 * 60
 EQUAL = "resumed, it equals the undisturbed run: weights, log and test figures, byte for byte"
-BAD_INPUT, INTERRUPTED = 2, 130
-SMALL = ("digits", "--epochs", "12", "--checkpoint-every", "40")
 QUICK_SWEEP_KILLS, FULL_SWEEP_KILLS = 2, 20
 # A run of half a second may end before the signal arrives; at most this many are started.
 ATTEMPTS = 5
@@ -32,7 +41,7 @@ ATTEMPTS = 5
 def killed_runs(full: bool) -> Iterator[Line]:
     """Kill runs of half a second until enough of them were killed before their end."""
     with scratch() as place:
-        yield _killed(Bench(Path(place), *SMALL), FULL_KILLS if full else QUICK_KILLS)
+        yield _killed(small_bench(Path(place)), FULL_KILLS if full else QUICK_KILLS)
 
 
 def soak(full: bool) -> Iterator[Line]:
@@ -43,18 +52,17 @@ def soak(full: bool) -> Iterator[Line]:
         yield line
         return
     with scratch() as place:
-        yield _soak(Bench(Path(place), *SMALL), line)
+        yield _soak(small_bench(Path(place)), line)
 
 
 def whole_runs(full: bool) -> Iterator[Line]:
     """Try all of these, with one undisturbed run to compare with."""
     with scratch() as place:
-        bench = Bench(Path(place), *SMALL)
+        bench = small_bench(Path(place))
         yield _signals(bench, 5 if full else 1)
         yield _two_interrupts(bench, 5 if full else 1)
         yield from _failing_disk(bench, 24 if full else 2)
         yield _removed_folder(bench, 5 if full else 1)
-        yield _clock(bench)
         yield _two_at_once(bench)
         yield _other_devices(bench)
         yield _changed_data(bench)
@@ -112,11 +120,9 @@ def _kill_sweep(bench: Bench, folder: Path, seconds: float) -> bool:
     return code == -signal.SIGKILL
 
 
-def _sweep(bench: Bench, folder: Path) -> subprocess.Popen[str]:
+def _sweep(bench: Bench, folder: Path) -> Process:
     """Start or resume the sweep."""
-    environment = os.environ | {"JAX_PLATFORMS": "cpu", "THALWEG_CACHE": str(bench.place / "cache")}
-    command = [sys.executable, "-m", "tests.faults.sweep", str(folder)]
-    return subprocess.Popen(command, cwd=Path(__file__).parents[2], env=environment, text=True)
+    return bench.start(str(folder), module="tests.faults.sweep")
 
 
 def _killed(bench: Bench, kills: int) -> Line:
@@ -158,12 +164,6 @@ def _exists(folder: Path, name: str) -> bool:
         return False
 
 
-def _until_training(bench: Bench, folder: Path, process: subprocess.Popen[str]) -> None:
-    """Wait until the first checkpoint exists."""
-    while process.poll() is None and not _exists(folder, "step-"):
-        time.sleep(0.005)
-
-
 def _signals(bench: Bench, times: int) -> Line:
     line = Line("SIGTERM and Ctrl-C", f"the state is saved, exit code {INTERRUPTED}; " + EQUAL)
     for number in range(times):
@@ -182,12 +182,12 @@ def _signals(bench: Bench, times: int) -> Line:
     return line
 
 
-def _signalled(bench: Bench, name: str, number: signal.Signals) -> tuple[Path, subprocess.Popen[str]]:
+def _signalled(bench: Bench, name: str, number: signal.Signals) -> tuple[Path, Process]:
     """Start a run and send it a signal; try again if it ended before."""
     for attempt in range(ATTEMPTS):
         folder = bench.place / f"{name}-{attempt}"
         process = bench.start(*bench.fit(folder))
-        _until_training(bench, folder, process)
+        until_saved(folder, process)
         process.send_signal(number)
         process.communicate(timeout=120)
         if json.loads((folder / "result.json").read_text())["stopped"] not in ("epochs", "steps"):
@@ -200,7 +200,7 @@ def _two_interrupts(bench: Bench, times: int) -> Line:
     for number in range(times):
         folder = bench.place / f"twice-{number}"
         process = bench.start(*bench.fit(folder))
-        _until_training(bench, folder, process)
+        until_saved(folder, process)
         for _ in range(2):
             process.send_signal(signal.SIGINT)
             time.sleep(0.01)
@@ -213,36 +213,21 @@ def _two_interrupts(bench: Bench, times: int) -> Line:
 def _failing_disk(bench: Bench, times: int) -> Iterator[Line]:
     """Let the disk fail during a run: from some write on, or at one call."""
     kinds = (("disk full from some write on", errno.ENOSPC, True), ("EIO at one write", errno.EIO, False))
-    with tempfile.TemporaryDirectory() as place:
-        library = built(Path(place))
-        for name, error, onward in kinds:
-            line = Line(
-                f"{name}, during `thalweg fit`", "it succeeds or fails with a Thalweg error; " + EQUAL
-            )
-            if library is None:
-                line.skipped = "no C compiler (gcc or cc), or no LD_PRELOAD, here"
-                yield line
-                continue
-            rng = random.Random(error)
-            for number in range(times):
-                folder = bench.place / f"disk-{error}-{number}"
-                more = {"FAULT_ERRNO": str(error)} | ({"FAULT_FROM": "1"} if onward else {})
-                line.add(_with_fault(bench, folder, library, rng.randint(1, 260), more))
+    for name, error, onward in kinds:
+        line = Line(f"{name}, during `thalweg fit`", "it succeeds or fails with a Thalweg error; " + EQUAL)
+        if not has_library():
+            line.skipped = NO_COMPILER
             yield line
-
-
-def _with_fault(bench: Bench, folder: Path, library: Path, at: int, more: dict[str, str]) -> str | None:
-    fault = {
-        "LD_PRELOAD": str(library),
-        "FAULT_ROOT": str(folder),
-        "FAULT_AT": str(at),
-        "FAULT_WHAT": str(FAIL),
-    }
-    done = bench.run(*bench.fit(folder), **fault, FAULT_WRITES="1", **more)
-    if done.returncode not in (0, BAD_INPUT) or "Traceback" in done.stdout:
-        return f"at call {at} it ended with {done.returncode}: {done.stdout[-300:]}"
-    wrong = bench.resume(folder) or bench.different(folder)
-    return wrong and f"at call {at}: {wrong}"
+            continue
+        rng = random.Random(error)
+        for number in range(times):
+            folder, at = bench.place / f"disk-{error}-{number}", rng.randint(1, 260)
+            more = {"from": 1} if onward else {}
+            armed = fault(folder, at=at, what=FAIL, errno=error, writes=1, **more)
+            wrong = refused_well(bench.run(*bench.fit(folder), **armed), (0, BAD_INPUT, SHORTAGE))
+            wrong = wrong or bench.resume(folder) or bench.different(folder)
+            line.add(wrong and f"at call {at}: {wrong}")
+        yield line
 
 
 def _removed_folder(bench: Bench, times: int) -> Line:
@@ -250,7 +235,7 @@ def _removed_folder(bench: Bench, times: int) -> Line:
     for number in range(times):
         folder = bench.place / f"removed-{number}"
         process = bench.start(*bench.fit(folder))
-        _until_training(bench, folder, process)
+        until_saved(folder, process)
         shutil.rmtree(folder, ignore_errors=True)
         output, _ = process.communicate(timeout=120)
         if process.returncode != 0 or not (folder / "final.safetensors").exists():
@@ -260,31 +245,13 @@ def _removed_folder(bench: Bench, times: int) -> Line:
     return line
 
 
-def _clock(bench: Bench) -> Line:
-    line = Line("the clock jumps back a day during `thalweg fit`, and between start and resume", EQUAL)
-    with tempfile.TemporaryDirectory() as place:
-        library = built(Path(place))
-        if library is None:
-            line.skipped = "no C compiler (gcc or cc), or no LD_PRELOAD, here"
-            return line
-        folder = bench.place / "clock"
-        process = bench.start(*bench.fit(folder), LD_PRELOAD=str(library), FAULT_CLOCK="1")
-        _until_training(bench, folder, process)
-        process.kill()
-        process.communicate()
-        for path in folder.rglob("*"):
-            os.utime(path, (time.time() + 86400, time.time() + 86400))
-        line.add(bench.resume(folder) or bench.different(folder))
-    return line
-
-
 def _two_at_once(bench: Bench) -> Line:
     line = Line(
         "two processes resume one run", "one resumes, the other is refused with exit code 2; " + EQUAL
     )
     folder = bench.place / "two"
     process = bench.start(*bench.fit(folder))
-    _until_training(bench, folder, process)
+    until_saved(folder, process)
     process.send_signal(signal.SIGSTOP)  # it must live until the second has started
     second = bench.run("resume", str(folder), "-q")
     refused = second.returncode == BAD_INPUT and "one process at a time" in second.stdout
@@ -304,7 +271,7 @@ def _other_devices(bench: Bench) -> Line:
     line = Line("resuming with another number of devices", "allowed, with a message that bits may differ")
     folder = bench.place / "devices"
     process = bench.start(*bench.fit(folder))
-    _until_training(bench, folder, process)
+    until_saved(folder, process)
     process.kill()
     process.communicate()
     command = [*bench.fit(folder), "--resume", "auto"]
@@ -330,7 +297,7 @@ def _changed_data(bench: Bench) -> Line:
         table.write_text("\n".join(["a,b,label", *rows]) + "\n")
         command = ["fit", str(table), "--target", "label", "--epochs", "300", "--checkpoint-every", "20"]
         process = bench.start(*command, "--out", str(folder), "-q")
-        _until_training(bench, folder, process)
+        until_saved(folder, process)
         process.kill()
         process.communicate()
         table.write_text("\n".join(["a,b,label", *changed]) + "\n")

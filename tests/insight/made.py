@@ -64,7 +64,11 @@ def classification(
         result={
             "test_metric": score,
             "test_metrics": {"accuracy": value},
-            "baseline": {"name": "accuracy", "value": float(np.bincount(target).max() / examples)},
+            "baseline": {
+                "name": "accuracy",
+                "value": float(np.bincount(target).max() / examples),
+                "of": "the commonest class",
+            },
         },
         test=pl.DataFrame({"target": target, "prediction": prediction}),
     )
@@ -85,7 +89,7 @@ def regression(steps: int = 1000, examples: int = 3000, seed: int = 0, noise: fl
         result={
             "test_metric": {"name": "rmse", "value": rmse},
             "test_metrics": {"rmse": rmse, "mae": rmse * 0.7},
-            "baseline": {"name": "rmse", "value": float(target.std())},
+            "baseline": {"name": "rmse", "value": float(target.std()), "of": "the training mean"},
         },
         test=pl.DataFrame({"target": target, "prediction": prediction}),
     )
@@ -135,7 +139,7 @@ class _Record(Record):
             self.steps,
             self.evaluations,
             self.layers,
-            test,
+            test=test,
         )
 
 

@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from tests.insight import made
-from thalweg.insight.answers import confusion, metric_interval, residuals
+from thalweg.insight.answers import confusion, metric_interval, residuals, rows_too_few
 from thalweg.insight.intervals import wilson
 
 
@@ -71,3 +71,26 @@ def test_the_interval_of_rmse_holds_the_rmse():
     record = made.regression()
     low, high = metric_interval(record)
     assert low < record.result["test_metric"]["value"] < high
+
+
+@pytest.mark.parametrize("name", ["rmse", "mae"])
+def test_few_errors_get_no_interval_and_no_verdict(name):
+    for count in (1, 2, 9, 10):
+        record = made.regression(examples=count, seed=1)
+        score = {"test_metric": {"name": name, "value": 1.0}}
+        record = made.replace(record, result=record.result | score)
+        interval = metric_interval(record)
+        assert (interval is None) == (count < 10) and rows_too_few(record) == (count if count < 10 else None)
+        assert interval is None or interval[0] < interval[1]
+
+
+def test_errors_that_do_not_vary_give_no_interval():
+    ones = [1.0] * 30
+    assert metric_interval(with_test(ones, [2.0] * 30, made.regression())) is None
+
+
+@pytest.mark.parametrize(("right", "count"), [(1, 1), (0, 1), (3, 3), (0, 3)])
+def test_an_accuracy_of_few_rows_has_an_interval_with_a_width(right, count):
+    record = with_test([0] * count, [0] * right + [1] * (count - right), made.classification(classes=2))
+    low, high = metric_interval(record)
+    assert high - low > 0.5 and low <= right / count <= high

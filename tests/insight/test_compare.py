@@ -42,6 +42,14 @@ def test_another_optimizer_is_one_difference_with_the_settings_it_brings():
     )
 
 
+def test_another_path_to_the_same_data_is_no_difference():
+    first = with_data(made.classification(), source={"from": "people.csv", "options": {}}, fingerprint="a")
+    second = with_data(first, source={"from": "/data/people.csv", "options": {}})
+    assert compare(first, second).differences == ()
+    other = compare(first, with_data(second, fingerprint="b"))
+    assert {d.key for d in other.differences} == {"source.from", "fingerprint"}
+
+
 def test_models_of_the_same_name_differ_by_their_layers():
     first = made.classification()
     second = made.classification()
@@ -130,3 +138,11 @@ def test_figures_stand_side_by_side():
     assert rows["test accuracy"].better == 2
     assert rows["time"].first == "14.2 s"
     assert rows["steps"].first == "2,110"
+
+
+def test_few_errors_do_not_tell_which_run_is_better():
+    first = made.regression(examples=3)
+    second = replace(first, test=first.test.with_columns(prediction=pl.col("prediction") * 1.5))
+    comparison = compare(first, second)
+    assert comparison.paired is None
+    assert any("3 test values are too few to tell" in sentence for sentence in comparison.sentences)

@@ -107,3 +107,8 @@ def test_differences_are_paired_over_the_seeds_that_both_have():
     difference = intervals.paired_difference(values, baseline)
     assert (difference.mean, difference.number) == (0.5, 2) and difference.half == 0.0
     assert intervals.paired_difference({0: 1.0}, {1: 1.0}) is None
+
+
+def test_a_mean_of_equal_values_is_written_without_an_interval():
+    assert intervals.estimate_mean([1.0, 1.0, 1.0]).text("accuracy") == "100 %"
+    assert "to" in intervals.estimate_mean([1.0, 0.9, 1.0]).text("accuracy")

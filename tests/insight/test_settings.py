@@ -18,6 +18,11 @@ def test_what_is_off_is_left_out():
     assert shown["seed"] == 0  # zero is a seed like any other
 
 
+def test_settings_have_one_order_whatever_file_they_come_from():
+    recipe = Recipe(SGD(lr=0.1), epochs=3).to_dict()
+    assert list(active(dict(reversed(recipe.items())))) == list(active(recipe))
+
+
 def test_what_is_on_brings_its_own_settings_along():
     recipe = Recipe(noise=0.1, rate_rule="linear", averaging=EMA(), accumulate=2, target=0.9, steps=9)
     shown = active(recipe.to_dict())

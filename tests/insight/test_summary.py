@@ -41,7 +41,7 @@ def test_a_run_below_the_baseline_is_bad():
     record = made.classification(accuracy=0.3)
     worse = with_result(record, baseline={"name": "accuracy", "value": 0.6})
     assert summarise(worse).level == "bad"
-    assert "worse than a prediction that ignores the inputs" in text_of(worse, "metric")
+    assert "The network is worse than this baseline" in text_of(worse, "metric")
 
 
 def test_lower_is_better_for_errors():
@@ -139,3 +139,60 @@ def test_every_key_may_be_missing():
         summarise(replace(record, result={k: v for k, v in record.result.items() if k != key}))
     for key in record.problem:
         summarise(replace(record, problem={k: v for k, v in record.problem.items() if k != key}))
+
+
+def test_a_fall_too_small_to_be_shown_is_not_said():
+    record = made.classification()
+    validation = record.evaluations.filter(record.evaluations["part"] == "validation").head(3)
+    for last, said in ((0.49999, False), (0.45, True)):
+        losses = pl.Series("loss", [0.6, 0.5, last])
+        falling = replace(record, evaluations=validation.with_columns(losses))
+        assert ("trend" in {s.kind for s in summarise(falling).statements}) == said
+
+
+def test_no_class_is_recognised_least_where_all_are_alike():
+    perfect = made.classification(accuracy=1.0)
+    assert "classes" not in {s.kind for s in summarise(perfect).statements}
+
+
+def test_the_classes_of_one_lowest_recall_are_named_together():
+    record = made.classification(classes=3, names=["cat", "dog", "fox"])
+    test = pl.DataFrame({"target": [0, 0, 1, 1, 2, 2], "prediction": [0, 1, 1, 0, 2, 2]})
+    assert text_of(replace(record, test=test), "classes") == (
+        "Lowest recall: classes cat and dog, 50.0 % of the test examples of each."
+    )
+
+
+def test_a_run_with_a_training_loss_alone_has_a_result():
+    record = made.classification()
+    gone = ("test_metric", "test_loss", "validation_loss")
+    result = {name: value for name, value in record.result.items() if name not in gone} | {"train_loss": 0.25}
+    assert summarise(replace(record, result=result)).headline.endswith("training loss 0.2500, no test split")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_test_figures_that_are_not_finite_are_bad(value):
+    record = made.regression()
+    broken = with_result(record, test_metric={"name": "rmse", "value": value}, test_loss=value)
+    summary = summarise(broken)
+    assert summary.level == "bad" and summary.headline.endswith("the test figures are not finite numbers")
+
+
+def test_the_baseline_is_the_one_that_the_result_has():
+    record = made.regression()
+    series = with_result(record, baseline={"name": "rmse", "value": 9e9, "of": "the last known value"})
+    assert "; predicting the last known value gives" in text_of(series, "metric")
+    older = with_result(record, baseline={"name": "rmse", "value": 9e9})
+    assert "; the baseline gives" in text_of(older, "metric")
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_few_test_values_are_said_and_not_judged(count):
+    record = made.regression(examples=count)
+    better = with_result(record, baseline={"name": "rmse", "value": 1e9})
+    noun = "test value" if count == 1 else "test values"
+    assert f"({count} {noun}: too few for an interval)" in text_of(better, "metric")
+    assert "95 % interval" not in text_of(better, "metric")
+    worse = with_result(record, baseline={"name": "rmse", "value": 0.0})
+    for judged in (better, worse):
+        assert summarise(judged).level == "unclear" and "The network is" not in text_of(judged, "metric")

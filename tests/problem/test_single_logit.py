@@ -7,8 +7,8 @@ import pytest
 
 from tests.made import blobs
 from thalweg.core.errors import ModelError
-from thalweg.problem.data.preparation import class_logits
 from thalweg.problem.losses import BinaryCrossEntropy, CrossEntropy, Hinge
+from thalweg.problem.losses.outputs import class_columns
 from thalweg.problem.models import MLP
 from thalweg.problem.problem import Problem
 from thalweg.recipe.optimizers import SGD
@@ -79,9 +79,9 @@ def test_hinge_takes_one_output_or_two():
 
 
 def test_a_tie_is_the_first_class_as_in_the_metric():
-    assert class_logits(np.array([0.0, 1.0, -1.0])).argmax(axis=-1).tolist() == [0, 1, 0]
-    assert class_logits(np.array([[0.0], [2.0]])).tolist() == [[0.0, 0.0], [0.0, 2.0]]
-    assert class_logits(np.eye(3)).shape == (3, 3)
+    assert class_columns(np.array([0.0, 1.0, -1.0])).argmax(axis=-1).tolist() == [0, 1, 0]
+    assert class_columns(np.array([[0.0], [2.0]])).tolist() == [[0.0, 0.0], [0.0, 2.0]]
+    assert class_columns(np.eye(3)).shape == (3, 3)
 
 
 def test_models_and_data_that_do_not_fit_one_logit_are_refused():

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from tests.contracts.rows import MINIMA, NAMES
 from tests.contracts.test_schedules import ROWS as SCHEDULE_ROWS
+from thalweg.doors.cli import browse
 from thalweg.recipe.book import BOOK
 from thalweg.recipe.catalogue import KINDS, markdown, rows, settings_of
 from thalweg.recipe.optimizers import OPTIMIZERS
@@ -19,7 +20,8 @@ def named(kind: str) -> list[str]:
 
 
 def test_the_page_is_up_to_date():
-    assert PAGE.read_text(encoding="utf-8") == markdown(rows()), "run python scripts/catalogue.py"
+    named = [*browse.KINDS["losses"](), *browse.KINDS["metrics"]()]
+    assert PAGE.read_text(encoding="utf-8") == markdown([*rows(), *named]), "run python scripts/catalogue.py"
 
 
 def test_registry_docs_and_contracts_have_the_same_rows():

@@ -7,7 +7,7 @@ import pytest
 from tests.made import problem
 from tests.run.test_resume import BASE, BreakOff, BrokenOff
 from thalweg.core.errors import RunFolderError
-from thalweg.run.folder.folder import reject_taken
+from thalweg.run.folder.claim import reject_taken
 from thalweg.run.folder.record import read
 from thalweg.run.resume import resume
 from thalweg.run.spec import SaveOptions

@@ -19,6 +19,7 @@ import sys
 import warnings
 from pathlib import Path
 
+import jax
 import numpy as np
 import polars as pl
 import pytest
@@ -31,7 +32,7 @@ OLD, PEOPLE = DATA / "old_runs", DATA / "people.csv"
 FOLDERS = ("fit", "sweep", "sweep/lanes/003", "killed")
 KILLED = ("--model", "mlp:8", "--steps", 1500, "--seed", 3, "--set", "batch_size=4")
 # Of environment.json: where these are as they were, bits are, too.
-BITS = ("jax", "jaxlib", "device", "devices", "processor", "cores")
+BITS = ("jax", "jaxlib", "device", "devices", "processor", "cores", "compiler")
 
 
 @pytest.fixture
@@ -100,6 +101,7 @@ def test_it_answers_as_it_did(old, tmp_path):
     code, _ = thalweg("predict", old / "fit", PEOPLE, "--out", tmp_path / "answers.csv")
     assert code == 0
     before, now = pl.read_csv(old / "answers.csv"), pl.read_csv(tmp_path / "answers.csv")
+    assert now.drop_in_place("row").to_list() == list(range(len(before)))
     assert now.columns == before.columns
     assert now["prediction"].to_list() == before["prediction"].to_list()
     np.testing.assert_allclose(now["probability_yes"], before["probability_yes"], atol=1e-5)
@@ -120,20 +122,24 @@ def test_a_finished_one_is_extended(old):
     assert thalweg("check", old / "fit")[0] == 0
 
 
-def test_the_killed_run_resumes_to_the_weights_of_an_uninterrupted_one(old, tmp_path):
+def test_the_killed_run_resumes_to_the_weights_of_an_uninterrupted_one(old, tmp_path, capsys):
     assert not (old / "killed/final.safetensors").exists()
     was = json.loads((old / "killed/environment.json").read_text(encoding="utf-8"))
-    assert thalweg("resume", old / "killed", "-q")[0] == 0
+    assert thalweg("resume", old / "killed")[0] == 0
+    if jax.default_backend() == "cpu":
+        assert (
+            "the bits may differ" in (said := capsys.readouterr().err) and "compiler defaults is now" in said
+        )
     assert thalweg("fit", "iris", *KILLED, "--out", tmp_path / "whole", "-q")[0] == 0
     now = json.loads((tmp_path / "whole/environment.json").read_text(encoding="utf-8"))
-    same = all(was[name] == now[name] for name in BITS)
+    same = all(was.get(name) == now[name] for name in BITS)
     for file in ("final.safetensors", "best.safetensors"):
         gone_on, whole = load_file(old / "killed" / file), load_file(tmp_path / "whole" / file)
         assert gone_on.keys() == whole.keys()
         for name, array in whole.items():
             if same:
                 np.testing.assert_array_equal(gone_on[name], array)
-            else:  # the steps before the kill were made by another processor or another XLA
+            else:  # the steps before the kill were made by another processor, XLA or options of it
                 np.testing.assert_allclose(gone_on[name], array, rtol=0.05, atol=0.05)
     steps = tw.read(old / "killed").steps
     assert steps["step"].to_list() == list(range(1500))

@@ -7,6 +7,7 @@ import pytest
 from tests.made import problem
 from thalweg.problem.data.load import load
 from thalweg.problem.models import GPT
+from thalweg.problem.models.adapter import build_as_trained
 from thalweg.problem.problem import Problem
 from thalweg.recipe.optimizers import AdamW
 from thalweg.recipe.recipe import Recipe
@@ -36,6 +37,10 @@ def run(text_file, tmp_path_factory):
     return train(Problem(SMALL, data), RECIPE, keep=SaveOptions(tmp_path_factory.mktemp("run"), force=True))
 
 
+def first_weights(run):
+    return build_as_trained(run.problem.model, run.recipe.seed)
+
+
 def test_a_trained_model_writes_what_it_has_learned(run):
     text = run.result["sample"]
     assert len(text) == SAMPLE_CHARACTERS
@@ -61,10 +66,10 @@ def test_a_terminal_does_not_interpret_a_sample(run):
 
 def test_the_same_seed_writes_the_same_and_another_seed_another(run):
     preparation = run.problem.data.preparation
-    trained = run._built._replace(params=run.params, model_state=run.model_state)
+    trained = first_weights(run)._replace(params=run.params, model_state=run.model_state)
     assert sample_text(preparation, trained, run.recipe.seed) == run.result["sample"]
     # A fresh model guesses, so that the seed shows.
-    first, again, other = (sample_text(preparation, run._built, seed) for seed in (0, 0, 1))
+    first, again, other = (sample_text(preparation, first_weights(run), seed) for seed in (0, 0, 1))
     assert first == again != other
 
 
@@ -78,6 +83,6 @@ def test_lines_are_sampled_whole(text_file):
 
 def test_a_table_has_no_sample_and_neither_has_a_model_that_is_too_slow(run, monkeypatch):
     assert "sample" not in train(problem(), Recipe(batch_size=16, steps=2)).result
-    built = run._built._replace(params=run.params, model_state=run.model_state)
+    built = first_weights(run)._replace(params=run.params, model_state=run.model_state)
     monkeypatch.setattr(finalize, "SAMPLE_BUDGET", 1e5)
     assert sample_text(run.problem.data.preparation, built, 0) is None

@@ -7,6 +7,7 @@ import pytest
 
 from tests.made import problem
 from thalweg.core.errors import RunFolderError
+from thalweg.engine.mesh import Devices
 from thalweg.recipe.optimizers import SGD, AdamW
 from thalweg.recipe.recipe import Recipe
 from thalweg.run.spec import Halving, RunSpec, SaveOptions
@@ -24,8 +25,12 @@ KEYS = (
     "init",
     "every",
     "last",
+    "data",
     "schedule_total",
     "forked",
+    "folds",
+    "judged",
+    "devices",
 )
 
 
@@ -41,6 +46,7 @@ def spec() -> RunSpec:
         save=SaveOptions(every="10m", last=5),
         schedule_total=90,
         forked={"run": "/runs/first", "step": 30},
+        devices=Devices(2, 4),
     )
 
 

@@ -13,12 +13,13 @@ import pytest
 from jaxtyping import Array
 
 from tests.made import Net, blobs, line, net, problem
+from thalweg.core import imports
 from thalweg.core.errors import ModelError, RecipeError, RunFolderError
 from thalweg.problem.models import MLP
 from thalweg.problem.problem import Problem
 from thalweg.recipe.optimizers import SGD, AdamW
 from thalweg.recipe.recipe import Recipe
-from thalweg.recipe.schedules import WarmupCosine
+from thalweg.recipe.schedules import WarmupCosine, WarmupStableDecay
 from thalweg.recipe.toml import read as read_recipe
 from thalweg.run.folder import weights
 from thalweg.run.folder.log import Log
@@ -144,6 +145,23 @@ def test_the_next_free_number_is_taken(tmp_path, monkeypatch):
         )
 
 
+def test_a_warmup_longer_than_the_run_is_told_and_one_of_fractions_refused():
+    task, told = problem(), []
+
+    class Noting(Silent):
+        def note(self, text):
+            told.append(text)
+
+    train(
+        task,
+        Recipe(schedule=WarmupCosine(warmup=50, unit="steps"), batch_size=16, steps=2),
+        progress=Noting(),
+    )
+    assert any("warmup takes 50 updates, and the run makes 2" in line for line in told)
+    with pytest.raises(RecipeError, match="warmup and decay must fit into the run"):
+        train(task, Recipe(schedule=WarmupStableDecay(warmup=0.5, decay=0.6), batch_size=16, steps=10))
+
+
 def test_a_batch_larger_than_the_data_is_refused():
     with pytest.raises(RecipeError, match="batch_size must be at most"):
         train(problem(), Recipe(batch_size=1000))
@@ -218,10 +236,15 @@ def test_a_key_in_a_models_state_is_kept(tmp_path):
     assert has_key(longer) and longer.result["test_loss"] == whole.result["test_loss"]
 
 
-def test_a_model_of_the_callers_own_is_passed_to_be_read_back(tmp_path):
+def test_a_model_of_the_callers_own_is_passed_to_be_read_back(tmp_path, monkeypatch):
     run = train(problem(), RECIPE, keep=tmp_path / "run")
-    with pytest.raises(ModelError, match="custom model class"):
+    assert restore(tmp_path / "run").weights == run.result["weights"]  # this process knows the function
+    monkeypatch.setattr(imports, "_known", {})
+    with pytest.raises(ModelError, match="must be allowed"):
         restore(tmp_path / "run")
+    module = train(Problem(net(jax.random.key(0)), problem().data), RECIPE, keep=tmp_path / "module")
+    with pytest.raises(ModelError, match="custom model class"):
+        restore(module.folder)
     assert restore(tmp_path / "run", model=net).weights == run.result["weights"]
     with pytest.raises(ModelError, match="must be the one that the weights were saved from"):
         restore(tmp_path / "run", model=MLP([6, 4, 3]))
@@ -295,10 +318,10 @@ def test_the_log_of_a_killed_run_is_read_up_to_its_torn_tail(tmp_path):
         log.evaluation(lane=0, step=step, epoch=1.0, part="validation", loss=0.5, metric=0.9, seconds=1.0)
     for name in ("evaluations.parquet", "run.json"):  # which says that the table is at rest
         (folder / name).unlink()
-    assert read(folder).evaluations["step"].to_list() == [0, 1, 2]
+    assert read(folder, unverified=True).evaluations["step"].to_list() == [0, 1, 2]
     stream = folder / "evaluations.arrows"
     stream.write_bytes(stream.read_bytes()[:-40])
-    assert read(folder).evaluations["step"].to_list() == [0, 1]
+    assert read(folder, unverified=True).evaluations["step"].to_list() == [0, 1]
     stream.write_bytes(b"")
-    assert read(folder).evaluations.height == 0
+    assert read(folder, unverified=True).evaluations.height == 0
     log.close()

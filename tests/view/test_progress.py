@@ -173,7 +173,12 @@ def test_log_lines_are_plain_and_whole():
 
 @pytest.mark.parametrize(
     ("stopped", "words"),
-    [("diverged", "diverged"), ("interrupted", "interrupted"), ("patience", "stopped early")],
+    [
+        ("diverged", "diverged"),
+        ("interrupted", "interrupted"),
+        ("patience", "stopped early"),
+        ({"epochs": 1}, "done"),
+    ],
 )
 def test_the_last_line_says_how_it_ended(stopped, words):
     assert f"run: {words} after 37 steps" in last_line(

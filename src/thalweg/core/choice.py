@@ -14,9 +14,12 @@ from types import ModuleType
 from typing import Any, ClassVar, Self, TypeVar
 
 import equinox as eqx
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from thalweg.core.errors import RecipeError, did_you_mean
+from thalweg.core.imports import is_path
 
 T = TypeVar("T")
 
@@ -68,14 +71,25 @@ def option(default: Any, *, doc: str, among: tuple[Any, ...] = (), source: str =
     return _field("option", default, doc, static=True, among=among, source=source)
 
 
+def constant(default: Any = None, *, doc: str, optional: bool = False, source: str = "") -> Any:
+    """Declare a field that is structure and holds any plain value: a flag, a number, text, or several."""
+    facts = {"optional": optional, "source": source}
+    return _field("constant", default, doc, converter=_to_hashable, static=True, **facts)
+
+
 def numbers(default: tuple[float, ...], *, doc: str, low: float = -np.inf, source: str = "") -> Any:
     """Declare a field of several numbers: each may differ between lanes; how many there are is structure."""
     return _field("numbers", default, doc, converter=_to_floats, low=low, high=np.inf, source=source)
 
 
-def component(default: Any, *, among: Mapping[str, type], doc: str) -> Any:
-    """Declare a field that holds another `Choice`, of one of the registered classes."""
-    return _field("component", default, doc, among=among)
+def component(
+    default: Any, *, among: Mapping[str, type], doc: str, converter: Callable[[Any], Any] | None = None
+) -> Any:
+    """Declare a field that holds another `Choice`, of one of the registered classes.
+
+    `converter` makes one of what else a caller may give, such as a function.
+    """
+    return _field("component", default, doc, converter=converter, among=among)
 
 
 def components(*, among: Mapping[str, type], doc: str) -> Any:
@@ -93,6 +107,22 @@ def _field(
 ) -> Any:
     metadata = {"kind": kind, "doc": doc} | facts
     return eqx.field(default=default, converter=converter, static=static, metadata=metadata)
+
+
+class Registry(dict[str, type[T]]):
+    """Classes by name; for the name of a function, `package.module:function`, one is made when asked for.
+
+    Args:
+        classes: By name.
+        base: What classes made for functions have in common.
+        for_function: Returns the class for (name, settings, where); the settings are for examining it.
+    """
+
+    def __init__(
+        self, classes: Mapping[str, type[T]], base: type, for_function: Callable[[str, Any, object], type[T]]
+    ):
+        super().__init__(classes)
+        self.base, self.for_function = base, for_function
 
 
 class Choice(eqx.Module):
@@ -117,9 +147,13 @@ class Choice(eqx.Module):
             _check(_label(type(self)), field, getattr(self, field.name))
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain Python values, nested for components, without fields that are None."""
+        """Return plain Python values, nested for components, without fields that are None.
+
+        A field that is None against its default is "off".
+        """
         values = [(field, getattr(self, field.name)) for field in fields(self)]
-        return {field.name: _to_plain(value) for field, value in values if not _is_unset(field, value)}
+        plain = {field.name: _to_plain(value) for field, value in values if not _is_unset(field, value)}
+        return plain | {field.name: "off" for field, value in values if _is_switched_off(field, value)}
 
     @classmethod
     def from_dict(cls, settings: Mapping[str, Any], where: object = None) -> Self:
@@ -128,6 +162,11 @@ class Choice(eqx.Module):
         Raises:
             RecipeError: An unknown key (the message suggests the nearest known one), or a value out of range.
         """
+        if not isinstance(settings, Mapping) or not all(isinstance(key, str) for key in settings):
+            hint = "for example {'epochs': 5}"
+            raise RecipeError(
+                _label(cls), "settings must be a table by name", got=settings, where=where, hint=hint
+            )
         _check_known(cls, settings, where)
         known = cls.described()
         try:
@@ -135,7 +174,9 @@ class Choice(eqx.Module):
         except RecipeError as error:
             if error.where is not None or where is None:
                 raise
-            raise RecipeError(error.who, error.rule, got=error.got, where=where, hint=error.hint) from error
+            raise RecipeError(
+                error.who, error.rule, got=error.got, where=where, hint=error.hint, cause=error.cause
+            ) from error
 
     @classmethod
     def described(cls) -> dict[str, Field[Any]]:
@@ -154,11 +195,14 @@ def choose(among: Mapping[str, type], choice: Any, who: str, where: object = Non
         hint = "for example " + next(iter(among))
         raise RecipeError(who, "must be a name or a table with a name", got=choice, where=where, hint=hint)
     name = choice["name"]
-    if name not in among:
+    settings = {key: value for key, value in choice.items() if key != "name"}
+    kind = among.get(name) if isinstance(name, str) else None
+    if kind is None and isinstance(among, Registry) and is_path(name):
+        kind = among.for_function(name, settings, where)
+    if kind is None:
         hint = did_you_mean(str(name), among)
         raise RecipeError(who, "must be one of the known names", got=name, where=where, hint=hint)
-    settings = {key: value for key, value in choice.items() if key != "name"}
-    return among[name].from_dict(settings, where=where)  # type: ignore[attr-defined]
+    return kind.from_dict(settings, where=where)  # type: ignore[attr-defined]
 
 
 def registry(base: type[T], *modules: ModuleType) -> dict[str, type[T]]:
@@ -182,7 +226,10 @@ def default_of(field: Field[Any]) -> Any:
 def _to_float(value: Any) -> Any:
     # Booleans stay as they are, so that the check refuses them.
     is_number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
-    return float(value) if is_number else value
+    try:
+        return float(value) if is_number else value
+    except OverflowError:  # a whole number beyond 1e308; the check refuses it
+        return value
 
 
 def _to_floats(value: Any) -> Any:
@@ -193,6 +240,11 @@ def _to_tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, (tuple, list)) else value
 
 
+def _to_hashable(value: Any) -> Any:
+    value = value.item() if isinstance(value, np.generic) else value
+    return tuple(map(_to_hashable, value)) if isinstance(value, (tuple, list)) else value
+
+
 def _to_int(value: Any) -> Any:
     if isinstance(value, (float, np.floating, np.integer)) and float(value).is_integer():
         return int(value)
@@ -200,7 +252,11 @@ def _to_int(value: Any) -> Any:
 
 
 def _is_unset(field: Field[Any], value: Any) -> bool:
-    return value is None or (isinstance(value, tuple) and value == default_of(field) == ())
+    return value is None or (isinstance(value, tuple) and not value and default_of(field) == ())
+
+
+def _is_switched_off(field: Field[Any], value: Any) -> bool:
+    return value is None and field.metadata.get("optional", False) and default_of(field) is not None
 
 
 def _to_plain(value: Any) -> Any:
@@ -215,7 +271,8 @@ def _from_plain(cls: type, field: Field[Any], value: Any, where: object) -> Any:
         return choose(among, value, who, where)  # type: ignore[arg-type]
     if kind == "components" and isinstance(value, Sequence) and not isinstance(value, str):
         return tuple(_item_from_plain(among, item, who, where) for item in value)  # type: ignore[arg-type]
-    return None if value == "off" and field.metadata.get("optional") else value
+    is_off = isinstance(value, str) and value == "off" and field.metadata.get("optional")
+    return None if is_off else value
 
 
 def _item_from_plain(among: Mapping[str, type], item: Any, who: str, where: object) -> Any:
@@ -233,7 +290,8 @@ def _check_known(cls: type, settings: Mapping[str, Any], where: object) -> None:
             continue
         reason = getattr(cls, "refused", {}).get(key)
         if reason is not None:
-            raise RecipeError(_label(cls), f"takes no {key!r}: {reason}", got=settings[key], where=where)
+            rule = f"takes no {key!r}: {reason}"
+            raise RecipeError(_label(cls), rule, got=settings[key], where=where, hint=f"leave {key} out")
         hint = did_you_mean(key, sorted(known))
         raise RecipeError(_label(cls), f"has no setting {key!r}", where=where, hint=hint)
 
@@ -248,36 +306,66 @@ def _check(who: str, field: Field[Any], value: Any) -> None:
         _check_number(who, field, value)
     elif kind == "numbers":
         if not isinstance(value, tuple):
-            raise RecipeError(who, f"{field.name} must be a list of numbers", got=value)
+            rule, hint = (
+                f"{field.name} must be a list of numbers",
+                f"for example {list(default_of(field) or (0.5,))}",
+            )
+            raise RecipeError(who, rule, got=value, hint=hint)
         for item in value:
             _check_number(who, field, item)
-    elif kind == "option" and among and value not in among:
+    elif kind == "option" and not among and not isinstance(value, str):
+        raise RecipeError(
+            who, f"{field.name} must be text", got=value, hint=f"for example {default_of(field)!r}"
+        )
+    elif (
+        kind == "option"
+        and among
+        and not (isinstance(value, (str, int, float, type(None))) and value in among)
+    ):
         rule = f"{field.name} must be one of {', '.join(map(repr, among))}"
         raise RecipeError(who, rule, got=value, hint=did_you_mean(str(value), map(str, among)))
     elif kind in ("component", "components"):
         items = value if kind == "components" and isinstance(value, tuple) else (value,)
-        if not all(isinstance(item, tuple(among.values())) for item in items):  # type: ignore[union-attr]
-            raise RecipeError(who, f"{field.name} must be one of {', '.join(among)}", got=value)  # type: ignore[arg-type]
+        kinds = (*among.values(), *([among.base] if isinstance(among, Registry) else []))  # type: ignore[union-attr]
+        if not all(isinstance(item, kinds) for item in items):
+            rule = f"{field.name} must be one of {', '.join(among)}"  # type: ignore[arg-type]
+            raise RecipeError(who, rule, got=value, hint=f"for example {next(iter(among))!r}")  # type: ignore[arg-type]
+
+
+# What makes training fail, for settings whose value is refused, by name and whether it is too low.
+_CAUSES = {("lr", True): "lr_sign", ("dropout", False): "dropout_high"}
 
 
 def _check_number(who: str, field: Field[Any], value: Any) -> None:
     facts, words = field.metadata, field.metadata.get("words", ())
     if (value is None and facts.get("optional")) or (isinstance(value, str) and value in words):
         return
-    if hasattr(value, "dtype") and not isinstance(value, np.generic):
-        return  # an array or a tracer inside a program; its value was checked when the recipe was made
     whole = facts["kind"] == "integer"
+    if not whole and isinstance(value, (jax.Array, np.ndarray)) and jnp.issubdtype(value.dtype, jnp.floating):
+        return  # an array or a tracer inside a program; its value was checked when the recipe was made
     if not isinstance(value, int if whole else float) or isinstance(value, bool):
         rule = "must be " + ("a whole number" if whole else "a number")
-        raise RecipeError(
-            who, f"{field.name} {rule}" + "".join(f", or {word!r}" for word in words), got=value
-        )
+        rule = f"{field.name} {rule}" + "".join(f", or {word!r}" for word in words)
+        raise RecipeError(who, rule, got=value, hint=f"try {_example(field)}")
     above = value > facts["low"] if facts.get("open_low") else value >= facts["low"]
     below = value < facts["high"] if facts.get("open_high") else value <= facts["high"]
     if not (above and below) or not (whole or np.isfinite(value)):
-        default = default_of(field)
-        hint = f"try {default}" if default is not None else None
-        raise RecipeError(who, f"{field.name} must be {_range_text(facts)}", got=value, hint=hint)
+        rule = f"{field.name} must be {_range_text(facts)}"
+        cause = _CAUSES.get((field.name, value < facts["low"]))
+        raise RecipeError(who, rule, got=value, hint=f"try {_example(field)}", cause=cause)
+
+
+def _example(field: Field[Any]) -> float | int:
+    """Return a value that a numeric field takes: its default, or a round number in its range."""
+    default, facts = default_of(field), field.metadata
+    if isinstance(default, (int, float)):
+        return default
+    if isinstance(default, tuple) and default:
+        return default[0]
+    low = facts["low"] if np.isfinite(facts["low"]) else 0
+    if facts["kind"] == "integer":
+        return int(min(low + 9, facts["high"]))
+    return (low + min(low + 2, facts["high"])) / 2
 
 
 def _range_text(facts: Mapping[str, Any]) -> str:

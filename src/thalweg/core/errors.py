@@ -6,6 +6,8 @@
     │   ├── ModelError                  the model does not fit the data, or is not a model
     │   ├── RecipeError                 a number or a choice in the recipe is impossible
     │   └── RunFolderError              a run folder is missing, taken, unwritable or damaged
+    ├── CompilerError                   the installed JAX is too old, or computes wrong values on this machine
+    ├── ShortageError                   memory, disk space or open files ran out; exit code 4
     └── MissingExtra (also ImportError) an optional dependency is needed and not installed
 
 A run that diverges is not an error: failure inside a compiled program is data, a result code per lane
@@ -17,19 +19,27 @@ All messages have one form: who - the rule - the value - where - and then one ac
     hint: try 128
 """
 
+import pickle
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import Any, Self
+
+from thalweg.core.escape import printable
 
 
 class ThalwegError(Exception):
     """Base of all errors raised on purpose.
+
+    They can be pickled and copied, so that worker processes (multiprocessing, joblib) can return them.
 
     Args:
         who: What raises it, e.g. `recipe` or `table`.
         rule: What must hold.
         got: The offending value, unchanged. Left out of the message if None.
         where: File, column, layer or key. Left out if None.
-        hint: One action that would help. Left out if None.
+        hint: One action that would help.
+        cause: What makes training fail, where the error tells it: a word of the doctor's vocabulary
+            (`insight.doctor.vocabulary`), for programs.
     """
 
     def __init__(
@@ -39,9 +49,11 @@ class ThalwegError(Exception):
         *,
         got: object = None,
         where: object = None,
-        hint: str | None = None,
+        hint: str,
+        cause: str | None = None,
     ):
         self.who, self.rule, self.got, self.where, self.hint = who, rule, got, where, hint
+        self.cause = cause
         super().__init__(self._message())
 
     def _message(self) -> str:
@@ -50,9 +62,23 @@ class ThalwegError(Exception):
             text += f"; got {_shorten(self.got)}"
         if self.where is not None:
             text += f" ({self.where})"
-        if self.hint is not None:
-            text += f"\nhint: {self.hint}"
-        return text
+        return printable(f"{text}\nhint: {self.hint}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the message and every attribute; one that cannot be pickled becomes its text."""
+        attributes = {name: _picklable(value) for name, value in vars(self).items()}
+        return _restored, (type(self), self.args), attributes
+
+    def __copy__(self) -> Self:
+        """Return an equal error that shares its attributes."""
+        copied = _restored(type(self), self.args)
+        vars(copied).update(vars(self))
+        return copied
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """Return an equal error that shares its attributes: not everything in `got` can be copied."""
+        del memo
+        return self.__copy__()
 
 
 class BadInput(ThalwegError, ValueError):
@@ -75,12 +101,40 @@ class RunFolderError(BadInput):
     """A run folder is missing, already taken, unwritable or damaged."""
 
 
+class CompilerError(ThalwegError):
+    """The installed JAX is too old, or its compiler computes wrong values on this machine."""
+
+
+class ShortageError(ThalwegError):
+    """The machine, or a limit set for this process, ran short of memory, disk space, files or threads."""
+
+
 class MissingExtra(ThalwegError, ImportError):
     """An optional dependency is needed and not installed."""
 
 
+class DataWarning(UserWarning):
+    """New data were read with an assumption that the caller should know; nothing is wrong for certain."""
+
+
+def _restored(kind: type[ThalwegError], args: tuple[Any, ...]) -> Any:
+    """Return an error with a finished message, without the constructor that makes one."""
+    error = kind.__new__(kind, *args)
+    super(ThalwegError, error).__init__(*args)
+    return error
+
+
+def _picklable(value: Any) -> Any:
+    """Return the value, or its text if it cannot be pickled and read back."""
+    try:
+        pickle.loads(pickle.dumps(value))
+    except Exception:  # pickling runs code of the value's own class, which may raise anything
+        return _shorten(value)
+    return value
+
+
 def _shorten(value: object, limit: int = 200) -> str:
-    text = value if isinstance(value, str) else repr(value)
+    text = value if isinstance(value, str) else " ".join(repr(value).split())
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 

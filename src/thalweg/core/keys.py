@@ -18,14 +18,16 @@ ORDER = 2
 GRADIENT = 3
 AUGMENTATION = 4
 SAMPLE = 5
+EVALUATION = 6
 
 
 def lane_words(seed: int) -> np.ndarray:
-    """Return the two words of a lane's key, uint32, from its seed (any integer of 64 bits).
+    """Return the two words of a lane's key, uint32, from its seed (any integer of 64 bits): high, low.
 
-    They equal those of `jax.random.key(seed % 2^32)`, for which JAX would compile a program in every process.
+    They equal those of `jax.random.key(seed)` with 64-bit integers, for which JAX would compile a program in
+    every process.
     """
-    return np.array([0, seed % 2**32], np.uint32)
+    return np.array(divmod(seed % 2**64, 2**32), np.uint32)
 
 
 def wrapped(words: np.ndarray | Array) -> Key[Array, ""]:
@@ -74,7 +76,7 @@ def plain(array: Any) -> Any:
     return jax.random.key_data(array) if _is_typed(array) else array
 
 
-def as_before(saved: Any, like: Array) -> Array:
+def as_before(saved: Any, like: Any) -> Array:
     """Return the array that `plain` converted, of the same kind as `like`."""
     if _is_typed(like):
         return jax.random.wrap_key_data(jnp.asarray(saved), impl=jax.random.key_impl(like))

@@ -1,10 +1,11 @@
 """Deferred imports and background work: what a process postpones when it starts.
 
 `from thalweg.core.lazy import pl` gives Polars, which is loaded when one of its names is first used; likewise
-`pq` (pyarrow's Parquet), `Image` (Pillow), `special` (SciPy's functions) and `psutil`. Importing Polars takes
-a tenth of the import time of a training process, which creates its first table at the end, and none if the
-data are arrays. A module that uses these names starts with `from __future__ import annotations`, so that its
-signatures do not load them.
+`pq` (pyarrow's Parquet), `Image` (Pillow), `special` and `optimize` (SciPy's functions),
+`psutil` and
+`charset_normalizer`. Importing Polars takes a tenth of the import time of a training process, which creates
+its first table at the end, and none if the data are arrays. A module that uses these names starts with
+`from __future__ import annotations`, so that its signatures do not load them.
 """
 
 import gc
@@ -15,6 +16,8 @@ from importlib import import_module
 from threading import Lock, Thread
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from thalweg.core.errors import MissingExtra
 
 T = TypeVar("T")
 _idle = Lock()
@@ -41,24 +44,46 @@ def import_large(name: str) -> ModuleType:
             gc.enable()
 
 
+def extra(who: str, name: str, extra: str) -> ModuleType:
+    """Import a package that is not installed with Thalweg itself.
+
+    Args:
+        who: What needs it, for the message.
+        name: The package.
+        extra: The extra of Thalweg that installs it.
+
+    Raises:
+        MissingExtra: It is not installed, or lacks something itself.
+    """
+    try:
+        return import_large(name)
+    except ImportError as error:
+        hint = f"pip install 'thalweg[{extra}]'"
+        raise MissingExtra(who, f"needs {name}", got=f"no {error.name or name}", hint=hint) from error
+
+
 class LazyModule(ModuleType):
     """Stand for a module until one of its names is first used."""
 
     def __getattr__(self, name: str) -> Any:
         attribute = getattr(import_large(self.__name__), name)
-        setattr(self, name, attribute)  # the next access bypasses this method
+        if callable(attribute):  # the next access bypasses this method; plain values may change
+            setattr(self, name, attribute)
         return attribute
 
 
 if TYPE_CHECKING:
+    import charset_normalizer
     import polars as pl
     import psutil
     import pyarrow.parquet as pq
     from PIL import Image
-    from scipy import special
+    from scipy import optimize, special
 else:
     pl, Image, special = LazyModule("polars"), LazyModule("PIL.Image"), LazyModule("scipy.special")
+    optimize = LazyModule("scipy.optimize")
     pq, psutil = LazyModule("pyarrow.parquet"), LazyModule("psutil")
+    charset_normalizer = LazyModule("charset_normalizer")
 
 
 def idle_work() -> None:

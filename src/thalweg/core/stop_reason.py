@@ -71,6 +71,14 @@ class StopReason(StrEnum):
         Facts("loss settled", "Stopped because the loss no longer changed", setting=True, at_rest=True),
     )
     HALVED = "halved", Facts("frozen", "Frozen by successive halving", cut_short=True)
+    REQUESTED = (
+        "requested",
+        Facts("stopped by request", "Stopped by request", cut_short=True, level="unclear"),
+    )
+    CALLER = (
+        "caller",
+        Facts("stopped by the caller", "Stopped by the caller", cut_short=True, level="unclear"),
+    )
     DIVERGED = (
         "diverged",
         Facts("diverged", "Training diverged", in_program=True, level="bad", exit_code=EXIT_FAILED),

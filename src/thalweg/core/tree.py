@@ -15,11 +15,11 @@ def stack(trees: Sequence[PyTree]) -> PyTree:
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
 
 
-def lane(tree: PyTree, index: int | Array) -> PyTree:
+def lane(tree: PyTree, index: int | Array | np.ndarray) -> PyTree:
     """Take one lane out of a stacked tree, or several with an array of indices."""
     if isinstance(index, int) or index.ndim:
         return jax.tree.map(lambda leaf: leaf[index], tree)
-    return jax.tree.map(lambda leaf: row(leaf, index), tree)
+    return jax.tree.map(lambda leaf: row(leaf, jnp.asarray(index)), tree)
 
 
 def row(rows: Array, index: Array, axis: int = 0) -> Array:

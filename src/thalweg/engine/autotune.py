@@ -6,24 +6,23 @@ machine, and a long sweep is worth two short trials.
 
 import dataclasses
 import hashlib
-import json
 import os
 import platform
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from typing import Any
 
 import jax
 import numpy as np
 
-from thalweg.core.device import backend
+from thalweg.core.cache import recall, remember
+from thalweg.core.device import backend, processor
 from thalweg.core.tree import count
-from thalweg.engine.compilation import cache_folder, compile_once
+from thalweg.engine.compilation import compile_once
 from thalweg.engine.dispatch import run_chunk
 from thalweg.engine.group import init_group
 from thalweg.engine.program import BATCH, MAP, structure
+from thalweg.problem.data.folds import FoldedData
 from thalweg.problem.problem import Problem
 from thalweg.recipe.recipe import Recipe
 
@@ -40,7 +39,7 @@ Timings = dict[str, float]
 
 def read_timings(problem: Problem, recipes: Sequence[Recipe], workers: int) -> Timings | None:
     """Return the timings that were measured on this machine before, or None."""
-    timings = _read_file().get(_key(problem, recipes, workers))
+    timings = recall(FILE, _key(problem, recipes, workers))
     return timings if isinstance(timings, dict) and {MAP, BATCH} <= timings.keys() else None
 
 
@@ -54,7 +53,7 @@ def measure_timings(problem: Problem, recipes: Sequence[Recipe], workers: int) -
     """
     lanes = _stable_lanes(recipes[:TRIAL_LANES])
     timings = {layout: _time_layout(problem, lanes, layout, workers) for layout in (MAP, BATCH)}
-    _remember(_key(problem, recipes, workers), timings)
+    remember(FILE, _key(problem, recipes, workers), timings)
     return timings
 
 
@@ -68,7 +67,8 @@ def _stable_lanes(recipes: Sequence[Recipe]) -> list[Recipe]:
 
 
 def _time_layout(problem: Problem, recipes: list[Recipe], layout: str, workers: int) -> float:
-    group, states = init_group(problem, recipes, layout=layout)
+    folds = [0] * len(recipes) if isinstance(problem.data, FoldedData) else []
+    group, states = init_group(problem, recipes, layout=layout, folds=folds)
     work = group.program.batch_size * count(states.params)  # of all lanes: they are stacked
     steps = int(np.clip(TRIAL_WORK / work, FEWEST_STEPS, TRIAL_STEPS))
     steps = min(steps, group.total, group.program.capacity)
@@ -92,7 +92,7 @@ def _key(problem: Problem, recipes: Sequence[Recipe], workers: int) -> str:
     first, lanes = recipes[0], min(len(recipes), TRIAL_LANES)
     params = [(leaf.shape, str(leaf.dtype)) for leaf in jax.tree.leaves(problem.shapes.params)]
     batch = first.batch(problem.data.train.count())
-    machine = (platform.machine(), _processor(), os.cpu_count(), backend(), jax.__version__)
+    machine = (platform.machine(), processor(), os.cpu_count(), backend(), jax.__version__)
     paired = len({recipe.seed for recipe in recipes[:lanes]}) == 1
     facts = (
         VERSION,
@@ -106,33 +106,3 @@ def _key(problem: Problem, recipes: Sequence[Recipe], workers: int) -> str:
         problem.loss.name,
     )
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:24]
-
-
-def _processor() -> str:
-    try:
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-    except OSError:
-        return platform.processor()
-    return next((line for line in text.splitlines() if line.startswith("model name")), "")
-
-
-def _read_file() -> dict[str, Any]:
-    folder = cache_folder()
-    try:
-        entries = {} if folder is None else json.loads((folder / FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # missing or damaged: timings are measured again
-        return {}
-    return entries if isinstance(entries, dict) else {}
-
-
-def _remember(key: str, timings: Timings) -> None:
-    folder = cache_folder()
-    if folder is None:
-        return
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        temporary = folder / f".{FILE}.{os.getpid()}"
-        temporary.write_text(json.dumps(_read_file() | {key: timings}), encoding="utf-8")
-        temporary.replace(folder / FILE)
-    except OSError:
-        return  # it can be measured again

@@ -12,12 +12,21 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key, PyTree
 
 from thalweg.core.device import on_cpu
+from thalweg.engine.mesh import share_rows
 from thalweg.engine.program import Inputs, Program, rebuilt
 from thalweg.problem.augment import AUGMENTATIONS
-from thalweg.problem.data.split import Split
+from thalweg.problem.data.split import Split, first_leaf
 from thalweg.problem.models.adapter import apply
+from thalweg.problem.objective import Measured, Objective, as_batch, mean
+from thalweg.problem.players import Alternating
 from thalweg.recipe import gradient, precision
 from thalweg.recipe.recipe import Recipe
+from thalweg.recipe.recompute import recomputed
+
+# Name of the loss in JAX's name stack, by which it is told from the model.
+LOSS_SCOPE = "loss"
+# The model state after a batch, and the figures of an objective.
+_After = tuple[PyTree, tuple[Float[Array, ""], ...]]
 
 
 class Lane(NamedTuple):
@@ -39,15 +48,17 @@ class Batch(NamedTuple):
     """One batch, ready for the model.
 
     Args:
-        inputs, targets: With a leading batch axis.
+        inputs, targets: With a leading batch axis; no targets for an objective that sees examples as a whole.
         weights: 1 for rows that count, 0 for padding; None if all count.
         key: Noise of this step (dropout).
+        step: Updates made so far, which decide whose turn it is among several models.
     """
 
     inputs: PyTree
     targets: PyTree
     weights: Float[Array, " row"] | None
     key: Key[Array, ""]
+    step: Int[Array, ""] | int = 0
 
 
 class Backward(NamedTuple):
@@ -57,17 +68,24 @@ class Backward(NamedTuple):
         loss: Mean loss of the batch.
         grads: Its gradient.
         model_state: Running statistics after the batch.
+        figures: What an objective computes besides the loss, as means over the batch.
         loss_of: The batch's mean loss as a function of the parameters, for optimizers with a line search.
     """
 
     loss: Float[Array, ""]
     grads: PyTree
     model_state: PyTree
+    figures: tuple[Float[Array, ""], ...]
     loss_of: Callable[[PyTree], Float[Array, ""]]
 
 
 def read_batch(
-    lane: Lane, indices: Int[Array, " row"], size: Int[Array, ""], key: Key[Array, ""], change: Key[Array, ""]
+    lane: Lane,
+    indices: Int[Array, " row"],
+    size: Int[Array, ""],
+    key: Key[Array, ""],
+    change: Key[Array, ""],
+    step: Int[Array, ""] | int = 0,
 ) -> Batch:
     """Gather a batch from the resident data; rows from `size` on are padding.
 
@@ -75,14 +93,17 @@ def read_batch(
         lane: The program and its inputs.
         indices, size: The rows, and how many of them count.
         key, change: Noise of this step for the model, and for the augmentation of images.
+        step: Updates made so far.
     """
-    inputs, targets = lane.split.batch(indices)
+    several = _microbatches(lane, indices.shape[0]) > 1  # of which each is shared
+    mesh = None if several else lane.program.mesh
+    inputs, targets = share_rows(mesh, lane.split.batch(share_rows(mesh, indices)))
     prepared = precision.to_pass_dtype(lane.inputs.prepared(inputs), lane.recipe.precision)
     if lane.recipe.augment != "none":
         prepared = AUGMENTATIONS[lane.recipe.augment](change, prepared)
-    masked = lane.program.masked or _microbatches(lane, indices.shape[0]) > 1
+    masked = lane.program.masked or several
     weights = (jnp.arange(indices.shape[0]) < size).astype(lane.inputs.total.dtype) if masked else None
-    return Batch(prepared, targets, weights, key)
+    return Batch(prepared, targets, weights, key, step)
 
 
 def backward(
@@ -97,16 +118,16 @@ def backward(
         scale: Factor of the loss during differentiation (float16); the gradient is returned without it.
     """
     factor = jnp.float32(1.0) if scale is None else scale
-    several = _microbatches(lane, jax.tree.leaves(batch.targets)[0].shape[0]) > 1
+    several = _microbatches(lane, first_leaf((batch.inputs, batch.targets)).shape[0]) > 1
     differentiate = _over_microbatches if several else _at_once
-    loss, grads, model_state = differentiate(lane, batch, params, model_state, factor)
+    loss, grads, (model_state, figures) = differentiate(lane, batch, params, model_state, factor)
     if scale is not None:
         loss, grads = precision.unscale((loss, grads), scale)
 
     def loss_of(params: PyTree) -> Float[Array, ""]:
-        return _mean_loss(lane, batch, params, model_state)[0]
+        return mean_loss(lane, batch, params, model_state)[0]
 
-    return Backward(loss, grads, model_state, loss_of)
+    return Backward(loss, grads, model_state, figures, loss_of)
 
 
 def _microbatches(lane: Lane, rows: int) -> int:
@@ -122,65 +143,88 @@ def _microbatches(lane: Lane, rows: int) -> int:
 
 def _at_once(
     lane: Lane, batch: Batch, params: PyTree, model_state: PyTree, factor: Float[Array, ""]
-) -> tuple[Float[Array, ""], PyTree, PyTree]:
-    def scaled(params: PyTree) -> tuple[Float[Array, ""], PyTree]:
-        loss, after = _mean_loss(lane, batch, params, model_state)
+) -> tuple[Float[Array, ""], PyTree, _After]:
+    def scaled(params: PyTree) -> tuple[Float[Array, ""], _After]:
+        loss, after = mean_loss(lane, batch, params, model_state)
         return (loss if lane.recipe.precision != "f16" else loss * factor), after
 
-    (loss, after), grads = jax.value_and_grad(scaled, has_aux=True)(params)
+    lighter = _lighter(lane, scaled)
+    (loss, after), grads = jax.value_and_grad(lighter, has_aux=True)(params)
     return loss, grads, after
+
+
+def _lighter(lane: Lane, function: Callable[[PyTree], Any]) -> Callable[[PyTree], Any]:
+    """Return a loss that keeps less for its backward pass, as the recipe says."""
+    return recomputed(function, lane.recipe.recompute, (lane.inputs.lanes > 0).astype(jnp.int32))
 
 
 def _over_microbatches(
     lane: Lane, batch: Batch, params: PyTree, model_state: PyTree, factor: Float[Array, ""]
-) -> tuple[Float[Array, ""], PyTree, PyTree]:
+) -> tuple[Float[Array, ""], PyTree, _After]:
     assert batch.weights is not None
     count = _microbatches(lane, batch.weights.shape[0])
-    rows, weights = gradient.split_batch((batch.inputs, batch.targets), batch.weights, count)
+    divided = gradient.split_batch((batch.inputs, batch.targets), batch.weights, count)
+    rows, weights = share_rows(lane.program.mesh, divided, axis=1)
     keys = jax.random.split(batch.key, count) if lane.program.noisy else jnp.broadcast_to(batch.key, (count,))
     microbatches = (*rows, weights, keys)
 
-    def sums_of(
-        params: PyTree, microbatch: PyTree, model_state: PyTree
-    ) -> tuple[Array, tuple[Array, PyTree]]:
+    def sums_of(params: PyTree, microbatch: PyTree, carried: _After) -> tuple[Array, tuple[Array, _After]]:
         inputs, targets, weights, key = microbatch
-        losses, after = _losses(lane, Batch(inputs, targets, weights, key), params, model_state)
-        total = _weighted_sum(losses, weights)
-        return (total * factor).astype(total.dtype), (jnp.sum(weights), after)
+        measured = _measured(lane, Batch(inputs, targets, weights, key, batch.step), params, carried[0])
+        total = _weighted_sum(measured.losses, weights)
+        figures = (_weighted_sum(more, weights) for more in measured.figures)
+        sums = tuple(sum_ + more for sum_, more in zip(carried[1], figures, strict=True))
+        return (total * factor).astype(total.dtype), (jnp.sum(weights), (measured.model_state, sums))
 
-    return gradient.accumulate(sums_of, params, microbatches, model_state)
+    def lighter_sums(
+        params: PyTree, microbatch: PyTree, carried: _After
+    ) -> tuple[Array, tuple[Array, _After]]:
+        return _lighter(lane, lambda at: sums_of(at, microbatch, carried))(params)
+
+    none = tuple(jnp.zeros(()) for _ in lane.program.figures)
+    loss, grads, (after, sums) = gradient.accumulate(lighter_sums, params, microbatches, (model_state, none))
+    figures = tuple(sum_ / jnp.maximum(batch.weights.sum(), 1) for sum_ in sums)
+    return loss, grads, (after, figures)
 
 
-def _mean_loss(
+def mean_loss(
     lane: Lane, batch: Batch, params: PyTree, model_state: PyTree
-) -> tuple[Float[Array, ""], PyTree]:
-    losses, after = _losses(lane, batch, params, model_state)
-    if batch.weights is None:
-        return losses.mean(), after
-    total = _weighted_sum(losses, batch.weights)
-    return total / jnp.maximum(batch.weights.sum(), 1).astype(losses.dtype), after
+) -> tuple[Float[Array, ""], _After]:
+    """Return the mean loss of a batch, and the model state and figures after it."""
+    measured = _measured(lane, batch, params, model_state)
+    figures = tuple(mean(values, batch.weights) for values in measured.figures)
+    return mean(measured.losses, batch.weights), (measured.model_state, figures)
 
 
-def _weighted_sum(losses: Float[Array, " row"], weights: Float[Array, " row"]) -> Float[Array, ""]:
+def _weighted_sum(losses: Float[Array, "..."], weights: Float[Array, " row"]) -> Float[Array, ""]:
+    if losses.ndim == 0:  # the mean over the rows, all of which count
+        return losses * weights.sum().astype(losses.dtype)
     # where, not a product alone: a padding row must not turn an overflow into NaN.
     return jnp.sum(jnp.where(weights > 0, losses, 0) * weights.astype(losses.dtype))
 
 
-def _losses(lane: Lane, batch: Batch, params: PyTree, model_state: PyTree) -> tuple[Array, PyTree]:
-    """Return the loss of every row, and the model state after the batch."""
+def _measured(lane: Lane, batch: Batch, params: PyTree, model_state: PyTree) -> Measured:
+    """Return the loss of every row (or one number, of an objective), figures, and the next model state."""
     narrow = precision.to_pass_dtype(params, lane.recipe.precision)
     module = rebuilt(lane.program, lane.inputs, narrow, model_state)
-    outputs, after = apply(
-        module,
-        batch.inputs,
-        key=batch.key,
-        training=True,
-        counts=batch.weights,
-        noisy=lane.program.noisy,
-    )
+    if isinstance(lane.program.loss, Objective):
+        whole = as_batch(batch.inputs, batch.targets)
+        turn = {"step": batch.step} if isinstance(lane.program.loss, Alternating) else {}
+        measured = lane.program.loss.measure(module, whole, batch.key, training=True, **turn)
+    else:
+        outputs, after = apply(
+            module,
+            batch.inputs,
+            key=batch.key,
+            training=True,
+            counts=batch.weights,
+            noisy=lane.program.noisy,
+        )
+        with jax.named_scope(LOSS_SCOPE):
+            measured = Measured(lane.program.loss(outputs, batch.targets), (), after)
     # Running statistics keep their dtype, whatever precision the passes have.
-    after = jax.tree.map(lambda new, old: new.astype(old.dtype), after, model_state)
-    return lane.program.loss(outputs, batch.targets), after
+    after = jax.tree.map(lambda new, old: new.astype(old.dtype), measured.model_state, model_state)
+    return measured._replace(model_state=after)
 
 
 def loss_scale(recipe: Recipe) -> Any:

@@ -13,6 +13,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, Int
 
+from thalweg.core.compiler import jit
 from thalweg.core.lazy import idle_work
 from thalweg.engine.compilation import TRACES, compile_once
 from thalweg.engine.group import LaneGroup
@@ -25,6 +26,7 @@ from thalweg.engine.layout.compaction import (
     lanes_to_run,
 )
 from thalweg.engine.layout.mapped import run_mapped
+from thalweg.engine.mesh import on_each
 from thalweg.engine.program import BATCH, Batches, Inputs, Program
 from thalweg.engine.state import Chunk, State
 from thalweg.problem.data.split import Split
@@ -95,7 +97,8 @@ def next_chunk(
     lanes = lanes_to_run(group.program, states)
     inputs = group.inputs if lanes is None else compact_inputs(group.inputs, lanes)
     before = states if lanes is None else compact_states(states, lanes)
-    after, chunk = compile_once(run_chunk, group.program, inputs, split, batches, np.int32(steps), before)
+    arguments = on_each(group.program.mesh, (inputs, split, batches, np.int32(steps), before))
+    after, chunk = compile_once(run_chunk, group.program, *arguments)
     dispatched = time.perf_counter()
     group.feed.prefetch(start + steps)  # while the device works
     if length.seconds >= LONG_CHUNK:
@@ -109,7 +112,7 @@ def next_chunk(
     return ChunkResult(after, chunk, start, steps, compiling, ended - started - compiling)
 
 
-@partial(jax.jit, static_argnames="program")
+@partial(jit, static_argnames="program")
 def run_chunk(
     program: Program, inputs: Inputs, split: Split, batches: Batches, count: Int[Array, ""], states: State
 ) -> tuple[State, Chunk]:

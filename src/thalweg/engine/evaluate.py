@@ -16,19 +16,28 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PyTree
 
+from thalweg.core.compiler import jit, traced_once
 from thalweg.core.device import on_cpu
 from thalweg.core.tree import lane as take_lane
 from thalweg.core.tree import row, with_row
 from thalweg.engine.compilation import TRACES, compile_once
+from thalweg.engine.evaluate_objective import objective_losses, objective_sums
+from thalweg.engine.kept import Lanes, Targets, finished, keep, wanted
 from thalweg.engine.layout.fast_matmul import fast
+from thalweg.engine.mesh import kept_on_each, on_each, share_rows
 from thalweg.engine.program import BATCH, Inputs, Program, rebuilt
+from thalweg.problem.data.fold_rows import FoldRows
 from thalweg.problem.data.split import Split, Windows
 from thalweg.problem.models.adapter import RecurrentCarry, apply, apply_from_carry
+from thalweg.problem.objective import Objective
 
 # Rows in a batch of evaluation: enough for full matrix products, few enough to stay in cache.
 EVALUATION_ROWS = 512
 # Batched lanes share this many rows, but each has at least the second number.
 BATCHED_ROWS, FEWEST_ROWS = 1024, 16
+# A batch of a small split is filled up to a multiple of this, so that folds whose sizes differ by a row have
+# batches of one size: a lane then has the bits of its fold alone.
+ROWS_MULTIPLE = 64
 # Stretches of a text that are read in parallel: enough for full matrix products, few enough that windows
 # which start from zeros weigh little.
 STRETCHES = 32
@@ -36,23 +45,28 @@ STRETCHES = 32
 Predict = Callable[[PyTree], Array | None]
 # What to compute from (outputs, targets, which rows count) of a batch.
 Reduce = Callable[[PyTree, PyTree, Array], Any]
+# Parameters, model state and fold of a lane.
+_EvaluatedLane = tuple[PyTree, PyTree, Array | None]
 
 
 class Means(NamedTuple):
     """Means over a split.
 
     Args:
-        loss, metric: `lane`; the metric before `Metric.finish`.
-        examples: Number of examples evaluated.
+        loss, metric: `lane`.
+        examples: Number of examples evaluated, `lane`.
         dispatch_seconds: Until the program was dispatched; at the first call this is its compilation.
-        predictions: What was kept of the outputs, `lane example ...`; None if nothing was requested.
+        predictions: What was kept of the outputs, `lane example ...`; None if nothing was requested. Beyond
+            the examples of a lane they mean nothing.
+        figures: Further metrics, or what an objective computes besides its loss, by name, each `lane`.
     """
 
     loss: np.ndarray
     metric: np.ndarray
-    examples: int
+    examples: np.ndarray
     dispatch_seconds: float
     predictions: np.ndarray | None = None
+    figures: dict[str, np.ndarray] = {}
 
 
 def evaluate(
@@ -79,15 +93,24 @@ def evaluate(
     """
     started = time.perf_counter()
     split, stride = _consecutive(split, weights[1], stride)
+    split, weights = on_each(program.mesh, (split, weights))
     order, count = _lane_order(inputs, which)
-    *sums, predictions = compile_once(_sums, program, inputs, split, weights, order, count, stride, predict)
+    results = compile_once(_sums, program, inputs, split, weights, order, count, stride, predict)
     dispatched = time.perf_counter() - started
-    examples = -(-split.count() // stride)
-    loss, metric = (np.asarray(batches, np.float64).sum(axis=1) / examples for batches in sums)
+    examples = -(-_counts(split, inputs) // stride)
+    if isinstance(program.loss, Objective):
+        return _objective_means(program, results.sums[0], examples, dispatched)
+    total = examples if split.example_weights is None else split.total_weight(stride)
+    loss, *means = (np.asarray(batches, np.float64).sum(axis=1) / total for batches in results.sums)
+    ran = np.isin(np.arange(len(order)), order[: int(count)])
+    lanes = Lanes(ran, np.asarray(inputs.fold) if isinstance(split, FoldRows) else None)
+    metric, *more = finished(program, means, results.kept, results.wanted, split, lanes)
+    figures = {each.name: values for each, values in zip(program.more, more, strict=True)}
+    predictions = results.predictions
     if predictions is not None:  # batches of rows, the last one padded
         rows = np.asarray(predictions)
-        predictions = rows.reshape(len(rows), -1, *rows.shape[3:])[:, :examples]
-    return Means(loss, metric, examples, dispatched, predictions)
+        predictions = rows.reshape(len(rows), -1, *rows.shape[3:])[:, : examples.max()]
+    return Means(loss, metric, examples, dispatched, predictions, figures)
 
 
 def losses_of(
@@ -99,13 +122,32 @@ def losses_of(
 ) -> np.ndarray:
     """Return every lane's loss on every example of a split, `lane example`; NaN for other lanes.
 
+    Beyond the examples of a lane's fold they mean nothing. Of an objective that gives one number for a
+    batch, it is the loss on every batch, `lane batch`.
+
     Args:
         program, inputs, split, weights, which: As for `evaluate`.
     """
     split, _ = _consecutive(split, weights[1], 1)
+    split, weights = on_each(program.mesh, (split, weights))
     order, count = _lane_order(inputs, which)
     losses = compile_once(_losses, program, inputs, split, weights, order, count)
     return np.asarray(losses, np.float64)[:, : split.count()]
+
+
+def _counts(split: Split, inputs: Inputs) -> np.ndarray:
+    """Return how many examples of a split each lane has, `lane`."""
+    if isinstance(split, FoldRows):
+        return np.asarray(split.counts)[np.asarray(inputs.fold)]
+    return np.full(inputs.stream.shape[0], split.count())
+
+
+def _objective_means(program: Program, sums: Array, examples: np.ndarray, dispatched: float) -> Means:
+    """Return means from the sums of an objective's loss and figures, `lane batch number`."""
+    means = np.asarray(sums, np.float64).sum(axis=1) / examples[:, None]
+    figures = {name: means[:, 1 + at] for at, name in enumerate(program.figures)}
+    metric = figures.get(program.metric.name, means[:, 0])
+    return Means(means[:, 0], metric, examples, dispatched, None, figures)
 
 
 def _lane_order(inputs: Inputs, which: np.ndarray | None) -> tuple[np.ndarray, np.int32]:
@@ -115,7 +157,23 @@ def _lane_order(inputs: Inputs, which: np.ndarray | None) -> tuple[np.ndarray, n
     return np.argsort(~selected, kind="stable").astype(np.int32), np.int32(selected.sum())
 
 
-@partial(jax.jit, static_argnames=("program", "stride", "predict"))
+class _Results(NamedTuple):
+    """What an evaluation gives on the device.
+
+    Args:
+        sums: Of the loss and of every metric that is a mean, each `lane batch`.
+        predictions: `lane batch row ...`, or None.
+        kept: Outputs for metrics of the whole split, each `lane batch row ...`.
+        wanted: What belongs to them; None if nothing is kept.
+    """
+
+    sums: tuple[Array, ...]
+    predictions: Array | None = None
+    kept: tuple[Array, ...] = ()
+    wanted: Targets | None = None
+
+
+@partial(jit, static_argnames=("program", "stride", "predict"))
 def _sums(
     program: Program,
     inputs: Inputs,
@@ -125,26 +183,33 @@ def _sums(
     count: Int[Array, ""],
     stride: int,
     predict: Predict | None,
-) -> tuple[Float[Array, "lane batch"], Float[Array, "lane batch"], Array | None]:
+) -> _Results:
     TRACES.count("evaluate")
+    loss = program.loss
+    if isinstance(loss, Objective):
+        sums = partial(objective_sums, program, inputs, split, stride)
+        return kept_on_each(program.mesh, _Results((_map_lanes(program, sums, weights, order, count),)))
     batches = _batches(program, split, len(order), stride)
 
-    def reduce(outputs: PyTree, targets: PyTree, counted: Array) -> tuple[Array, Array, Array | None]:
-        unit = inputs.target_scale
-        scaled = (outputs, targets) if unit is None else (outputs * unit, targets * unit)
-        losses = program.loss(outputs, targets)
-        values = program.metric.per_example(*scaled)
+    def reduce(inputs: Inputs, outputs: PyTree, targets: PyTree, counted: Array) -> _Results:
+        losses, unit = [loss(outputs, targets)], inputs.target_scale
+        losses += [each.per_example(outputs, targets, unit) for each in program.metrics if each.whole is None]
         predicted = None if predict is None else predict(outputs)
+        kept = keep(program, outputs, targets[0] if split.weighted else targets)
         # where, not a product: a padding row must not turn an overflow into NaN.
-        return jnp.where(counted, losses, 0).sum(), jnp.where(counted, values, 0).sum(), predicted
+        return _Results(tuple(jnp.where(counted, each, 0).sum() for each in losses), predicted, kept)
 
-    def of_lane(lane: tuple[PyTree, PyTree]) -> tuple[Array, Array, Array | None]:
-        return _over_batches(program, inputs, split, lane, batches, reduce)
+    def of_lane(lane: _EvaluatedLane) -> _Results:
+        own, rows = _of_fold(inputs, split, lane[2])
+        return _over_batches(program, own, rows, lane[:2], batches, partial(reduce, own))
 
-    return _map_lanes(program, of_lane, weights, order, count)
+    results = _map_lanes(program, of_lane, (*weights, inputs.fold), order, count)
+    if results.kept:
+        results = results._replace(wanted=wanted(split, _indices(split, weights[1], batches)))
+    return kept_on_each(program.mesh, results)
 
 
-@partial(jax.jit, static_argnames="program")
+@partial(jit, static_argnames="program")
 def _losses(
     program: Program,
     inputs: Inputs,
@@ -153,16 +218,26 @@ def _losses(
     order: Int[Array, " lane"],
     count: Int[Array, ""],
 ) -> Float[Array, "lane example"]:
+    loss = program.loss
+    if isinstance(loss, Objective):
+        objective = partial(objective_losses, program, inputs, split)
+        return kept_on_each(program.mesh, _map_lanes(program, objective, weights, order, count))
     batches = _batches(program, split, len(order), 1)
 
     def reduce(outputs: PyTree, targets: PyTree, counted: Array) -> Array:
-        return program.loss(outputs, targets)
+        return loss(outputs, targets)
 
-    def of_lane(lane: tuple[PyTree, PyTree]) -> Array:
-        losses = _over_batches(program, inputs, split, lane, batches, reduce)
+    def of_lane(lane: _EvaluatedLane) -> Array:
+        own, rows = _of_fold(inputs, split, lane[2])
+        losses = _over_batches(program, own, rows, lane[:2], batches, reduce)
         return (losses.T if _carries_state(split, lane[1]) else losses).reshape(-1)
 
-    return _map_lanes(program, of_lane, weights, order, count)
+    return kept_on_each(program.mesh, _map_lanes(program, of_lane, (*weights, inputs.fold), order, count))
+
+
+def _of_fold(inputs: Inputs, split: Split, fold: Array | None) -> tuple[Inputs, Split]:
+    """Return the inputs and the rows of a lane."""
+    return inputs.of_fold(fold), split.of_fold(fold) if isinstance(split, FoldRows) else split  # type: ignore[arg-type]
 
 
 def _map_lanes(
@@ -177,7 +252,7 @@ def _map_lanes(
     The others give NaN, or -1. Where lanes are mapped, the trip count is hidden from the compiler for the
     same reason as in training: a lane computes the same bits among others and alone.
     """
-    of_lane = jax.jit(of_lane, inline=True)  # traced once, for its shapes and for its place in the loop
+    of_lane = traced_once(of_lane)  # for its shapes, and for its place in the loop
     shapes = jax.eval_shape(of_lane, take_lane(lanes, 0))
     width = order.shape[0]
     unset = jax.tree.map(lambda leaf: jnp.full((width, *leaf.shape), _unset(leaf.dtype), leaf.dtype), shapes)
@@ -212,7 +287,7 @@ class _Batches(NamedTuple):
 def _batches(program: Program, split: Split, width: int, stride: int) -> _Batches:
     several = program.layout == BATCH and width > 1
     most = max(FEWEST_ROWS, BATCHED_ROWS // width) if several else EVALUATION_ROWS
-    rows = min(most, split.count())
+    rows = min(most, -(-split.count() // ROWS_MULTIPLE) * ROWS_MULTIPLE)
     return _Batches(jnp.arange(0, split.count(), rows * stride), rows, stride)
 
 
@@ -246,7 +321,8 @@ def _forward(
     """Return outputs and targets of one batch, and which of its rows count."""
     params, model_state = lane
     indices = first + batches.stride * jnp.arange(batches.rows)
-    batch, targets = split.batch(jnp.minimum(indices, split.count() - 1))
+    at = share_rows(program.mesh, jnp.minimum(indices, split.count() - 1))
+    batch, targets = share_rows(program.mesh, split.batch(at))
     module = rebuilt(program, inputs, params, model_state)
 
     def forward(examples: PyTree) -> PyTree:
@@ -255,6 +331,15 @@ def _forward(
     batched_on_cpu = program.layout == BATCH and on_cpu()
     outputs = (fast(forward) if batched_on_cpu else forward)(inputs.prepared(batch))
     return outputs, targets, indices < split.count()
+
+
+def _indices(split: Split, model_state: PyTree, batches: _Batches) -> Int[Array, "batch row"]:
+    """Return which example each row of each batch is; see `_over_batches`."""
+    if _carries_state(split, model_state):
+        rows = min(STRETCHES, split.count())
+        steps = -(-split.count() // rows)
+        return jnp.arange(steps)[:, None] + steps * jnp.arange(rows)
+    return batches.starts[:, None] + batches.stride * jnp.arange(batches.rows)
 
 
 def _carries_state(split: Split, model_state: PyTree) -> bool:

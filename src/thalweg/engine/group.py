@@ -5,7 +5,7 @@ the first states.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -13,19 +13,27 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 from jaxtyping import Array, PyTree
 
 from thalweg.core import keys
+from thalweg.core.compiler import brief_compilation, jit
+from thalweg.core.errors import ModelError
+from thalweg.core.tree import dotted, stack
 from thalweg.core.tree import lane as take_lane
-from thalweg.core.tree import roles, stack
+from thalweg.engine import update
 from thalweg.engine.backward import loss_scale
 from thalweg.engine.compilation import TRACES
 from thalweg.engine.feeds import Feed, feed_for
-from thalweg.engine.program import MAP, Inputs, Program, numbers, split_model, structure
+from thalweg.engine.mesh import on_each
+from thalweg.engine.program import MAP, Frozen, Inputs, Program, numbers, split_model, structure
 from thalweg.engine.state import RUNNING, State
-from thalweg.problem.data.data import Data
+from thalweg.problem.data.data import REGRESSION, Data
+from thalweg.problem.data.fold_rows import FoldRows
+from thalweg.problem.data.folds import FoldedData
 from thalweg.problem.data.split import Split
 from thalweg.problem.data.stream import Streamed
+from thalweg.problem.data.validation_folds import MemberRows
 from thalweg.problem.models.adapter import PartitionedModel, build, initial_carry, is_factory
 from thalweg.problem.problem import Problem
 from thalweg.recipe.averaging import NoAverage
@@ -67,10 +75,10 @@ class LaneGroup:
         return int(self.inputs.stream.shape[0])
 
 
-def resident(data: Data) -> dict[str, Split]:
-    """Put the data's splits on the device, once for all groups that train on them; not those of a stream."""
+def resident(data: Data, mesh: Mesh | None = None) -> dict[str, Split]:
+    """Put the data's splits on the device, or on each of a mesh, for all groups; not those of a stream."""
     splits = {name: split for name, split in data.splits.items() if not isinstance(split, Streamed)}
-    return jax.device_put(splits)
+    return jax.device_put(splits) if mesh is None else on_each(mesh, splits)
 
 
 def init_group(
@@ -81,6 +89,8 @@ def init_group(
     splits: dict[str, Split] | None = None,
     width: int | None = None,
     layout: str = MAP,
+    folds: Sequence[int] = (),
+    mesh: Mesh | None = None,
 ) -> tuple[LaneGroup, State]:
     """Return the group and the first states of its lanes.
 
@@ -92,61 +102,124 @@ def init_group(
         width: Lanes to make room for. Groups of equal width share one compilation; the lanes beyond the
             recipes never run.
         layout: How lanes are computed; `map` gives each the bits of the lane alone.
+        folds: The fold of the data that each lane reads, all of one size; empty where the data have none.
+        mesh: The devices that share the rows of a batch; None for one device.
     """
     lanes = len(recipes)
     recipes = [*recipes, *[recipes[-1]] * ((width or lanes) - lanes)]
+    folds = [*folds, *[folds[-1]] * (len(recipes) - len(folds))] if folds else []
     first, data = recipes[0], problem.data
-    feed = feed_of(problem, recipes)
+    feed = feed_of(problem, recipes, folds)
     total = first.length(feed.epoch_steps)
-    built = initial(problem, [recipe.seed for recipe in recipes])
+    with brief_compilation(_trains_briefly(problem)):
+        built = initial(problem, [recipe.seed for recipe in recipes])
     if start is not None:
         started = [start(take_lane(built.params, index)) for index in range(len(recipes))]
         built = built._replace(params=stack(started))
     if first.shuffle == CONTINUED:
         built = built._replace(model_state=initial_carry(problem.shapes, len(recipes), feed.batch_size))
     params, model_state = to_storage_dtype((built.params, built.model_state), first.precision)
-    model, model_arrays = split_model(built.fixed)
+    program, inputs = _program(problem, recipes, folds, feed, split_model(built.fixed), layout)
+    program = replace(program, mesh=mesh)
+    inputs = on_each(mesh, jax.device_put(replace(inputs, lanes=_array(lanes, np.int32))))
+    words = _words([recipe.seed for recipe in recipes])
+    with brief_compilation(_trains_briefly(problem)):
+        states = _first_states(program, inputs, *on_each(mesh, (params, model_state, words)))
+    splits = resident(data, mesh) if splits is None else splits
+    group = LaneGroup(program, inputs, splits, feed, tuple(recipes[:lanes]), total)
+    return group, on_each(mesh, states)
+
+
+def group_shapes(problem: Problem, recipe: Recipe) -> tuple[LaneGroup, State]:
+    """Return what `init_group` returns for one lane, with shapes in place of the states and no data.
+
+    Nothing is computed, compiled or put on a device.
+    """
+    feed, built = feed_of(problem, [recipe]), problem.shapes
+    carried = initial_carry(built, 1, feed.batch_size) if recipe.shuffle == CONTINUED else None
+    params, model_state = eqx.filter_eval_shape(
+        to_storage_dtype, (_with_lane(built.params), _with_lane(built.model_state)), recipe.precision
+    )
+    arrays, rest = eqx.partition(built.fixed, _is_abstract)
+    program, inputs = _program(problem, [recipe], [], feed, (Frozen.of(rest), arrays), MAP)
+    state = (params, model_state if carried is None else carried)
+    words = _words([recipe.seed])
+    states = eqx.filter_eval_shape(_states, program, inputs, *state, words)
+    return LaneGroup(program, inputs, {}, feed, (recipe,), recipe.length(feed.epoch_steps)), states
+
+
+def _with_lane(tree: PyTree) -> PyTree:
+    return jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct((1, *leaf.shape), leaf.dtype) if _is_abstract(leaf) else leaf, tree
+    )
+
+
+def _program(
+    problem: Problem,
+    recipes: list[Recipe],
+    folds: list[int],
+    feed: Feed,
+    parts: tuple[Frozen, PyTree],
+    layout: str,
+) -> tuple[Program, Inputs]:
+    """Return the program of a group, and its inputs on the host; `parts` are those of `split_model`."""
+    first, (model, model_arrays) = recipes[0], parts
     capacity = min(feed.most_steps, max(8, min(STEP_BUDGET, INDEX_BUDGET // feed.batch_size)))
     program = Program(
         model=model,
         recipe=structure(first),
         loss=problem.loss,
         metric=problem.metric,
+        more=() if problem.objective is not None else problem.more_metrics,
         batch_size=feed.batch_size,
         masked=feed.masked,
         capacity=capacity,
         statistics=capacity // TELEMETRY_STEPS[0] + 1,
         layout=layout,
+        select=problem.select,
         noisy=problem.noisy or first.shuffle == CONTINUED,  # `problem.noisy` was determined without a carry
+        brief=_trains_briefly(problem),
     )
-    preparation, dtype = data.preparation, numbers_dtype(first.precision)
+    dtype, total = numbers_dtype(first.precision), first.length(feed.epoch_steps)
+    shift, scale, unit = _of_preparations(problem, dtype)
     # NumPy arrays, transferred at once: an array that JAX creates is a program, compiled in every process.
     inputs = Inputs(
         numbers=numbers(recipes),
         model_arrays=model_arrays,
-        shift=_array(preparation.input_shift, dtype),
-        scale=_array(preparation.input_scale, dtype),
-        target_scale=_unit(problem, dtype),
+        shift=shift,
+        scale=scale,
+        target_scale=unit,
         total=_array(total, dtype),
         epoch_steps=_array(feed.epoch_steps, dtype),
         every=_array(_every(total), np.int32),
-        stream=_array([feed.seeds.index(recipe.seed) for recipe in recipes], np.int32),
-        lanes=_array(lanes, np.int32),
+        stream=_array(_streams(feed, problem.data, recipes, folds), np.int32),
+        lanes=_array(len(recipes), np.int32),
+        fold=_array(folds or None, np.int32),
     )
-    inputs = jax.device_put(inputs)
-    states = _first_states(program, inputs, params, model_state, _words([recipe.seed for recipe in recipes]))
-    splits = resident(data) if splits is None else splits
-    return LaneGroup(program, inputs, splits, feed, tuple(recipes[:lanes]), total), states
+    return program, inputs
 
 
-def length(problem: Problem, recipe: Recipe) -> int:
-    """Return how many updates a recipe makes on a problem's training split."""
-    return recipe.length(feed_of(problem, [recipe]).epoch_steps)
+def _trains_briefly(problem: Problem) -> bool:
+    """Return whether training takes about as long as compiling: small tables, which have validation folds."""
+    return isinstance(problem.data.train, MemberRows)
 
 
-def feed_of(problem: Problem, recipes: Sequence[Recipe]) -> Feed:
-    """Return the feed with which recipes of equal structure read the training split."""
-    return feed_for(problem.data.train, recipes)
+def length(problem: Problem, recipe: Recipe, fold: int | None = None) -> int:
+    """Return how many updates a recipe makes on a problem's training split, or on that of a fold."""
+    return recipe.length(feed_of(problem, [recipe], () if fold is None else [fold]).epoch_steps)
+
+
+def feed_of(problem: Problem, recipes: Sequence[Recipe], folds: Sequence[int] = ()) -> Feed:
+    """Return the feed with which recipes of equal structure read the training split, or their folds."""
+    return feed_for(problem.data.train, recipes, folds, whole=problem.whole_batches)
+
+
+def _streams(feed: Feed, data: Data, recipes: Sequence[Recipe], folds: Sequence[int]) -> list[int]:
+    """Return the number of the stream of batches that each lane reads."""
+    starts = np.asarray(data.train.starts)[list(folds)] if isinstance(data.train, FoldRows) else None
+    firsts = [0] * len(recipes) if starts is None or not folds else starts.tolist()
+    keys_ = zip(recipes, firsts, strict=True)
+    return [feed.streams.index((recipe.seed, first)) for recipe, first in keys_]
 
 
 def lane_bytes(problem: Problem, recipe: Recipe, parameters_only: bool = False) -> int:
@@ -159,7 +232,7 @@ def lane_bytes(problem: Problem, recipe: Recipe, parameters_only: bool = False) 
         return _bytes(built.params)
 
     def optimizer_state(params: PyTree) -> PyTree:
-        return recipe.update_rule(roles(params)).init(params), recipe.averaging.init(params)
+        return update.initial(problem.loss, recipe, params), recipe.averaging.init(params)
 
     weights = _bytes((built.params, built.model_state))
     return 2 * (weights + _bytes(eqx.filter_eval_shape(optimizer_state, built.params))) + weights
@@ -174,7 +247,8 @@ def initial(problem: Problem, seeds: list[int]) -> PartitionedModel:
     """Build the module of every lane, stacked; an instance gives every lane the same start."""
     model, shapes = problem.model, problem.shapes
     if is_factory(model):
-        arrays = _build_lanes(model, _words(seeds))
+        arrays = _build_lanes(model, _words(seeds))  # type: ignore[arg-type]
+        _check_tables(arrays.fixed)
     else:
         arrays = stack([_arrays(build(model, keys.lane_key(0)))] * len(seeds))
     # Arrays without gradients, such as lookup tables, are the same in every lane.
@@ -182,6 +256,23 @@ def initial(problem: Problem, seeds: list[int]) -> PartitionedModel:
     fixed = eqx.combine(tables, eqx.filter(shapes.fixed, _is_abstract, inverse=True))
     params = jax.tree.unflatten(jax.tree.structure(shapes.params), jax.tree.leaves(arrays.params))
     return PartitionedModel(params, arrays.model_state, fixed)
+
+
+def _check_tables(fixed: PyTree) -> None:
+    """Refuse arrays without gradients that differ between lanes, `lane ...`: lanes share them.
+
+    Raises:
+        ModelError: Some do.
+    """
+    for path, leaf in jax.tree_util.tree_leaves_with_path(fixed):
+        values = np.asarray(keys.plain(leaf))
+        if (values != values[:1]).any():
+            raise ModelError(
+                "model",
+                "arrays that are not trained (of integers, flags or keys) must be the same for every seed",
+                where=dotted(path),
+                hint="draw them from a fixed key, such as jax.random.key(0), or train one seed at a time",
+            )
 
 
 def weights(group: LaneGroup, states: State) -> PyTree:
@@ -192,7 +283,7 @@ def weights(group: LaneGroup, states: State) -> PyTree:
     return _evaluated(group.program, group.inputs, states)
 
 
-@partial(jax.jit, static_argnums=0)
+@partial(jit, static_argnums=0)
 def _build_lanes(model: Any, lane_keys: Array) -> PartitionedModel:
     TRACES.count("start")
 
@@ -203,15 +294,18 @@ def _build_lanes(model: Any, lane_keys: Array) -> PartitionedModel:
     return jax.lax.map(of_lane, lane_keys)
 
 
-@partial(jax.jit, static_argnames="program")
+@partial(jit, static_argnames="program")
 def _first_states(program: Program, inputs: Inputs, params: PyTree, model_state: PyTree, key: Array) -> State:
     TRACES.count("start")
+    return _states(program, inputs, params, model_state, key)
 
+
+def _states(program: Program, inputs: Inputs, params: PyTree, model_state: PyTree, key: Array) -> State:
     def of_lane(recipe: Recipe, params: PyTree, model_state: PyTree, key: Array) -> State:
         return State(
             params=params,
             model_state=model_state,
-            optimizer=recipe.update_rule(roles(params)).init(params),
+            optimizer=update.initial(program.loss, recipe, params),
             schedule=recipe.schedule.init(),
             average=recipe.averaging.init(params),
             scale=loss_scale(recipe),
@@ -224,7 +318,7 @@ def _first_states(program: Program, inputs: Inputs, params: PyTree, model_state:
     return _map_lanes(program, inputs, of_lane, params, model_state, key)
 
 
-@partial(jax.jit, static_argnames="program")
+@partial(jit, static_argnames="program")
 def _evaluated(program: Program, inputs: Inputs, states: State) -> PyTree:
     def of_lane(recipe: Recipe, state: State) -> PyTree:
         params = recipe.optimizer.evaluated(state.optimizer, state.params)
@@ -260,8 +354,26 @@ def _array(value: Any, dtype: Any) -> Any:
     return None if value is None else np.asarray(value, dtype)
 
 
-def _unit(problem: Problem, dtype: Any) -> Any:
-    return _array(problem.data.preparation.target_scale if problem.data.task == "regression" else None, dtype)
+def _of_preparations(problem: Problem, dtype: Any) -> tuple[Any, Any, Any]:
+    """Return shift and scale of the inputs and the unit of the target, those of all folds stacked."""
+
+    def numbers_of(data: Data) -> tuple[Any, Any, Any]:
+        preparation = data.preparation
+        shift, scale = (_array(v, dtype) for v in (preparation.input_shift, preparation.input_scale))
+        return shift, scale, _unit(data, dtype)
+
+    if not isinstance(problem.data, FoldedData):
+        return numbers_of(problem.data)
+    return jax.tree.map(lambda *leaves: np.stack(leaves), *map(numbers_of, problem.data.folds))
+
+
+def _unit(data: Data, dtype: Any) -> Any:
+    """Return the unit of the target; of several, that of each. None for classes."""
+    ready = data.preparation
+    if ready.heads:
+        values = [head.target_scale if head.task == REGRESSION else None for head in ready.heads]
+        return {head.name: _array(each, dtype) for head, each in zip(ready.heads, values, strict=True)}
+    return _array(ready.target_scale if data.task == REGRESSION else None, dtype)
 
 
 def _every(total: int) -> int:
@@ -272,11 +384,11 @@ def observe(group: LaneGroup, states: State, losses: np.ndarray) -> State:
     """Pass every lane's validation loss to its schedule; only schedules that watch a metric use it."""
     if type(group.recipes[0].schedule).observe is Schedule.observe:
         return states
-    return _observe(group.program, group.inputs, states, jnp.asarray(losses, group.inputs.total.dtype))
+    return _observe(group.program, group.inputs, states, np.asarray(losses, group.inputs.total.dtype))
 
 
-@partial(jax.jit, static_argnames="program")
-def _observe(program: Program, inputs: Inputs, states: State, losses: Array) -> State:
+@partial(jit, static_argnames="program")
+def _observe(program: Program, inputs: Inputs, states: State, losses: Array | np.ndarray) -> State:
     def of_lane(recipe: Recipe, schedule: PyTree, loss: Array) -> PyTree:
         return recipe.schedule.observe(schedule, loss)
 

@@ -12,13 +12,14 @@ what it computes alone.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from thalweg.core.device import free_memory, on_cpu, usable_cores
 from thalweg.core.errors import RecipeError
+from thalweg.core.shown import Shown
 from thalweg.engine.autotune import Timings, measure_timings, read_timings
-from thalweg.engine.group import lane_bytes, length
+from thalweg.engine.group import feed_of, lane_bytes, length
 from thalweg.engine.layout.compaction import width_for
 from thalweg.engine.program import BATCH, MAP, structure
 from thalweg.problem.problem import Problem
@@ -60,6 +61,8 @@ STEP_SECONDS, ROW_SECONDS = 5e-6, 3e-11
 FEWEST_OF_A_SEED = 4
 # Share of the free memory that lanes may take; the rest is for data, programs and temporaries.
 MEMORY_SHARE = 0.5
+# A sweep that processes share has at least so many shards in a group, and none takes more memory than this.
+UNITS, UNIT_BYTES = 16, 2**31
 
 STRICT = "map: lanes one after another inside the program, each with the bits of the lane alone (strict)"
 SINGLE = "map: the group has one lane"
@@ -85,7 +88,7 @@ class Shard:
 
 
 @dataclass(frozen=True)
-class LanePlan:
+class LanePlan(Shown):
     """Where every lane runs.
 
     Args:
@@ -134,12 +137,15 @@ def plan(
     workers: int | None = None,
     memory: int | None = None,
     measure: bool = False,
+    folds: Sequence[int] = (),
 ) -> LanePlan:
     """Plan where every lane runs.
 
     Args:
         problem: What is learned.
         recipes: One for each lane.
+        folds: The fold of the data that each lane reads; empty where the data have none. A group has lanes
+            of folds of one size.
         strict: Use only layouts in which a lane computes the same bits as alone.
         workers: Threads; None for one per core (one in all on an accelerator).
         memory: Bytes that lanes may take; None for half of what is free.
@@ -150,7 +156,7 @@ def plan(
         RecipeError: There are no recipes, or too many.
     """
     _check_count(len(recipes))
-    groups = _groups(problem, recipes)
+    groups = _groups(problem, recipes, folds)
     cores = workers or (usable_cores() if on_cpu() else 1)
     sizes = [lane_bytes(problem, recipes[group[0]]) for group in groups]
     choices = [
@@ -180,9 +186,35 @@ def plan(
     )
 
 
+def plan_units(problem: Problem, recipes: Sequence[Recipe], *, folds: Sequence[int] = ()) -> LanePlan:
+    """Plan a sweep whose shards are trained by many processes, of which nothing is known.
+
+    The shards depend on the problem and the recipes alone: neither on the number of workers, nor on this
+    machine's cores or free memory. Layouts are strict, so that a lane has the bits that it has alone. Waves
+    and threads are for a sweep that is resumed in one process.
+
+    Args:
+        problem, recipes, folds: As for `plan`.
+
+    Raises:
+        RecipeError: There are no recipes, or too many.
+    """
+    memory = UNITS * UNIT_BYTES
+    planned = plan(problem, recipes, strict=True, workers=UNITS, memory=memory, folds=folds)
+    waves = _waves(list(planned.shards), list(planned.bytes), int(MEMORY_SHARE * free_memory()))
+    cores = usable_cores() if on_cpu() else 1
+    workers = max(1, min(cores, max(len(wave) for wave in waves)))
+    return replace(planned, waves=tuple(waves), workers=workers, reasons=(STRICT,))
+
+
 def _check_count(lanes: int) -> None:
     if lanes < 1:
-        raise RecipeError("lanes", "there must be at least one recipe", got="an empty list")
+        raise RecipeError(
+            "lanes",
+            "there must be at least one recipe",
+            got="an empty list",
+            hint="give one recipe, or leave it out for the default",
+        )
     if lanes > MOST_LANES:
         raise RecipeError(
             "lanes",
@@ -193,10 +225,12 @@ def _check_count(lanes: int) -> None:
         )
 
 
-def _groups(problem: Problem, recipes: Sequence[Recipe]) -> list[list[int]]:
+def _groups(problem: Problem, recipes: Sequence[Recipe], folds: Sequence[int]) -> list[list[int]]:
     groups: dict[Any, list[int]] = {}
     for lane, recipe in enumerate(recipes):
-        groups.setdefault((structure(recipe), length(problem, recipe)), []).append(lane)
+        fold = folds[lane] if folds else None
+        rows = feed_of(problem, [recipe], () if fold is None else [fold]).count
+        groups.setdefault((structure(recipe), length(problem, recipe, fold), rows), []).append(lane)
     return list(groups.values())
 
 

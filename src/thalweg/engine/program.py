@@ -9,13 +9,16 @@ from typing import Any, Self
 import equinox as eqx
 import jax
 import numpy as np
+from jax.sharding import Mesh
 from jaxtyping import Array, Float, Int, PyTree
 
 from thalweg.core.choice import default_of
 from thalweg.core.stop_reason import StopReason
+from thalweg.core.tree import lane as take_lane
 from thalweg.problem.losses.loss import Loss
 from thalweg.problem.losses.metrics import Metric
 from thalweg.problem.models.adapter import PartitionedModel
+from thalweg.problem.objective import Objective
 from thalweg.recipe.precision import numbers_dtype
 from thalweg.recipe.recipe import Recipe
 
@@ -51,24 +54,42 @@ class Program:
         model: The module's functions, flags and other fixed, non-array leaves.
         recipe: The recipe's structure: its choices, without its numbers.
         loss, metric: What is minimised, and what is reported.
+        more: Further metrics, which are recorded.
+        select: Whether the validation `loss` or the `metric` decides which weights are best.
         batch_size: Rows in a batch.
         masked: Whether a batch may be short, so that losses are weighted.
         capacity: The most steps of one dispatch; how many it runs is an input.
         statistics: The most rows of layer statistics of one dispatch.
         layout: `map` or `batch`.
         noisy: Whether the model's outputs depend on its key.
+        mesh: The devices that share the rows of a batch (`engine.mesh`); None for one device.
+        brief: Whether it is compiled briefly, because it runs briefly.
     """
 
     model: Frozen
     recipe: Any
-    loss: Loss
+    loss: Loss | Objective
     metric: Metric
+    more: tuple[Metric, ...]
     batch_size: int
     masked: bool
     capacity: int
     statistics: int
     layout: str = MAP
     noisy: bool = True
+    select: str = "loss"
+    mesh: Mesh | None = None
+    brief: bool = False
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """All metrics, that of the headline first."""
+        return (self.metric, *self.more)
+
+    @property
+    def figures(self) -> tuple[str, ...]:
+        """Names of what an objective computes besides its loss."""
+        return self.loss.figures if isinstance(self.loss, Objective) else ()
 
 
 class Inputs(eqx.Module):
@@ -78,12 +99,13 @@ class Inputs(eqx.Module):
         numbers: The recipe's numbers, `lane`, float32 (float64 where its precision is `f64`); so are the
             floating-point numbers below.
         model_arrays: The module's fixed arrays (integer tables and the like), shared by all lanes.
-        shift, scale: The part of the preparation that is done on the device, or None.
-        target_scale: Unit of the target, for metrics.
+        shift, scale: The part of the preparation that is done on the device, or None; with folds, `fold ...`.
+        target_scale: Unit of the target, for metrics; with folds, `fold ...`.
         total, epoch_steps: Updates planned, updates in an epoch.
         every: Steps between two rows of layer statistics.
         stream: Which stream of batches each lane reads, `lane`.
         lanes: Number of lanes; the program may have room for more.
+        fold: Which fold of the data each lane reads, `lane`; None without folds.
     """
 
     numbers: PyTree[Float[Array, " lane"]]
@@ -96,6 +118,14 @@ class Inputs(eqx.Module):
     every: Int[Array, ""]
     stream: Int[Array, " lane"]
     lanes: Int[Array, ""]
+    fold: Int[Array, " lane"] | None = None
+
+    def of_fold(self, fold: Int[Array, ""] | None) -> Self:
+        """Return the inputs of a lane that reads this fold; without folds, the same."""
+        if fold is None:
+            return self
+        own = take_lane((self.shift, self.scale, self.target_scale), fold)
+        return replace(self, shift=own[0], scale=own[1], target_scale=own[2], fold=None)
 
     def prepared(self, inputs: PyTree) -> PyTree:
         """Apply the preparation that is done on the device to a batch of inputs."""

@@ -36,7 +36,7 @@ class State(eqx.Module):
         key: Raw data of the lane's key; raw, so that it can be saved as it is.
         step: Updates made.
         code: Result code.
-        limit: Loss above which the lane counts as diverged; infinite until the first step sets it.
+        limit: Loss above which the lane counts as diverged; infinite until the first update sets it.
     """
 
     params: PyTree
@@ -58,11 +58,13 @@ class Info(eqx.Module):
         loss: Mean loss of the batch, before the update.
         learning_rate: The optimizer's first rate at this step.
         gradient_norm: Global norm before clipping; NaN where it was not computed.
+        figures: What the problem's objective computes besides its loss, in the order of its `figures`.
     """
 
     loss: Float[Array, "..."]
     learning_rate: Float[Array, "..."]
     gradient_norm: Float[Array, "..."]
+    figures: tuple[Float[Array, "..."], ...] = ()
 
 
 class Chunk(eqx.Module):
@@ -86,7 +88,7 @@ class Chunk(eqx.Module):
         lanes, paths = states.step.shape[0], len(jax.tree.leaves(states.params))
         unset = jnp.full((lanes, program.capacity), jnp.nan, jnp.float32)
         return cls(
-            info=Info(unset, unset, unset),
+            info=Info(unset, unset, unset, (unset,) * len(program.figures)),
             layers=jnp.zeros((lanes, program.statistics, paths, len(LAYER_STATISTICS)), jnp.float32),
             layer_steps=jnp.full((lanes, program.statistics), -1, jnp.int32),
             done=jnp.zeros(lanes, jnp.int32),

@@ -12,9 +12,10 @@ import optax
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
 from thalweg.core import keys
-from thalweg.core.tree import roles
-from thalweg.engine.backward import Lane, backward, read_batch
+from thalweg.engine.backward import Batch, Lane, backward, mean_loss, read_batch
+from thalweg.engine.mesh import kept_on_each
 from thalweg.engine.state import DIVERGED, RUNNING, STATIONARY, Info, State
+from thalweg.engine.update import updates_of
 from thalweg.problem.models.adapter import RecurrentCarry
 from thalweg.recipe import gradient, precision
 from thalweg.recipe.schedules import Clock
@@ -38,29 +39,20 @@ def step(
     Returns:
         The next state, the step's info, and the gradient as backpropagation computed it.
     """
-    root = keys.wrapped(state.key)
-
-    def key_for(purpose: int, used: bool) -> Key[Array, ""]:
-        # A key that is not used is not traced: XLA would remove it, but tracing and lowering take time.
-        return jax.random.fold_in(keys.purpose_key(root, purpose), state.step) if used else root
-
-    noise = key_for(keys.MODEL, lane.program.noisy)
-    change = key_for(keys.AUGMENTATION, lane.recipe.augment != "none")
-    scale = state.scale.scale if lane.recipe.precision == "f16" else None
-    rows = read_batch(lane, *batch, noise, change)
+    root, scale = keys.wrapped(state.key), _loss_scale(lane, state)
+    rows = step_batch(lane, state, batch)
     passed = backward(lane, rows, state.params, _model_state(lane, state), scale)
 
     clock = Clock(state.step.astype(lane.inputs.total.dtype), lane.inputs.total, lane.inputs.epoch_steps)
     factor = lane.recipe.schedule.factor(clock, state.schedule)
-    rule = lane.recipe.update_rule(roles(state.params), factor, lane.recipe.schedule.momentum(clock))
     noise_key = keys.purpose_key(root, keys.GRADIENT) if lane.recipe.noise is not None else root
     grads, norm = gradient.process(passed.grads, state.params, lane.recipe, key=noise_key, step=state.step)
 
-    updates, optimizer = rule.update(
-        grads, state.optimizer, state.params, value=passed.loss, grad=grads, value_fn=passed.loss_of
-    )
+    rates = factor, lane.recipe.schedule.momentum(clock)
+    updates, optimizer = updates_of(lane, grads, state.optimizer, state.params, passed, state.step, rates)
+    # Set by the first update that is made: float16 skips updates until its loss scale fits.
     limit = jnp.where(
-        state.step == 0, DIVERGENCE_FACTOR * jnp.maximum(1.0, jnp.abs(passed.loss)), state.limit
+        jnp.isinf(state.limit), DIVERGENCE_FACTOR * jnp.maximum(1.0, jnp.abs(passed.loss)), state.limit
     ).astype(state.limit.dtype)
     failed = diverged(passed.loss, limit)
     # The update is not applied where the loss fails, so that the lane keeps its weights; fused, the test is
@@ -84,8 +76,34 @@ def step(
     rate = jnp.float32(lane.recipe.optimizer.scaled(factor * lane.recipe.rate_factor()).first_rate())
     if lane.recipe.gradient_below is not None:
         advanced = _or_stationary(state, advanced, norm < lane.recipe.gradient_below)
-    info = Info(passed.loss.astype(jnp.float32), rate, norm.astype(jnp.float32))
-    return advanced, info, passed.grads
+    info = Info(passed.loss.astype(jnp.float32), rate, norm.astype(jnp.float32), passed.figures)
+    return kept_on_each(lane.program.mesh, (advanced, info, passed.grads))
+
+
+def step_batch(lane: Lane, state: State, batch: tuple[Int[Array, " row"], Int[Array, ""]]) -> Batch:
+    """Return the batch that a step reads, prepared and augmented, with the step's noise."""
+    root = keys.wrapped(state.key)
+
+    def key_for(purpose: int, used: bool) -> Key[Array, ""]:
+        # A key that is not used is not traced: XLA would remove it, but tracing and lowering take time.
+        return jax.random.fold_in(keys.purpose_key(root, purpose), state.step) if used else root
+
+    noise = key_for(keys.MODEL, lane.program.noisy)
+    change = key_for(keys.AUGMENTATION, lane.recipe.augment != "none")
+    return read_batch(lane, *batch, noise, change, state.step)
+
+
+def step_loss(lane: Lane, state: State, batch: Batch, params: PyTree) -> Float[Array, ""]:
+    """Return what a step differentiates: the batch's mean loss, for float16 times the loss scale.
+
+    The step itself may compute it over microbatches.
+    """
+    loss, scale = mean_loss(lane, batch, params, _model_state(lane, state))[0], _loss_scale(lane, state)
+    return loss if scale is None else loss * scale
+
+
+def _loss_scale(lane: Lane, state: State) -> Float[Array, ""] | None:
+    return state.scale.scale if lane.recipe.precision == "f16" else None
 
 
 def diverged(loss: Float[Array, ""], limit: Float[Array, ""]) -> Bool[Array, ""]:

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float, Int
 
-from thalweg.insight.intervals import bootstrap, wilson
+from thalweg.insight.intervals import FEWEST_RESAMPLED, bootstrap, wilson
 from thalweg.insight.outcome import table, task_of, text
 from thalweg.run.folder.record import Record
 
@@ -114,30 +114,59 @@ def class_names(record: Record) -> tuple[str, ...]:
 def metric_interval(record: Record) -> tuple[float, float] | None:
     """Return the 95 % interval of the test metric over the choice of test examples.
 
-    Accuracy: Wilson. `rmse` and `mae`: percentile bootstrap. None for other metrics, or without predictions.
+    Accuracy: Wilson, which holds for any number of examples. `rmse` and `mae`: percentile bootstrap. None for
+    other metrics, without predictions, with weights of the examples, and where errors are too few or all
+    equal, so that nothing varies.
     """
+    if "weight" in record.test.columns:  # the formulas are for rows that count the same
+        return None
     name = text(table(record.result, "test_metric").get("name"))
     matrix, numeric = confusion(record), residuals(record)
     if matrix is not None and name == "accuracy":
         return wilson(int(np.trace(matrix.counts)), int(matrix.counts.sum()))
-    if numeric is not None and name in ("rmse", "mae"):
+    if numeric is not None and name in ("rmse", "mae") and rows_too_few(record) is None:
         loss = np.abs(numeric.error) if name == "mae" else numeric.error**2
+        if np.ptp(loss) == 0:
+            return None
         return bootstrap(loss[:, None], lambda means: means[:, 0] if name == "mae" else np.sqrt(means[:, 0]))
     return None
 
 
+def rows_too_few(record: Record) -> int | None:
+    """Return the number of numeric test predictions if they are too few for an interval, else None."""
+    numeric = residuals(record)
+    return len(numeric.error) if numeric is not None and len(numeric.error) < FEWEST_RESAMPLED else None
+
+
 def answer_columns(record: Record) -> tuple[np.ndarray, np.ndarray] | None:
-    """Return the finite (target, prediction) rows of test.parquet as floats; None where there are none."""
+    """Return the finite (target, prediction) rows of test.parquet as floats; None where there are none.
+
+    Classes are indices, whether the file has their names or, as in older folders, their indices.
+    """
     frame = record.test
     if not frame.height or not {"target", "prediction"} <= set(frame.columns):
         return None
-    target, prediction = _flat(frame["target"]), _flat(frame["prediction"])
+    target, prediction = (_flat(_as_indices(record, frame[name])) for name in ("target", "prediction"))
     if target is None or prediction is None or len(target) != len(prediction):
         return None
     keep = np.isfinite(target) & np.isfinite(prediction)
     if task_of(record) == "classification":
         keep &= (target >= 0) & (prediction >= 0)
     return (target[keep], prediction[keep]) if keep.any() else None
+
+
+def _as_indices(record: Record, column: pl.Series) -> pl.Series:
+    """Return class names as indices; other columns, and names that are not among the classes, as they are."""
+    names = class_names(record)
+    if column.dtype != pl.String or task_of(record) != "classification":
+        return column
+    return column.replace_strict(names, range(len(names)), default=None, return_dtype=pl.Int32)
+
+
+def targets_of(record: Record) -> pl.Series | None:
+    """Return the targets of test.parquet, classes as indices; None where there are none."""
+    frame = record.test
+    return _as_indices(record, frame["target"]) if "target" in frame.columns else None
 
 
 def _flat(column: pl.Series) -> Any:

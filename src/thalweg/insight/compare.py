@@ -11,11 +11,13 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float
 
-from thalweg.insight.answers import answer_columns
-from thalweg.insight.intervals import bootstrap, discordant, mcnemar_mid_p, paired_shares
+from thalweg.core.arguments import checked
+from thalweg.core.errors import BadInput
+from thalweg.insight.answers import answer_columns, rows_too_few, targets_of
+from thalweg.insight.intervals import FEWEST_RESAMPLED, bootstrap, discordant, mcnemar_mid_p, paired_shares
 from thalweg.insight.outcome import Outcome, Score, outcome, table, task_of, text
 from thalweg.insight.settings import Difference, differences
-from thalweg.insight.wording import NOTHING, as_number, count, figure, listing, seconds, size
+from thalweg.insight.wording import NOTHING, as_number, count, figure, listing, plural, seconds, size
 from thalweg.run.folder.record import Record
 
 # Row-by-row equality of this many distinct numeric targets cannot be chance; of sorted class labels it can.
@@ -147,6 +149,7 @@ class Comparison:
     sentences: tuple[str, ...]
 
 
+@checked(BadInput)
 def compare(first: Record, second: Record) -> Comparison:
     """Compare two runs.
 
@@ -169,6 +172,10 @@ def compare(first: Record, second: Record) -> Comparison:
         sentences.append(pairing.sentence(*names))
         if not pairing.identical:
             sentences.append(_about_seeds(changed))
+    elif sets.comparable and (few := rows_too_few(first)) is not None:
+        sentences.append(
+            f"The errors of {plural(few, 'test value')} are too few to tell which run is better."
+        )
     sentences.append(_about_changes(changed))
     return Comparison(
         first=names[0],
@@ -188,7 +195,7 @@ def test_sets(first: Record, second: Record) -> TestSets:
         return TestSets(False, False, f"One run is {tasks[0]}, the other {tasks[1]}: no figures in common.")
     prints = [text(table(run.problem, "data").get("fingerprint")) for run in (first, second)]
     known, equal = None not in prints, prints[0] == prints[1]
-    targets = [run.test["target"] if "target" in run.test.columns else None for run in (first, second)]
+    targets = [targets_of(run) for run in (first, second)]
     if targets[0] is None or targets[1] is None:
         if not known:
             return TestSets(None, False, "Whether the test examples are the same is not recorded.")
@@ -228,11 +235,15 @@ def paired(first: Record, second: Record) -> Paired | None:
     The rows must be the same examples in the same order: check with `test_sets` first.
     """
     columns = answer_columns(first), answer_columns(second)
+    if task_of(first) == "multilabel":  # the labels of an example depend on one another
+        return None
     if columns[0] is None or columns[1] is None or len(columns[0][0]) != len(columns[1][0]):
         return None
     (target, predicted), other = columns[0], columns[1][1]
     if task_of(first) == "classification":
         return _paired_classes(predicted == target, other == target, bool((predicted == other).all()))
+    if len(target) < FEWEST_RESAMPLED:
+        return None
     name = text(table(first.result, "test_metric").get("name"))
     return _paired_numbers("mae" if name == "mae" else "rmse", predicted - target, other - target)
 

@@ -5,32 +5,42 @@
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from thalweg.core.errors import DataError, RecipeError, ThalwegError
+from thalweg.core.arguments import check_fields, checked
+from thalweg.core.caller import argument, option
+from thalweg.core.device import leads
+from thalweg.core.errors import BadInput, DataError, ModelError, RecipeError, ThalwegError
+from thalweg.engine.mesh import Devices
+from thalweg.insight.cost.fitting import reject_larger_than_memory
+from thalweg.insight.doctor.notice import noticed
+from thalweg.insight.ensembles import members_by_default, with_members
 from thalweg.insight.finder.finding import LearningRateFinding
 from thalweg.insight.finder.finding_io import as_dict, current
 from thalweg.insight.finder.learning_rate import find_lr
 from thalweg.insight.finder.verdict import headline, in_a_line
+from thalweg.insight.judging import asked_of, judged
 from thalweg.problem.data.data import Data
+from thalweg.problem.data.folds import FoldedData
 from thalweg.problem.data.load import load
-from thalweg.problem.models import parse
+from thalweg.problem.losses import as_loss, as_metric
+from thalweg.problem.models import Tabular, parse
 from thalweg.problem.problem import Problem
 from thalweg.recipe import toml
-from thalweg.recipe.book import default_recipe
+from thalweg.recipe.book import default_recipe, tabular_recipe
 from thalweg.recipe.recipe import Recipe, rate_path, with_rate
 from thalweg.recipe.settings import with_setting
-from thalweg.run.folder.folder import reject_taken
+from thalweg.run.folder.claim import reject_taken
 from thalweg.run.folder.record import finding_of
-from thalweg.run.progress import Progress, Silent
-from thalweg.run.resume import check_recipe, is_resumable
-from thalweg.run.resume import resume as resume_run
+from thalweg.run.progress import Progress, Status, listener
+from thalweg.run.resume import check_recipe, is_resumable, resume_judged
 from thalweg.run.run import Run, Runs
 from thalweg.run.spec import SaveOptions
-from thalweg.run.train import train
+from thalweg.run.tracking import Tracker
+from thalweg.run.train import train_judged
 
 AUTO = "auto"
 # Updates that the search for a learning rate may cost, as a share of the run's own: six minutes for an hour
@@ -76,10 +86,11 @@ class RecipeRequest:
     allow_auto: bool = True
 
     def __post_init__(self) -> None:
+        check_fields(RecipeError, "fit", self)
         self._check_rate()
         if self.epochs is not None and self.steps is not None:
-            got = f"--epochs {self.epochs} --steps {self.steps}"
-            raise RecipeError("recipe", "takes epochs or steps, not both", got=got)
+            got = f"{option('epochs', self.epochs)} {option('steps', self.steps)}"
+            raise RecipeError("recipe", "takes epochs or steps, not both", got=got, hint="leave one out")
         if isinstance(self.recipe, (str, Path)):
             object.__setattr__(self, "recipe", toml.named_or_file(str(self.recipe)))
 
@@ -88,13 +99,14 @@ class RecipeRequest:
         """Whether the learning rate is searched for first."""
         return self.lr == AUTO
 
-    def for_data(self, data: Data) -> Recipe:
-        """Return the recipe with every change, for these data.
+    def for_data(self, data: Data, model: Any = None) -> Recipe:
+        """Return the recipe with every change, for these data and the model.
 
         Raises:
             RecipeError: A setting does not exist, or its value is out of range.
         """
-        base = self.recipe or default_recipe(data.task, data.train.count())
+        rule = tabular_recipe if isinstance(model, Tabular) else default_recipe
+        base = self.recipe or rule(data.task, data.train.count())
         assert isinstance(base, Recipe)
         settings = base.to_dict()
         if self.epochs is not None or self.steps is not None:
@@ -112,27 +124,39 @@ class RecipeRequest:
             return
         if self.finds_rate:
             if not self.allow_auto:
-                raise RecipeError("--lr", "auto is only for thalweg fit", got=self.lr, hint="leave it out")
+                rule, hint = "auto is only for thalweg fit", f"leave {argument('lr')} out, or give a rate"
+                raise RecipeError(argument("lr"), rule, got=self.lr, hint=hint)
             return
         rates = [text for text in self.settings if re.match(r"\s*optimizer\.(\w+\.)*lr\s*=", text)]
         if rates:
-            raise RecipeError(
-                "--lr", "the rate must be given only once", got=f"--lr {self.lr} --set {rates[-1]}"
-            )
+            got = f"{option('lr', self.lr)} {option('settings', [rates[-1]])}"
+            hint = f"leave one out, for example {argument('lr')}"
+            raise RecipeError(argument("lr"), "the rate must be given only once", got=got, hint=hint)
         try:
             float(self.lr)
         except ValueError:
             hint = "for example 3e-4"
-            raise RecipeError("--lr", "must be a number, or auto", got=self.lr, hint=hint) from None
+            raise RecipeError(argument("lr"), "must be a number, or auto", got=self.lr, hint=hint) from None
 
 
-def read_problem(source: Any, model: Any = None, **load_options: Any) -> Problem:
+def read_problem(
+    source: Any,
+    model: Any = None,
+    *,
+    loss: Any = None,
+    metric: Any = None,
+    class_weight: Any = None,
+    ensemble: int | str | None = None,
+    **load_options: Any,
+) -> Problem:
     """Return the problem of a data source and a model.
 
     Args:
         source: What `load` takes, or `Data` that have been loaded.
         model: A model specification (`mlp:512`), an architecture, a module or its factory; None for the
             default of the data.
+        loss, metric, class_weight: As for `Problem`.
+        ensemble: Number of networks, as for `fit`; `auto` for the default of the data, None for one.
         **load_options: As for `load`.
 
     Raises:
@@ -141,10 +165,22 @@ def read_problem(source: Any, model: Any = None, **load_options: Any) -> Problem
     if isinstance(source, Data) and load_options:
         got, hint = ", ".join(load_options), "pass them to load"
         raise DataError("fit", "options of load do not apply to data already loaded", got=got, hint=hint)
-    architecture = parse(model) if isinstance(model, str) else model  # refused before the data are read
-    return Problem(architecture, source if isinstance(source, Data) else load(source, **load_options))
+    # What cannot be is refused before the data are read.
+    architecture = parse(model) if isinstance(model, str) else model
+    loss = as_loss(loss) if isinstance(loss, str) else loss
+    if not isinstance(source, Data):
+        for each in metric if isinstance(metric, (list, tuple)) else (metric,):
+            if isinstance(each, str):
+                as_metric(each)
+        source = load(source, **load_options)
+    if ensemble == AUTO:
+        ensemble = members_by_default(source)
+    if ensemble is not None:
+        architecture, source = with_members(architecture, source, int(ensemble), loss)
+    return Problem(architecture, source, loss=loss, metric=metric, class_weight=class_weight)
 
 
+@checked(BadInput)
 def fit(
     source: Any,
     model: Any = None,
@@ -155,10 +191,19 @@ def fit(
     epochs: int | None = None,
     steps: int | None = None,
     seed: int | None = None,
+    loss: Any = None,
+    metric: Any = None,
+    class_weight: Any = None,
+    ensemble: int | None = None,
     keep: SaveOptions | Path | str | None = None,
     init: Path | str | None = None,
     resume: bool = False,
-    progress: Progress | None = None,
+    references: bool = True,
+    cost: Any = None,
+    by: Sequence[str] = (),
+    progress: Progress | Callable[[Status], Any] | bool | None = None,
+    trackers: Sequence[Tracker] = (),
+    devices: Devices | int | str | None = None,
     **load_options: Any,
 ) -> Run | Runs:
     """Train a network on a data source, from reading the data to the finished run.
@@ -167,14 +212,24 @@ def fit(
         source: What `load` takes (a named set, a path, a frame, arrays), or `Data` that have been loaded.
         model: As for `read_problem`.
         recipe, settings, lr, epochs, steps, seed: As for `RecipeRequest`.
+        loss, metric, class_weight: As for `Problem`.
+        ensemble: Number of networks that are trained side by side and averaged, as one model (`tw.Tabular`),
+            for tables and plain arrays. Below 2,000 rows each leaves a fold out, so that all rows train and
+            validate. None: 8 for a table of up to 10,000 rows without a model, recipe, init, folds or loss
+            function of your own; else one network.
         keep: Where to write the run: a folder, `SaveOptions`, or None for memory only.
         init: A run folder or safetensors file with weights to start from.
         resume: Continue the run in the folder of `keep` if there is one, else start it.
-        progress: Receives progress and notes.
+        references: Whether to compare the run with a linear model, nearest neighbours and boosted trees on
+            the same rows, in at most a fifth of its time or half a second (`insight.rivals`).
+        cost: What a false positive and a false negative cost, as `{"fp": 1, "fn": 5}` or `"fp=1,fn=5"`, for
+            the threshold that costs least.
+        by: Columns of a table by whose groups the test rows are judged, too.
+        progress, trackers, devices: As for `train`.
         **load_options: As for `load`.
 
     Returns:
-        The run.
+        The run; with `folds` the runs, one on each fold.
 
     Raises:
         BadInput: Data, model, recipe or folder cannot be used; nothing has been trained or written.
@@ -187,21 +242,36 @@ def fit(
         'epochs'
     """
     request = RecipeRequest(recipe, settings, lr, epochs, steps, seed)
-    problem = read_problem(source, model, **load_options)
-    base = request.for_data(problem.data)
-    progress = progress or Silent()
+    if ensemble is not None and ensemble < 1:
+        hint = f"for example {option('ensemble', 8)}"
+        raise ModelError(argument("ensemble"), "must be at least 1", got=ensemble, hint=hint)
+    # A recipe, weights or a loss of the user's own were made for a network that the user has in mind.
+    plain = model is None and recipe is None and init is None and isinstance(loss, str | None)
+    members = AUTO if ensemble is None and plain else ensemble
+    how = {"loss": loss, "metric": metric, "class_weight": class_weight, "ensemble": members}
+    problem = read_problem(source, model, **how, **load_options)
+    asked = asked_of(problem, references, cost, by)
+    base = request.for_data(problem.data, problem.model)
+    progress = listener(progress)
     for note in problem.data.notes:
         progress.note(note.text)
+    finding = noticed(problem, base)
+    if finding is not None:
+        progress.note(finding)
     save = keep if isinstance(keep, SaveOptions) or keep is None else SaveOptions(keep)
     if resume:
         folder = _resumable(save)
         if is_resumable(folder):
             check_recipe(folder, _recipe_to_resume(folder, base) if request.finds_rate else base)
-            return resume_run(folder, problem, progress=progress)
+            more = {"progress": progress, "trackers": trackers, "devices": devices}
+            return resume_judged(folder, problem, judged, **more)
         save = restart_options(save)
     if request.finds_rate:
         save, base = _with_searched_rate(problem, base, save, progress)
-    return train(problem, base, keep=save, init=init, progress=progress)
+    reject_larger_than_memory(problem, base)
+    judge = judged if leads() and not isinstance(problem.data, FoldedData) else None
+    more = {"progress": progress, "trackers": trackers, "devices": devices}
+    return train_judged(problem, base, judge, asked, keep=save, init=init, **more)
 
 
 def restart_options(save: SaveOptions | None) -> SaveOptions:
@@ -210,14 +280,15 @@ def restart_options(save: SaveOptions | None) -> SaveOptions:
     Raises:
         RecipeError: No folder is named.
     """
-    finished = (_resumable(save) / "final.safetensors").exists()
+    _resumable(save)
     assert save is not None
-    return replace(save, force=save.force or not finished)
+    return replace(save, restart=True)
 
 
 def _resumable(save: SaveOptions | None) -> Path:
     if save is None or save.out is None:
-        raise RecipeError("--resume auto", "needs the folder of the run", hint="name it with --out")
+        hint = f"name it with {option('keep', 'runs/mine')}"
+        raise RecipeError(argument("resume"), "needs the folder of the run", hint=hint)
     return Path(save.out)
 
 
@@ -226,7 +297,10 @@ def _with_searched_rate(
 ) -> tuple[SaveOptions | None, Recipe]:
     """Find the learning rate; return the recipe that has it, and save options that keep the evidence."""
     if save is not None:
-        reject_taken(save.out, save.force)  # before the search
+        reject_taken(save.out, save.force or save.restart)  # before the search
+    if isinstance(problem.data, FoldedData):
+        progress.note("the learning rate is found on the first fold, without its test split")
+        problem = problem.of_fold(0)
     finding = find_lr(problem, recipe, share=SEARCH_SHARE, progress=progress)
     if finding.value is None:
         raise NoLearningRate(finding)
@@ -248,8 +322,8 @@ def _recipe_to_resume(folder: Path, recipe: Recipe) -> Recipe:
     finding = current(finding_of(folder))
     if not finding:
         raise RecipeError(
-            "--lr auto",
-            "the run in the folder must have been started with it",
+            argument("lr"),
+            "the run in the folder must have been started with auto",
             got=str(folder),
             hint="leave it out to continue with the run's own rate",
         )

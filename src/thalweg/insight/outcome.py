@@ -3,20 +3,38 @@
 Run folders may be old or incomplete, so no key is taken for granted. Nothing is judged here: see `summary`.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from thalweg.core.stop_reason import StopReason
-from thalweg.insight.wording import as_number, measure
+from thalweg.insight.wording import as_number, count, kind_of, measure
 from thalweg.run.folder.record import Record
 
 # A metric in neither list (a user's own function) has no known direction.
 HIGHER_IS_BETTER = frozenset(
-    {"accuracy", "balanced_accuracy", "top5_accuracy", "f1", "macro_f1", "precision", "recall", "auc", "r2"}
+    {
+        "accuracy",
+        "balanced_accuracy",
+        "top5_accuracy",
+        "top5",
+        "top_k",
+        "exact_match",
+        "f1",
+        "macro_f1",
+        "micro_f1",
+        "roc_auc",
+        "average_precision",
+        "precision",
+        "recall",
+        "auc",
+        "r2",
+    }
 )
 LOWER_IS_BETTER = frozenset(
     {"rmse", "mae", "mse", "error_rate", "perplexity", "cross_entropy", "bits_per_character", "nats", "loss"}
+    | {"log_loss", "brier", "calibration_error", "mape", "pinball", "poisson_deviance"}
 )
 
 
@@ -35,7 +53,8 @@ class Score:
     @property
     def higher_is_better(self) -> bool | None:
         """True or False where the direction is known, else None."""
-        return True if self.name in HIGHER_IS_BETTER else False if self.name in LOWER_IS_BETTER else None
+        kind = kind_of(self.name)
+        return True if kind in HIGHER_IS_BETTER else False if kind in LOWER_IS_BETTER else None
 
     @property
     def text(self) -> str:
@@ -54,15 +73,18 @@ class Outcome:
     """The result of a run; None where the record does not say.
 
     Args:
-        task: `classification`, `regression` or `language`.
+        task: `classification`, `regression`, `multilabel` or `language`.
         model: The model's short form.
         steps, epochs: Length of training.
         stopped: The stop reason, as one word (`epochs`, `patience`, `diverged`, ...).
         stopped_step, reason: Where it stopped, and why in words.
         weights: Which weights the test figures are of: `best` or `final`.
-        metric, baseline: On the test split.
+        metric, baseline: On the test split; None too where they are not finite numbers.
+        baseline_of: What the baseline predicts, such as `the last known value`.
+        failed: Whether the test metric or the test loss is not finite.
         metrics: Every test metric by name.
-        best_step, best_epoch, best_loss: Where the validation loss was lowest.
+        best_step, best_epoch, best_loss: Where the validation loss was lowest; or the metric that selects was
+            best, `best_metric`.
     """
 
     data: str
@@ -80,10 +102,13 @@ class Outcome:
     test_loss: float | None
     metric: Score | None
     baseline: Score | None
+    baseline_of: str | None
+    failed: bool
     metrics: dict[str, float]
     best_step: float | None
     best_epoch: float | None
     best_loss: float | None
+    best_metric: float | None = None
 
     @property
     def diverged(self) -> bool:
@@ -106,16 +131,30 @@ def outcome(record: Record) -> Outcome:
         stopped_step=as_number(stop.get("step")),
         reason=text(stop.get("reason")),
         weights=text(result.get("weights")),
-        train_loss=as_number(result.get("train_loss")),
-        validation_loss=as_number(result.get("validation_loss")),
-        test_loss=as_number(result.get("test_loss")),
+        train_loss=_finite(result.get("train_loss")),
+        validation_loss=_finite(result.get("validation_loss")),
+        test_loss=_finite(result.get("test_loss")),
         metric=_score(result.get("test_metric")),
         baseline=_score(result.get("baseline")),
+        baseline_of=text(table(result, "baseline").get("of")),
+        failed=_not_finite(result.get("test_loss"), table(result, "test_metric").get("value")),
         metrics=_numbers(table(result, "test_metrics")),
         best_step=as_number(best.get("step")),
         best_epoch=as_number(best.get("epoch")),
-        best_loss=as_number(best.get("validation_loss")),
+        best_loss=_finite(best.get("validation_loss")),
+        best_metric=_finite(best.get("validation_metric")),
     )
+
+
+def _finite(value: Any) -> float | None:
+    """Return a finite number, or None."""
+    number = as_number(value)
+    return number if number is not None and math.isfinite(number) else None
+
+
+def _not_finite(*values: Any) -> bool:
+    numbers = [number for number in map(as_number, values) if number is not None]
+    return not all(map(math.isfinite, numbers))
 
 
 def table(values: Mapping[str, Any], key: str) -> dict[str, Any]:
@@ -149,12 +188,12 @@ def loss_name(record: Record) -> str | None:
 def _score(value: Any) -> Score | None:
     if not isinstance(value, Mapping):
         return None
-    number = as_number(value.get("value"))
+    number = _finite(value.get("value"))
     return None if number is None else Score(str(value.get("name") or "metric"), number)
 
 
 def _numbers(values: Mapping[str, Any]) -> dict[str, float]:
-    numbers = {str(name): as_number(value) for name, value in values.items()}
+    numbers = {str(name): _finite(value) for name, value in values.items()}
     return {name: number for name, number in numbers.items() if number is not None}
 
 
@@ -165,3 +204,13 @@ def _first(*candidates: Any) -> float | None:
 def _last_step(record: Record) -> float | None:
     steps = record.steps
     return as_number(steps["step"].max()) if "step" in steps.columns and steps.height else None
+
+
+def split_sizes(data: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the splits of the data with their examples; rows of validation folds are training rows, too."""
+    sizes = [(split, count(number)) for split, number in table(data, "counts").items()]
+    folds = table(table(data, "source"), "options").get("validation_folds")
+    if not folds:
+        return sizes
+    both = f"train (in {folds} folds, which also validate)"
+    return [(both if split == "train" else split, n) for split, n in sizes if split != "validation"]

@@ -10,6 +10,8 @@ from typing import Any
 
 import polars as pl
 
+from thalweg.core.arguments import checked
+from thalweg.core.errors import BadInput
 from thalweg.core.stop_reason import StopReason
 from thalweg.insight.intervals import Estimate, estimate_mean, paired_difference
 from thalweg.insight.outcome import text
@@ -74,7 +76,8 @@ class Ranking:
         metric: Name of the metric; None where there is none.
         factors: Paths of what varied, without the seed and without settings that another choice implies.
         entries: The settings.
-        seeds: The most seeds of one setting.
+        seeds: The most lanes of one setting: seeds, folds, or both.
+        over: What these differ in: `seeds`, `folds` or `seeds and folds`.
         lanes: Number of lanes.
         test_loss, test_metric: Of the best setting, on the test split; None where there is none.
     """
@@ -87,6 +90,7 @@ class Ranking:
     lanes: int
     test_loss: Estimate | None
     test_metric: Estimate | None
+    over: str = "seeds"
 
     @property
     def best(self) -> RankedSetting | None:
@@ -139,9 +143,18 @@ def rank(table: pl.DataFrame, varied: Sequence[str], metric: str | None = None) 
         lanes=len(rows),
         test_loss=_estimate(best, "test_loss"),
         test_metric=_estimate(best, "test_metric"),
+        over=_repeats(rows),
     )
 
 
+def _repeats(rows: Sequence[_Row]) -> str:
+    """Return what the lanes of a setting differ in."""
+    if len({row.get("fold") for row in rows}) < 2:
+        return "seeds"
+    return "folds" if len({_seed(row) for row in rows}) < 2 else "seeds and folds"
+
+
+@checked(BadInput)
 def ranking_of(sweep: Runs | Sweep) -> Ranking:
     """Rank the settings of a sweep, just trained or read from its folder."""
     return rank(sweep.table, sweep.result.get("varied") or (), text(sweep.result.get("metric")))
@@ -178,7 +191,7 @@ def _ranked(
 ) -> RankedSetting:
     values = _values(lanes[0], factors)
     losses = _losses(lanes, by)
-    behind = None if lanes is best else paired_difference(losses, _losses(best, by))
+    behind = None if lanes is best else paired_difference(losses, _losses(best, by), _overlap(lanes))
     return RankedSetting(
         rank=number if losses else None,
         setting=values,
@@ -187,7 +200,7 @@ def _ranked(
         seeds=tuple(map(_seed, lanes)),
         diverged=tuple((int(row["lane"]), _step(row)) for row in lanes if _diverged(row)),
         losses=tuple(None if _diverged(row) else _finite(row, by) for row in lanes),
-        loss=estimate_mean(losses.values()),
+        loss=estimate_mean(losses.values(), _overlap(lanes)),
         metric=_estimate(lanes, "validation_metric"),
         behind=behind,
         status=_status(lanes, losses, lanes is best, behind),
@@ -209,7 +222,7 @@ def _values(row: _Row, factors: Sequence[str]) -> dict[str, Any]:
     return values
 
 
-def _status(lanes: list[_Row], losses: dict[int, float], best: bool, behind: Estimate | None) -> str:
+def _status(lanes: list[_Row], losses: Mapping[Any, float], best: bool, behind: Estimate | None) -> str:
     if not losses:
         return DIVERGED
     if any(map(_diverged, lanes)):
@@ -237,15 +250,22 @@ def _order(lanes: list[_Row], by: str) -> tuple[float, ...]:
     return (tier, steps, mean, min(float(row["lane"]) for row in lanes))
 
 
-def _losses(lanes: Iterable[_Row], by: str) -> dict[int, float]:
-    """Return the loss of each lane that has one, by seed; the last loss before divergence does not count."""
-    losses = {_seed(row): _finite(row, by) for row in lanes if not _diverged(row)}
-    return {seed: loss for seed, loss in losses.items() if loss is not None}
+def _losses(lanes: Iterable[_Row], by: str) -> dict[tuple[int, int], float]:
+    """Return the loss of each lane that has one, by seed and fold; that before divergence does not count."""
+    rows = [row for row in lanes if not _diverged(row)]
+    losses = {(_seed(row), int(row.get("fold") or 0)): _finite(row, by) for row in rows}
+    return {key: loss for key, loss in losses.items() if loss is not None}
 
 
-def _estimate(lanes: Iterable[_Row], column: str) -> Estimate | None:
+def _estimate(lanes: Sequence[_Row], column: str) -> Estimate | None:
     values = [_finite(row, column) for row in lanes if not _diverged(row)]
-    return estimate_mean(value for value in values if value is not None)
+    return estimate_mean((value for value in values if value is not None), _overlap(lanes))
+
+
+def _overlap(lanes: Sequence[_Row]) -> float:
+    """Return test rows over training rows for lanes on folds; 0 for others."""
+    folds = len({row.get("fold") for row in lanes})
+    return 1 / (folds - 1) if folds > 1 else 0.0
 
 
 def _factors(rows: list[dict[str, Any]], varied: Sequence[str]) -> tuple[str, ...]:

@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from thalweg.core.errors import MissingExtra, RecipeError
+from thalweg.core.arguments import check_fields, checked
+from thalweg.core.caller import option
+from thalweg.core.errors import BadInput, MissingExtra, RecipeError
 from thalweg.insight.trials import Trials, Variant, run_trials
 from thalweg.problem.problem import Problem
 from thalweg.recipe import vary
@@ -39,12 +41,14 @@ class Budget:
     seeds: Sequence[int] | None = None
 
     def __post_init__(self) -> None:
+        check_fields(RecipeError, "search", self)
         for name in ("trials", "lanes"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise RecipeError("search", f"{name} must be a whole number of at least 1", got=value)
+                rule = f"{name} must be a whole number of at least 1"
+                raise RecipeError("search", rule, got=value, hint="try 16")
         if self.seeds is not None and not len(self.seeds):
-            raise RecipeError("search", "seeds must not be empty", got=self.seeds)
+            raise RecipeError("search", "seeds must not be empty", got=self.seeds, hint="try [0, 1]")
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,7 @@ class SearchResult:
         return min(runs, key=_loss)
 
 
+@checked(BadInput)
 def search(
     problem: Problem,
     recipe: Recipe | None,
@@ -112,7 +117,8 @@ def search(
         >>> result.recipe.optimizer.lr
     """
     if "validation" not in problem.data.splits:
-        raise RecipeError("search", "needs a validation split to choose by", got="none")
+        hint = f"load the data with {option('validation', 0.1)}"
+        raise RecipeError("search", "needs a validation split to choose by", got="none", hint=hint)
     base = recipe or default_recipe(problem.data.task, problem.data.train.count())
     seeds = list(budget.seeds) if budget.seeds is not None else [base.seed]
     sampler = _QuasiRandom(base, space, budget.trials, key) if study is None else _Optuna(base, space, study)
@@ -178,7 +184,8 @@ class _Optuna:
     def __init__(self, recipe: Recipe, space: Mapping[str, Any], study: Any):
         optuna = _optuna()
         if list(study.directions) != [optuna.study.StudyDirection.MINIMIZE]:
-            raise RecipeError("search", "the study must minimise one value", got=study.directions)
+            hint = "create it without directions, which minimises one value"
+            raise RecipeError("search", "the study must minimise one value", got=study.directions, hint=hint)
         self._study, self._pruned = study, optuna.trial.TrialState.PRUNED
         self._domains = vary.read_space(space)
         self._distributions = {

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from thalweg.insight.ranking import BEST, FROZEN, SINGLE_SEED, RankedSetting, Ranking
+from thalweg.insight.ranking import BEST, FROZEN, SINGLE_SEED, WORSE, RankedSetting, Ranking
 from thalweg.insight.summary import Statement
 from thalweg.insight.wording import count, figure, listing, measure, plural, setting
 
@@ -17,7 +17,11 @@ def headline(ranking: Ranking) -> str:
     tried = f"{plural(ranking.lanes, 'lane')}, {plural(len(ranking.entries), 'setting')}"
     best = ranking.best
     if best is None or best.loss is None:
-        return f"{tried}: every lane diverged"
+        every = sum(len(entry.diverged) for entry in ranking.entries) == ranking.lanes
+        return f"{tried}: every lane diverged" if every else f"{tried}: no lane has a result"
+    if not ranking.factors and ranking.over == "folds" and ranking.test_metric is not None:
+        held_out = ranking.test_metric.text(ranking.metric)
+        return f"{count(ranking.lanes)} folds: {ranking.metric} {held_out} on the rows held out"
     if not ranking.factors:
         return f"{tried}: {by_words(ranking)} {best.loss.text()}"
     return f"{tried}: best is {best.label}"
@@ -35,6 +39,13 @@ def statements(ranking: Ranking) -> tuple[Statement, ...]:
         _luck(ranking),
     ]
     return tuple(statement for statement in candidates if statement)
+
+
+def level(ranking: Ranking) -> str:
+    """Return `good`, `unclear` (some lanes of the best setting diverged) or `bad` (none has a result)."""
+    if ranking.best is None:
+        return "bad"
+    return "unclear" if ranking.best.diverged else "good"
 
 
 def by_words(ranking: Ranking) -> str:
@@ -65,12 +76,12 @@ def _best(ranking: Ranking) -> Statement | None:
     interval = ""
     if best.loss.low is not None and best.loss.high is not None:
         low, high = figure(best.loss.low), figure(best.loss.high)
-        interval = f" (95 % interval {low} to {high} over {plural(best.loss.number, 'seed')})"
+        interval = f" (95 % interval {low} to {high} over {count(best.loss.number)} {ranking.over})"
     metric = ""
     if best.metric is not None and ranking.metric:
         metric = f", validation {ranking.metric} {measure(ranking.metric, best.metric.mean)}"
     stable = best.status == BEST
-    unstable = "" if stable else "; some of its seeds diverged"
+    unstable = "" if stable else f"; some of its {ranking.over} diverged"
     text = f"{best.label}: {by_words(ranking)} {figure(best.loss.mean)}{interval}{metric}{unstable}."
     return Statement("best", text, "good" if stable else "unclear")
 
@@ -86,7 +97,8 @@ def _test(ranking: Ranking) -> Statement | None:
         why = (
             " Test figures of the other settings are not shown: choosing by them would use up the test split."
         )
-    return Statement("test", f"On the test split: {figures}.{why}")
+    where = "On the test split" if ranking.over == "seeds" else "On the rows held out of each fold"
+    return Statement("test", f"{where}: {figures}.{why}")
 
 
 def _tied(ranking: Ranking) -> Statement | None:
@@ -97,13 +109,15 @@ def _tied(ranking: Ranking) -> Statement | None:
         names = listing([entry.label for entry in ranking.tied], MOST_NAMED)
         text = (
             f"{count(len(ranking.tied))} of {plural(others, 'other setting')} cannot be distinguished from "
-            f"the best ({names}): the 95 % interval of the difference, paired over seeds, includes zero "
-            f"(not corrected for the number of comparisons)."
+            f"the best ({names}): the 95 % interval of the difference, paired over {ranking.over}, includes "
+            f"zero (not corrected for the number of comparisons)."
         )
         return Statement("tied", text, "unclear")
-    if any(entry.behind is not None and entry.behind.low is not None for entry in ranking.entries):
-        return Statement("tied", "Every other setting is worse than the best by more than the seeds explain.")
-    return None
+    worse = sum(entry.status == WORSE for entry in ranking.entries)
+    if not worse:
+        return None
+    which = "Every other setting is" if worse == others else f"{count(worse)} of {others} other settings are"
+    return Statement("tied", f"{which} worse than the best by more than the {ranking.over} explain.")
 
 
 def _diverged(ranking: Ranking) -> Statement | None:
@@ -125,7 +139,8 @@ def _frozen(ranking: Ranking) -> Statement | None:
     frozen = sum(entry.status == FROZEN for entry in ranking.entries)
     if not frozen:
         return None
-    text = f"{plural(frozen, 'setting')} stopped early and ranked after those that were trained to the end."
+    rank = "is ranked after those that were" if frozen == 1 else "are ranked after those that were"
+    text = f"{plural(frozen, 'setting')} stopped early and {rank} trained to the end."
     return Statement("frozen", text, "unclear")
 
 
@@ -137,7 +152,7 @@ def _edges(ranking: Ranking) -> list[Statement]:
     for path in ranking.factors:
         tried = numbers_tried(ranking.entries, path)
         value = ranking.best.setting.get(path)
-        if len(tried) >= EDGE and value in (tried[0], tried[-1]):
+        if len(tried) >= EDGE and value in (tried[0], tried[-1]) and value != 0:  # nothing lies below 0
             end = "smallest" if value == tried[0] else "largest"
             text = (
                 f"The best {path} is the {end} one tried ({setting(value)}): a better one may lie beyond it."

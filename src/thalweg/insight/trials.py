@@ -21,6 +21,7 @@ from thalweg.core.errors import RecipeError
 from thalweg.core.stop_reason import StopReason
 from thalweg.engine.group import length
 from thalweg.insight.intervals import Estimate, paired_difference
+from thalweg.problem.data.folds import FoldedData
 from thalweg.problem.data.split import Split
 from thalweg.problem.problem import Problem
 from thalweg.recipe.recipe import Recipe
@@ -132,14 +133,21 @@ def run_trials(
         >>> trials = run_trials(problem, variants, seeds=range(3), steps=200)
         >>> trials.difference("sgd", "adam")
     """
+    if isinstance(problem.data, FoldedData):
+        rule, hint = "trials are on one division of the data", "use one fold: problem.of_fold(0)"
+        raise RecipeError("trials", rule, got=f"{len(problem.data.folds)} folds", hint=hint)
     names = [variant.name for variant in variants]
     count = len(names) * len(seeds)
     if not count or len(set(names)) < len(names):
-        raise RecipeError("trials", "need seeds, and variants with different names", got=f"{names}, {seeds}")
+        hint = "give each variant a name of its own, and seeds such as range(3)"
+        raise RecipeError(
+            "trials", "need seeds, and variants with different names", got=f"{names}, {seeds}", hint=hint
+        )
     if budget is not None and steps is not None:
         steps = min(steps, budget // count)
     if steps is not None and steps < 1:
-        raise RecipeError("trials", f"the budget must cover one update for each of {count} lanes", got=budget)
+        rule = f"the budget must cover one update for each of {count} lanes"
+        raise RecipeError("trials", rule, got=budget, hint=f"give at least {count} updates")
     rows, sweeps = [], []
     problems = {id(each): each for each in (variant.problem or problem for variant in variants)}
     for number, trial_problem in enumerate(problems.values()):

@@ -3,10 +3,26 @@
 import math
 from typing import Any
 
+from thalweg.core.escape import printable
+
 NOTHING = "-"
 # Metrics between 0 and 1 that are written in per cent; all others keep their own unit.
 SHARES = frozenset(
-    {"accuracy", "balanced_accuracy", "top5_accuracy", "error_rate", "f1", "macro_f1", "precision", "recall"}
+    {
+        "accuracy",
+        "balanced_accuracy",
+        "top5_accuracy",
+        "error_rate",
+        "exact_match",
+        "f1",
+        "macro_f1",
+        "micro_f1",
+        "top5",
+        "top_k",
+        "mape",
+        "precision",
+        "recall",
+    }
 )
 
 
@@ -73,9 +89,19 @@ def percent(share: Any, decimals: int | None = None) -> str:
     return f"{100 * number:.{decimals}f} %"
 
 
+def times(ratio: float) -> str:
+    """Say how much higher one number is than another: `12.3 % higher`; from twice on `2.4 times as high`."""
+    return f"{percent(ratio - 1)} higher" if ratio < 2 else f"{figure(ratio, 2)} times as high"
+
+
 def measure(name: str | None, value: Any) -> str:
     """Write a metric's value: shares in per cent, others as figures."""
-    return percent(value) if name in SHARES else figure(value)
+    return percent(value) if name is not None and kind_of(name) in SHARES else figure(value)
+
+
+def kind_of(name: str) -> str:
+    """Return a metric's name without its parameter and without that of its output: `f1` of `kind.f1:yes`."""
+    return name.partition(":")[0].rpartition(".")[2]
 
 
 def seconds(value: Any) -> str:
@@ -112,7 +138,7 @@ def listing(names: list[str], limit: int = 4) -> str:
 
 def clipped(text: Any, width: int) -> str:
     """Return `text` on one line, cut to `width` characters with an ellipsis."""
-    line = " ".join(str(text).split())
+    line = printable(" ".join(str(text).split()))
     return line if len(line) <= width else line[: max(0, width - 1)] + "…"
 
 

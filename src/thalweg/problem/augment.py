@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Key, Shaped
 
+from thalweg.core.caller import setting
 from thalweg.core.errors import BadInput, DataError, RecipeError
 from thalweg.problem.data.inputs import Columns
 
@@ -55,7 +56,8 @@ class Augmentation:
         """
         if images.ndim not in (3, 4):
             rule = "takes images, batch x height x width (x channels)"
-            raise DataError("augmentation", rule, got=f"shape {images.shape}")
+            hint = "add the axis of the batch: images[None]"
+            raise DataError("augmentation", rule, got=f"shape {images.shape}", hint=hint)
         crop_key, flip_key, cutout_key = jax.random.split(key, 3)
         shorter = min(images.shape[1:3])
         if self.crop:
@@ -89,7 +91,10 @@ def check(name: str, columns: Columns) -> None:
     if name != "none" and not columns.is_image:
         rule = "augment is for images, and these inputs are not images"
         raise RecipeError(
-            "recipe", rule, got=f"augment={name}, inputs of kind {columns.kind}", hint='augment = "none"'
+            "recipe",
+            rule,
+            got=f"augment={name}, inputs of kind {columns.kind}",
+            hint=f"use {setting('augment', 'none')}",
         )
 
 
@@ -100,7 +105,9 @@ def random_crop(key: Key[Array, ""], images: Images, padding: int) -> Images:
         BadInput: `padding` is not a whole number of at least 0.
     """
     if isinstance(padding, bool) or not isinstance(padding, int) or padding < 0:
-        raise BadInput("augmentation", "padding must be a whole number of at least 0", got=padding)
+        raise BadInput(
+            "augmentation", "padding must be a whole number of at least 0", got=padding, hint="try 4"
+        )
     border = [(0, 0), (padding, padding), (padding, padding)] + [(0, 0)] * (images.ndim - 3)
     padded = jnp.pad(images, border)
     starts = jax.random.randint(key, (images.shape[0], 2), 0, 2 * padding + 1)

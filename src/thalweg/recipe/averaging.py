@@ -5,13 +5,14 @@ Averaging never changes training. The average is stored in at least float32.
 
 import abc
 from dataclasses import replace
-from typing import Any, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PyTree
 
 from thalweg.core.choice import number, option
+from thalweg.core.errors import RecipeError
 from thalweg.recipe.schedules.schedule import Clock, Timed, unit_of
 
 
@@ -33,6 +34,10 @@ class Average(Timed):
     The engine calls `init(params)` once, `update(state, params, clock)` after every update, with its
     clock and the parameters after it, and `evaluated(state, params)` wherever weights are evaluated or saved.
     """
+
+    component: ClassVar[str] = "averaging"
+    left: ClassVar[int] = 1
+    effect: ClassVar[str] = "no weights are averaged"
 
     @abc.abstractmethod
     def init(self, params: PyTree) -> Any:
@@ -72,7 +77,7 @@ class EMA(Average):
     """An exponential moving average, which follows the weights faster at the beginning."""
 
     name = "ema"
-    formula = "x = d x + (1-d) w, d = min(decay, (1+t)/(10+t))"
+    formula = "d = min(decay, (1+t)/(10+t)); x = d x + (1-d) w"
     when = "Runs with a constant rate, small batches, generative models."
     reference = (
         "Polyak & Juditsky, Acceleration of Stochastic Approximation by Averaging, 1992; Tarvainen & "
@@ -89,6 +94,12 @@ class EMA(Average):
     ramp: bool = option(
         True, among=(True, False), doc="Follow the weights faster at the beginning.", source="TensorFlow"
     )
+
+    def __check_init__(self) -> None:
+        super().__check_init__()
+        if isinstance(self.decay, float) and self.decay == 1.0 and not self.ramp:
+            rule = "decay must be below 1 without ramp: the average would stay at the first weights"
+            raise RecipeError("ema", rule, got=self.decay, hint="try 0.999")
 
     def init(self, params: PyTree) -> Mean:
         """Return the parameters themselves."""
@@ -113,6 +124,7 @@ class Tail(Average):
     when = "Convex problems with a constant rate."
     reference = "Polyak & Juditsky, Acceleration of Stochastic Approximation by Averaging, 1992; Ruppert 1988"
     lengths = {"start": "unit"}
+    inside = ("start",)
 
     start: float = number(0.5, low=0.0, doc="Start of the mean, in `unit`.", source="ours: the second half")
     unit: str = unit_of("fraction", "`start`")
@@ -137,6 +149,7 @@ class SWA(Average):
     when = "The last quarter of a run of a convolutional network, with a constant rate."
     reference = "Izmailov et al., Averaging Weights Leads to Wider Optima and Better Generalization, 2018"
     lengths = {"start": "unit", "every": "every_unit"}
+    inside = ("start",)
 
     start: float = number(0.75, low=0.0, doc="Start of the mean, in `unit`.", source="Izmailov et al. 2018")
     unit: str = unit_of("fraction", "`start`")

@@ -1,13 +1,17 @@
 """The book: published recipes by name, and the rule for the default recipe."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from thalweg.core.arguments import checked
 from thalweg.core.errors import RecipeError, did_you_mean
 from thalweg.recipe.averaging import EMA
 from thalweg.recipe.optimizers import OPTIMIZERS, SGD, AdamW, Muon
 from thalweg.recipe.recipe import FULL, Recipe
 from thalweg.recipe.schedules import OneCycle, StepDecay, WarmupCosine, WarmupStableDecay
+
+# Below so many examples the ensemble of a table has fewer updates.
+FEW_EXAMPLES = 2_000
 
 
 @dataclass(frozen=True)
@@ -121,7 +125,7 @@ BOOK: dict[str, Entry] = {
             epochs=10,
             clip_norm=1.0,
         ),
-        "A small LSTM on lines of characters (`--lines`): names, words.",
+        "A small LSTM on lines of characters (`lines`): names, words.",
         "chosen on the validation split of makemore's names (`python -m benchmarks run names`)",
     ),
     "cifar-resnet": Entry(
@@ -158,6 +162,7 @@ def named(name: str) -> Recipe:
     )
 
 
+@checked(RecipeError)
 def default_recipe(task: str, examples: int) -> Recipe:
     """Return the recipe for data without a tuned one.
 
@@ -183,3 +188,27 @@ def default_recipe(task: str, examples: int) -> Recipe:
         epochs=epochs,
         clip_norm=1.0,
     )
+
+
+@checked(RecipeError)
+def tabular_recipe(task: str, examples: int) -> Recipe:
+    """Return the recipe for an ensemble on a table (`problem.models.tabular`).
+
+    That of `default_recipe` with a rate of 3e-3 and, for classes, 10 to 30 epochs. Below 2,000 examples,
+    fewer updates: 400 for classes, 600 at a rate of 1e-2 for values. Both were chosen on development sets
+    of `python -m benchmarks tables` (`dev/LOG.md`).
+
+    Args:
+        task: `classification` or `regression`.
+        examples: Training examples.
+    """
+    base = default_recipe(task, examples)
+    assert isinstance(base.batch_size, int)
+    classes, rate = task == "classification", 3e-3
+    epochs = base.epochs
+    if examples < FEW_EXAMPLES:
+        updates, rate = (400, rate) if classes else (600, 1e-2)
+        epochs = -(-updates * base.batch_size // max(examples, 1))
+    elif classes:
+        epochs = min(30, max(10, round(4000 * base.batch_size / examples)))
+    return replace(base, optimizer=AdamW(lr=rate, weight_decay=0.1), epochs=epochs)

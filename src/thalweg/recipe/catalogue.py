@@ -84,18 +84,24 @@ def markdown(rows: Iterable[Row]) -> str:
         "<!-- Written by scripts/catalogue.py from the code; edits here are lost. -->",
         "",
         "Every rule under its standard name, as in a recipe. In formulas g is the gradient, w a weight, t",
-        "the step (from 1 in optimizers, from 0 in schedules), T the length of the run; `w = ...` assigns.",
+        "the step (from 1 in optimizers, from 0 in schedules), T the length of the run; `w = ...` assigns,",
+        "in the order written, and what is remembered starts at 0. |x| is the norm of a layer; `abs` and",
+        "`sqrt` act number by number; b is the momentum. Variants and remarks stand in brackets at the end.",
+        "Formulas that consist of assignments are evaluated by a test, as printed, against the code's steps.",
         "Every number can differ between lanes, and changing one does not recompile. Weight decay applies to",
         "matrices, kernels and embeddings; to biases and scales only with a parameter group of their own.",
     ]
-    for kind, title in _TITLES.items():
-        lines += ["", f"## {title}", "", *_table([row for row in table if row.kind == kind])]
+    for kind, title in (_TITLES | _OTHER_TITLES).items():
+        own = [row for row in table if row.kind == kind]
+        lines += ["", f"## {title}", "", *_table(own)] if own or kind in _TITLES else []
     for row in table:
         if row.settings:
             lines += ["", f"### {row.kind} `{row.name}`", "", *_settings(row)]
     return "\n".join(lines) + "\n"
 
 
+# Of what a problem names; their rows come from the caller.
+_OTHER_TITLES = {"loss": "Losses", "metric": "Metrics"}
 _TITLES = {
     "optimizer": "Optimizers",
     "schedule": "Schedules",
@@ -135,10 +141,14 @@ def _default(field: Field[Any]) -> str:
     if value is None:
         return "off"
     if isinstance(value, tuple):
-        return ", ".join(f"{item:g}" for item in value) or "none"
+        return ", ".join(map(_item, value)) or "none"
     if isinstance(value, bool):
         return str(value).lower()
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _item(value: Any) -> str:
+    return "open" if value is None else f"{value:g}" if isinstance(value, float | int) else str(value)
 
 
 def _first_line(choice: type[Choice]) -> str:

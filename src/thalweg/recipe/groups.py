@@ -84,6 +84,13 @@ def grouped_rule(
     return optax.partition(rules, lambda params: labels)
 
 
+def within(groups: tuple[ParamGroup, ...], roles: PyTree) -> tuple[ParamGroup, ...]:
+    """Return the groups that have a parameter among those of one of several models."""
+    members = list(zip(paths(roles), jax.tree.leaves(roles), strict=True))
+    first = [next((group for group in groups if group.matches(*member)), None) for member in members]
+    return tuple(group for group in groups if any(each is group for each in first))
+
+
 def _labels(groups: tuple[ParamGroup, ...], roles: PyTree) -> PyTree:
     """Return the index of each parameter's group, or `REST`."""
     flat, treedef = jax.tree.flatten(roles)

@@ -2,14 +2,14 @@
 
 import math
 import re
-import tomllib
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
+from thalweg.core.arguments import check_fields, checked, shown
+from thalweg.core.documents import parse_toml
 from thalweg.core.errors import RecipeError
 
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
@@ -17,6 +17,7 @@ _RANGE = re.compile(rf"({_NUMBER})\.\.({_NUMBER})(?::(.*))?")
 _SPACING = re.compile(r"(\d*)(log|lin)")
 _FACTOR = re.compile(rf"({_NUMBER})x")
 _FORMS = "write 1e-4..1e-1:16log, 0..0.5:6lin, 32..1024:2x (doubling), 0..2 for whole numbers, or a,b,c"
+_SWAP = "exchange the ends, or give the one value"
 MOST_PLAIN = 64  # values of LOW..HIGH; more are rarely meant, and need a count
 MOST_VALUES = 100_000  # of any range; more is a typing error, and would fill the memory before it is reported
 
@@ -38,8 +39,9 @@ class Range:
     log: bool = True
 
     def __post_init__(self) -> None:
-        if not (np.isfinite([self.low, self.high]).all() and self.low < self.high):
-            raise RecipeError("range", "the low end must be below the high end", got=self.text)
+        check_fields(RecipeError, "range", self)
+        if not (_is_finite(self.low) and _is_finite(self.high) and self.low < self.high):
+            raise RecipeError("range", "the low end must be below the high end", got=self.text, hint=_SWAP)
         if self.log and self.low <= 0:
             hint = f"write {self.text}:lin, or start above 0"
             raise RecipeError("range", "a logarithmic range must be above 0", got=self.text, hint=hint)
@@ -51,14 +53,23 @@ class Range:
 
     def at(self, shares: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
         """Return the values at shares of the range, 0 at `low` and 1 at `high`."""
+        try:
+            shares = np.asarray(shares, float)
+        except (TypeError, ValueError):
+            rule, hint = "shares must be numbers", "for example np.linspace(0, 1, 5)"
+            raise RecipeError("range", rule, got=shown(shares), hint=hint) from None
         if not self.log:
             return self.low + shares * (self.high - self.low)
         return np.exp(np.log(self.low) + shares * (np.log(self.high) - np.log(self.low)))
 
+    @checked(RecipeError)
     def spaced(self, count: int) -> list[float]:
         """Return `count` values from end to end, rounded to few digits: values are used as they are shown."""
         if count == 1:
             raise RecipeError("range", "one value is not a range", got=self.text, hint="write the value")
+        if not 1 < count <= MOST_VALUES:
+            rule = f"must have 2 to {MOST_VALUES:,} values"
+            raise RecipeError("range", rule, got=count, hint="try 16")
         exact = self.at(np.linspace(0.0, 1.0, count))
         exact[0], exact[-1] = self.low, self.high
         return [self.low, *_rounded(exact)[1:-1], self.high]
@@ -116,12 +127,21 @@ def domain(space: Any) -> Range | list[Any]:
         return read_values(space, False, "range")
     if isinstance(space, tuple) and len(space) == 2 and all(map(_is_number, space)):
         return Range(*space)
-    if not isinstance(space, Iterable):
-        raise RecipeError("range", "must be a pair, a Range, a list of choices or text", got=space)
-    choices = list(space)
+    choices = as_list(space)
+    if choices is None:
+        rule = "must be a pair, a Range, a list of choices or text"
+        raise RecipeError("range", rule, got=space, hint="for example (1e-5, 1e-1)")
     if not choices:
         raise RecipeError("range", "must have at least one value", hint=_FORMS)
     return choices
+
+
+def as_list(values: Any) -> list[Any] | None:
+    """Return the items of an iterable; None for anything else, such as an array without axes."""
+    try:
+        return list(values)
+    except TypeError:
+        return None
 
 
 def _spaced(text: str, low: str, high: str, spacing: str) -> list[Any]:
@@ -132,7 +152,7 @@ def _spaced(text: str, low: str, high: str, spacing: str) -> list[Any]:
         rule = "after the colon must come a count with log or lin, or a factor with x"
         raise RecipeError("range", rule, got=text, hint=_FORMS)
     if not 1 <= int(count.group(1)) <= MOST_VALUES:
-        raise RecipeError("range", f"must have 1 to {MOST_VALUES:,} values", got=text)
+        raise RecipeError("range", f"must have 1 to {MOST_VALUES:,} values", got=text, hint=_FORMS)
     return Range(float(low), float(high), count.group(2) == "log").spaced(int(count.group(1)))
 
 
@@ -155,7 +175,7 @@ def _whole_numbers(low: str, high: str) -> list[int]:
     if not (isinstance(first, int) and isinstance(last, int)):
         raise RecipeError("range", "must say how many values it has", got=ends, hint=hint)
     if last < first:
-        raise RecipeError("range", "the low end must be below the high end", got=ends)
+        raise RecipeError("range", "the low end must be below the high end", got=ends, hint=_SWAP)
     count = last - first + 1
     if count > MOST_PLAIN:
         rule = f"must say how many values it has; every whole number would be {count:,} values"
@@ -169,8 +189,8 @@ def _listed(text: str) -> list[Any]:
     if not text:
         raise RecipeError("range", "must have at least one value", hint=_FORMS)
     try:
-        return tomllib.loads(f"value = [{text}]")["value"]
-    except tomllib.TOMLDecodeError:
+        return parse_toml(f"value = [{text}]")["value"]
+    except ValueError:
         words = [word.strip() for word in text.split(",")]
     if not all(words):
         raise RecipeError("range", "must have a value between two commas", got=text, hint=_FORMS)
@@ -179,8 +199,8 @@ def _listed(text: str) -> list[Any]:
 
 def _word(text: str) -> Any:
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        return parse_toml(f"value = {text}")["value"]
+    except ValueError:
         return float(text) if re.fullmatch(_NUMBER, text) else text  # `.5` is a number to people
 
 
@@ -205,3 +225,11 @@ def _rounded(exact: Float[np.ndarray, " n"]) -> list[float]:
         if (np.abs(values - exact) <= 0.01 * nearest).all():
             break
     return [float(value) for value in values]
+
+
+def _is_finite(number: float) -> bool:
+    """Return whether a number is finite as a float, which an integer may be too large for."""
+    try:
+        return math.isfinite(number)
+    except OverflowError:
+        return False

@@ -7,18 +7,22 @@ from typing import Any, ClassVar
 import optax
 from jaxtyping import Array, Float, PyTree
 
+from thalweg.core.arguments import checked
+from thalweg.core.caller import setting
 from thalweg.core.choice import Choice, component, components, integer, number, option
 from thalweg.core.errors import RecipeError
 from thalweg.core.stop_reason import ENDING_SETTINGS
 from thalweg.recipe import vary
 from thalweg.recipe.averaging import AVERAGES, Average, NoAverage
 from thalweg.recipe.groups import GROUPS, ParamGroup, grouped_rule
-from thalweg.recipe.optimizers import OPTIMIZERS, AdamW, Optimizer
-from thalweg.recipe.schedules import SCHEDULES, Constant, Schedule
+from thalweg.recipe.optimizers import OPTIMIZERS, AdamW, Optimizer, as_optimizer
+from thalweg.recipe.recompute import check_recompute
+from thalweg.recipe.schedules import SCHEDULES, Constant, Schedule, as_schedule
 from thalweg.recipe.settings import with_setting
 
 FULL = "full"
 CONTINUED = "continued"
+MOST_STEPS = 2**31 - 1  # updates are counted in 32 bits on the device
 
 
 def _limit(doc: str, source: str = "") -> Any:
@@ -43,9 +47,14 @@ class Recipe(Choice):
         "weight_decay": "it belongs to the optimizer: optimizer.weight_decay",
     }
 
-    optimizer: Optimizer = component(AdamW(), among=OPTIMIZERS, doc="The update rule.")
+    optimizer: Optimizer = component(
+        AdamW(), among=OPTIMIZERS, doc="The update rule.", converter=as_optimizer
+    )
     schedule: Schedule = component(
-        Constant(), among=SCHEDULES, doc="How the learning rate changes over the run."
+        Constant(),
+        among=SCHEDULES,
+        doc="How the learning rate changes over the run.",
+        converter=as_schedule,
     )
     batch_size: int | str = integer(
         128,
@@ -72,6 +81,13 @@ class Recipe(Choice):
     )
     accumulate: int = integer(
         1, low=1, doc="Microbatches that a batch is divided into, to save memory; same gradient."
+    )
+    recompute: str = option(
+        "none",
+        doc="What of the forward pass is computed again instead of kept, to save memory: none, blocks:4 "
+        "(all but the last of 4 blocks), blocks:16:3 (the first 3 of 16), sqrt (the root of the number of "
+        "layers); same gradient.",
+        source="Chen et al., Training Deep Nets with Sublinear Memory Cost, 2016",
     )
     clip_norm: float | None = _limit(
         "Global gradient norm above which it is scaled down.",
@@ -142,17 +158,20 @@ class Recipe(Choice):
     def __check_init__(self) -> None:
         super().__check_init__()  # field by field first: what follows relies on it
         if self.epochs is not None and self.steps is not None:
-            raise RecipeError(
-                "recipe", "takes epochs or steps, not both", got=f"epochs={self.epochs}, steps={self.steps}"
-            )
+            got = f"epochs={self.epochs}, steps={self.steps}"
+            raise RecipeError("recipe", "takes epochs or steps, not both", got=got, hint="leave one out")
         if isinstance(self.batch_size, int) and self.accumulate > self.batch_size:
             raise RecipeError(
                 "recipe",
                 "accumulate must be at most batch_size: a microbatch needs an example",
                 got=f"accumulate={self.accumulate}, batch_size={self.batch_size}",
+                hint=f"use {setting('accumulate', self.batch_size)}",
             )
+        check_recompute(self.recompute)
         if self.rate_rule != "none" and self.batch_size == FULL:
-            raise RecipeError("recipe", "rate_rule needs a batch_size in examples", got=self.batch_size)
+            hint = f"use {setting('rate_rule', 'none')}, or give batch_size a number"
+            rule = "rate_rule needs a batch_size in examples"
+            raise RecipeError("recipe", rule, got=self.batch_size, hint=hint)
         if self.optimizer.line_search:
             _check_line_search(self)
         if self.groups and self.optimizer.needs_closure:
@@ -168,12 +187,15 @@ class Recipe(Choice):
                     "recipe",
                     f"{self.optimizer.name} has no weight_decay to change in a group",
                     got=group.weight_decay,
+                    hint="leave it out of the group, or take adamw or sgd",
                 )
 
+    @checked(RecipeError)
     def length(self, epoch_steps: int) -> int:
         """Return the number of updates; 10 epochs when neither epochs nor steps are set."""
         return self.steps if self.steps is not None else (self.epochs or 10) * epoch_steps
 
+    @checked(RecipeError)
     def batch(self, examples: int) -> int:
         """Return the batch size in examples, for a training split of `examples`."""
         return examples if isinstance(self.batch_size, str) else self.batch_size
@@ -208,6 +230,7 @@ class Recipe(Choice):
             return optimizer.transform(roles)
         return grouped_rule(optimizer, self.groups, roles)
 
+    @checked(RecipeError)
     def shortened(self, steps: int, total: int) -> "Recipe":
         """Return the recipe for `steps` updates in place of `total`: the same schedule over a shorter run.
 
@@ -225,6 +248,7 @@ class Recipe(Choice):
         schedule, averaging = self.schedule.shortened(share), self.averaging.shortened(share)
         return replace(self, schedule=schedule, averaging=averaging, **lengths)
 
+    @checked(RecipeError)
     def vary(self, values: Mapping[str, Any] | None = None, /, **named: Any) -> list["Recipe"]:
         """Return one recipe for every combination of values: `vary(lr=[1e-3, 1e-2], seed=range(3))`.
 
@@ -237,6 +261,7 @@ class Recipe(Choice):
         """
         return vary.product(self, {**(values or {}), **named})
 
+    @checked(RecipeError)
     def vary_together(self, values: Mapping[str, Any] | None = None, /, **named: Any) -> list["Recipe"]:
         """Return one recipe for each row of columns of one length: `vary_together(lr=rates, b1=decays)`.
 
@@ -245,6 +270,7 @@ class Recipe(Choice):
         """
         return vary.zipped(self, {**(values or {}), **named})
 
+    @checked(RecipeError)
     def sample(self, count: int, space: Mapping[str, Any], *, key: Any = 0) -> list["Recipe"]:
         """Return `count` recipes spread evenly over ranges: `sample(64, {"lr": (1e-5, 1e-1)}, key=0)`.
 
@@ -314,14 +340,14 @@ def _check_line_search(recipe: Recipe) -> None:
             who,
             "needs the whole training split in every update",
             got=f"batch_size={recipe.batch_size}",
-            hint='set batch_size = "full"',
+            hint=f"use {setting('batch_size', FULL)}",
         )
     if not isinstance(recipe.schedule, Constant):
         raise RecipeError(
             who,
             "finds its own step length and takes no schedule",
             got=recipe.schedule.name,
-            hint='set schedule = "constant"',
+            hint=f"use {setting('schedule', 'constant')}",
         )
     for name in ("clip_norm", "clip_value", "agc", "noise"):
         if getattr(recipe, name) is not None:

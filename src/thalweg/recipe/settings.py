@@ -25,7 +25,7 @@ def with_setting(settings: Mapping[str, Any], path: str, value: Any) -> dict[str
     inner = changed.get(head, {})
     inner = {"name": inner} if isinstance(inner, str) else inner
     if not isinstance(inner, Mapping):
-        raise RecipeError("recipe", f"{head} has no setting {rest!r}", got=path)
+        raise RecipeError("recipe", f"{head} has no setting {rest!r}", got=path, hint=f"set {head} itself")
     changed[head] = with_setting(inner, rest, value)
     return changed
 

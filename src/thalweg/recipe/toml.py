@@ -3,7 +3,6 @@
 A recipe that is written and read back is equal. Unknown keys are refused with the nearest known one.
 """
 
-import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,10 +11,15 @@ import jax
 import numpy as np
 import tomli_w
 
+from thalweg.core.documents import parse_toml
 from thalweg.core.errors import RecipeError, did_you_mean
+from thalweg.core.files import read_file
 from thalweg.recipe.book import named
 from thalweg.recipe.recipe import Recipe
 from thalweg.recipe.settings import with_setting
+
+# Bytes of a recipe file. The longest of ours has 2,000.
+LONGEST = 1 << 20
 
 
 def read(source: Path | str) -> Recipe:
@@ -74,26 +78,33 @@ def settings(base: Mapping[str, Any], changes: Iterable[str]) -> dict[str, Any]:
 
 def _value(text: str) -> Any:
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        return parse_toml(f"value = {text}")["value"]
+    except ValueError:
         return text
 
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return read_file(path, LONGEST).decode("utf-8")
     except FileNotFoundError:
         neighbours = [file.name for file in path.parent.glob("*.toml")] if path.parent.is_dir() else []
         hint = did_you_mean(path.name, neighbours) if neighbours else "see thalweg recipes show adamw"
         raise RecipeError("recipe", "the file must exist", got=str(path), hint=hint) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise RecipeError("recipe", "the file must be readable text", got=str(error), where=path) from error
+        hint = "write it as text in UTF-8, in a folder that you may read"
+        raise RecipeError(
+            "recipe",
+            "the file must be readable text",
+            got=getattr(error, "strerror", None) or str(error),
+            where=path,
+            hint=hint,
+        ) from error
 
 
 def _parse(text: str, where: object) -> dict[str, Any]:
     try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        return parse_toml(text)
+    except ValueError as error:
         raise RecipeError(
             "recipe",
             "must be TOML",

@@ -15,9 +15,11 @@ from typing import Any, TypeVar
 import jax
 import numpy as np
 
+from thalweg.core.arguments import shown
+from thalweg.core.caller import argument, either
 from thalweg.core.choice import Choice
 from thalweg.core.errors import RecipeError
-from thalweg.recipe.ranges import Range, domain, read_values
+from thalweg.recipe.ranges import Range, as_list, domain, read_values
 from thalweg.recipe.settings import path_of, settings_by_path, with_setting
 
 Row = Mapping[str, Any]
@@ -45,9 +47,8 @@ def product(recipe: R, settings: Mapping[str, Any]) -> list[R]:
     for name, column in columns.items():
         _reject_duplicates(name, column)
     if {"epochs", "steps"} <= set(columns):
-        raise RecipeError(
-            "vary", "takes epochs or steps, not both: each replaces the other", got=list(columns)
-        )
+        rule = "takes epochs or steps, not both: each replaces the other"
+        raise RecipeError("vary", rule, got=list(columns), hint="vary one of them")
     return with_rows(recipe, _rows(columns, itertools.product(*columns.values())))
 
 
@@ -63,7 +64,8 @@ def zipped(recipe: R, settings: Mapping[str, Any]) -> list[R]:
     columns = read_columns(recipe, settings)
     lengths = {name: len(column) for name, column in columns.items()}
     if len(set(lengths.values())) != 1:
-        raise RecipeError("vary", "settings that vary together must have one length", got=lengths)
+        rule = "settings that vary together must have one length"
+        raise RecipeError("vary", rule, got=lengths, hint="give each as many values; vary() combines all")
     reject_too_many(next(iter(lengths.values())))
     return with_rows(recipe, _rows(columns, zip(*columns.values(), strict=True)))
 
@@ -93,7 +95,8 @@ def sample_rows(recipe: Choice, count: int, space: Mapping[str, Any], key: Any =
     """Return the rows of values from which `sample` makes recipes."""
     domains = read_space(space)
     if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-        raise RecipeError("sample", "the number of recipes must be a whole number from 1 on", got=count)
+        rule = "the number of recipes must be a whole number from 1 on"
+        raise RecipeError(argument("sample"), rule, got=count, hint="try 64")
     reject_too_many(count)
     points = quasi_random(count, len(domains), key)
     fields = _fields(recipe, {name: d for name, d in domains.items() if isinstance(d, list)}, domains)
@@ -150,7 +153,7 @@ def reject_too_many(count: int, cost: str | None = None) -> None:
             f"must make at most {MOST_LANES:,} lanes",
             got=f"{count:,} lanes",
             where=cost,
-            hint="take fewer values, or draw points from the ranges: recipe.sample, or --sample 256",
+            hint=f"take fewer values, or draw points: {either('--sample 256', 'recipe.sample(256, ...)')}",
         )
 
 
@@ -192,14 +195,19 @@ def _rows(columns: Mapping[str, Any], rows: Iterable[Sequence[Any]]) -> list[dic
 
 def _reject_empty(settings: Mapping[str, Any]) -> None:
     if not settings:
-        raise RecipeError("vary", "at least one setting must vary", hint="for example lr=[1e-3, 1e-2]")
+        raise RecipeError(
+            "vary",
+            "at least one setting must vary",
+            hint=f"for example {either('--vary lr=1e-3,1e-2', 'lr=[1e-3, 1e-2]')}",
+        )
 
 
 def _reject_duplicates(name: str, column: list[Any]) -> None:
     seen = set()
     for value in column:
         if repr(value) in seen:
-            raise RecipeError("vary", "values must differ", got=value, where=f"{name}, twice")
+            where, hint = f"{name}, twice", "leave one out; several runs of one setting differ in their seed"
+            raise RecipeError("vary", "values must differ", got=value, where=where, hint=hint)
         seen.add(repr(value))
 
 
@@ -217,11 +225,12 @@ def _listed(column: Any, field: Field[Any]) -> list[Any]:
         if ".." in column:
             _reject_range_of_names(field, column)
         return read_values(column, _is_integer(field), "vary")
-    if not isinstance(column, Iterable):
+    items = as_list(column)
+    if items is None:
         raise RecipeError("vary", "values must be a list, or text", got=column, hint=f"write [{column}]")
-    values = [_plain(item) for item in column]
+    values = [_plain(item) for item in items]
     if not values:
-        raise RecipeError("vary", "must have at least one value", got=column)
+        raise RecipeError("vary", "must have at least one value", got=column, hint="leave the setting out")
     return values
 
 
@@ -293,4 +302,9 @@ def _plain(item: Any) -> Any:
 def _seed(key: Any) -> int:
     if isinstance(key, (int, np.integer)):
         return int(key) % 2**63
-    return int(np.asarray(jax.random.key_data(key)).astype(np.uint64).ravel()[-1])
+    try:
+        return int(np.asarray(jax.random.key_data(key)).astype(np.uint64).ravel()[-1])
+    except (TypeError, ValueError, IndexError):
+        raise RecipeError(
+            "sample", "key must be a seed, or a JAX key", got=shown(key), hint="try 0"
+        ) from None

@@ -1,31 +1,43 @@
 """`resume`: continue an interrupted run, bit for bit; extend a finished one, or fork it."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
-from thalweg.core.errors import RecipeError, RunFolderError
+from thalweg.core.arguments import check_fields, checked
+from thalweg.core.caller import argument, either, option, option_name
+from thalweg.core.errors import BadInput, DataError, RecipeError, RunFolderError
+from thalweg.core.imports import allowing
 from thalweg.engine.group import feed_of, length
+from thalweg.engine.mesh import Devices
 from thalweg.problem.problem import Problem
 from thalweg.recipe.recipe import Recipe
 from thalweg.recipe.schedules import Clock
 from thalweg.recipe.toml import settings
 from thalweg.run.checkpoint.store import FOLDER
-from thalweg.run.folder import folder as folders
+from thalweg.run.cluster.spread import Workers, check_executor, reject_both
+from thalweg.run.folder import kept_data
+from thalweg.run.folder.claim import claim
 from thalweg.run.folder.describe import environment
+from thalweg.run.folder.filesystem import MODEL, readable
 from thalweg.run.folder.folder import RUN_FILE, RunFile
 from thalweg.run.folder.lock import Lock
 from thalweg.run.folder.record import finding_of
-from thalweg.run.progress import Progress, Silent
+from thalweg.run.problem_record import describe_problem
+from thalweg.run.progress import Progress, Silent, Status, listener
 from thalweg.run.run import Run, Runs
 from thalweg.run.session.checkpointer import fork, newest_checkpoint, newest_facts
-from thalweg.run.session.session import BITS, Session
-from thalweg.run.spec import RunSpec, describe_problem, recipes_as_text
-from thalweg.run.validate import check_loss
+from thalweg.run.session.session import BITS, Judge, Session
+from thalweg.run.session.stream import Stream
+from thalweg.run.spec import MODELS, RunSpec, recipes_as_text
+from thalweg.run.tracking import Tracker, tracked
+from thalweg.run.validate import check_functions, check_loss
 from thalweg.run.validate import check_recipe as check_fits
 
 STRETCH, HOLD = "stretch", "hold"
@@ -57,30 +69,39 @@ class Change:
         Raises:
             RecipeError: Two changes contradict each other.
         """
+        check_fields(RecipeError, "resume", self)
         if self.epochs is not None and self.steps is not None:
             got = f"{self.epochs}, {self.steps}"
-            raise RecipeError("resume", "takes epochs or steps, not both", got=got)
+            raise RecipeError("resume", "takes epochs or steps, not both", got=got, hint="leave one out")
         if self.schedule not in (None, STRETCH, HOLD):
-            raise RecipeError("resume", f"schedule must be {STRETCH} or {HOLD}", got=self.schedule)
+            rule = f"schedule must be {STRETCH} or {HOLD}"
+            raise RecipeError("resume", rule, got=self.schedule, hint=f"try {STRETCH}")
         if self.settings and self.out is None:
             raise RecipeError(
                 "resume",
                 "a changed recipe is a new run, which needs a folder of its own",
                 got=" ".join(self.settings),
-                hint="name one with --out NEW; this run is not changed",
+                hint=f"name one with {option('out', 'runs/new')}; this run is not changed",
             )
         for text in self.settings:
             if re.match(r"\s*(epochs|steps|seed)\s*=", text):
-                rule = "the length is changed with --epochs or --steps, and the seed cannot be changed"
-                raise RecipeError("resume", rule, got=text)
+                rule = "the length is not a setting of the recipe here, and the seed cannot be changed"
+                hint = f"change the length with {option_name('epochs')} or {option_name('steps')}"
+                raise RecipeError("resume", rule, got=text, hint=hint)
 
 
+@checked(BadInput)
 def resume(
     folder: Path | str,
     problem: Problem | None = None,
     *,
+    data: Any = None,
     change: Change | None = None,
-    progress: Progress | None = None,
+    allow_import: bool = False,
+    progress: Progress | Callable[[Status], Any] | bool | None = None,
+    trackers: Sequence[Tracker] = (),
+    executor: Any = None,
+    devices: Devices | int | str | None = None,
 ) -> Run | Runs:
     """Resume a run from its last sound checkpoint, as if it had never stopped.
 
@@ -90,10 +111,18 @@ def resume(
 
     Args:
         folder: The run's folder.
-        problem: Data and model, where they cannot be rebuilt from names: arrays in memory, a custom class or
-            loss.
+        problem: Data and model, where they cannot be rebuilt: large arrays in memory, a custom class or loss
+            without an import path, several models.
+        data: Where the data are now, as `load` takes it, if they moved since the run started. They must be
+            the same data: their fingerprint is checked.
         change: What the run does differently from here on.
-        progress: Listens to the run.
+        allow_import: Whether to import the functions and classes of yours that the run names by import path
+            (`package.module:function`). Importing a module executes it: only for folders that you trust.
+        progress, trackers: As for `train`.
+        executor: Of a sweep that was started with one: whose workers train what is left; None to train it in
+            this process.
+        devices: As for `train`; None for those that the run was started with. With another number of devices
+            along `data`, the bits are no longer those of an uninterrupted run.
 
     Returns:
         The run; the runs of a sweep.
@@ -103,30 +132,111 @@ def resume(
         DataError: The data have changed; the message says how.
         RecipeError: A change is not possible.
     """
-    change, path, progress = change or Change(), Path(folder), progress or Silent()
+    options = {"data": data, "change": change, "allow_import": allow_import}
+    more = {"progress": progress, "trackers": trackers, "executor": executor, "devices": devices}
+    return resume_judged(folder, problem, None, **options, **more)
+
+
+def resume_judged(
+    folder: Path | str,
+    problem: Problem | None,
+    judge: Judge | None,
+    *,
+    data: Any = None,
+    change: Change | None = None,
+    allow_import: bool = False,
+    progress: Progress | Callable[[Status], Any] | bool | None = None,
+    trackers: Sequence[Tracker] = (),
+    executor: Any = None,
+    devices: Devices | int | str | None = None,
+) -> Run | Runs:
+    """Resume a run as `resume` does; `judge` adds to the result of one that was started with it."""
+    change, path, progress = change or Change(), Path(folder), tracked(listener(progress), trackers)
     change.check()
+    with allowing(allow_import):
+        spread = None if executor is None else Workers(executor, allow_import)
+        if spread is not None:
+            reject_both(devices, executor)
+            _check_spread(path, problem, data, executor, change)
+        return _resumed(path, problem, data, change, progress, judge, spread, devices)
+
+
+def _check_spread(path: Path, problem: Problem | None, data: Any, executor: Any, change: Change) -> None:
+    """Reject what the workers of an executor cannot resume."""
+    check_executor(executor)
+    if change != Change():
+        rule, hint = "continues a sweep as it was planned", "leave the change out, or the executor"
+        raise BadInput(argument("executor"), rule, got=change, hint=hint)
+    if problem is not None or data is not None:
+        rule = "workers rebuild the problem from the sweep's folder, and can be passed none"
+        hint = "leave problem and data out, or the executor"
+        raise BadInput(argument("executor"), rule, got="problem" if data is None else "data", hint=hint)
+    if not RunSpec.from_dict(RunFile.read(path).origin, path / RUN_FILE).many:
+        rule, hint = "is for sweeps, whose lanes its workers share", "leave it out"
+        raise BadInput(argument("executor"), rule, got="a single run", where=path, hint=hint)
+
+
+def _resumed(
+    path: Path,
+    problem: Problem | None,
+    data: Any,
+    change: Change,
+    progress: Progress,
+    judge: Judge | None = None,
+    spread: Workers | None = None,
+    devices: Devices | int | str | None = None,
+) -> Run | Runs:
+    if data is not None and problem is not None:
+        hint = "leave data out: a problem has its data"
+        raise DataError("resume", "takes a problem or data, not both", got=type(data).__name__, hint=hint)
     run, spec = _read(path, progress)
-    if change.out is not None:
-        with Lock(path):
-            path, run, spec = _forked(path, run, spec, change, progress)
-        change = replace(change, at=None)
-    facts = newest_facts(path, run.run)
-    problem = spec.rebuild_problem(problem, facts.get("parts", {}))
+    source = path
+    with ExitStack() as stack:
+        if change.out is None:
+            stack.enter_context(Lock(path))
+        else:
+            with Lock(path):
+                path, run, spec = _forked(path, run, spec, change, progress, stack)
+            change = replace(change, at=None)
+        facts = newest_facts(path, run.run)
+        kept = (lambda: kept_data.read(source)) if kept_data.is_kept(source) else None
+        problem = spec.rebuild_problem(problem, facts.get("parts", {}), data, kept)
+        spec = _on_devices(_continued(problem, spec, change, path), devices, progress)
+        check_loss(problem)
+        _note_environment(facts.get("environment", {}), progress)
+        session = Session(problem, spec, progress, resumed=run, at=change.at, judge=judge, spread=spread)
+        return Stream(session, path, progress).result()
+
+
+def _on_devices(spec: RunSpec, devices: Devices | int | str | None, progress: Progress) -> RunSpec:
+    """Return the specification of the run on other devices; on those that it had without any."""
+    if devices is None:
+        return spec
+    now, before = Devices.parse(devices, spec.many), spec.devices or Devices()
+    if now.data != before.data:
+        progress.note(
+            "the bits may differ from those of an uninterrupted run: "
+            f"the rows of a batch were on {before.data} device(s), and now are on {now.data}"
+        )
+    return replace(spec, devices=now, plan=replace(spec.plan, workers=now.lanes))
+
+
+def _continued(problem: Problem, spec: RunSpec, change: Change, folder: Path) -> RunSpec:
+    """Return the specification of the run as it continues."""
     recipes, schedule_total = _extended(problem, spec, change)
     for recipe in recipes:
         check_fits(problem, recipe)
+    check_functions(problem, recipes)
     if spec.many and change != Change():
-        raise RecipeError("resume", "a sweep can only be resumed unchanged", got=str(change))
-    check_loss(problem)
-    _note_environment(facts.get("environment", {}), progress)
-    spec = replace(
+        hint = "leave the changes out, or train the sweep anew"
+        raise RecipeError("resume", "a sweep can only be resumed unchanged", got=str(change), hint=hint)
+    return replace(
         spec,
         problem=describe_problem(problem),
         recipes=recipes,
         schedule_total=schedule_total,
-        save=replace(spec.save, finding=finding_of(path) or None),
+        save=replace(spec.save, finding=finding_of(folder) or None),
     )
-    return Session(problem, spec, progress, resumed=run, at=change.at).run(path)
 
 
 def is_resumable(folder: Path | str) -> bool:
@@ -157,10 +267,14 @@ def _differs(folder: Path | str, got: str) -> RecipeError:
         "must be the one that the run in the folder was started with",
         got=got,
         where=folder,
-        hint="choose another --out, or fork it: thalweg resume RUN --set ... --out NEW",
+        hint="choose another folder, or fork it: "
+        + either(
+            "thalweg resume RUN --set ... --out NEW", "resume(folder, change=Change(settings=..., out=...))"
+        ),
     )
 
 
+@readable
 def _read(folder: Path, progress: Progress) -> tuple[RunFile, RunSpec]:
     """Return run.json and its specification; from a checkpoint where run.json is damaged."""
     try:
@@ -172,6 +286,9 @@ def _read(folder: Path, progress: Progress) -> tuple[RunFile, RunSpec]:
         name = checkpoint.path.name
         progress.note(f"run.json is not usable ({error.rule}); its content is taken from {name}")
         run = RunFile(checkpoint.manifest.run, checkpoint.manifest.facts["origin"])
+    if MODELS in run.origin:
+        rule, hint = "a sweep over several models is resumed model by model", f"resume {folder / MODEL}0"
+        raise RunFolderError("resume", rule, got=str(folder), hint=hint)
     return run, RunSpec.from_dict(run.origin, folder / RUN_FILE)
 
 
@@ -190,7 +307,8 @@ def _extended(problem: Problem, spec: RunSpec, change: Change) -> tuple[tuple[Re
             "resume",
             "the schedule was planned over the old length; say how it continues",
             got=f"{type(spec.recipes[0].schedule).__name__} over {planned} updates, for a run of {new}",
-            hint="--schedule stretch plans it over the new length; --schedule hold keeps its last value",
+            hint=f"{option('schedule', STRETCH)} plans it over the new length; "
+            f"{option('schedule', HOLD)} keeps its last value",
         )
     return recipes, planned if change.schedule == HOLD else None
 
@@ -210,7 +328,10 @@ def _depends_on_length(problem: Problem, recipe: Recipe, old: int, new: int) -> 
 
 def _note_environment(before: dict[str, str], progress: Progress) -> None:
     """Say how the environment differs from that of the checkpoint, where that may change bits."""
-    now = environment() if before else {}
+    if not before:
+        return
+    now = environment()
+    before = {"compiler": "defaults"} | before  # runs from before this entry were compiled with these
     changed = [
         f"{name} {before[name]} is now {now.get(name)}"
         for name in BITS
@@ -221,9 +342,12 @@ def _note_environment(before: dict[str, str], progress: Progress) -> None:
 
 
 def _forked(
-    folder: Path, run: RunFile, spec: RunSpec, change: Change, progress: Progress
+    folder: Path, run: RunFile, spec: RunSpec, change: Change, progress: Progress, stack: ExitStack
 ) -> tuple[Path, RunFile, RunSpec]:
-    """Start a new run from a checkpoint of an old one: with the checkpoint, and the log up to it."""
+    """Start a new run from a checkpoint of an old one: with the checkpoint, and the log up to it.
+
+    The lock of the new folder is held until `stack` ends.
+    """
     if spec.many:
         raise RecipeError("resume", "a sweep cannot be forked", got=str(folder), hint="fork a single run")
     checkpoint = newest_checkpoint(folder, run.run, change.at)
@@ -233,12 +357,15 @@ def _forked(
             "must have a sound checkpoint to be forked at",
             got=f"none up to step {change.at}" if change.at is not None else "none",
             where=folder,
+            hint="see `thalweg check` for its checkpoints",
         )
     step = checkpoint.manifest.step
     progress.note(f"forking at step {step}, from {checkpoint.path.name}")
-    changed = Recipe.from_dict(settings(spec.recipes[0].to_dict(), change.settings), where="--set")
+    changed = Recipe.from_dict(
+        settings(spec.recipes[0].to_dict(), change.settings), where=argument("settings")
+    )
     spec = replace(spec, recipes=(changed,), forked={"run": str(folder.absolute()), "step": step})
-    target = folders.make(change.out, "run", False)
+    target = stack.enter_context(claim(change.out, "run"))
     new_run = RunFile(origin=spec.to_dict())
     fork(checkpoint, folder, target, new_run)
     return target, new_run.write(target, []), spec

@@ -9,19 +9,24 @@ from typing import Any, overload
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree
 
-from thalweg.core import keys
+from thalweg.core.errors import DataError
 from thalweg.core.lazy import pl
-from thalweg.problem.models.adapter import PartitionedModel, apply, build
+from thalweg.core.shown import Shown
+from thalweg.problem.calibration import Calibration
+from thalweg.problem.data.data import LANGUAGE, Data
+from thalweg.problem.models.adapter import PartitionedModel, fixed_as_trained
 from thalweg.problem.problem import Problem
 from thalweg.recipe.recipe import Recipe
 from thalweg.run.folder.record import Record
+from thalweg.run.outputs import outputs, reject_objective
 
 
-@dataclass(frozen=True)
-class Run:
+@dataclass(frozen=True, repr=False)
+class Run(Shown):
     """A finished training run.
 
     Args:
@@ -36,6 +41,17 @@ class Run:
     params: PyTree = field(repr=False)
     model_state: Any = field(repr=False)
     record: Record = field(repr=False)
+
+    def __repr__(self) -> str:
+        """Return a line or two: what was trained, the result, and the folder."""
+        result = self.result
+        words = [f"{result.get('model')} on {result.get('data')}"]
+        words += [f"{result.get('steps')} steps", f"stopped: {result.get('stopped')}"]
+        metric = result.get("test_metric") or result.get("validation_metric") or {}
+        if metric.get("value") is not None:
+            split = "test" if result.get("test_metric") else "validation"
+            words.append(f"{split} {metric['name']} {metric['value']:.4g}")
+        return f"Run({', '.join(words)})" + (f"\n{self.folder}" if self.folder is not None else "")
 
     @property
     def result(self) -> dict[str, Any]:
@@ -52,31 +68,44 @@ class Run:
         """The trained Equinox module, in inference mode. A model with running statistics also needs
         `model_state`.
         """
-        return eqx.nn.inference_mode(eqx.combine(self.params, self._built.fixed))
+        return eqx.nn.inference_mode(eqx.combine(self.params, self._fixed))
 
     @property
-    def _built(self) -> PartitionedModel:
-        return build(self.problem.model, keys.lane_key(self.recipe.seed))
+    def _fixed(self) -> PyTree:
+        return fixed_as_trained(self.problem.model, self.recipe.seed)
 
     def outputs(self, inputs: Any) -> np.ndarray:
-        """Return the model's raw outputs (logits or standardised values) for input arrays, `example ...`.
+        """Return the model's raw outputs for input arrays, `example ...`.
+
+        `problem.outputs` says what they mean; of several time series, values are changes from the last known
+        value.
 
         Args:
             inputs: As the model takes them, before the part of the preparation that runs on the device.
+
+        Raises:
+            DataError: They are not arrays of the shape that the model was trained on.
         """
-        built = PartitionedModel(self.params, self.model_state, self._built.fixed)
+        reject_objective("outputs", self.problem.objective is not None)
+        _check_inputs(inputs, self.problem.data)
+        built = PartitionedModel(self.params, self.model_state, self._fixed)
         return outputs(built, self.problem.data.preparation.scale(inputs))
 
     def predict(self, raw: Any) -> dict[str, np.ndarray]:
         """Return predictions for raw data (a frame, an array): `prediction`, and `probability_<class>` for
-        classes.
+        classes (`score_<class>` where outputs are scores).
         """
+        reject_objective("predict", self.problem.objective is not None)
         preparation = self.problem.data.preparation
-        return preparation.answers(self.outputs(preparation.columns.inputs(raw)), self.problem.data.task)
+        examples = preparation.columns.examples(raw)
+        outputs, task = self.outputs(examples.inputs), self.problem.data.task
+        calibration = Calibration.of(self.result)
+        answers = preparation.answers(outputs, task, self.problem.outputs, examples.offsets, calibration)
+        return examples.labels | answers
 
 
 @dataclass(frozen=True, repr=False)
-class Runs(Sequence[Run]):
+class Runs(Sequence[Run], Shown):
     """The runs of a sweep, in the order of their recipes.
 
     Args:
@@ -122,19 +151,16 @@ class Runs(Sequence[Run]):
         return self.runs[int(order["row"][0])]
 
 
-def outputs(built: PartitionedModel, inputs: PyTree) -> np.ndarray:
-    """Return a model's raw outputs for prepared inputs, `example ...`, in slices that fit any memory."""
-    return np.concatenate([np.asarray(_forward(built, rows)) for rows in _slices(inputs)])
-
-
-@eqx.filter_jit
-def _forward(built: PartitionedModel, rows: PyTree) -> PyTree:
-    return apply(built, rows, key=None, training=False)[0]
-
-
-def _slices(inputs: PyTree, rows: int = 4096) -> list[PyTree]:
-    def cut(first: int) -> PyTree:
-        return jax.tree.map(lambda leaf: leaf[first : first + rows], inputs)
-
-    count = jax.tree.leaves(inputs)[0].shape[0]
-    return [cut(first) for first in range(0, max(count, 1), rows)]
+def _check_inputs(inputs: PyTree, data: Data) -> None:
+    """Reject inputs that are not rows of arrays of the data's shape; a window of text may have any length."""
+    shape = data.input_shape
+    expected = jax.tree.leaves(shape, is_leaf=lambda each: isinstance(each, tuple))
+    arrays = [leaf for leaf in jax.tree.leaves(inputs) if isinstance(leaf, (np.ndarray, jax.Array))]
+    numeric = all(jnp.issubdtype(leaf.dtype, np.number) or leaf.dtype == bool for leaf in arrays)
+    numeric = numeric and not any(jnp.issubdtype(leaf.dtype, np.complexfloating) for leaf in arrays)
+    shapes = [leaf.shape[1:] for leaf in arrays]
+    fit = all(leaf.ndim == 2 for leaf in arrays) if data.task == LANGUAGE else shapes == expected
+    if not arrays or not numeric or not fit or not arrays[0].ndim:
+        got = ", ".join(f"{leaf.dtype} {leaf.shape}" for leaf in arrays) or type(inputs).__name__
+        rule = f"inputs must be numbers, one row for each example of shape {shape}"
+        raise DataError("outputs", rule, got=got, hint="for raw data use predict, which prepares it")

@@ -4,27 +4,30 @@ On disk it is plain values, so that reading it executes nothing: `resume` rebuil
 the library knows, and a custom model class has to be passed again.
 """
 
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
 
-from thalweg.core.choice import choose
-from thalweg.core.errors import DataError, ModelError, RecipeError, RunFolderError
+from thalweg.core.arguments import check_fields
+from thalweg.core.errors import RecipeError, RunFolderError
+from thalweg.core.tree import count as count_parameters
+from thalweg.engine.group import feed_of
+from thalweg.engine.mesh import Devices, Place
 from thalweg.engine.plan import LanePlan, Shard
-from thalweg.problem.data.data import IN_MEMORY, fingerprint
-from thalweg.problem.data.load import load
-from thalweg.problem.data.sets.named import names
-from thalweg.problem.models import ARCHITECTURES
-from thalweg.problem.models.architecture import Architecture
+from thalweg.problem.data.data import Data
 from thalweg.problem.problem import Problem
 from thalweg.recipe import toml
 from thalweg.recipe.recipe import Recipe
 from thalweg.recipe.settings import flat_settings, label, varied
 from thalweg.run.folder.filesystem import plain
 from thalweg.run.folder.folder import RunFolder
+from thalweg.run.folder.shapes import check_origin
 from thalweg.run.folder.sweep_record import lane_folder
+from thalweg.run.problem_record import check_same, describe_problem, rebuilt
+
+# The entry of the origin of a sweep over several models, each of which is a sweep of its own: their number.
+MODELS = "models"
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,9 @@ class SaveOptions:
         last: How many of the latest checkpoints to keep, besides the one of the best validation loss.
         finding: For a single run: how its learning rate was found, as plain values
             (`insight.finder.finding_io`). It is saved with the run and named in its result.
+        restart: Whether to overwrite what a start left that was killed before it could be resumed.
+        data: Whether data that came from memory are kept in the folder, up to 64 MB (`run.folder.kept_data`),
+            so that `resume` does not need them again.
     """
 
     out: Path | str | None = None
@@ -46,10 +52,15 @@ class SaveOptions:
     every: str = "60s"
     last: int = 2
     finding: Mapping[str, Any] | None = None
+    restart: bool = False
+    data: bool = True
+
+    def __post_init__(self) -> None:
+        check_fields(RunFolderError, "keep", self)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the options that a resumed run takes over: not where to save, nor the finding's own file."""
-        return {name: value for name, value in vars(self).items() if name not in ("out", "force", "finding")}
+        return {"every": self.every, "last": self.last, "data": self.data}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
@@ -80,12 +91,14 @@ class Halving:
     at_least: int = 1
 
     def __post_init__(self) -> None:
+        check_fields(RecipeError, "halving", self)
         if not self.factor > 1:
-            raise RecipeError("halving", "factor must be above 1", got=self.factor)
+            raise RecipeError("halving", "factor must be above 1", got=self.factor, hint="try 3")
         if not 0 < self.first < 1:
-            raise RecipeError("halving", "first must be a fraction between 0 and 1", got=self.first)
+            rule = "first must be a fraction between 0 and 1"
+            raise RecipeError("halving", rule, got=self.first, hint="try 0.1")
         if self.at_least < 1:
-            raise RecipeError("halving", "at_least must be 1 or more", got=self.at_least)
+            raise RecipeError("halving", "at_least must be 1 or more", got=self.at_least, hint="try 1")
 
     @property
     def rungs(self) -> list[float]:
@@ -106,12 +119,14 @@ class Lane:
         recipe: How it trains.
         label: The settings that vary among the lanes, for people: `lr 0.001, seed 0`.
         folder: Its run folder.
+        fold: The fold of the data that it trains on; None where the data have none.
     """
 
     number: int
     recipe: Recipe
     label: str
     folder: RunFolder
+    fold: int | None = None
 
 
 @dataclass(frozen=True)
@@ -129,6 +144,10 @@ class RunSpec:
         save: As `train` received it; run.json has its settings (`every`, `last`) at the top level.
         schedule_total: Updates that schedules are planned over, where that is not the length of the run.
         forked: Run folder and step that the run was forked from.
+        folds: The fold of the data that each lane trains on; empty where the data have none.
+        judged: What the caller adds to the result of the single run before its folder is sealed, as its judge
+            takes it (see `Judge`); empty for nothing.
+        devices: How many devices share the lanes and the rows of a batch; None for one, as JAX chooses it.
     """
 
     problem: dict[str, Any]
@@ -141,6 +160,9 @@ class RunSpec:
     save: SaveOptions = field(default_factory=SaveOptions)
     schedule_total: int | None = None
     forked: dict[str, Any] | None = None
+    folds: tuple[int, ...] = ()
+    judged: dict[str, Any] = field(default_factory=dict)
+    devices: Devices | None = None
 
     @classmethod
     def of(cls, problem: Problem, recipes: Sequence[Recipe], many: bool, plan: LanePlan, **more: Any) -> Self:
@@ -155,8 +177,10 @@ class RunSpec:
         return values | {
             "recipes": recipes_as_text(self.recipes),
             "plan": plain(asdict(self.plan)),
+            "folds": list(self.folds),
             "halving": None if self.halving is None else asdict(self.halving),
             "init": None if self.init is None else str(Path(self.init).absolute()),
+            "devices": None if self.devices is None else self.devices.to_dict(),
         }
 
     @classmethod
@@ -164,8 +188,9 @@ class RunSpec:
         """Return the specification that `to_dict` wrote; optional fields that are missing get their default.
 
         Raises:
-            RunFolderError: A required field is missing.
+            RunFolderError: A required field is missing, or one has another type.
         """
+        check_origin(values, where)
         try:
             required = {
                 "problem": values["problem"],
@@ -183,40 +208,78 @@ class RunSpec:
             ) from None
         present = [item.name for item in fields(cls) if item.name not in required and item.name in values]
         optional = {name: values[name] for name in present}
+        optional["folds"] = tuple(optional.get("folds", ()))
+        if isinstance(optional.get("judged"), bool):  # of a version whose judge knew references only
+            optional["judged"] = {"references": True} if optional["judged"] else {}
         if optional.get("halving") is not None:
             optional["halving"] = Halving(**optional["halving"])
+        if optional.get("devices") is not None:
+            optional["devices"] = Devices(**optional["devices"])
         return cls(**required, **optional, save=SaveOptions.from_dict(values))
+
+    def places(self, problem: Problem) -> Sequence[Place | None]:
+        """Return where shards train: the rows of the mesh, or None, the device that JAX chooses.
+
+        Raises:
+            BadInput: The devices are not there, or cannot share the rows of a batch.
+        """
+        if self.devices is None:
+            return [None]
+        for recipe in self.recipes:
+            self.devices.check_batch(feed_of(problem, [recipe]).batch_size, recipe.accumulate)
+        return self.devices.places()
 
     def lanes(self, folder: Path | None) -> list[Lane]:
         """Return the lanes of the run in this folder (None for memory only)."""
         settings = flat_settings(self.recipes)
         paths = varied(settings)
-        return [
+        lanes = []
+        for number, recipe in enumerate(self.recipes):
             # One of hundreds of lanes leaves syncing its files to the end of the sweep.
-            Lane(
-                number,
-                recipe,
-                label(settings[number], paths),
-                RunFolder(folder and lane_folder(folder, number), False) if self.many else RunFolder(folder),
-            )
-            for number, recipe in enumerate(self.recipes)
-        ]
+            own = RunFolder(folder and lane_folder(folder, number), False) if self.many else RunFolder(folder)
+            fold = self.folds[number] if self.folds else None
+            words = [label(settings[number], paths), "" if fold is None else f"fold {fold}"]
+            lanes.append(Lane(number, recipe, ", ".join(filter(None, words)), own, fold))
+        return lanes
+
+    def sweep_facts(self, problem: Problem, folder: Path | None) -> dict[str, Any]:
+        """Return what is known about a sweep before it starts, as plain values."""
+        return {
+            "run": None if folder is None else str(folder),
+            "stopped": None,
+            "data": problem.data.name,
+            "task": problem.data.task,
+            "model": problem.model_name,
+            "parameters": count_parameters(problem.shapes.params),
+            "metric": {"name": problem.metric.name, "higher_is_better": problem.metric.higher_is_better},
+            "lanes": len(self.recipes),
+            "varied": varied(flat_settings(self.recipes)),
+            "groups": [list(group) for group in self.plan.groups],
+            "plan": self.plan.to_dict(),
+            "recipe": self.recipes[0].to_dict(),
+        }
 
     def rebuild_problem(
-        self, problem: Problem | None = None, split_fingerprints: Mapping[str, str] | None = None
+        self,
+        problem: Problem | None = None,
+        split_fingerprints: Mapping[str, str] | None = None,
+        data: Any = None,
+        kept: Callable[[], Data] | None = None,
     ) -> Problem:
         """Return the problem of a run that is resumed, after checking that it has not changed.
 
         Args:
             problem: The problem that the caller passes; None to rebuild it from names.
             split_fingerprints: Fingerprint of each split as it was, where known, to say which one changed.
+            data: Where the data are now, as `load` takes it; None where they were.
+            kept: Reads the data that the folder keeps; None if it keeps none.
 
         Raises:
             DataError: The data cannot be read, or have changed.
             ModelError: A custom model, loss or metric was not passed, or a different one was.
         """
-        problem = _rebuilt(self.problem) if problem is None else problem
-        _check_same(self.problem, problem, split_fingerprints or {})
+        problem = rebuilt(self.problem, data, kept) if problem is None else problem
+        check_same(self.problem, problem, split_fingerprints or {})
         return problem
 
 
@@ -225,101 +288,8 @@ def recipes_as_text(recipes: Sequence[Recipe]) -> list[str]:
     return [toml.write(recipe) for recipe in recipes]
 
 
-def describe_problem(problem: Problem) -> dict[str, Any]:
-    """Return a problem as plain values."""
-    data, model = problem.data, problem.model
-    is_built_in = isinstance(model, Architecture)
-    return plain(
-        {
-            "source": _source(data.source),
-            "fingerprint": data.fingerprint,
-            "counts": {name: split.count() for name, split in data.splits.items()},
-            "shape": str(data.input_shape),
-            "outputs": data.outputs,
-            "classes": data.preparation.classes,
-            "model": {"name": model.name} | model.to_dict() if is_built_in else None,
-            "spec": problem.model_spec,
-            "loss": _loss_name(problem),
-            "metric": problem.metric.name,
-        }
-    )
-
-
-def fingerprint_splits(problem: Problem) -> dict[str, str]:
-    """Return a fingerprint of each split of the data, to say which one changed."""
-    return {name: fingerprint({name: split}) for name, split in problem.data.splits.items()}
-
-
 def _plan(values: Mapping[str, Any]) -> LanePlan:
     shards = tuple(Shard(**(shard | {"lanes": tuple(shard["lanes"])})) for shard in values["shards"])
     nested = {name: tuple(tuple(numbers) for numbers in values[name]) for name in ("groups", "waves")}
     flat = {name: tuple(values[name]) for name in ("layouts", "bytes", "reasons")}
     return LanePlan(shards=shards, workers=values["workers"], **nested, **flat)
-
-
-def _rebuilt(before: Mapping[str, Any]) -> Problem:
-    source, hint = before["source"], "pass the problem from Python: resume(folder, problem)"
-    if before["model"] is None:
-        rule = "a run of a custom model class can only be resumed with that class"
-        raise ModelError("model", rule, got=before["spec"], hint=hint)
-    if not source or IN_MEMORY in (source["from"], source["options"].get("test")):
-        rule = "of a run on arrays in memory must be passed again"
-        raise DataError("data", rule, got=source.get("from"), hint=hint)
-    model = choose(ARCHITECTURES, before["model"], "model")
-    problem = Problem(model, load(source["from"], **source["options"]))
-    if (_loss_name(problem), problem.metric.name) != (before["loss"], before["metric"]):
-        rule = "a run with a custom loss or metric can only be resumed with them"
-        raise ModelError("loss", rule, got=f"{before['loss']}, {before['metric']}", hint=hint)
-    return problem
-
-
-def _check_same(before: Mapping[str, Any], problem: Problem, split_fingerprints: Mapping[str, str]) -> None:
-    now = describe_problem(problem)
-    if before["fingerprint"] != now["fingerprint"]:
-        present = fingerprint_splits(problem)
-        changed = [name for name, value in split_fingerprints.items() if present.get(name) != value]
-        raise DataError(
-            "data",
-            "must be those that the run was started with",
-            got=_changes(before, now, changed),
-            where=(before["source"] or {}).get("from"),
-            hint="restore the original data, or train on the new ones: thalweg fit ... --init RUN",
-        )
-    for name in ("spec", "loss", "metric"):
-        if before[name] != now[name]:
-            raise ModelError(
-                "problem",
-                f"must have the {'model' if name == 'spec' else name} that the run was started with",
-                got=now[name],
-                where=f"it was {before[name]}",
-            )
-
-
-def _changes(before: Mapping[str, Any], now: Mapping[str, Any], splits: Sequence[str]) -> str:
-    changes = []
-    for name in sorted({*before["counts"], *now["counts"]}):
-        old, new = before["counts"].get(name), now["counts"].get(name)
-        if old != new:
-            changes.append(f"{new} examples instead of {old} in the {name} split")
-    for name, noun in (("shape", "inputs of shape"), ("outputs", "outputs"), ("classes", "classes")):
-        if before[name] != now[name]:
-            changes.append(f"{noun} {now[name]} instead of {before[name]}")
-    where = f" in the {', '.join(splits)} split{'s' if len(splits) > 1 else ''}" if splits else ""
-    return "; ".join(changes) or f"the same number of examples, with other values or in another order{where}"
-
-
-def _loss_name(problem: Problem) -> str:
-    return getattr(problem.loss, "label", problem.loss.name)
-
-
-def _source(source: Mapping[str, Any]) -> dict[str, Any]:
-    """Return where the data came from, with absolute paths, which hold from any working directory."""
-    if not source:
-        return {}
-    options = {name: _absolute(value) for name, value in source.get("options", {}).items()}
-    origin = source.get("from")
-    return {"from": origin if origin in names() else _absolute(origin), "options": options}
-
-
-def _absolute(value: Any) -> Any:
-    return os.path.abspath(value) if isinstance(value, str) and Path(value).exists() else value

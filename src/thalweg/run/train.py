@@ -1,5 +1,7 @@
 """`train` trains a problem with one or many recipes, `train_models` several models on the same data.
 
+`stream_train` is `train` as a loop of the caller's own: it yields the status after each chunk of updates.
+
 Models differ in their parameters, so lanes of two models never share a program; they share the data, the
 recipes and the table. On disk each model has its own sweep folder, `model-0`, ..., and the folder around
 them holds a sweep.json over all of their lanes.
@@ -7,41 +9,59 @@ them holds a sweep.json over all of their lanes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, overload
 
-from thalweg.core.errors import RunFolderError
+import optax
+
+from thalweg.core.arguments import checked
+from thalweg.core.caller import argument
+from thalweg.core.errors import BadInput
 from thalweg.core.lazy import pl
 from thalweg.core.stop_reason import StopReason
-from thalweg.engine.plan import LanePlan
+from thalweg.engine.mesh import Devices
+from thalweg.engine.plan import LanePlan, plan_units
 from thalweg.engine.plan import plan as plan_lanes
+from thalweg.problem.data.folds import FoldedData
 from thalweg.problem.problem import Problem
 from thalweg.recipe.book import default_recipe
+from thalweg.recipe.optimizers import Optimizer, is_rule
 from thalweg.recipe.recipe import Recipe
-from thalweg.run.folder import filesystem
-from thalweg.run.folder import folder as folders
-from thalweg.run.folder.folder import RunFolder
-from thalweg.run.folder.sweep_record import FILE, FOLDER, lane_folder
-from thalweg.run.progress import Progress, Silent
+from thalweg.run.cluster.spread import Workers, check_executor, check_sendable, reject_both
+from thalweg.run.folder.claim import claim, remove, taken
+from thalweg.run.folder.filesystem import JSON_LIMIT, LANE_FOLDER, read_file
+from thalweg.run.folder.filesystem import MODEL as MODEL_FOLDER
+from thalweg.run.folder.folder import RunFile, RunFolder
+from thalweg.run.folder.sweep_record import FILE, lane_folder
+from thalweg.run.progress import Progress, Status, listener
 from thalweg.run.run import Run, Runs
 from thalweg.run.session.lane_states import Timings
-from thalweg.run.session.session import Session
-from thalweg.run.spec import Halving, RunSpec, SaveOptions
-from thalweg.run.validate import check_loss, check_recipe
+from thalweg.run.session.session import Judge, Session
+from thalweg.run.session.stream import Stream
+from thalweg.run.spec import MODELS, Halving, RunSpec, SaveOptions
+from thalweg.run.tracking import Tracker, tracked
+from thalweg.run.validate import check_functions, check_loss, check_recipe, notes_on
 
-MODEL, MODEL_FOLDER = "model", "model-"
+MODEL = "model"
+# The batch size of an update rule alone: that of `Recipe`.
+BATCH = 128
+# What may stand for a recipe with it.
+Rule = Optimizer | optax.GradientTransformation | Callable[..., optax.GradientTransformation]
 
 
 @overload
 def train(
     problem: Problem,
-    recipe: Recipe | None = None,
+    recipe: Recipe | Rule | None = None,
     *,
     keep: SaveOptions | Path | str | None = None,
     init: Path | str | None = None,
-    progress: Progress | None = None,
+    progress: Progress | Callable[[Status], Any] | bool | None = None,
+    trackers: Sequence[Tracker] = (),
+    devices: Devices | int | str | None = None,
 ) -> Run: ...
 @overload
 def train(
@@ -50,19 +70,26 @@ def train(
     *,
     keep: SaveOptions | Path | str | None = None,
     init: Path | str | None = None,
-    progress: Progress | None = None,
+    progress: Progress | Callable[[Status], Any] | bool | None = None,
+    trackers: Sequence[Tracker] = (),
     strict: bool = False,
     halving: Halving | None = None,
+    executor: Any = None,
+    devices: Devices | int | str | None = None,
 ) -> Runs: ...
+@checked(BadInput)
 def train(
     problem: Problem,
-    recipe: Recipe | Sequence[Recipe] | None = None,
+    recipe: Recipe | Sequence[Recipe] | Rule | None = None,
     *,
     keep: SaveOptions | Path | str | None = None,
     init: Path | str | None = None,
-    progress: Progress | None = None,
+    progress: Progress | Callable[[Status], Any] | bool | None = None,
+    trackers: Sequence[Tracker] = (),
     strict: bool = False,
     halving: Halving | None = None,
+    executor: Any = None,
+    devices: Devices | int | str | None = None,
 ) -> Run | Runs:
     """Train a model by gradient descent: once, or with many recipes together.
 
@@ -71,20 +98,30 @@ def train(
 
     Args:
         problem: What is learned.
-        recipe: How; None for the default of the data (`recipe.book`). Several recipes are lanes: those of
-            equal structure share one compiled program. Lanes of equal seed see the same batches and start
+        recipe: How; None for the default of the data (`recipe.book`). An update rule alone, such as
+            `tw.AdamW()` or `optax.adam(1e-3)`, stands for a recipe with it. Several recipes are lanes: those
+            of equal structure share one compiled program. Lanes of equal seed see the same batches and start
             from the same weights.
         keep: Where to write the run: a folder, a `SaveOptions`, or None for memory only.
         init: A run folder (or a safetensors file) whose weights to start from. Arrays whose path and shape
             agree are taken over; the others (a head for other classes) are initialised.
-        progress: Listens to the run.
+        progress: Shows the run. None: a bar on a terminal, a cell in a notebook, a few lines elsewhere, on
+            standard error. False: nothing. Or a function that receives each status (`print` writes lines;
+            `status.stop()` ends the run), or a `Progress`.
+        trackers: Experiment trackers that receive the figures too, such as `tw.trackers.TensorBoard("logs")`.
         strict: With many: only layouts in which every lane computes the bits that it computes alone. By
             default tiny networks, and all networks on an accelerator, may compute lanes in one product
             (`engine.plan`).
         halving: With many: freeze the worse settings at rungs. Needs a validation split.
+        executor: With many: whose workers train them, such as `tw.executor("processes:4")`; anything with the
+            `submit` of `concurrent.futures.Executor`. Needs `keep`, a folder that all workers reach under
+            the same path. Layouts are strict, so that results are those of one machine, byte for byte.
+        devices: How many devices train: a number (or `all`) of devices that share the lanes of several
+            recipes, or the rows of each batch of one; or both, as `lanes:2,data:4` (`docs/cluster.md`).
 
     Returns:
-        The run: model, history, why it stopped, its folder. With several recipes `Runs`, in their order.
+        The run: model, history, why it stopped, its folder. With several recipes `Runs`, in their order; with
+        data in folds `Runs`, for each recipe one on each fold.
 
     Raises:
         BadInput: The problem, a recipe or the folder cannot be used. Nothing has been trained or written.
@@ -95,33 +132,181 @@ def train(
         >>> run.result["stopped"]
         'epochs'
     """
+    heard = tracked(listener(progress), trackers)
+    more = {"strict": strict, "halving": halving, "executor": executor, "devices": devices}
+    return _stream(problem, recipe, keep, init, heard, **more).result()
+
+
+@checked(BadInput)
+def stream_train(
+    problem: Problem,
+    recipe: Recipe | Sequence[Recipe] | Rule | None = None,
+    *,
+    keep: SaveOptions | Path | str | None = None,
+    init: Path | str | None = None,
+    progress: Progress | Callable[[Status], Any] | bool | None = False,
+    trackers: Sequence[Tracker] = (),
+    strict: bool = False,
+    halving: Halving | None = None,
+    devices: Devices | int | str | None = None,
+    every: int | None = None,
+) -> Stream:
+    """Train in a loop of your own: the body runs after each chunk of updates, and may stop lanes or the run.
+
+    A chunk lasts about a third of a second. What is computed does not depend on where chunks end, so that
+    the loop gives the bits of `train`, which is this loop with an empty body.
+
+    Args:
+        problem, recipe, keep, init, trackers, strict, halving, devices: As for `train`.
+        progress: As for `train`; by default nothing is shown.
+        every: Also end a chunk at each multiple of so many updates, so that the body sees these steps.
+
+    Returns:
+        An iterator of statuses: `step`, `figures`, `lanes`, `evaluated`, and `stop`. Its `result()` trains
+        what is left, and returns the run.
+
+    Raises:
+        BadInput: As for `train`, at once and not when the loop starts.
+
+    Example:
+        >>> import thalweg as tw
+        >>> stream = tw.stream_train(tw.Problem(tw.MLP([64, 32, 10]), tw.load("digits")), tw.Recipe(epochs=5))
+        >>> for status in stream:
+        ...     if status.figures.get("accuracy", 0.0) > 0.9:
+        ...         status.stop()
+        >>> stream.result().result["stopped"]
+        'caller'
+    """
+    if every is not None and every < 1:
+        raise BadInput("stream_train", "every must be at least one update", got=every, hint="try 100")
+    heard = tracked(listener(progress), trackers)
+    more = {"strict": strict, "halving": halving, "devices": devices, "every": every}
+    return _stream(problem, recipe, keep, init, heard, **more)
+
+
+def train_judged(
+    problem: Problem,
+    recipe: Recipe,
+    judge: Judge | None,
+    judged: dict[str, Any],
+    *,
+    keep: SaveOptions | None,
+    init: Path | str | None = None,
+    progress: Progress,
+    trackers: Sequence[Tracker] = (),
+    devices: Devices | int | str | None = None,
+) -> Run | Runs:
+    """Train a problem as `train` does; `judge` adds to the result of a single run before it is sealed.
+
+    Args:
+        judge: Is called with the run and `judged`, which a resumed run reads from its folder; None for none.
+        judged: Plain values.
+    """
+    heard = tracked(progress, trackers)
+    judging = None if judge is None else (judge, judged)
+    more = {"strict": False, "halving": None, "judging": judging, "devices": devices}
+    return _stream(problem, recipe, keep, init, heard, **more).result()
+
+
+def _stream(
+    problem: Problem,
+    recipe: Any,
+    keep: SaveOptions | Path | str | None,
+    init: Path | str | None,
+    progress: Progress,
+    *,
+    strict: bool,
+    halving: Halving | None,
+    every: int | None = None,
+    executor: Any = None,
+    judging: tuple[Judge, dict[str, Any]] | None = None,
+    devices: Devices | int | str | None = None,
+) -> Stream:
     timings = Timings()
-    many = not (recipe is None or isinstance(recipe, Recipe))
     if recipe is None:
         recipe = default_recipe(problem.data.task, problem.data.train.count())
+    elif is_rule(recipe) or isinstance(recipe, type):  # a rule alone, with defaults; it refuses a class
+        rule: Any = recipe
+        recipe = Recipe(rule, batch_size=min(BATCH, problem.data.train.count()))
+        progress.note(f"an update rule alone trains for 10 epochs, in batches of {recipe.batch_size}")
+    many = not isinstance(recipe, Recipe)
     recipes = [recipe] if isinstance(recipe, Recipe) else list(recipe)
-    lanes = plan(problem, recipes, strict=strict, measure=True)
-    check_loss(problem)
     save = keep if isinstance(keep, SaveOptions) else SaveOptions(keep)
-    spec = RunSpec.of(problem, recipes, many, lanes, strict=strict, halving=halving, init=init, save=save)
-    session = Session(problem, spec, progress or Silent(), timings=timings)
-    folder = None if keep is None else folders.make(save.out, problem.data.name, save.force)
-    return session.run(folder)
+    reject_both(devices, executor)
+    if executor is not None:
+        _check_spread(problem, recipes, executor, many, None if keep is None else save)
+    mesh = None if devices is None else Devices.parse(devices, many or isinstance(problem.data, FoldedData))
+    units = executor is not None
+    lanes = plan(problem, recipes, strict=strict, measure=True, units=units, devices=mesh)
+    recipes, folds = _with_folds(problem, recipes)
+    check_loss(problem)
+    options = {"strict": strict, "halving": halving, "init": init, "save": save, "folds": tuple(folds)}
+    judge, options["judged"] = judging or (None, {})
+    options["devices"] = mesh
+    spec = RunSpec.of(problem, recipes, many or bool(folds), lanes, **options)
+    for sentence in notes_on(problem, recipes):
+        progress.note(sentence)
+    spread = None if executor is None else Workers(executor, allow_import=True)  # of what the caller has
+    session = Session(problem, spec, progress, timings=timings, every=every, spread=spread, judge=judge)
+    held = ExitStack()
+    folder = None
+    if keep is not None:
+        folder = held.enter_context(claim(save.out, problem.data.name, save.force, save.restart))
+    return Stream(session, folder, progress, held)
 
 
+def _check_spread(
+    problem: Problem, recipes: Sequence[Recipe], executor: Any, many: bool, keep: SaveOptions | None
+) -> None:
+    """Reject what cannot be trained by the workers of an executor."""
+    check_executor(executor)
+    if not many:
+        rule, hint = (
+            "is for several recipes, which its workers share",
+            "give a list: recipe.vary(seed=range(4))",
+        )
+        raise BadInput(argument("executor"), rule, got="one recipe", hint=hint)
+    if keep is None:
+        rule, hint = "needs a folder that all workers reach", "keep='runs/sweep'"
+        raise BadInput(argument("executor"), rule, got="keep=None", hint=hint)
+    check_sendable(problem, recipes, keep.data)
+
+
+@checked(BadInput)
 def plan(
-    problem: Problem, recipes: Sequence[Recipe], *, strict: bool = False, measure: bool = False
+    problem: Problem,
+    recipes: Sequence[Recipe],
+    *,
+    strict: bool = False,
+    measure: bool = False,
+    units: bool = False,
+    devices: Devices | None = None,
 ) -> LanePlan:
     """Return how `train` would lay these recipes out on this machine.
 
-    Nothing is compiled, unless `measure` allows it: then layouts are timed where the rule is not sure.
+    Nothing is compiled, unless `measure` allows it: then layouts are timed where the rule is not sure. With
+    `units`, return how workers of an executor share them, which does not depend on this machine. With
+    `devices`, those along `lanes` share them.
 
     Raises:
         RecipeError: A recipe does not fit the data, or there are too many.
     """
     for recipe in recipes:
         check_recipe(problem, recipe)
-    return plan_lanes(problem, recipes, strict=strict, measure=measure)
+    check_functions(problem, recipes)
+    recipes, folds = _with_folds(problem, recipes)
+    if units:
+        return plan_units(problem, recipes, folds=folds)
+    workers = None if devices is None else devices.lanes
+    return plan_lanes(problem, recipes, strict=strict, workers=workers, measure=measure, folds=folds)
+
+
+def _with_folds(problem: Problem, recipes: Sequence[Recipe]) -> tuple[list[Recipe], list[int]]:
+    """Return the recipe and the fold of every lane: with folds each recipe trains on all of them in turn."""
+    if not isinstance(problem.data, FoldedData):
+        return list(recipes), []
+    folds = range(len(problem.data.folds))
+    return [recipe for recipe in recipes for _ in folds], [*folds] * len(recipes)
 
 
 def train_models(
@@ -148,42 +333,38 @@ def train_models(
         plan(problem, recipes, strict=strict)  # raises an error before the first model is trained
     if len(problems) == 1:
         return train(problems[0], recipes, keep=keep, strict=strict, **options)
-    folder = folders.make(keep.out, problems[0].data.name, keep.force)
-    _clear_models(folder, keep.force)
-    sweeps: list[Runs] = []
-    for number, problem in enumerate(problems):
-        model_options = replace(keep, out=folder / f"{MODEL_FOLDER}{number}")
-        sweeps.append(train(problem, recipes, keep=model_options, strict=strict, **options))
-        if StopReason.INTERRUPTED in sweeps[-1].result["stopped"]:
-            break
-    return _joined(folder, problems, sweeps)
+    with claim(keep.out, problems[0].data.name, keep.force) as folder:
+        _clear_models(folder, keep.force)
+        sweeps: list[Runs] = []
+        for number, problem in enumerate(problems):
+            model_options = replace(keep, out=folder / f"{MODEL_FOLDER}{number}")
+            sweeps.append(train(problem, recipes, keep=model_options, strict=strict, **options))
+            if StopReason.INTERRUPTED in sweeps[-1].result["stopped"]:
+                break
+        return _joined(folder, problems, sweeps)
 
 
 def _clear_models(folder: Path, force: bool) -> None:
     """Remove the models of an earlier sweep; refuse without `force`."""
     earlier = sorted(folder.glob(f"{MODEL_FOLDER}*"))
     if earlier and not force:
-        raise RunFolderError(
-            "run",
-            "the output folder must not hold a run already",
-            got=str(earlier[0]),
-            hint="choose another --out, overwrite it with --force, or continue with `thalweg resume`",
-        )
+        raise taken(earlier[0])
     for model_folder in earlier:
-        folders.remove(model_folder)
+        remove(model_folder)
 
 
 def _joined(folder: Path, problems: Sequence[Problem], sweeps: Sequence[Runs]) -> Runs:
     """Write one table over the sweeps of all models, which stay where they are."""
     frames, groups, first = [], [], 0
     for number, (problem, sweep) in enumerate(zip(problems, sweeps, strict=False)):
-        own = [str(lane_folder(Path(f"{MODEL_FOLDER}{number}"), lane)) for lane in sweep.table["lane"]]
+        model_folder = Path(f"{MODEL_FOLDER}{number}")
+        own = [lane_folder(model_folder, lane).as_posix() for lane in sweep.table["lane"]]
         frames.append(
             sweep.table.with_columns(
                 pl.col("lane") + first,
                 pl.col("group") + len(groups),
-                pl.lit(problem.model_spec).alias(MODEL),
-                pl.Series(FOLDER, own),
+                pl.lit(problem.model_name).alias(MODEL),
+                pl.Series(LANE_FOLDER, own),
             )
         )
         groups += [[lane + first for lane in group] for group in sweep.result["groups"]]
@@ -192,7 +373,7 @@ def _joined(folder: Path, problems: Sequence[Problem], sweeps: Sequence[Runs]) -
     result = dict(sweeps[0].result) | {
         "run": str(folder),
         "stopped": _summed([sweep.result["stopped"] for sweep in sweeps]),
-        "model": ", ".join(problem.model_spec for problem in problems),
+        "model": ", ".join(problem.model_name for problem in problems),
         "parameters": [sweep.result["parameters"] for sweep in sweeps],
         "lanes": len(table),
         "varied": [MODEL, *sweeps[0].result["varied"]],
@@ -200,9 +381,12 @@ def _joined(folder: Path, problems: Sequence[Problem], sweeps: Sequence[Runs]) -
         "plan": [sweep.result["plan"] for sweep in sweeps],
         "seconds": _summed([sweep.result["seconds"] for sweep in sweeps]),
     }
+    joined = RunFolder(folder)
     for name in ("problem.json", "environment.json"):
-        filesystem.replace(folder / name, (folder / f"{MODEL_FOLDER}0" / name).read_bytes())
-    RunFolder(folder).write_json(FILE, result | {"rows": table.to_dicts()})
+        joined.write(name, read_file(folder / f"{MODEL_FOLDER}0" / name, JSON_LIMIT))
+    joined.write_json(FILE, result | {"rows": table.to_dicts()})
+    interrupted = len(sweeps) < len(problems) or StopReason.INTERRUPTED in result["stopped"]
+    RunFile(origin={MODELS: len(sweeps)}).write_end(folder, not interrupted)
     return Runs(tuple(run for sweep in sweeps for run in sweep), table, result, folder)
 
 

@@ -1,24 +1,37 @@
 """Checks that a problem and a recipe fit together, before any work starts."""
 
+from collections.abc import Sequence
+
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Int
+from jaxtyping import Array, Int, PyTree
 
-from thalweg.core.errors import DataError, RecipeError
-from thalweg.core.tree import lane
-from thalweg.engine.group import initial
+from thalweg.core.errors import BadInput, DataError, RecipeError
+from thalweg.core.tree import dotted, lane, roles
+from thalweg.engine.group import feed_of, initial, length
+from thalweg.engine.program import structure
 from thalweg.problem import augment
+from thalweg.problem.data.fold_rows import FoldRows
 from thalweg.problem.data.split import Rows, Split
+from thalweg.problem.data.weights import WeightedRows
 from thalweg.problem.models.adapter import PartitionedModel, initial_carry
-from thalweg.problem.models.architecture import Architecture
+from thalweg.problem.models.architecture import Architecture, ends_in_activation
+from thalweg.problem.players import Alternating
 from thalweg.problem.problem import Problem
+from thalweg.recipe.optimizers import CustomRule, Optimizer
 from thalweg.recipe.precision import check_available
-from thalweg.recipe.recipe import CONTINUED, Recipe
-from thalweg.run.run import outputs
+from thalweg.recipe.recipe import CONTINUED, MOST_STEPS, Recipe
+from thalweg.recipe.schedules import FunctionSchedule, check_factors
+from thalweg.run.outputs import outputs
 
 # Examples that a loss is checked on: enough to tell probabilities from logits, few enough to cost nothing.
 SAMPLE = 64
+# Training splits smaller than this are advised to use whole batches: a tenth of them is no batch.
+FEW_EXAMPLES = 80
+# Steps of the run at which a schedule that is a function is tried.
+TRIED_STEPS = 256
 
 
 def check_recipe(problem: Problem, recipe: Recipe) -> None:
@@ -35,13 +48,59 @@ def check_recipe(problem: Problem, recipe: Recipe) -> None:
             "recipe",
             f"batch_size must be at most the training split's {count} examples",
             got=recipe.batch_size,
-            hint=f"try {max(1, count // 10)}, or more data",
+            hint=f"try batch_size={'full' if count < FEW_EXAMPLES else count // 10}, or more data",
+            cause="batch_large",
         )
+    updates = length(problem, recipe)
+    if updates > MOST_STEPS:
+        rule, hint = f"must make at most {MOST_STEPS:,} updates", "give fewer epochs, or a larger batch_size"
+        raise RecipeError("recipe", rule, got=f"{updates:,}", hint=hint)
+    _check_scalars(recipe)
+    if isinstance(problem.objective, Alternating):
+        _check_alternating(recipe)
+    if problem.whole_batches and recipe.batch(count) % recipe.accumulate:
+        rule = "accumulate must divide batch_size, as the objective gives one number for a batch"
+        hint = "return one loss for each row, or choose another batch_size"
+        got = f"{recipe.accumulate} and {recipe.batch(count)}"
+        raise RecipeError("recipe", rule, got=got, hint=hint)
+    lengths_that_do_not_fit(problem, recipe)
     if recipe.shuffle == CONTINUED:
         initial_carry(problem.shapes, 1, 1)
     check_available(recipe.precision)
     if recipe.target is not None:
         _check_target(problem, recipe.target)
+
+
+def notes_on(problem: Problem, recipes: Sequence[Recipe]) -> list[str]:
+    """Return sentences on what the user should know before the recipes are trained together.
+
+    Raises:
+        RecipeError: Fractions of a schedule or an average do not fit into any run.
+    """
+    notes = [sentence for recipe in recipes for sentence in lengths_that_do_not_fit(problem, recipe)]
+    for component in [part for recipe in recipes[:1] for part in (recipe.optimizer, recipe.schedule)]:
+        for name in getattr(component, "branching", ()):
+            parts = [part for recipe in recipes for part in (recipe.optimizer, recipe.schedule)]
+            values = {getattr(part, name) for part in parts if type(part) is type(component)}
+            if len(values) > 1:
+                notes.append(
+                    f"{component.name} branches in Python on {name}: each of its {len(values)} values "
+                    "is compiled to a program of its own."
+                )
+    return list(dict.fromkeys(notes))
+
+
+def lengths_that_do_not_fit(problem: Problem, recipe: Recipe) -> list[str]:
+    """Return a sentence for each schedule or average whose lengths do not fit into the run.
+
+    Raises:
+        RecipeError: Their fractions do not fit into any run.
+    """
+    epoch = feed_of(problem, [recipe]).epoch_steps
+    updates = recipe.length(epoch)
+    return list(
+        filter(None, (part.check_inside(updates, epoch) for part in (recipe.schedule, recipe.averaging)))
+    )
 
 
 def check_loss(problem: Problem) -> None:
@@ -56,19 +115,77 @@ def check_loss(problem: Problem) -> None:
         ModelError: The loss does not take the outputs: probabilities for logits, another shape.
         DataError: The loss does not take the targets: labels out of range, values that are not finite.
     """
+    if problem.objective is not None:  # it was traced, and takes whatever the data hold
+        return
     sample = _sample(problem.data.train)
-    if isinstance(problem.model, Architecture):
+    if isinstance(problem.model, Architecture) and not ends_in_activation(problem.model):
         predicted = np.zeros((sample.count(), *problem.output.shape), problem.output.dtype)
     else:
         params, model_state, fixed = initial(problem, [0])
         inputs = problem.data.preparation.scale(sample.inputs)
         predicted = outputs(PartitionedModel(lane(params, 0), lane(model_state, 0), fixed), inputs)
-    jax.eval_shape(problem.loss, predicted, sample.targets)
+    targets = (sample.targets, sample.weights) if isinstance(sample, WeightedRows) else sample.targets
+    jax.eval_shape(problem.loss, predicted, targets)
     try:
-        problem.loss.check(predicted, sample.targets)
+        problem.loss.check(predicted, targets)
     except DataError as error:  # it names a position in the sample, which the user does not know
         where = "in the training split"
-        raise DataError(error.who, error.rule, got=error.got, where=where, hint=error.hint) from error
+        raise DataError(
+            error.who, error.rule, got=error.got, where=where, hint=error.hint, cause=error.cause
+        ) from error
+
+
+def check_functions(problem: Problem, recipes: Sequence[Recipe]) -> None:
+    """Reject a rule or a schedule of the user's own that fails on this model, or in a run of this length.
+
+    Raises:
+        RecipeError: The function fails; the message has its error.
+    """
+    rules = {}
+    for recipe in recipes:
+        if isinstance(recipe.schedule, FunctionSchedule):
+            updates, epoch = length(problem, recipe), feed_of(problem, [recipe]).epoch_steps
+            steps = np.unique(np.linspace(0, updates - 1, TRIED_STEPS).astype(int)).tolist()
+            check_factors(recipe.schedule, steps, [updates] * len(steps), epoch)
+        if isinstance(recipe.optimizer, CustomRule):
+            rules[structure(recipe)] = recipe
+    for recipe in rules.values():
+        _check_rule(problem, recipe)
+
+
+def _check_rule(problem: Problem, recipe: Recipe) -> None:
+    def update(params: PyTree, recipe: Recipe) -> PyTree:
+        rule = recipe.update_rule(roles(params))
+        facts = {"value": jnp.float32(0), "grad": params, "value_fn": lambda params: jnp.float32(0)}
+        return rule.update(params, rule.init(params), params, **facts)
+
+    try:
+        eqx.filter_eval_shape(update, problem.shapes.params, jax.tree.map(jnp.float32, recipe))
+    except BadInput:
+        raise
+    except Exception as error:  # the factory is the user's code, which may raise anything
+        got = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+        rule = "must make an update of this model's parameters"
+        hint = "call its init and update by hand on the model's arrays; choose by jnp.where, not by if"
+        raise RecipeError(recipe.optimizer.name, rule, got=got, hint=hint) from error
+
+
+def _check_alternating(recipe: Recipe) -> None:
+    """Reject rules that need the whole model at once, where models are trained in turn."""
+    rule = recipe.optimizer
+    if rule.line_search or type(rule).evaluated is not Optimizer.evaluated:
+        hint = "use for example adam"
+        raise RecipeError(
+            "recipe", "models in turn need a rule without a line search", got=rule.name, hint=hint
+        )
+
+
+def _check_scalars(recipe: Recipe) -> None:
+    """Reject arrays in place of numbers: several values are several recipes."""
+    for path, value in jax.tree_util.tree_flatten_with_path(recipe)[0]:
+        if np.ndim(value):
+            hint = "give one recipe for each value: recipe.vary(...)"
+            raise RecipeError("recipe", f"{dotted(path)} must be one number", got=value, hint=hint)
 
 
 def _check_target(problem: Problem, target: float) -> None:
@@ -89,11 +206,12 @@ def _check_target(problem: Problem, target: float) -> None:
             f"target must be at {'most' if metric.higher_is_better else 'least'} {metric.best:g}, the best "
             f"possible {metric.name}",
             got=target,
-            hint=f"{metric.name} is a fraction: try {target / 100:g}" if percent else None,
+            hint=f"{metric.name} is a fraction: try {target / 100:g}" if percent else "leave target out",
         )
 
 
 def _sample(split: Split) -> Rows:
+    split = Rows(split.inputs, split.targets) if isinstance(split, FoldRows) else split
     count = split.count()
     index = np.linspace(0, count - 1, min(SAMPLE, count)).astype(np.int32)
     if isinstance(split, Rows):  # on the host: a gather on the device would be compiled first

@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from threading import Lock, Timer
 from typing import Any, TextIO
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType
@@ -21,9 +22,11 @@ from thalweg.core.stop_reason import StopReason
 from thalweg.insight.outcome import table
 from thalweg.insight.wording import as_number, clipped, count, figure, measure, percent, plural, seconds, size
 from thalweg.run.progress import LaneStatus, Progress, Silent, Status, TrainingPlan
+from thalweg.view.terminal import Escaped, say, terminal
 
 REFRESHES = 8  # per second: smooth to the eye, and under 1 % of a core
 LINE_SECONDS = 10.0  # a log gets a line at least this often,
+FIRST_SECONDS = 2.0  # after which a call from Python without a terminal writes its first line
 EPOCH_SECONDS = 1.0  # and at the end of each epoch, unless epochs are shorter than this
 ACTIVE = ("running", "waiting")
 FEWEST_ROWS = 3  # of the table of lanes; on a lower screen only the summary line is shown
@@ -43,14 +46,12 @@ def progress(quiet: bool = False, stream: TextIO | None = None) -> Progress:
     if quiet:
         return Silent()
     file: TextIO = sys.stderr if stream is None else stream
-    console = Console(file=file)
+    console = terminal(file)
     return Bar(console) if console.is_interactive else Lines(file)
 
 
 class Bar:
-    """A live display of two lines that fits the width of the terminal; with many lanes, also a table of the
-    best ones as far as the screen is high.
-    """
+    """A live display of two lines; with many lanes, also a table of the best, as far as there is room."""
 
     def __init__(self, console: Console):
         self._console = console
@@ -62,7 +63,11 @@ class Bar:
         """Start drawing."""
         self._plan, self._status = plan, None
         self._live = Live(
-            self, console=self._console, transient=True, redirect_stdout=False, refresh_per_second=REFRESHES
+            Escaped(self),
+            console=self._console,
+            transient=True,
+            redirect_stdout=False,
+            refresh_per_second=REFRESHES,
         )
         self._live.start()
 
@@ -99,6 +104,68 @@ class Bar:
         yield above if lanes is None else Group(above, lanes)
 
 
+class FewLines:
+    """A few plain lines for a call from Python without a terminal: the plan after two seconds, statuses after
+    2, 4, 8, ... seconds, and the end. A call that takes less than two seconds writes nothing but notes.
+
+    A search trains several times; its lines are counted over the whole call.
+
+    Args:
+        stream: Output.
+        clock: Seconds, monotonic.
+    """
+
+    def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic):
+        self._stream, self._clock, self._began = stream, clock, clock()
+        self._plan, self._status = TrainingPlan("run"), None
+        self._due, self._last, self._announced = FIRST_SECONDS, "", False
+        self._timer: Timer | None = None
+        self._lock = Lock()
+
+    def start(self, plan: TrainingPlan) -> None:
+        """Remember the plan; write it in two seconds, should nothing have ended or been compiled by then."""
+        self._plan, self._status, self._last = plan, None, ""
+        if not self._announced:
+            self._timer = Timer(FIRST_SECONDS, self._announce)
+            self._timer.daemon = True
+            self._timer.start()
+
+    def update(self, status: Status) -> None:
+        """Write the status, when a line is due."""
+        self._status = status
+        elapsed = self._clock() - self._began
+        if elapsed >= self._due:
+            self._due = 2 * elapsed
+            self._announce()
+            self._write(status_line(self._plan, status))
+
+    def note(self, text: str) -> None:
+        """Write a line."""
+        self._write(text)
+
+    def finish(self, result: Mapping[str, Any]) -> None:
+        """Remember how the run ended; `close` writes it."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._last = last_line(self._plan, self._status, result)
+
+    def close(self) -> None:
+        """Write how the last run ended, if anything was written of it."""
+        if self._announced and self._last:
+            self._write(self._last)
+        self._last = ""
+
+    def _announce(self) -> None:
+        with self._lock:
+            if self._announced:
+                return
+            self._announced = True
+        self._write(plan_line(self._plan))
+
+    def _write(self, line: str) -> None:
+        print(" ".join(line.split()), file=self._stream, flush=True)
+
+
 class Lines:
     """Plain lines for a log file: one at the end of an epoch, and one every ten seconds of a longer epoch.
 
@@ -118,9 +185,7 @@ class Lines:
         """Write the plan."""
         self._plan, self._status = plan, None
         self._written_at, self._written_epoch = self._clock(), 0
-        length = "no fixed end" if plan.total_steps is None else plural(plan.total_steps, "step")
-        batch = "" if plan.batch_size is None else f", batches of {count(plan.batch_size)}"
-        self._write(f"{plan.name}: {length}{batch}")
+        self._write(plan_line(plan))
 
     def update(self, status: Status) -> None:
         """Write the status, when a line is due."""
@@ -129,12 +194,7 @@ class Lines:
         waited = self._clock() - self._written_at
         if waited >= LINE_SECONDS or (epoch > self._written_epoch and waited >= EPOCH_SECONDS):
             self._written_at, self._written_epoch = self._clock(), epoch
-            many = len(status.lanes) > 1
-            fields = " ".join(
-                text for text, _ in reversed(fields_of(_speed_only(status) if many else status))
-            )
-            fields = f"{lanes_line(status.lanes)} {fields}" if many else fields
-            self._write(f"{_position_text(self._plan, status)} {fields}".rstrip())
+            self._write(status_line(self._plan, status))
 
     def note(self, text: str) -> None:
         """Write a line."""
@@ -145,7 +205,22 @@ class Lines:
         self._write(last_line(self._plan, self._status, result))
 
     def _write(self, line: str) -> None:
-        print(" ".join(line.split()), file=self._stream, flush=True)
+        say(" ".join(line.split()), self._stream)
+
+
+def plan_line(plan: TrainingPlan) -> str:
+    """Return one line that says what is about to be trained."""
+    length = "no fixed end" if plan.total_steps is None else plural(plan.total_steps, "step")
+    batch = "" if plan.batch_size is None else f", batches of {count(plan.batch_size)}"
+    return f"{plan.name}: {length}{batch}"
+
+
+def status_line(plan: TrainingPlan, status: Status) -> str:
+    """Return one line with the position and the known figures."""
+    many = len(status.lanes) > 1
+    fields = " ".join(text for text, _ in reversed(fields_of(_speed_only(status) if many else status)))
+    fields = f"{lanes_line(status.lanes)} {fields}" if many else fields
+    return f"{_position_text(plan, status)} {fields}".rstrip()
 
 
 def last_line(plan: TrainingPlan, status: Status | None, result: Mapping[str, Any]) -> str:
@@ -167,7 +242,7 @@ def last_line(plan: TrainingPlan, status: Status | None, result: Mapping[str, An
 
 
 def _ended(word: object) -> str:
-    facts = StopReason.facts_of(word)
+    facts = StopReason.facts_of(next(iter(word), None) if isinstance(word, Mapping) else word)
     return "done" if word is None or facts.planned else facts.label
 
 
@@ -281,13 +356,18 @@ def lanes_table(
     for title in ("step", "loss", "validation", *([metric_name or "metric"] if scored else [])):
         grid.add_column(title, justify="right", no_wrap=True)
     grid.add_column("", no_wrap=True)
-    best = sorted(lanes, key=_order)[: rows - 1]
+    best = sorted_lanes(lanes)[: rows - 1]
     for lane in best:
         cells = [count(lane.step), _known(lane.loss, lane.step), _known(lane.validation_loss)]
         cells += [measure(metric_name, lane.metric) if math.isfinite(lane.metric) else ""] if scored else []
         state = Text("" if lane.state == "running" else lane.state, style=_STYLES.get(lane.state, "dim"))
         grid.add_row(str(lane.lane), Text(lane.label), *cells, state)
     return grid
+
+
+def sorted_lanes(lanes: Sequence[LaneStatus]) -> list[LaneStatus]:
+    """Return the lanes by validation loss, those without one by loss, diverged ones last."""
+    return sorted(lanes, key=_order)
 
 
 def lanes_line(lanes: Sequence[LaneStatus]) -> str:

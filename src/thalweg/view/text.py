@@ -2,7 +2,7 @@
 
 import io
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,18 +15,19 @@ from rich.table import Table
 from rich.text import Text
 
 from thalweg.insight.compare import Comparison, Figure
-from thalweg.insight.curves import Curve, buckets, per_step
+from thalweg.insight.curves import Curve, buckets, evaluated, per_step
 from thalweg.insight.finder.verdict import in_a_line
-from thalweg.insight.outcome import loss_name, outcome, table
+from thalweg.insight.outcome import loss_name, outcome, split_sizes, table
 from thalweg.insight.settings import active, flat
 from thalweg.insight.summary import Statement, summarise
-from thalweg.insight.wording import as_number, count, figure, listing, plural, seconds, setting, size
+from thalweg.insight.wording import as_number, figure, listing, plural, seconds, setting, size
 from thalweg.run.folder.record import Record
+from thalweg.view.terminal import Escaped
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _ASCII = "_.-=+*#@"
 WIDE = 20.0  # ratio of highest to lowest from which the scale of a sparkline is logarithmic
-_LEVELS = {"good": "green", "bad": "bold red", "unclear": "yellow"}
+LEVELS = {"good": "green", "bad": "red", "unclear": "yellow"}
 
 
 def show(record: Record) -> RenderableType:
@@ -36,23 +37,26 @@ def show(record: Record) -> RenderableType:
         Something for `rich.console.Console.print`; `plain` turns it into a string.
     """
     summary = summarise(record)
-    headline = Text(summary.headline, style=f"bold {_LEVELS.get(summary.level, '')}".strip())
+    headline = Text(summary.headline, style=f"bold {LEVELS.get(summary.level, '')}".strip())
     statements = bullets(summary.statements)
     return Group(headline, Text(), *statements, Text(), facts(_facts(record)), *_sample(record.result))
 
 
-def compare(comparison: Comparison) -> RenderableType:
+def compare(comparison: Comparison, records: Sequence[Record] = ()) -> RenderableType:
     """Show how two runs differ in settings and results.
 
     Args:
         comparison: From `thalweg.insight.compare.compare`.
+        records: Both runs, to draw their curves.
     """
     settings: list[RenderableType] = []
     if comparison.differences:
         rows = [Figure(d.key, d.first, d.second) for d in comparison.differences]
         settings = [Text("Settings that differ", style="bold"), _side_by_side(comparison, rows), Text()]
     results = [Text("Results", style="bold"), _side_by_side(comparison, comparison.figures), Text()]
-    return Group(*settings, *results, *(_bullet(sentence, "") for sentence in comparison.sentences))
+    curves = _curves_of(comparison, records)
+    drawn = [Text("Curves, first and last value", style="bold"), curves, Text()] if curves else []
+    return Group(*settings, *results, *drawn, *(_bullet(sentence, "") for sentence in comparison.sentences))
 
 
 def plain(shown: RenderableType, width: int = 80) -> str:
@@ -60,7 +64,7 @@ def plain(shown: RenderableType, width: int = 80) -> str:
     console = Console(
         file=io.StringIO(), width=width, color_system=None, force_terminal=False, legacy_windows=False
     )
-    console.print(shown)
+    console.print(Escaped(shown))
     lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
@@ -78,9 +82,7 @@ def facts(rows: Iterable[tuple[str, Any]]) -> RenderableType:
 
 def bullets(statements: Iterable[Statement]) -> list[RenderableType]:
     """Return statements as a list; unclear and bad ones in their colour."""
-    return [
-        _bullet(known.text, "" if known.level == "good" else _LEVELS[known.level]) for known in statements
-    ]
+    return [_bullet(known.text, "" if known.level == "good" else LEVELS[known.level]) for known in statements]
 
 
 def _bullet(text: str, style: str) -> RenderableType:
@@ -103,11 +105,9 @@ def _facts(record: Record) -> Iterable[tuple[str, RenderableType]]:
         yield "rate", Text(in_a_line(table(record.result, "finding")))
     losses = per_step(record, "loss")
     if len(losses.finite):
-        ends = figure(losses.value[0], 3), figure(losses.value[-1], 3)
+        first, last = (figure(losses.finite.value[end], 3) for end in (0, -1))
         row = Table.grid(padding=(0, 1))
-        row.add_row(
-            Text(ends[0]), Sparkline(losses), Text(ends[1]), Text(loss_name(record) or "", style="dim")
-        )
+        row.add_row(Text(first), Sparkline(losses), Text(last), Text(loss_name(record) or "", style="dim"))
         yield "loss", row
     cost = _cost(record)
     if cost:
@@ -131,7 +131,7 @@ def _about_data(record: Record) -> Iterable[tuple[str, RenderableType]]:
     data = table(record.problem, "data")
     if not data:
         return
-    counts = ", ".join(f"{count(number)} {split}" for split, number in table(data, "counts").items())
+    counts = ", ".join(f"{number} {split}" for split, number in split_sizes(data))
     kind = f", {data['task']}" if data.get("task") else ""
     target = f", target {data['target']}" if data.get("target") else ""
     yield "data", Text(f"{data.get('name', 'unnamed')}{kind}{target}" + (f": {counts}" if counts else ""))
@@ -168,6 +168,8 @@ def _environment(environment: Mapping[str, Any]) -> str:
     words = [f"{name} {environment[name]}" for name in names]
     if environment.get("device"):
         words.append(f"on {environment['device']}")
+    if environment.get("mesh"):
+        words.append(f"mesh {environment['mesh']}")
     if environment.get("cores"):
         words.append(plural(environment["cores"], "core"))
     return listing(words, limit=len(words)) if words else "-"
@@ -182,6 +184,20 @@ def _side_by_side(comparison: Comparison, rows: Iterable[Figure]) -> RenderableT
         styles = ["bold" if row.better == which else "" for which in (1, 2)]
         grid.add_row(Text(row.name), Text(row.first, style=styles[0]), Text(row.second, style=styles[1]))
     return Padding(grid, (0, 0, 0, 2))
+
+
+def _curves_of(comparison: Comparison, records: Sequence[Record]) -> RenderableType | None:
+    """Draw the losses of both runs below each other; None where neither recorded any."""
+    grid, names = Table.grid(padding=(0, 2, 0, 0)), (comparison.first, comparison.second)
+    for title, split in (("training loss", None), ("validation loss", "validation")):
+        for name, record in zip(names, records, strict=False):
+            curve = per_step(record, "loss") if split is None else evaluated(record, split, "loss")
+            if len(curve.finite):
+                ends = (figure(curve.finite.value[end], 3) for end in (0, -1))
+                grid.add_row(
+                    Text(title, style="dim"), Text(name), Sparkline(curve, 24), Text(" to ".join(ends))
+                )
+    return Padding(grid, (0, 0, 0, 2)) if grid.row_count else None
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ RECIPE = Recipe(SGD(lr=0.5), batch_size=ROWS, steps=4, shuffle="continued")
 
 def test_rows_are_consecutive_from_batch_to_batch(problem):
     split = problem.data.train
-    feed = continued_feed(split, RECIPE, (0,))
+    feed = continued_feed(split, RECIPE, ((0, 0),))
     assert feed.epoch_steps == (len(TEXT) - 1) // LENGTH // ROWS == 13
     batches = feed.batches(0, feed.epoch_steps, capacity=20)
     tokens = [np.asarray(split.batch(batches.indices[0, step])[0]) for step in range(feed.epoch_steps)]
@@ -148,11 +148,11 @@ def test_lanes_carry_a_state_each(problem):
 
 def test_data_and_recipes_that_cannot_be_continued_are_refused(problem, tmp_path):
     with pytest.raises(RecipeError, match="windows of one long sequence"):
-        continued_feed(load("iris").train, RECIPE, (0,))
+        continued_feed(load("iris").train, RECIPE, ((0, 0),))
     with pytest.raises(RecipeError, match="cannot be combined with accumulate"):
-        continued_feed(problem.data.train, Recipe.from_dict(RECIPE.to_dict() | {"accumulate": 3}), (0,))
+        continued_feed(problem.data.train, Recipe.from_dict(RECIPE.to_dict() | {"accumulate": 3}), ((0, 0),))
     with pytest.raises(RecipeError, match="batch_size must be at most 40"):
-        continued_feed(problem.data.train, Recipe.from_dict(RECIPE.to_dict() | {"batch_size": 50}), (0,))
+        continued_feed(problem.data.train, Recipe.from_dict(RECIPE.to_dict() | {"batch_size": 50}), ((0, 0),))
     series = load(np.sin(np.arange(99.0)), window=4)
     with pytest.raises(ModelError, match="a model with a carry"):
         check_recipe(Problem(MLP([None, 4, None]), series), RECIPE)
@@ -160,7 +160,7 @@ def test_data_and_recipes_that_cannot_be_continued_are_refused(problem, tmp_path
     gap = np.sin(np.arange(99.0))
     gap[30] = np.nan
     with pytest.raises(RecipeError, match="without gaps"):
-        continued_feed(load(gap, window=4).train, RECIPE, (0,))
+        continued_feed(load(gap, window=4).train, RECIPE, ((0, 0),))
 
 
 def test_an_evaluation_carries_the_state_too(problem):

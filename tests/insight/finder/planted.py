@@ -105,7 +105,7 @@ def constant_loss() -> Problem:
     def one(outputs: jax.Array, targets: jax.Array) -> jax.Array:
         return jnp.ones(targets.shape[0]) + 0.0 * outputs.sum(-1)
 
-    return Problem(MLP([6, 8, 3]), made.blobs(), loss=one)
+    return Problem(MLP([6, 8, 3]), made.blobs(), loss=one, outputs="logits")
 
 
 class Solved(eqx.Module):

@@ -2,7 +2,22 @@
 
 import pytest
 
-from thalweg.insight.finder.rungs import FIRST_LANES, LANES, default_share, plan_rungs
+from tests.made import blobs, problem
+from thalweg.core import compiler
+from thalweg.insight.finder import learning_rate
+from thalweg.insight.finder.rungs import (
+    FIRST_LANES,
+    LANES,
+    PRODUCTS,
+    Rungs,
+    assumed_seconds,
+    default_share,
+    plan_rungs,
+)
+from thalweg.problem.models.mlp import MLP
+from thalweg.problem.problem import Problem
+from thalweg.recipe.optimizers import SGD
+from thalweg.recipe.recipe import Recipe
 
 
 def cost(plan):
@@ -40,3 +55,46 @@ def test_lane_steps_already_spent_count():
 )
 def test_the_default_share_is_what_six_seconds_buy(seconds, total, share):
     assert default_share(seconds, total) == share
+
+
+def test_a_budget_counts_operations_and_no_seconds():
+    recipe = Recipe(SGD(lr=0.1), batch_size=16, steps=100)
+    small, large = (assumed_seconds(Problem(MLP([6, width, 3]), blobs()), recipe) for width in (64, 6400))
+    added = 2 * 16 * 3 * (6400 - 64) * 9 - 2 * 16 * (6400 - 64) * 6  # no gradient of the inputs
+    assert large - small > added / PRODUCTS
+    rungs = [Rungs(problem(), recipe) for _ in range(2)]
+    assert rungs[0].update_seconds == rungs[1].update_seconds > 0
+
+
+def test_a_brief_search_is_compiled_fast_and_no_other(monkeypatch):
+    seen = []
+
+    def stop(self: learning_rate.RateSearch, _: int) -> None:
+        seen.append(self.rungs.brief)
+        raise BrokenOff
+
+    monkeypatch.setattr(learning_rate.RateSearch, "_first", stop)
+    for steps in (200, 10**6):
+        rungs = Rungs(problem(), Recipe(SGD(lr=0.1), batch_size=16, steps=steps))
+        with pytest.raises(BrokenOff):
+            learning_rate.RateSearch(rungs, 0.1, None).run()
+    assert seen == [True, False]
+
+
+def test_brief_lanes_are_compiled_fast(monkeypatch):
+    seen = []
+
+    def stop(*_: object, **__: object) -> None:
+        seen.append(compiler._EFFORT.get() == compiler.LEAST)
+        raise BrokenOff
+
+    monkeypatch.setattr("thalweg.insight.finder.rungs.run_trials", stop)
+    for brief in (True, False):
+        rungs = Rungs(problem(), Recipe(SGD(lr=0.1), batch_size=16, steps=20), brief=brief)
+        with pytest.raises(BrokenOff):
+            rungs.train([0.1], 1, 8, 1)
+    assert seen == [True, False]
+
+
+class BrokenOff(Exception):
+    """Ends a rung before it trains."""

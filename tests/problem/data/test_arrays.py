@@ -12,7 +12,7 @@ Y = X[:, 0] * 2 + 1
 
 def test_inputs_are_standardised_by_the_train_split_only():
     wild = X.copy()
-    wild[144:] = 1e6  # validation and test, in order of time
+    wild[144:] = 100  # validation and test, in order of time
     data = load((wild, CLASS), split="time")
     train = np.asarray(data.train.inputs, np.float64)
     assert train.shape == (144, 3) and data.input_shape == (3,)
@@ -119,7 +119,7 @@ def broken(row, column, value):
         ((np.array([["a"]] * 9), np.arange(9)), {}, ("inputs must be numbers",)),
         ((X, np.array([None, "a"] * 100)), {}, ("must not be missing", "100 missing", "at 0")),
         ((X, np.arange(200) % 3 - 1), {}, ("must not be negative", "-1 in 67 rows")),
-        ((X, CLASS + 0.5), {"task": "classification"}, ("must be whole numbers", "0.5")),
+        ((X, Y), {"task": "classification"}, ("must be whole numbers or text", "200 different ones")),
         ((X, np.ones(200)), {"task": "regression"}, ("must vary", "1.0 in every row")),
         ((X, np.ones(200, int)), {}, ("at least two classes",)),
         ((X, (np.arange(200) == 5).astype(int)), {}, ("at least 2 rows", "1 row of 1")),
@@ -128,7 +128,7 @@ def broken(row, column, value):
         ((X, CLASS), {"test": "more.csv"}, ("test must be a share, or (inputs, targets)",)),
         ((X, CLASS), {"split": "group=a"}, ("needs columns with names",)),
         (X, {}, ("a pair (inputs, targets)", "ndarray")),
-        ((X[:2], np.array(["a", "b"])), {"test": 0}, ("at least 2 rows", "1 row of 'a'")),
+        ((X[:2], np.array(["a", "b"])), {"test": 0}, ("identifier of the rows", "2 different labels")),
         ((X[:2], Y[:2]), {}, ("validation split must have at least 1 row",)),
     ],
 )

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from tests.problem.data.given import refused
-from thalweg.problem.data.labels import Target, check_class_sizes, decide, encode, encode_known
+from thalweg.problem.data.labels import Target, check_class_sizes, encode, encode_known
+from thalweg.problem.data.tasks import decide
 
 CLASSES, VALUES = "classification", "regression"
 
@@ -13,6 +14,11 @@ CLASSES, VALUES = "classification", "regression"
         (np.array(["a", "b"] * 5), True, CLASSES),
         (np.array([True, False]), True, CLASSES),
         (np.tile(np.arange(20), 5), True, CLASSES),
+        (np.repeat(np.arange(11), [1, 2, 5, 10, 20, 30, 20, 10, 5, 2, 1]), True, VALUES),  # thins out: grades
+        (np.repeat(np.arange(10), [1, 2, 5, 10, 20, 30, 20, 10, 5, 2]), True, CLASSES),
+        (np.repeat(np.arange(11), [9, 3, 5, 9, 9, 9, 9, 9, 5, 5, 5]), True, CLASSES),  # up to three times
+        (np.repeat(np.arange(11), [10, 3, 5, 9, 9, 9, 9, 9, 5, 5, 5]), True, VALUES),
+        (np.repeat(np.arange(11), [10, 3, 5, 9, 9, 9, 9, 9, 5, 5, 5]), False, CLASSES),
         (np.tile(np.arange(21), 5), True, VALUES),  # more than 20 distinct
         (np.tile(np.arange(20), 4), True, VALUES),  # fewer than 5 rows each
         (np.tile([1.0, 2.0], 5), True, CLASSES),
@@ -53,7 +59,7 @@ def test_values_get_a_column():
         (np.array(["a", "b"]), VALUES, None, ("must be numbers", "got a")),
         (np.array([0, 12]), CLASSES, tuple(range(10)), ("class numbers must lie in 0..9", "got 12")),
         (np.array([0, -1]), CLASSES, tuple(range(10)), ("class numbers must lie in 0..9", "got -1")),
-        (np.eye(3), CLASSES, None, ("one for each row", "shape (3, 3)")),
+        (np.ones((3, 2)), CLASSES, None, ("one for each row", "shape (3, 2)")),
     ],
 )
 def test_impossible_targets_are_refused(raw, task, classes, words):

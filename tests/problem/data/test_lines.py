@@ -109,7 +109,7 @@ def test_bad_lines_are_refused(tmp_path):
     with refused("at least two lines", "1 lines"):
         load(path, lines=True)
     path.write_text("\n".join(NAMES))
-    with refused("no columns to group by"):
+    with refused("needs columns with names"):
         load(path, lines=True, split="group=x")
     with refused("must be a string or a list of strings"):
         load(path, lines=True).preparation.columns.inputs([1, 2])

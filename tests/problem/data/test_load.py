@@ -118,7 +118,7 @@ def test_the_first_reader_that_accepts_a_source_reads_it(source, options, reader
 
 
 def test_a_reader_refuses_options_that_do_not_apply():
-    with refused("lines is for text", "got tuple"):
+    with refused("lines is for texts read by line", "got tuple"):
         load((np.zeros((4, 2)), np.arange(4)), lines=True)
-    with refused("window is for tables"):
+    with refused("window is for time series", "a CSV, Parquet or npy file"):
         load("iris", window=4)

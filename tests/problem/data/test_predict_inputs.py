@@ -45,7 +45,7 @@ def test_columns_may_be_reordered_and_more_may_be_present(tmp_path):
 
 def test_missing_columns_are_named_with_the_nearest():
     _, preparation = trained(pl.DataFrame(TABLE), target="y")
-    with refused("no column size, kind (is it 'kinds'?)", "rename"):
+    with refused("no columns size, kind (is it 'kinds'?)", "rename"):
         inputs_for(pl.DataFrame({"kinds": ["red"]}), preparation)
 
 

@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from tests.problem.data.given import refused
+from thalweg.problem.data.examples import examples
 from thalweg.problem.data.inputs import Columns, kinds
 from thalweg.problem.data.load import load
 from thalweg.problem.data.preparation import Preparation
@@ -28,6 +29,7 @@ MAKERS = {
     "array": lambda: load((RANDOM.normal(size=(50, 2)), RANDOM.normal(size=(50, 3)))),
     "image": lambda: load((RANDOM.integers(0, 256, (50, 8, 8, 3)).astype(np.uint8), np.arange(50) % 2)),
     "series": lambda: load(table(), target="y", window=4),
+    "tree": lambda: examples({"a": RANDOM.normal(size=(50, 2)), "b": np.arange(50)}),
     "text": lambda: load_text("to be or not to be \u20ac\n" * 90),
     "lines": lambda: load_text("\n".join(f"line {i}\u20ac" for i in range(50)), lines=True),
 }

@@ -12,6 +12,7 @@ from thalweg.problem.models import parse
 from thalweg.problem.problem import Problem
 from thalweg.recipe.optimizers import AdamW
 from thalweg.recipe.recipe import Recipe
+from thalweg.run.scores import for_people
 from thalweg.run.train import train
 
 RNG = np.random.default_rng(0)
@@ -119,14 +120,14 @@ def test_bad_series_are_refused(tmp_path):
         load(short, horizon=2)
     with refused("is split by time"):
         load(table(), target="load", window=4, split="group=noise")
-    with refused("must be in time order", "day does not ascend"):
+    with refused("rows of one series must have different dates", "78 of 80 rows"):
         days = pl.DataFrame({"day": ["2020-01-02", "2020-01-01"] * 40, "y": RNG.normal(0, 1, 80)})
         load(days, target="y", window=4)
     with refused("one axis (time) or two"):
         load(np.zeros((9, 3, 3)), window=4)
     with refused("column to predict"):
         load(table(), window=4)
-    with refused("window is for tables"):
+    with refused("window is for time series"):
         load("digits", window=4)
     (tmp_path / "a.csv").write_text("a,b\n1,2\n")
     with refused("lines is for text"):
@@ -160,3 +161,19 @@ def test_real_series():
     assert data.outputs == 6 and {"missing", "id", "series"} <= {note.kind for note in data.notes}
     for split in data.splits.values():
         assert np.isfinite(split.rows).all() and split.starts.max() + 30 <= len(split.rows)
+
+
+def test_rows_are_those_that_windows_predict_as_they_were_numbered_in_the_file(tmp_path):
+    days = np.arange(np.datetime64("2024-01-01"), np.datetime64("2024-05-30"))
+    shuffled = np.random.default_rng(0).permutation(days.size)
+    value = np.sin(np.arange(days.size) / 3) * 10 + np.arange(days.size)
+    frame = pl.DataFrame({"day": days[shuffled], "value": value[shuffled]})
+    data = load(frame, target="value", window=5)
+    for split, rows in data.rows.items():
+        windows = getattr(data, split)
+        targets = np.asarray(windows.batch(np.arange(windows.count()))[1])[:, 0]
+        own = targets * data.preparation.target_scale + data.preparation.target_mean
+        np.testing.assert_allclose(own, frame["value"].to_numpy()[rows], rtol=1e-4, atol=1e-3)
+    assert set(data.rows) == {"train", "validation", "test"}
+    saved = for_people(data, pl.DataFrame({"target": own, "prediction": own}))
+    assert saved.columns == ["row", "target", "prediction"] and saved["row"].to_list() == rows.tolist()

@@ -6,10 +6,11 @@ import os
 import numpy as np
 import pytest
 
+from thalweg.core.disk import Files, replace
 from thalweg.core.errors import RunFolderError
 from thalweg.run.checkpoint.store import MANIFEST, Checkpoint, Damaged, Retention, Store
 from thalweg.run.checkpoint.writer_thread import Saver, SaveRequest
-from thalweg.run.folder.filesystem import Files, replace, seal, unseal
+from thalweg.run.folder.filesystem import seal, unseal
 from thalweg.run.folder.folder import RunFile
 
 ARRAYS = {"a": np.arange(5.0)}

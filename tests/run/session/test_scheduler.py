@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from thalweg.run.session.scheduler import Advanced, AtBarrier, run_shards
+from thalweg.core import compiler
+from thalweg.run.session.scheduler import Advanced, AtBarrier, run_shards, stream_shards
 
 
 def nothing() -> None:
@@ -94,3 +95,35 @@ def test_jax_settings_of_the_calling_thread_hold_in_the_workers():
     with jax.enable_x64(True):
         run_shards([shard(), shard()], 2, nothing)
     assert dtypes == [jnp.float64, jnp.float64]
+
+
+def test_how_the_calling_thread_compiles_holds_in_the_workers():
+    fast = []
+
+    def shard():
+        fast.append(compiler._EFFORT.get() == compiler.LEAST)
+        yield Advanced(0.5)
+
+    with compiler.fast_compilation():
+        run_shards([shard(), shard()], 2, nothing)
+    run_shards([shard(), shard()], 2, nothing)
+    assert fast == [True, True, False, False]
+
+
+def test_of_the_shards_at_one_site_one_runs_at_a_time():
+    running, most, together = {"here": 0, "there": 0}, [0], threading.Event()
+
+    def shard(site):
+        for piece in range(4):
+            running[site] += 1
+            most[0] = max(most[0], running[site])
+            if all(running.values()):
+                together.set()  # two sites at once
+            together.wait(0.05)
+            running[site] -= 1
+            yield Advanced((piece + 1) / 4)
+
+    sites = ["here", "here", "here", "there"]
+    list(stream_shards([shard(site) for site in sites], 3, nothing, sites))
+    assert most == [1]
+    assert together.is_set()

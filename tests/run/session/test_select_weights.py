@@ -15,8 +15,10 @@ BASE = RNG.normal(3, 1, 200)
 
 def lane_states(stopped: str, step: int = 5) -> SimpleNamespace:
     best = SimpleNamespace(weights="best", step=np.array([step]))
-    group = SimpleNamespace(program=None, inputs=None, splits={"validation": None})
-    return SimpleNamespace(best=best, stopped=[stopped], used=np.array([True]), group=group)
+    program = SimpleNamespace(select="loss")
+    group = SimpleNamespace(program=program, inputs=None, splits={"validation": None})
+    used = np.array([True])
+    return SimpleNamespace(best=best, stopped=[stopped], used=used, group=group, examples=lambda *_: None)
 
 
 @pytest.mark.parametrize(

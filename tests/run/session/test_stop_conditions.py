@@ -10,7 +10,7 @@ import pytest
 from tests.made import blobs, line, net, problem
 from thalweg.core.errors import RecipeError
 from thalweg.engine import dispatch
-from thalweg.engine.compilation import TRACES
+from thalweg.engine.compilation import TRACES, in_use
 from thalweg.engine.program import structure
 from thalweg.problem.losses.metrics import accuracy, rmse
 from thalweg.problem.models import MLP
@@ -170,11 +170,12 @@ def test_conditions_of_the_host_do_not_change_the_program():
     host = with_(OFF, target=0.9, seconds=5.0, loss_change_below=1e-3, patience=3)
     assert structure(host) == structure(OFF)
     assert structure(with_(OFF, gradient_below=1e-3)) != structure(OFF)
-    train(problem(), with_(OFF, gradient_below=1e-9, epochs=1))
-    before = TRACES["chunk"]
-    train(problem(), with_(OFF, gradient_below=2e-9, epochs=1))
-    train(problem(), with_(OFF, target=0.9, loss_change_below=1e-9, epochs=1))
-    train(problem(), with_(OFF, epochs=1))
+    with in_use():  # else all programs of this process may be given up after the first
+        train(problem(), with_(OFF, gradient_below=1e-9, epochs=1))
+        before = TRACES["chunk"]
+        train(problem(), with_(OFF, gradient_below=2e-9, epochs=1))
+        train(problem(), with_(OFF, target=0.9, loss_change_below=1e-9, epochs=1))
+        train(problem(), with_(OFF, epochs=1))
     assert TRACES["chunk"] <= before + 1  # the program without a gradient condition, at most
 
 

@@ -55,3 +55,6 @@ def test_a_run_says_in_a_line_how_its_rate_was_found():
         == "optimizer.lr 0.0037 (0.0021 to 0.0064), found, at the cost of 9.72 % of the run"
     )
     assert verdict.in_a_line({}) == "the rate none, found"
+    kept = {"setting": "optimizer.lr", "value": 0.001, "status": "cannot tell", "cost": {"share": 0.0}}
+    said = "optimizer.lr 0.001, the recipe's own, as no better one was shown, at the cost of 0 % of the run"
+    assert verdict.in_a_line(kept) == said

@@ -88,7 +88,7 @@ def test_sections_are_there_and_named():
     "part",
     [
         "95.25 % test accuracy",
-        "always predicting the most common class gives 10.9 %",
+        "predicting the commonest class gives 10.9 %",
         "Loss (cross_entropy)",
         "Learning rate",
         "Gradient norm",

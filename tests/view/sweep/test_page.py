@@ -69,6 +69,20 @@ def test_a_curve_has_a_dot_for_each_lane_and_a_mark_for_each_lost_value():
     assert factor.draw(ranking, "optimizer") is None
 
 
+def test_a_factor_that_is_a_number_or_a_word_has_no_axis():
+    sweep = swept.sweep(decays=(0.01, 0.1))
+    rows = [
+        row | {"batch_size": ("64", "full")[number % 2], "optimizer.momentum": (None, 0.9)[number // 2 % 2]}
+        for number, row in enumerate(sweep.table.to_dicts())
+    ]
+    varied = [*sweep.result["varied"], "batch_size", "optimizer.momentum"]
+    sweep = replace(sweep, table=swept.table(rows), result=sweep.result | {"varied": varied})
+    ranking = ranking_of(sweep)
+    assert {entry.setting["optimizer.momentum"] for entry in ranking.entries} == {"off", 0.9}
+    assert factor.draw(ranking, "optimizer.momentum") is None and factor.draw(ranking, "batch_size") is None
+    assert "optimizer.lr" in render(sweep, ranking)
+
+
 def test_each_optimizer_has_a_line_of_its_own():
     text = factor.draw(ranking_of(swept.sweep(("sgd", "adamw", "muon"))), "optimizer.lr")
     assert [text.count(f'class="line c{colour}"') for colour in (1, 2, 3, 4)] == [1, 1, 1, 0]

@@ -4,54 +4,44 @@ Commands receive their options as a dictionary, by name. An option about reading
 field of `LoadOptions` and needs no code here.
 """
 
-from collections.abc import Mapping
+from concurrent.futures import Executor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-import jax
-
-from thalweg.core.errors import BadInput, DataError, RecipeError
+from thalweg.core.errors import DataError, RecipeError
+from thalweg.doors.cli.device import Options
+from thalweg.doors.trackers import parse
 from thalweg.insight.fit import AUTO, RecipeRequest
 from thalweg.problem.data.options import LoadOptions
+from thalweg.problem.targets import BALANCED
+from thalweg.run.cluster.executors import executor
 from thalweg.run.spec import SaveOptions
-
-Options = Mapping[str, Any]
-
-
-def use_device(device: Any) -> None:
-    """Compute on `cpu` or `gpu`; None leaves the choice to JAX. Call it before JAX starts its backend.
-
-    Raises:
-        BadInput: There is no such device.
-    """
-    if device is None:
-        return
-    jax.config.update("jax_platforms", "cpu" if str(device) == "cpu" else None)
-    platforms = sorted({known.platform for known in jax.devices()})
-    if str(device) not in platforms:
-        raise BadInput(
-            "--device",
-            "must name a device that JAX finds on this machine",
-            got=str(device),
-            where=f"found: {', '.join(platforms)}",
-            hint="leave --device out; for NVIDIA cards install thalweg[cuda]",
-        )
+from thalweg.run.tracking import Tracker
 
 
 def load_options(options: Options) -> dict[str, Any]:
     """Return the keyword arguments of `load`."""
     names = [field.name for field in fields(LoadOptions) if field.name in options]
     settings = {name: options[name] for name in names if options[name] is not None}
-    target = options["target"]
-    if target is not None and target.isdigit():
-        settings["target"] = int(target)
     test = options["test"]
     if test is not None and not _is_number(test) and not Path(test).exists():
         raise DataError(
             "--test", "must be a fraction or a file that exists", got=test, hint="for example --test 0.2"
         )
     return settings
+
+
+def judging(options: Options) -> dict[str, Any]:
+    """Return how outputs are judged: the loss, the metrics and the weights of the classes."""
+    weights = options["class_weight"] or None
+    balanced = weights is not None and list(weights) == [BALANCED]
+    return {
+        "loss": options["loss"],
+        "metric": options["metric"] or None,
+        "class_weight": BALANCED if balanced else weights,
+    }
 
 
 def recipe_request(options: Options, *, allow_auto: bool = True) -> RecipeRequest:
@@ -66,6 +56,16 @@ def recipe_request(options: Options, *, allow_auto: bool = True) -> RecipeReques
 def save_options(options: Options) -> SaveOptions:
     """Return where and how often the run is saved."""
     return SaveOptions(options["out"], options["force"], options["checkpoint_every"])
+
+
+def trackers(options: Options) -> list[Tracker]:
+    """Return the trackers of `--track`.
+
+    Raises:
+        RecipeError: There is no such tracker.
+        MissingExtra: A tracker's package is not installed.
+    """
+    return [parse(text) for text in options["track"] or ()]
 
 
 def resumes(options: Options) -> bool:
@@ -86,3 +86,8 @@ def _is_number(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def workers(options: Options) -> AbstractContextManager[Executor | None]:
+    """Return the workers that the option names, to be entered; None where it names none."""
+    return nullcontext() if options["on"] is None else executor(options["on"])

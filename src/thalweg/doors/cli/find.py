@@ -6,7 +6,8 @@ from typing import Any
 
 from thalweg.core.errors import RecipeError
 from thalweg.core.stop_reason import EXIT_DONE, EXIT_FAILED
-from thalweg.doors.cli.arguments import Options, load_options, recipe_request, use_device
+from thalweg.doors.cli.arguments import judging, load_options, recipe_request
+from thalweg.doors.cli.device import Options, use_device
 from thalweg.doors.cli.output import FINDING_PAGE, FINDING_SUBJECT, draw_finding, print_finding
 from thalweg.insight.finder import finding_io
 from thalweg.insight.finder.batch_size import find_batch_size
@@ -16,8 +17,9 @@ from thalweg.insight.fit import read_problem
 from thalweg.problem.problem import Problem
 from thalweg.recipe import ranges
 from thalweg.recipe.recipe import Recipe
-from thalweg.run.folder import folder as folders
+from thalweg.run.folder.claim import claim, reject_taken
 from thalweg.view import progress as showing
+from thalweg.view.terminal import say
 
 _SIZES = "for example 32..1024:2x, which doubles, or 32,64,128"
 
@@ -30,8 +32,8 @@ def find(options: Options) -> int:
     _check(options)
     request = recipe_request(options, allow_auto=False)
     share, sizes = read_share(options["budget"]), read_sizes(options["batch"])
-    folders.reject_taken(options["out"], options["force"])
-    problem = read_problem(options["data"], options["model"], **load_options(options))
+    reject_taken(options["out"], options["force"])
+    problem = read_problem(options["data"], options["model"], **judging(options), **load_options(options))
     recipe = request.for_data(problem.data)
     progress = showing.progress(quiet=options["quiet"])
     for note in problem.data.notes:
@@ -40,12 +42,12 @@ def find(options: Options) -> int:
         finding = find_lr(problem, recipe, share=share, progress=progress)
     else:
         finding = find_batch_size(problem, recipe, sizes=sizes, share=share, progress=progress)
-    folder = folders.make(options["out"], f"{problem.data.name}-find", options["force"])
-    content = _write(finding, problem, recipe, folder)
+    with claim(options["out"], f"{problem.data.name}-find", options["force"]) as folder:
+        content = _write(finding, problem, recipe, folder)
     if options["json"] or not options["quiet"]:
         print_finding(content, options["json"])
     if not options["json"] and not options["quiet"]:
-        print(f"\nrecipe  {folder}/recipe.toml\npicture {folder}/{FINDING_PAGE}")
+        say(f"\nrecipe  {folder}/recipe.toml\npicture {folder}/{FINDING_PAGE}")
     return EXIT_DONE if finding.value is not None else EXIT_FAILED
 
 
@@ -104,6 +106,9 @@ def _check(options: Options) -> None:
             got=str(options["init"]),
             hint="leave it out",
         )
+    if options["track"]:
+        hint = "leave it out; the lanes are in finding.json"
+        raise RecipeError("--track", "is for fit and sweep", got=options["track"], hint=hint)
     if options["resume"] is not None:
         raise RecipeError(
             "--resume", "a search is short and cannot be resumed", got=options["resume"], hint="find again"

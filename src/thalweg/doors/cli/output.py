@@ -1,19 +1,20 @@
 """What commands print and write for people and scripts: runs, sweeps, findings, each with its exit code."""
 
-import dataclasses
-import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 
+from thalweg.core.caller import option_name
+from thalweg.core.disk import replace
 from thalweg.core.errors import BadInput
 from thalweg.core.stop_reason import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, StopReason
+from thalweg.doors.cli.json_output import print_json
 from thalweg.insight.finder import finding_io
 from thalweg.insight.ranking import Ranking, as_dict, ranking_of
-from thalweg.run.folder.filesystem import plain, replace
+from thalweg.run.folder.filesystem import files_of
 from thalweg.run.folder.record import Record
 from thalweg.run.folder.sweep_record import Sweep, read
 from thalweg.run.run import Run, Runs
@@ -24,6 +25,7 @@ from thalweg.view.finding import page as finding_page
 from thalweg.view.report import render
 from thalweg.view.sweep import page as sweep_page
 from thalweg.view.sweep import text as sweep_text
+from thalweg.view.terminal import say, terminal
 
 FINDING_PAGE, FINDING_PICTURE = "finding.html", "finding.svg"
 # Keys of finding.json that describe the search, and those that `--json` prints: all but the lanes.
@@ -48,16 +50,9 @@ _FINDING_BRIEF = (
 )
 
 
-def print_json(value: Any) -> None:
-    """Print one JSON object on one line; NaN and infinities become null."""
-    value = dataclasses.asdict(value) if dataclasses.is_dataclass(value) else value  # type: ignore[arg-type]
-    json.dump(plain(value), sys.stdout, ensure_ascii=False, allow_nan=False)
-    sys.stdout.write("\n")
-
-
 def print_text(shown: RenderableType) -> None:
     """Print for a person: in colour on a terminal, else as plain text of 80 columns."""
-    console = Console()
+    console = terminal()
     if console.is_terminal:
         console.print(shown)
     else:
@@ -73,8 +68,13 @@ def finish(result: Run | Runs, as_json: bool, quiet: bool) -> int:
         print_json(result.result)
     elif not quiet:
         print_text(text.show(result.record))
-        print(f"\nrun    {result.folder}\nreport {report}")
-    return StopReason.facts_of(result.result["stopped"]).exit_code
+        say(f"\nrun    {result.folder}\nreport {report}")
+    return exit_code(result)
+
+
+def exit_code(run: Run) -> int:
+    """Return the exit code of a run that has ended."""
+    return StopReason.facts_of(run.result["stopped"]).exit_code
 
 
 def _finish_sweep(runs: Runs, as_json: bool, quiet: bool) -> int:
@@ -82,7 +82,7 @@ def _finish_sweep(runs: Runs, as_json: bool, quiet: bool) -> int:
     report = None if runs.folder is None else write_sweep_report(read(runs.folder), ranking)
     print_sweep(runs.result, ranking, as_json, quiet)
     if report is not None and not as_json and not quiet:
-        print(f"report  {report}")
+        say(f"report  {report}")
     if StopReason.INTERRUPTED in runs.result["stopped"]:
         return EXIT_INTERRUPTED
     return EXIT_DONE if ranking.best is not None else EXIT_FAILED
@@ -126,7 +126,9 @@ def write_report(record: Record, out: Path | None = None) -> Path:
     """Write a run's report; return its path."""
     if out is None and record.folder is None:
         raise BadInput(
-            "report", "a run that was not saved needs a file to write to", hint="give --out FILE.html"
+            "report",
+            "a run that was not saved needs a file to write to",
+            hint="give a file, such as run.html",
         )
     return write_file(out if out is not None else Path(record.folder or ".") / "report.html", render(record))
 
@@ -144,7 +146,8 @@ def write_file(path: Path, content: str) -> Path:
         BadInput: It cannot be written.
     """
     try:
-        replace(path, content.encode(), durable=False)
+        replace(path, content.encode(), durable=False, files=files_of(path.parent))
     except OSError as error:
-        raise BadInput("report", "the file must be writable", got=str(path), where=error.strerror) from error
+        rule, hint = "the file must be writable", f"name another with {option_name('out')}"
+        raise BadInput("report", rule, got=str(path), where=error.strerror, hint=hint) from error
     return path

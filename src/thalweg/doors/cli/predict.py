@@ -1,29 +1,55 @@
 """`thalweg predict`: predictions of a trained run for new data."""
 
 import sys
+import warnings
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-import polars as pl
 
-from thalweg.core.errors import BadInput
+from thalweg.core.errors import BadInput, DataError, DataWarning
 from thalweg.core.stop_reason import EXIT_DONE
-from thalweg.doors.cli.arguments import Options, use_device
-from thalweg.doors.cli.output import print_json
-from thalweg.run.restore import restore
+from thalweg.doors.answers import csv_of, frame_of
+from thalweg.doors.cli.device import Options, use_device
+from thalweg.doors.cli.json_output import print_json
+from thalweg.doors.cli.outfile import check_out, write_out
+from thalweg.doors.cli.piped import piped
+from thalweg.insight.evaluation import Evaluation, evaluation_of
+from thalweg.insight.wording import measure
+from thalweg.problem.data.labelled import has_labels
+from thalweg.problem.data.predict_inputs import NewData, read_new
+from thalweg.run.restore import Trained, restore
+from thalweg.view.terminal import say
 
 WRITERS = (".csv", ".parquet", ".npy")
+
+
+def restored(options: Options) -> Trained:
+    """Return the trained model that a command names, with the weights that it asks for."""
+    return restore(
+        options["run"],
+        weights=options["weights"] or None,
+        unverified=options["unverified"],
+        allow_import=options["allow_import"],
+    )
 
 
 def predict(options: Options) -> int:
     """Predict; return the exit code."""
     out = options["out"]
-    _check(out, options["weights"])
+    _check(out, options)
     use_device(options["device"])
-    trained = restore(options["run"], weights=options["weights"] or None)
-    answers = trained.answers(options["data"], folder=options["folder"])
+    trained = restored(options)
+    with warnings.catch_warnings(record=True) as caught, piped(options["data"]) as source:
+        warnings.simplefilter("always", DataWarning)
+        trained.check_predicts()
+        new = read_new(source, trained.preparation, options["folder"])
+        answers = trained.rows(new, options["keep"] or ()) | trained.answers_for(new, _say)
+        scored = _scored(trained, new)
+    for warning in caught:
+        _say(str(warning.message))
     if out is not None:
-        _write(out, answers)
+        write_out(out, _content(out, answers, options["formulas"]), force=options["force"])
     if options["json"]:
         print_json(
             {
@@ -33,15 +59,39 @@ def predict(options: Options) -> int:
                 "out": str(out) if out else None,
                 "weights": trained.weights,
             }
+            | ({} if scored is None else {"metrics": scored.metrics, "trained_on": scored.trained_on})
+            | ({} if out else {"answers": frame_of(answers).to_dicts()})
         )
     elif out is not None:
-        print(f"{_rows(answers)} predictions written to {out} ({trained.weights} weights)")
+        say(f"{_rows(answers)} predictions written to {out} ({trained.weights} weights)")
     else:
-        sys.stdout.write(_csv(answers))
+        sys.stdout.write(csv_of(answers, options["formulas"]))
     return EXIT_DONE
 
 
-def _check(out: Path | None, weights: str) -> None:
+def _scored(trained: Trained, new: NewData) -> Evaluation | None:
+    """Score data that hold their targets, and say so; None where they do not, or cannot be scored."""
+    if not has_labels(new, trained.preparation, trained.task):
+        return None
+    try:
+        scored = evaluation_of(trained, new)
+    except DataError as error:
+        _say(
+            f"the data hold {trained.preparation.target!r}, and were not scored: {str(error).splitlines()[0]}"
+        )
+        return None
+    shown = ", ".join(f"{name} {measure(name, value)}" for name, value in list(scored.metrics.items())[:2])
+    _say(f"the data hold {trained.preparation.target!r}: {shown} on {scored.rows} rows.")
+    for text in scored.notes:
+        _say(text)
+    return scored
+
+
+def _say(text: str) -> None:
+    say(f"note: {text}", sys.stderr)
+
+
+def _check(out: Path | None, options: Options) -> None:
     if out is not None and out.suffix not in WRITERS:
         raise BadInput(
             "--out",
@@ -49,8 +99,13 @@ def _check(out: Path | None, weights: str) -> None:
             got=str(out),
             hint=f"try {out.with_suffix('.csv').name}",
         )
-    if out is not None and not out.absolute().parent.is_dir():
-        raise BadInput("--out", "must be in an existing folder", got=str(out))
+    if out is not None:
+        check_out(out, force=options["force"], inputs=(options["data"],))
+    check_weights(options["weights"])
+
+
+def check_weights(weights: str) -> None:
+    """Refuse weights that no run has."""
     if weights not in ("", "best", "final"):
         raise BadInput("--weights", "must be best or final", got=weights, hint="try best")
 
@@ -59,28 +114,14 @@ def _rows(answers: dict[str, np.ndarray]) -> int:
     return len(answers["prediction"])
 
 
-def _frame(answers: dict[str, np.ndarray]) -> pl.DataFrame:
-    columns = {}
-    for name, values in answers.items():
-        if values.ndim == 1:
-            columns[name] = values.tolist() if values.dtype == object else values
-        else:  # several target values: one column each
-            columns |= {f"{name}_{i}": values[:, i] for i in range(values.shape[1])}
-    return pl.DataFrame(columns)
-
-
-def _csv(answers: dict[str, np.ndarray]) -> str:
-    return _frame(answers).write_csv()
-
-
-def _write(path: Path, answers: dict[str, np.ndarray]) -> None:
-    try:
-        if path.suffix == ".npy":
-            values = answers["prediction"]
-            np.save(path, values.astype(str) if values.dtype == object else values, allow_pickle=False)
-        elif path.suffix == ".parquet":
-            _frame(answers).write_parquet(path)
-        else:
-            path.write_text(_csv(answers), encoding="utf-8")
-    except OSError as error:
-        raise BadInput("--out", "must be writable", got=str(path), where=error.strerror) from error
+def _content(path: Path, answers: dict[str, np.ndarray], formulas: bool) -> bytes:
+    """Return the content of the file of predictions, by its suffix."""
+    content = BytesIO()
+    if path.suffix == ".npy":
+        values = answers["prediction"]
+        np.save(content, values.astype(str) if values.dtype == object else values, allow_pickle=False)
+    elif path.suffix == ".parquet":
+        frame_of(answers).write_parquet(content)
+    else:
+        return csv_of(answers, formulas).encode()
+    return content.getvalue()

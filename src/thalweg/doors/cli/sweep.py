@@ -1,22 +1,23 @@
 """`thalweg sweep`: ranges from the command line become recipes, their runs a ranked table."""
 
-import time
-
-import numpy as np
-
 from thalweg.core.errors import RecipeError
 from thalweg.core.stop_reason import EXIT_DONE
-from thalweg.core.tree import count as count_parameters
 from thalweg.doors.cli.arguments import (
-    Options,
+    judging,
     load_options,
     recipe_request,
     resumes,
     save_options,
-    use_device,
+    trackers,
+    workers,
 )
+from thalweg.doors.cli.device import Options, use_device
 from thalweg.doors.cli.output import finish, print_json
-from thalweg.engine.group import lane_bytes, length
+from thalweg.doors.cli.watch import watching
+from thalweg.engine.group import lane_bytes
+from thalweg.engine.mesh import Devices
+from thalweg.engine.plan import LanePlan
+from thalweg.insight.cost.cost import cost as predicted_cost
 from thalweg.insight.fit import restart_options
 from thalweg.insight.wording import plural
 from thalweg.problem.data.load import load
@@ -29,6 +30,8 @@ from thalweg.run.spec import Halving
 from thalweg.run.train import plan as plan_lanes
 from thalweg.run.train import train_models
 from thalweg.view import progress as showing
+from thalweg.view.cost import amount
+from thalweg.view.terminal import say
 
 MODEL, SEED = "model", "seed"
 _EXAMPLE = "for example --vary optimizer.lr=1e-4..1e-1:16log"
@@ -52,17 +55,25 @@ def sweep(options: Options) -> int:
         save = restart_options(save)
         if is_resumable(folder):
             check_recipe(folder, *recipes)
-            runs = resume(folder, problems[0], progress=progress)
+            with watching(options), workers(options) as executor:
+                problem = problems[0] if executor is None else None  # workers rebuild it
+                more = {"allow_import": options["allow_import"], "executor": executor}
+                more["devices"] = options["devices"]
+                runs = resume(folder, problem, progress=progress, trackers=trackers(options), **more)
             return finish(runs, options["json"], options["quiet"])
-    runs = train_models(
-        problems,
-        recipes,
-        keep=save,
-        init=options["init"],
-        progress=progress,
-        strict=options["strict"],
-        halving=Halving() if options["halving"] else None,
-    )
+    with watching(options), workers(options) as executor:
+        runs = train_models(
+            problems,
+            recipes,
+            keep=save,
+            init=options["init"],
+            progress=progress,
+            trackers=trackers(options),
+            strict=options["strict"],
+            halving=Halving() if options["halving"] else None,
+            executor=executor,
+            devices=options["devices"],
+        )
     return finish(runs, options["json"], options["quiet"])
 
 
@@ -77,15 +88,30 @@ def _check_resumable(problems: list[Problem]) -> None:
 
 
 def _plan(options: Options, problems: list[Problem], recipes: list[Recipe]) -> int:
-    plans = [plan_lanes(problem, recipes, strict=options["strict"]) for problem in problems]
+    devices = None if options["devices"] is None else Devices.parse(options["devices"], many=True)
+    more = {"strict": options["strict"], "units": options["on"] is not None, "devices": devices}
+    plans = [plan_lanes(problem, recipes, **more) for problem in problems]
     if options["json"]:
         print_json({"plans": [plan.to_dict() for plan in plans]})
         return EXIT_DONE
     for problem, plan in zip(problems, plans, strict=True):
         if len(problems) > 1:
-            print(f"model {problem.model_spec}")
-        print(plan.text())
+            say(f"model {problem.model_spec}")
+        say(plan.text() if options["on"] is None else _units(plan, problem, recipes))
     return EXIT_DONE
+
+
+def _units(plan: LanePlan, problem: Problem, recipes: list[Recipe]) -> str:
+    """Describe the units of work that workers share."""
+    most = max(len(shard.lanes) for shard in plan.shards)
+    mebibytes = max(shard.width * plan.bytes[shard.group] for shard in plan.shards) / 2**20
+    return (
+        f"{plural(len(recipes), 'lane')} in {plural(len(plan.groups), 'group')}, "
+        f"{plural(len(plan.shards), 'unit')} of work for any number of workers, one at a time in each\n"
+        f"a unit has up to {plural(most, 'lane')}, whose state takes up to {mebibytes:.1f} MiB\n"
+        f"predicted for all lanes one after another: {_work(problem, recipes[0], len(recipes))}\n"
+        + "\n".join(plan.reasons)
+    )
 
 
 def _varied(texts: list[str]) -> dict[str, str]:
@@ -115,13 +141,13 @@ def _problems(options: Options, models: str | None) -> list[Problem]:
             got=options["model"],
             hint="leave one out",
         )
-    specs = _models(models) if models is not None else [options["model"]]
+    specs = models_of(models, "--vary: model") if models is not None else [options["model"]]
     architectures = [parse(spec) if spec else None for spec in specs]
     data = load(options["data"], **load_options(options))
-    return [Problem(architecture, data) for architecture in architectures]
+    return [Problem(architecture, data, **judging(options)) for architecture in architectures]
 
 
-def _models(text: str) -> list[str]:
+def models_of(text: str, who: str) -> list[str]:
     """Split `mlp:32,mlp:256,256` where a new model starts: commas also separate a model's own settings."""
     known: set[str] = {*ARCHITECTURES, *ALIASES}
     specs: list[str] = []
@@ -131,9 +157,7 @@ def _models(text: str) -> list[str]:
         else:
             specs[-1] += f",{word}"
     if not specs or len(set(specs)) < len(specs):
-        raise RecipeError(
-            "--vary", "model must name models that differ", got=text, hint="model=mlp:32,mlp:512"
-        )
+        raise RecipeError(who, "must name models that differ", got=text, hint="for example mlp:32,mlp:512")
     return specs
 
 
@@ -166,22 +190,13 @@ def _sampled(count: int, base: Recipe, varied: dict[str, str]) -> list[Recipe]:
 
 
 def _cost(problem: Problem, recipe: Recipe, lanes: int) -> str:
-    """Return a lower bound of the cost of `lanes` lanes, from a matrix product that is timed now.
+    """Return what `lanes` lanes would take, from the rates of this machine if they are known."""
+    memory = f"{lane_bytes(problem, recipe) * lanes / 2**30:,.0f} GiB if held at once"
+    return f"predicted: {_work(problem, recipe, lanes)}, and {memory}"
 
-    Six operations per parameter and example: two forward, four backward. Parameters that an example uses
-    several times (convolutions, windows of text) take more.
-    """
-    size = 512
-    matrix = np.ones((size, size), np.float32)
-    seconds = []
-    for _ in range(3):
-        start = time.perf_counter()
-        np.dot(matrix, matrix)
-        seconds.append(time.perf_counter() - start)
-    examples = length(problem, recipe) * recipe.batch(problem.data.train.count())
-    work = 6.0 * count_parameters(problem.shapes.params) * examples * lanes
-    hours = work * min(seconds) / (2 * size**3) / 3600
-    memory = lane_bytes(problem, recipe) * lanes / 2**30
-    return (
-        f"predicted: at least {plural(float(f'{hours:.2g}'), 'hour')}, and {memory:,.0f} GiB if held at once"
-    )
+
+def _work(problem: Problem, recipe: Recipe, lanes: int) -> str:
+    one = predicted_cost(problem, recipe, measure=False)
+    if one.step_seconds is None:
+        return f"{amount(one.step * one.steps * lanes)} operations"
+    return plural(float(f"{one.step_seconds * one.steps * lanes / 3600:.2g}"), "hour")

@@ -2,9 +2,13 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+
+from thalweg.core.caller import setting
 from thalweg.core.errors import RecipeError
 from thalweg.engine.feeds.resident import ResidentFeed
 from thalweg.engine.feeds.streamed import StreamedFeed, check_streamed
+from thalweg.problem.data.fold_rows import FoldRows
 from thalweg.problem.data.split import Split
 from thalweg.problem.data.stream import Streamed
 from thalweg.recipe.recipe import CONTINUED, Recipe
@@ -12,23 +16,37 @@ from thalweg.recipe.recipe import CONTINUED, Recipe
 Feed = ResidentFeed | StreamedFeed
 
 
-def feed_for(split: Split, recipes: Sequence[Recipe]) -> Feed:
+def feed_for(
+    split: Split, recipes: Sequence[Recipe], folds: Sequence[int] = (), *, whole: bool = False
+) -> Feed:
     """Return the feed with which recipes of equal structure read a training split. No data is read yet.
+
+    Args:
+        split: The training split.
+        recipes: The recipes.
+        folds: The fold that each recipe's lane reads, all with the same number of rows; empty without folds.
+        whole: Whether every batch must be whole, because the objective gives one number for it.
 
     Raises:
         RecipeError: The data cannot be read as the recipe requires.
     """
     recipe, count = recipes[0], split.count()
     seeds = tuple(dict.fromkeys(recipe.seed for recipe in recipes))
+    streams = tuple((seed, 0) for seed in seeds)
+    if isinstance(split, FoldRows) and folds:
+        count, starts = int(split.counts[folds[0]]), np.asarray(split.starts)
+        pairs = zip(recipes, folds, strict=True)
+        streams = tuple(dict.fromkeys((recipe.seed, int(starts[fold])) for recipe, fold in pairs))
     if isinstance(split, Streamed):
         check_streamed(split, recipe)
-        return StreamedFeed(split, seeds)
+        return StreamedFeed(split.in_batches(recipe.batch(count)), seeds)
     if recipe.shuffle == CONTINUED:
-        return continued_feed(split, recipe, seeds)
-    return ResidentFeed(count, recipe.batch(count), recipe.shuffle, recipe.last_batch == "keep", seeds)
+        return continued_feed(split, recipe, streams)
+    keep_last = recipe.last_batch == "keep" and not whole
+    return ResidentFeed(count, recipe.batch(count), recipe.shuffle, keep_last, streams)
 
 
-def continued_feed(split: Split, recipe: Recipe, seeds: tuple[int, ...]) -> ResidentFeed:
+def continued_feed(split: Split, recipe: Recipe, streams: tuple[tuple[int, int], ...]) -> ResidentFeed:
     """Return the feed of a split that is one long sequence, read as parallel stretches.
 
     With B rows in a batch the sequence is cut into B stretches. Row r of a batch is a window of stretch r,
@@ -47,7 +65,7 @@ def continued_feed(split: Split, recipe: Recipe, seeds: tuple[int, ...]) -> Resi
             "recipe",
             f"shuffle={CONTINUED} needs windows of one long sequence without gaps",
             got=type(split).__name__,
-            hint="load a text or a time series without missing targets, or use shuffle=none",
+            hint=f"load a text or a time series without missing targets, or use {setting('shuffle', 'none')}",
         )
     if recipe.accumulate > 1:
         raise RecipeError(
@@ -65,4 +83,4 @@ def continued_feed(split: Split, recipe: Recipe, seeds: tuple[int, ...]) -> Resi
             got=batch_size,
             hint="use a smaller batch or a shorter window",
         )
-    return ResidentFeed(windows // batch_size * batch_size, batch_size, CONTINUED, True, seeds, span)
+    return ResidentFeed(windows // batch_size * batch_size, batch_size, CONTINUED, True, streams, span)

@@ -28,7 +28,8 @@ class ResidentFeed:
         batch_size: Rows in a batch.
         shuffle: `reshuffle` each epoch, `once`, `none`, draw with `replacement`, or `continued` stretches.
         keep_last: Whether an epoch's short last batch counts.
-        seeds: One for each distinct stream of batches; lanes with the same seed share one.
+        streams: One for each distinct stream of batches: its seed, and the first of its rows. Lanes with the
+            same seed share one; with folds, those with the same seed and fold.
         span: Distance between the indices of two consecutive windows, for `continued`.
     """
 
@@ -36,7 +37,7 @@ class ResidentFeed:
     batch_size: int
     shuffle: str
     keep_last: bool
-    seeds: tuple[int, ...]
+    streams: tuple[tuple[int, int], ...]
     span: int = 1
     _orders: OrderedDict[tuple[int, int], np.ndarray] = field(default_factory=OrderedDict, repr=False)
 
@@ -61,7 +62,7 @@ class ResidentFeed:
 
     def batches(self, start: int, steps: int, capacity: int) -> Batches:
         """Return the order of `steps` steps from `start`, padded to `capacity` steps."""
-        indices = np.zeros((len(self.seeds), capacity, self.batch_size), np.int32)
+        indices = np.zeros((len(self.streams), capacity, self.batch_size), np.int32)
         sizes = np.full(capacity, self.batch_size, np.int32)
         done = 0
         while done < steps:
@@ -73,13 +74,13 @@ class ResidentFeed:
 
     def prefetch(self, start: int) -> None:
         """Compute the order of the epoch after that of step `start`, before it is needed."""
-        for seed in self.seeds:
+        for seed, _ in self.streams:
             self._order(seed, start // self.epoch_steps + 1)
 
     def _fill(self, indices: np.ndarray, sizes: np.ndarray, epoch: int, steps: slice, at: int) -> None:
         first, last = steps.start * self.batch_size, min(steps.stop * self.batch_size, self.count)
-        for stream, seed in enumerate(self.seeds):
-            rows = self._order(seed, epoch)[first:last]
+        for stream, (seed, start) in enumerate(self.streams):
+            rows = start + self._order(seed, epoch)[first:last]
             indices[stream].reshape(-1)[at * self.batch_size : at * self.batch_size + len(rows)] = rows
         short = (last - first) % self.batch_size
         if short:
@@ -93,7 +94,7 @@ class ResidentFeed:
             epoch = 0
         if (seed, epoch) not in self._orders:
             self._orders[seed, epoch] = self._draw(seed, epoch)
-            while len(self._orders) > 3 * len(self.seeds):
+            while len(self._orders) > 3 * len(self.streams):
                 self._orders.popitem(last=False)
         return self._orders[seed, epoch]
 

@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from thalweg.core.caller import setting
 from thalweg.core.errors import DataError, RecipeError
 from thalweg.engine.program import Batches
 from thalweg.problem.data.split import Split
@@ -113,6 +114,11 @@ class StreamedFeed:
     masked = False
 
     @property
+    def streams(self) -> tuple[tuple[int, int], ...]:
+        """As of `ResidentFeed`: all lanes read from the first row on."""
+        return tuple((seed, 0) for seed in self.seeds)
+
+    @property
     def count(self) -> int:
         """Examples in an epoch, as the stream defines it."""
         return self.streamed.count()
@@ -183,8 +189,19 @@ def check_streamed(streamed: Streamed, recipe: Recipe) -> None:
     """Check that a recipe can be used with a stream.
 
     Raises:
-        RecipeError: The length is not in steps, or the batch size is not that of the stream.
+        RecipeError: The length is not in steps, or the batch size is not that of the stream; of a table, the
+            order is another than its own.
     """
+    if streamed.ends:
+        if isinstance(recipe.batch_size, str):
+            hint = f"for example {setting('batch_size', 256)}"
+            rule = "a table that is streamed is never in memory as a whole"
+            raise RecipeError("recipe", rule, got=f"batch_size={recipe.batch_size}", hint=hint)
+        if recipe.shuffle != "reshuffle":
+            rule = "a table that is streamed is shuffled for each epoch, by chunks and a buffer"
+            hint = f"leave {setting('shuffle', recipe.shuffle)} out"
+            raise RecipeError("recipe", rule, got=f"shuffle={recipe.shuffle}", hint=hint)
+        return
     if recipe.steps is None:
         raise RecipeError(
             "recipe",

@@ -78,13 +78,15 @@ def _advance(
     shared = batches.indices.shape[0] == 1
     size, running = row(batches.sizes, carry.position), carry.states.code == RUNNING
 
-    def step_lane(numbers: PyTree, stream: Array, state: State) -> tuple[State, Info, PyTree]:
-        lane = Lane(program, inputs, jax.tree.unflatten(program.recipe, numbers), split)
+    def step_lane(
+        numbers: PyTree, stream: Array, fold: Array | None, state: State
+    ) -> tuple[State, Info, PyTree]:
+        lane = Lane(program, inputs.of_fold(fold), jax.tree.unflatten(program.recipe, numbers), split)
         # Lanes of one seed read one batch; not batched here, it is gathered once and multiplied once.
         indices = row(batches.indices[0] if shared else row(batches.indices, stream), carry.position)
         return step(lane, state, (indices, size))
 
-    arguments = (inputs.numbers, inputs.stream)
+    arguments = (inputs.numbers, inputs.stream, inputs.fold)
     states, info, grads = step_all_lanes(step_lane, arguments, carry.states, carry.grads, running, due)
 
     def written(rows: Array, values: Array) -> Array:

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int, PyTree
 
+from thalweg.core.compiler import jit
 from thalweg.core.tree import lane as take_lane
 from thalweg.engine.program import BATCH, Inputs, Program
 from thalweg.engine.state import RUNNING, Chunk, State
@@ -50,18 +51,19 @@ def compact_inputs(inputs: Inputs, lanes: np.ndarray) -> Inputs:
         inputs,
         numbers=take_lane(inputs.numbers, indices),
         stream=inputs.stream[indices],
+        fold=None if inputs.fold is None else inputs.fold[indices],
         lanes=jnp.int32(len(lanes)),
     )
 
 
-@jax.jit
-def compact_states(states: State, lanes: Int[Array, " some"]) -> State:
+@jit
+def compact_states(states: State, lanes: Int[Array | np.ndarray, " some"]) -> State:
     """Return the states of some lanes."""
     return take_lane(states, lanes)
 
 
-@jax.jit
-def expand_states(states: State, some: State, lanes: Int[Array, " some"]) -> State:
+@jit
+def expand_states(states: State, some: State, lanes: Int[Array | np.ndarray, " some"]) -> State:
     """Return the states of all lanes, with those of some lanes replaced."""
     return jax.tree.map(lambda all_lanes, rows: all_lanes.at[lanes].set(rows), states, some)
 

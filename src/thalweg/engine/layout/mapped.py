@@ -23,13 +23,13 @@ def run_mapped(
 ) -> tuple[State, Chunk]:
     """Run `count` steps of every lane that is not frozen."""
 
-    def run_lane(numbers: PyTree, stream: Array, state: State) -> tuple[State, Chunk]:
+    def run_lane(numbers: PyTree, stream: Array, fold: Array | None, state: State) -> tuple[State, Chunk]:
         recipe = jax.tree.unflatten(program.recipe, numbers)
-        lane = Lane(program, inputs, recipe, split)
+        lane = Lane(program, inputs.of_fold(fold), recipe, split)
         return _run_lane(lane, state, row(batches.indices, stream), batches.sizes, count)
 
     def body(index: Array, results: tuple[State, Chunk]) -> tuple[State, Chunk]:
-        lane_results = run_lane(*take_lane((inputs.numbers, inputs.stream, states), index))
+        lane_results = run_lane(*take_lane((inputs.numbers, inputs.stream, inputs.fold, states), index))
         return jax.tree.map(lambda lanes, leaf: with_row(lanes, leaf, index), results, lane_results)
 
     # Like `lax.map`, with a trip count that the compiler does not know. XLA would inline a loop of one trip
@@ -93,7 +93,9 @@ def _run_lane(lane: Lane, state: State, indices: Array, sizes: Array, count: Arr
         )
 
     end, telemetry = jax.lax.while_loop(lambda at: _continues(at[0], count), segment, start)
-    return end.state, Chunk(Info(*end.info.T), telemetry.layers, telemetry.steps, end.done)
+    loss, rate, norm, *figures = end.info.T
+    info = Info(loss, rate, norm, tuple(figures))
+    return end.state, Chunk(info, telemetry.layers, telemetry.steps, end.done)
 
 
 def _steps(lane: Lane, start: _Carry, order: tuple[Array, Array], stop: Array) -> _Carry:

@@ -24,18 +24,18 @@ Reference: McCandlish, Kaplan, Amodei & the OpenAI Dota Team, An Empirical Model
 import dataclasses
 from typing import Any, NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PyTree
 
+from thalweg.core.compiler import filter_jit
 from thalweg.core.device import free_memory
 from thalweg.core.tree import lane
 from thalweg.engine.dispatch import ChunkLength, run_chunk, run_chunks
 from thalweg.engine.group import LaneGroup, init_group, length
-from thalweg.insight.curvature import losses_of_rows
 from thalweg.insight.finder.finding import Fits, NoiseScale
+from thalweg.insight.landscape.sharpness import losses_of_rows
 from thalweg.problem.problem import Problem
 from thalweg.recipe.recipe import Recipe
 
@@ -192,7 +192,7 @@ def _inner_products(group: LaneGroup, weights: PyTree, rows: Array) -> Float[Arr
     """Return the inner products of the gradients of batches of examples, `batch row`."""
     params, model_state = weights
 
-    @eqx.filter_jit
+    @filter_jit
     def gradients(params: PyTree, model_state: PyTree, rows: Array) -> Array:
         def of_batch(batch: Array) -> Array:
             grads = jax.grad(lambda at: losses_of_rows(group, at, model_state, batch).mean())(params)

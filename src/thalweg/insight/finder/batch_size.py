@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import polars as pl
 
+from thalweg.core.arguments import checked
 from thalweg.core.errors import RecipeError
 from thalweg.engine.group import length
 from thalweg.insight.finder.batch_limits import fits, noise_scale
@@ -42,6 +43,7 @@ FEWEST_UPDATES = 8  # of the largest size in the comparison: fewer would compare
 WORSE = 2.0  # standard errors above the best size from which a size counts as worse
 
 
+@checked(RecipeError)
 def find_batch_size(
     problem: Problem,
     recipe: Recipe | None = None,
@@ -198,9 +200,11 @@ def _sizes(sizes: Sequence[int] | None, own: int, examples: int, memory: Fits) -
                 "find_batch_size",
                 f"sizes must be whole numbers from 1 to the training split's {examples} examples",
                 got=size,
+                hint=f"for example [{max(1, examples // 16)}, {max(1, examples // 4)}]",
             )
     if not len(sizes):
-        raise RecipeError("find_batch_size", "sizes must not be empty", got=list(sizes))
+        hint = "leave sizes out to try some around the recipe's own"
+        raise RecipeError("find_batch_size", "sizes must not be empty", got=list(sizes), hint=hint)
     return sorted({int(size) for size in sizes})
 
 

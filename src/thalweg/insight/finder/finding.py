@@ -5,6 +5,7 @@ from typing import Any
 
 import polars as pl
 
+from thalweg.core.shown import Shown
 from thalweg.recipe.recipe import Recipe
 
 # Values of `LearningRateFinding.status`.
@@ -94,7 +95,7 @@ class Fits:
 
 
 @dataclass(frozen=True)
-class LearningRateFinding:
+class LearningRateFinding(Shown):
     """A learning rate, and why that one.
 
     Args:
@@ -136,7 +137,7 @@ class LearningRateFinding:
 
 
 @dataclass(frozen=True)
-class BatchFinding:
+class BatchFinding(Shown):
     """A batch size, the best learning rate for each size, and why.
 
     Args:

@@ -39,6 +39,8 @@ SCHEMA = 2
 # Keys of schema 1, which had no `schema` key, and their names today.
 _RENAMED = {"standing": "status", "asked": "recipe_before"}
 _TABLES = {"curve": LANE, "fitted": FITTED, "table": SIZE}
+# Columns in which every row has a value: rows are sorted by them.
+_KEYS = {"curve": ("rung", "steps", "rate", "seed"), "fitted": ("rate",), "table": ("batch",)}
 
 
 def as_dict(finding: LearningRateFinding | BatchFinding, recipe: Recipe) -> dict[str, Any]:
@@ -131,7 +133,10 @@ def _read(kind: type[Any], values: Mapping[str, Any]) -> Any:
 def _value(name: str, value: Any) -> Any:
     """Return one field of a finding from its plain value."""
     if name in _TABLES:
-        return pl.DataFrame(value, schema=_TABLES[name], orient="row", strict=False)
+        frame = pl.DataFrame(value, schema=_TABLES[name], orient="row", strict=False)
+        if any(frame[column].null_count() for column in _KEYS[name]):
+            raise ValueError(f"{name} has a row without {' or '.join(_KEYS[name])}")
+        return frame
     if name == "cost":
         return Cost(value["steps"], value["run_steps"], value["seconds"])
     if name == "fits":

@@ -8,8 +8,10 @@ import jax
 import numpy as np
 import polars as pl
 
+from thalweg.core.arguments import checked
+from thalweg.core.compiler import jit
+from thalweg.core.errors import RecipeError
 from thalweg.core.stop_reason import StopReason
-from thalweg.insight.curvature import full_loss, predicted_edge
 from thalweg.insight.finder.finding import (
     ALL_DIVERGED,
     CANNOT_LEARN,
@@ -21,6 +23,7 @@ from thalweg.insight.finder.finding import (
     LearningRateFinding,
 )
 from thalweg.insight.finder.rungs import (
+    BRIEF,
     FIRST_LANES,
     LANES,
     LEAST,
@@ -33,6 +36,7 @@ from thalweg.insight.finder.rungs import (
 )
 from thalweg.insight.finder.valley import DRIFTS, OWN_LENGTH, RungLosses, Valley, locate
 from thalweg.insight.finder.verdict import Decision, reason
+from thalweg.insight.landscape.sharpness import full_loss, predicted_edge
 from thalweg.insight.wording import figure
 from thalweg.problem.problem import Problem
 from thalweg.recipe.book import default_recipe
@@ -62,6 +66,7 @@ LEAST_FALL = 1e-3
 CONCLUSIVE = 0.1
 
 
+@checked(RecipeError)
 def find_lr(
     problem: Problem,
     recipe: Recipe | None = None,
@@ -83,7 +88,7 @@ def find_lr(
         problem: What to learn. Its test split is never read.
         recipe: How to train; None for the default of the data (`recipe.book`).
         share: Budget in lane-steps, as a share of the run's updates; never exceeded. None: what fits in six
-            seconds of training, but at least a tenth of the run and at most ten runs.
+            seconds of training on an assumed machine, but at least a tenth of the run and at most ten runs.
         seeds: Seeds for every rate, except on the first rung; None for two, and one on the last rung.
         progress: Receives the progress of each rung.
 
@@ -174,14 +179,15 @@ class RateSearch:
 
     def run(self) -> Decision:
         """Train rung after rung and decide."""
-        total = self.rungs.total
+        total, seconds = self.rungs.total, self.rungs.update_seconds
+        affordable = default_share(seconds, total) if self.share is None else self.share
+        self.rungs.brief = affordable * total * seconds < BRIEF
         self.plan = plan_rungs(LEAST if self.share is None else self.share, total, self.seeds)
         if not self.plan.steps[0]:
             return Decision(INCONCLUSIVE, own_rate(self.rungs.recipe))
         self._first(self.plan.steps[0])
         later = list(zip(self.plan.steps, self.plan.seeds, strict=True))[1:]
         if self.share is None:
-            affordable = default_share(self.rungs.seconds / max(self.rungs.spent, 1), total)
             self.plan = plan_rungs(affordable, total, self.seeds, self.rungs.spent)
             if affordable > LEAST:
                 later = list(zip(self.plan.steps, self.plan.seeds, strict=True))
@@ -327,10 +333,11 @@ def _fell(before: float, after: float) -> bool:
 def _why_it_cannot_learn(problem: Problem, recipe: Recipe) -> str:
     """Say why a problem cannot be learned at any rate: the loss, or the gradient."""
     loss, params = full_loss(problem, recipe)
-    gradient = jax.tree.leaves(jax.jit(jax.grad(loss))(params))
-    norm = float(np.sqrt(sum(float((leaf**2).sum()) for leaf in gradient)))
+    compiled = jit(loss)
+    gradient = jax.tree.leaves(jit(jax.grad(loss))(params))
+    norm = float(np.sqrt(sum(float((np.asarray(leaf) ** 2).sum()) for leaf in gradient)))
     moved = jax.tree.map(lambda leaf: 1.5 * leaf + 0.1, params)
-    before, after = float(loss(params)), float(loss(moved))
+    before, after = float(compiled(params)), float(compiled(moved))
     if before == after:
         return f"The loss is {figure(before)} whatever the weights are: it does not depend on them."
     if norm == 0.0:

@@ -23,6 +23,7 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float
 
+from thalweg.core.arguments import checked
 from thalweg.core.errors import RecipeError
 from thalweg.engine.dispatch import ChunkLength, next_chunk
 from thalweg.engine.group import init_group, length
@@ -74,6 +75,7 @@ class RangeTest:
         return readings | {"curve": self.curve.to_dicts(), "cost": asdict(self.cost)}
 
 
+@checked(RecipeError)
 def range_test(
     problem: Problem,
     recipe: Recipe | None = None,
@@ -241,8 +243,9 @@ def _losses(problem: Problem, base: Recipe, rates: Updates) -> np.ndarray:
 def _check(start: float, factor: float, end: float) -> None:
     for name, value in {"start": start, "factor": factor, "end": end}.items():
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            raise RecipeError("range_test", f"{name} must be a finite number", got=value)
+            raise RecipeError("range_test", f"{name} must be a finite number", got=value, hint="try 1e-5")
     if not 0 < start < end:
-        raise RecipeError("range_test", "start must be above 0 and below end", got=f"{start} and {end}")
+        got, hint = f"{start} and {end}", "for example start=1e-6, end=10.0"
+        raise RecipeError("range_test", "start must be above 0 and below end", got=got, hint=hint)
     if not factor > 1:
         raise RecipeError("range_test", "factor must be above 1: the rate grows", got=factor, hint="try 2")

@@ -6,12 +6,16 @@ has fewer rates, closer to the best.
 
 import math
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 import polars as pl
 
+from thalweg.core.compiler import fast_compilation
 from thalweg.core.errors import RecipeError
 from thalweg.engine.group import length
+from thalweg.insight.cost import graph, trace
+from thalweg.insight.cost.flops import count
 from thalweg.insight.finder.finding import LANE
 from thalweg.insight.trials import Variant, run_trials, validation_only
 from thalweg.problem.problem import Problem
@@ -21,7 +25,15 @@ from thalweg.run.progress import Progress
 # The default budget: what fits in six seconds of training, at least a tenth of the run, at most ten runs.
 # Ten runs locate the best rate about as precisely as any number of seeds can distinguish rates.
 SECONDS, LEAST, MOST = 6.0, 0.1, 10.0
-# That budget is rounded down to one of these shares, so that a slightly slower machine finds the same rate.
+# Of a machine that is not measured but assumed, so that neither another one nor other work on this one
+# changes what is found: operations a second in products and elsewhere, and seconds of bookkeeping an update.
+# About those of lanes on two cores of an EPYC, for which the seconds above were chosen.
+PRODUCTS, OTHERS, BOOKKEEPING = 1e11, 5e9, 2e-5
+# A search of fewer of those seconds is compiled without optimisation. 400 updates of 13-256-256-2 with
+# dropout took 3.0 s of processor time longer so, and their compilation 6.9 s less (a busy EPYC): even at 0.3
+# of these seconds.
+BRIEF = 0.3
+# That budget is rounded down to one of these shares, so that a slightly larger model has the same.
 SHARES = (0.1, 0.3, 1.0, 3.0, 10.0)
 # A shorter first rung only shows how training starts; then there are fewer rungs. Chosen on the development
 # tasks of benchmarks/finders, as are the numbers of lanes and seeds.
@@ -73,11 +85,17 @@ def check_seeds(seeds: int | None) -> None:
         raise RecipeError("find_lr", "seeds must be a whole number of at least 1", got=seeds, hint="try 2")
 
 
+def assumed_seconds(problem: Problem, recipe: Recipe) -> float:
+    """Return the seconds of an update on the assumed machine: from its operations, counted and not timed."""
+    whole = count(graph.computation(trace.one_update(trace.shapes(problem, recipe))))
+    return BOOKKEEPING + whole.products / PRODUCTS + (whole.total - whole.products) / OTHERS
+
+
 def default_share(seconds_per_step: float, total: int) -> float:
     """Return the budget, as a share of the run, where the user gives none.
 
     Args:
-        seconds_per_step: Measured time of one update of one lane.
+        seconds_per_step: Of one update of one lane, on the assumed machine.
         total: Updates of the run.
     """
     share = SECONDS / max(seconds_per_step, 1e-9) / total
@@ -114,23 +132,26 @@ class Rungs:
         problem: The problem; its test split is never read.
         recipe: The recipe of the whole run.
         progress: Receives the progress of each rung.
+        brief: Whether the search is so short that a fast compilation is worth more than fast lanes.
         total: Updates of the whole run.
+        update_seconds: Of an update, on the assumed machine.
         curve: One row per lane, as in `LearningRateFinding.curve`.
         spent: Lane-steps so far.
-        seconds: Training time so far, without compilation and evaluation.
     """
 
     problem: Problem
     recipe: Recipe
     progress: Progress | None = None
+    brief: bool = False
     total: int = field(init=False)
+    update_seconds: float = field(init=False)
     curve: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=LANE))
     spent: int = 0
-    seconds: float = 0.0
 
     def __post_init__(self) -> None:
         self.total = length(self.problem, self.recipe)
         self.problem = validation_only(self.problem)
+        self.update_seconds = assumed_seconds(self.problem, self.recipe)
 
     def train(self, rates: Sequence[float], seeds: int, steps: int, rung: int) -> None:
         """Train every rate with this many seeds for `steps` updates.
@@ -138,18 +159,18 @@ class Rungs:
         Raises:
             KeyboardInterrupt: The user interrupted training.
         """
-        trials = run_trials(
-            self.problem,
-            [Variant(repr(rate), with_rate(self.recipe, rate)) for rate in rates],
-            range(FIRST_SEED, FIRST_SEED + seeds),
-            steps,
-            total=self.total,
-            progress=self.progress,
-        )
+        with fast_compilation() if self.brief else nullcontext():
+            trials = run_trials(
+                self.problem,
+                [Variant(repr(rate), with_rate(self.recipe, rate)) for rate in rates],
+                range(FIRST_SEED, FIRST_SEED + seeds),
+                steps,
+                total=self.total,
+                progress=self.progress,
+            )
         if trials.interrupted:
             raise KeyboardInterrupt
         self.spent += trials.lane_steps
-        self.seconds += trials.seconds
         rows = trials.table.with_columns(
             pl.lit(rung).alias("rung"),
             pl.lit(steps).alias("steps"),

@@ -20,6 +20,7 @@ from thalweg.insight.summary import Statement
 from thalweg.insight.wording import count, figure, percent, plural, seconds, setting
 from thalweg.recipe.recipe import Recipe, own_rate
 
+_IN_A_LINE = {INCONCLUSIVE: "the recipe's own, as no better one was shown"}
 _NO_RATE = {CANNOT_LEARN: "no rate lets the model learn", ALL_DIVERGED: "every lane diverged"}
 _LEVELS = {FOUND: "good", FLAT: "good", INCONCLUSIVE: "unclear"}
 
@@ -107,8 +108,8 @@ def in_a_line(values: Mapping[str, Any]) -> str:
     text = f"{values.get('setting', 'the rate')} {rate(values.get('value'))}"
     text += f" ({interval})" if interval else ""
     spent = f", at the cost of {share(cost['share'])} the run" if cost.get("share") is not None else ""
-    # `standing` is the name of `status` in older runs.
-    return f"{text}, {values.get('status', values.get('standing', FOUND))}{spent}"
+    status = values.get("status", values.get("standing", FOUND))  # the second in older runs
+    return f"{text}, {_IN_A_LINE.get(status, status)}{spent}"
 
 
 def share(value: float) -> str:

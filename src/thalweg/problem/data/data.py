@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import jax
@@ -14,6 +14,11 @@ from thalweg.problem.data.preparation import Preparation
 from thalweg.problem.data.split import Split, first_leaf
 
 CLASSIFICATION, REGRESSION, LANGUAGE = "classification", "regression", "language"
+MULTILABEL = "multilabel"  # several yes-or-no labels of one example, which do not exclude each other
+EXAMPLES = "examples"  # whatever an objective makes of them: there is no target that is known here
+HEADS = "heads"  # several targets of mixed kinds, by name; see `problem.heads`
+# Test rows up to which a table's cells are kept beside its inputs.
+MOST_CELLS = 100_000
 IN_MEMORY = "in memory"  # the source of data that did not come from a file or a named set
 
 
@@ -41,7 +46,9 @@ class Data:
 
     Args:
         name: Short name, from which the run folder's is made.
-        task: `classification`, `regression` or `language` (predict the next token).
+        task: `classification`, `regression`, `multilabel` (several labels that do not exclude each other),
+            `language` (predict the next token), `heads` (several targets of mixed kinds) or `examples` (there
+            are no targets).
         train: What the model is trained on.
         validation: Decides when to stop and which weights are best; None if there is none.
         test: Evaluated once, at the end; None if there is none.
@@ -50,6 +57,10 @@ class Data:
         fingerprint: SHA-256 over the arrays of all splits: it differs where the data differ. A future is
             accepted, and awaited when the field is read.
         source: How to read the data again: path or name, and the options that were used.
+        rows: For a split, the number of every example among the rows that were read, from 0, `example`; only
+            where it is known. A test split from a file of its own has that file's rows.
+        cells: Of a table, the test rows with all columns as they were read, so that errors can be shown and
+            figures be given by group; None for other data and beyond `MOST_CELLS` rows.
     """
 
     name: str
@@ -61,6 +72,8 @@ class Data:
     notes: tuple[Note, ...] = ()
     fingerprint: _Awaited = _Awaited()
     source: dict[str, Any] = field(default_factory=dict)
+    rows: dict[str, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
+    cells: Any = field(default=None, repr=False, compare=False)
 
     @classmethod
     def of_splits(
@@ -70,10 +83,16 @@ class Data:
         splits: Mapping[str, Split],
         preparation: Preparation,
         notes: tuple[Note, ...],
+        rows: Mapping[str, np.ndarray] | None = None,
     ) -> Self:
         """Build from the splits by name; `validation` and `test` may be absent."""
         train, validation, test = splits["train"], splits.get("validation"), splits.get("test")
-        return cls(name, task, train, validation, test, preparation, notes)
+        own = dict(rows or {})
+        return cls(name, task, train, validation, test, preparation, notes, rows=own)
+
+    def with_source(self, source: dict[str, Any], fingerprint: str | Future[str]) -> Self:
+        """Return the same data with how to read them again, and their fingerprint."""
+        return replace(self, source=source, fingerprint=fingerprint)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what is pickled or copied: the fingerprint itself, not its future."""
@@ -92,7 +111,9 @@ class Data:
 
     @property
     def outputs(self) -> int:
-        """Number of outputs that a model needs: classes, target values, or tokens of the vocabulary."""
+        """Number of outputs that a model needs: classes, target values, or tokens; 0 without targets."""
+        if self.task in (EXAMPLES, HEADS):
+            return sum(head.width for head in self.preparation.heads)
         if self.preparation.classes is not None:
             return len(self.preparation.classes)
         first = jax.ShapeDtypeStruct((1,), "int32")

@@ -27,10 +27,15 @@ def load(source: Any, options: LoadOptions | None = None, **settings: Any) -> Da
     """Read a data set.
 
     Args:
-        source: A named set (`digits`, `mnist`, ...); the path of a CSV, TSV, Parquet, npy, npz or txt file
-            (.gz or not); a folder with idx files, CIFAR-10 batches, or pictures by class; a Polars or pandas
-            frame; or a pair (inputs, targets) of arrays, or of a frame and its targets. With `window`, a time
-            series: a table's file, an npy file, a frame, an array `time` or `time feature`, or a pair.
+        source: A named set (`digits`, `mnist`, ...); the path of a CSV, TSV, JSON Lines, Parquet, npy, npz or
+            txt file (.gz or not); several tables of equal columns, as a list of paths, a glob (`part-*.csv`)
+            or a folder of parts; a folder with idx files, CIFAR-10 batches, or pictures by class
+            (`files.class_folders` lists the layouts); `-` for standard input, or an open file, with a table;
+            a Polars or pandas frame, an Arrow table, a Hugging Face data set (or one for each split); a pair
+            (inputs, targets) of arrays, or of a frame and its targets; or a PyTorch data set or loader, a
+            `tf.data.Dataset`, or any iterable of batches or examples (inputs, targets), which is read once.
+            With `window`, a time series: a table's file, an npy file, a frame, an array `time` or
+            `time feature`, or a pair.
         options: How to read it; see `LoadOptions`.
         **settings: Single options by name, which override `options`.
 

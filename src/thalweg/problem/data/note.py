@@ -1,6 +1,9 @@
 """`Note`: one observation about the data, made while reading them."""
 
 from dataclasses import dataclass
+from typing import Any
+
+from thalweg.core.caller import option
 
 
 @dataclass(frozen=True)
@@ -9,10 +12,23 @@ class Note:
 
     Args:
         kind: Short name: `id`, `constant`, `imbalance`, `duplicates`, `leak`, `missing`, `rare`, ...
-        text: One sentence with the figures.
+        text: One sentence with the figures; for a guess, a second one with the option that changes it.
         columns: The columns concerned; empty when the note is about the whole set.
+        change: For a guess: the option that changes it, as the caller writes it. Empty otherwise.
     """
 
     kind: str
     text: str
     columns: tuple[str, ...] = ()
+    change: str = ""
+
+
+def guess(kind: str, text: str, columns: tuple[str, ...] = (), **change: Any) -> Note:
+    """Return a note on something that was guessed, with the option that changes it.
+
+    Args:
+        kind, text, columns: As for `Note`; the text does not mention the option.
+        **change: The option of `load` and the value that would decide otherwise, such as `header=False`.
+    """
+    written = " ".join(option(name, value) for name, value in change.items())
+    return Note(kind, f"{text} {written} would change that.", columns, written)

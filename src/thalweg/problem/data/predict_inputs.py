@@ -1,19 +1,50 @@
 """New raw data for a trained model: read as the training data were, with or without the target."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from jaxtyping import PyTree
 
 from thalweg.core.errors import DataError
 from thalweg.problem.data.files import RawArrays
+from thalweg.problem.data.files.binary_images import batch_files, idx_files, read_batch, read_idx
+from thalweg.problem.data.files.parts import parts_of
+from thalweg.problem.data.foreign import plain
+from thalweg.problem.data.inputs import Examples
+from thalweg.problem.data.inputs.frames import is_frame, is_pair
 from thalweg.problem.data.preparation import Preparation
 from thalweg.problem.data.reading import existing_path
 from thalweg.problem.data.sets.named import is_text, names, read_named
 
 
+@dataclass(frozen=True)
+class NewData:
+    """New data as they were read.
+
+    Args:
+        raw: As the columns of the preparation take them.
+        files: The file of each example, where every file is one; else None.
+        labels: The targets that came beside the inputs, `example ...`; None if there are none. The target of
+            a table is among the columns of `raw`.
+    """
+
+    raw: Any
+    files: list[str] | None = None
+    labels: Any = None
+
+
 def inputs_for(source: Any, preparation: Preparation, folder: Path | str | None = None) -> PyTree:
     """Read new data as a model takes them, `example ...`; for text the tokens, `position`.
+
+    The arguments and errors are those of `examples_for`.
+    """
+    return examples_for(source, preparation, folder).inputs
+
+
+def examples_for(source: Any, preparation: Preparation, folder: Path | str | None = None) -> Examples:
+    """Read new data as a model takes them, with what their predictions need besides.
 
     Args:
         source: What `load` takes, with or without targets: a named set (its own test split, if it has one,
@@ -24,20 +55,34 @@ def inputs_for(source: Any, preparation: Preparation, folder: Path | str | None 
     Raises:
         DataError: The data cannot be read, columns are missing, or examples have another shape.
     """
-    columns, raw = preparation.columns, source
+    return preparation.columns.examples(read_new(source, preparation, folder).raw)
+
+
+def read_new(source: Any, preparation: Preparation, folder: Path | str | None = None) -> NewData:
+    """Read new data without preparing them; the arguments and errors are those of `examples_for`."""
+    columns = preparation.columns
+    other = plain(source, preparation.target)
+    source = source if other is None else other.source
     if isinstance(source, str) and source in names():
-        raw = _named(source, preparation, folder)
-    elif isinstance(source, (str, Path)):
-        raw = columns.read(existing_path(Path(source)), preparation.target)
-    elif columns.writes_text:
+        return _named(source, preparation, folder)
+    parts = parts_of(source) if columns.takes_frames else None
+    if parts is not None:
+        return NewData(columns.read(parts, preparation.target))
+    if isinstance(source, (str, Path)):
+        path = existing_path(Path(source))
+        files = columns.file_names(path)
+        return NewData(columns.read(path, preparation.target), files, _labels_of(path, preparation, files))
+    if columns.writes_text:
         rule = "must be the path of a text, as in training"
         raise DataError("predict", rule, got=type(source).__name__, hint="save the text in a .txt file")
-    else:
-        raw = columns.read(source, preparation.target)
-    return columns.inputs(raw)
+    pair = is_pair(source) and isinstance(source, tuple)
+    if columns.takes_frames and pair and is_frame(source[0]):
+        return NewData(columns.read(source[0], preparation.target), labels=source[1])
+    raw = columns.read(source, preparation.target)
+    return NewData(raw, labels=source[1] if pair and raw is source[0] else None)
 
 
-def _named(name: str, preparation: Preparation, folder: Path | str | None) -> Any:
+def _named(name: str, preparation: Preparation, folder: Path | str | None) -> NewData:
     """Return the inputs of a named set in the form that the training data had."""
     columns = preparation.columns
     if columns.writes_text != is_text(name):
@@ -45,8 +90,30 @@ def _named(name: str, preparation: Preparation, folder: Path | str | None) -> An
         raise DataError("predict", rule, got=name, hint="give another set")
     raw = read_named(name, folder)
     if isinstance(raw, str):
-        return raw
+        return NewData(raw)
     if isinstance(raw, RawArrays):
-        return raw.inputs if raw.test is None else raw.test[0]
+        inputs, labels = (raw.inputs, raw.targets) if raw.test is None else raw.test
+        return NewData(inputs, labels=labels)
     frame, target = raw
-    return frame if columns.takes_frames else frame.drop(target).to_numpy()
+    if columns.takes_frames:
+        return NewData(frame)
+    return NewData(frame.drop(target).to_numpy(), labels=frame[target].to_numpy())
+
+
+def _labels_of(path: Path, preparation: Preparation, files: list[str] | None) -> np.ndarray | None:
+    """Return the classes of pictures: of those in class folders by name, and those of idx and CIFAR files."""
+    columns, classes = preparation.columns, preparation.classes
+    if not columns.is_image or classes is None:
+        return None
+    if files is not None:
+        known = {str(label): i for i, label in enumerate(classes)}
+        inside = [
+            next((known[part] for part in Path(name).parts[:-1] if part in known), -1) for name in files
+        ]
+        return np.array(inside) if files and min(inside) >= 0 else None
+    if path.is_dir() and (idx := idx_files(path)):
+        labels = idx.get("test_labels" if "test_images" in idx else "train_labels")
+        return None if labels is None else read_idx(labels)
+    if path.is_dir() and (batches := batch_files(path))["train"]:
+        return np.concatenate([read_batch(each)[1] for each in batches["test"] or batches["train"]])
+    return None

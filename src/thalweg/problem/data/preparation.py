@@ -6,15 +6,48 @@ that images can stay uint8 in memory.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from typing import Any, Self
+from dataclasses import dataclass, fields, replace
+from typing import Any, NamedTuple, Self
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, PyTree
+from jaxtyping import PyTree
 
 from thalweg.core.errors import DataError
+from thalweg.problem.calibration import Calibration
 from thalweg.problem.data.inputs import Columns, columns_from, from_plain, to_plain
+from thalweg.problem.losses.outputs import (
+    LOGITS,
+    boundary,
+    class_columns,
+    middle,
+    probabilities,
+    quantile_levels,
+    values_of,
+)
+from thalweg.problem.members import Folded
+
+# What a head and a preparation have both.
+_OF_ONE = ("classes", "target_mean", "target_scale")
+
+
+class Head(NamedTuple):
+    """One of several targets of mixed kinds.
+
+    Args:
+        name: Its name, or its place in a list.
+        task: `classification`, `regression` or `multilabel`.
+        width: Number of classes, labels or values.
+        classes: Labels by index; None for values.
+        target_mean, target_scale: As in `Preparation`.
+    """
+
+    name: Any
+    task: str
+    width: int
+    classes: Any = None
+    target_mean: Any = 0.0
+    target_scale: Any = 1.0
 
 
 @dataclass(frozen=True)
@@ -29,6 +62,7 @@ class Preparation:
             their own unit. 0 and 1 otherwise. One number per target for several targets.
         input_shift, input_scale: Device side: inputs enter the model as `(x + shift) * scale`, in float32;
             None: unchanged. Either a number or a tuple that broadcasts against one input.
+        heads: The targets, where they are several of mixed kinds.
     """
 
     columns: Columns
@@ -38,9 +72,15 @@ class Preparation:
     target_scale: Any = 1.0
     input_shift: Any = None
     input_scale: Any = None
+    heads: tuple[Head, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "heads", tuple(Head(*head) for head in self.heads))
 
     def scale(self, inputs: PyTree) -> PyTree:
         """Apply the device side to a batch of inputs. Pure."""
+        if isinstance(inputs, Folded):
+            return inputs._replace(inputs=self.scale(inputs.inputs))
         if self.input_scale is None:
             return inputs
         shift = jnp.asarray(self.input_shift, jnp.float32)
@@ -49,6 +89,8 @@ class Preparation:
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON."""
         plain = {field.name: to_plain(getattr(self, field.name)) for field in fields(self)}
+        if not self.heads:  # most have none
+            del plain["heads"]
         return plain | {"columns": {"kind": self.columns.kind} | plain["columns"]}
 
     @classmethod
@@ -66,35 +108,88 @@ class Preparation:
         values = {key: from_plain(value) for key, value in plain.items() if key != "columns"}
         return cls(columns=columns_from(plain["columns"]), **values)
 
-    def answers(self, outputs: Array | np.ndarray, task: str) -> dict[str, np.ndarray]:
-        """Turn a model's outputs (logits or standardised values) into columns for users.
+    def answers(
+        self,
+        outputs: Any,
+        task: str,
+        meaning: Any = LOGITS,
+        offsets: np.ndarray | None = None,
+        calibration: Calibration | None = None,
+    ) -> dict[str, np.ndarray]:
+        """Turn a model's outputs into columns for users.
+
+        Args:
+            outputs: `example ...`; standardised values for regression.
+            task: `classification` or `regression`.
+            meaning: What the outputs of a classifier mean (`Problem.outputs`).
+            offsets: What is added to the outputs of each example, `example`; None for nothing.
+            calibration: The run's, if it has one.
 
         Returns:
-            Classification: `prediction` (class labels) and `probability_<class>` columns;
-            regression: `prediction`, in the target's own unit.
+            Classification: `prediction` (class labels) and `probability_<class>` columns; `score_<class>`
+            where outputs are scores. Several labels: `prediction`, 0 or 1 for each, `example label`, and
+            `probability_<label>` columns. Regression: `prediction`, in the target's own unit, and with
+            quantiles `quantile_<level>`; the prediction is then the quantile nearest to the median. With a
+            calibration `low` and `high`, the ends of an interval around each value. Of several targets the
+            same for each, with `_<name>` at the end.
         """
+        if self.heads:
+            return self._answers_of_heads(outputs, meaning)
         outputs = np.asarray(outputs)
+        if task == "multilabel":
+            return _label_answers(outputs, self.classes or range(outputs.shape[-1]), meaning)
         if task != "classification":
-            values = outputs * np.asarray(self.target_scale) + np.asarray(self.target_mean)
-            return {"prediction": values[:, 0] if values.ndim == 2 and values.shape[1] == 1 else values}
-        logits = class_logits(outputs)
-        shifted = np.exp(logits - logits.max(axis=-1, keepdims=True))
-        probabilities = shifted / shifted.sum(axis=-1, keepdims=True)
-        labels: Sequence[Any] = self.classes if self.classes is not None else range(logits.shape[-1])
-        answers = {"prediction": np.asarray(labels)[logits.argmax(axis=-1)]}
-        return answers | {f"probability_{label}": probabilities[:, i] for i, label in enumerate(labels)}
+            outputs = values_of(outputs, meaning)
+            if offsets is not None:
+                outputs = outputs + offsets.reshape(-1, *[1] * (outputs.ndim - 1))
+            scale, mean = np.asarray(self.target_scale), np.asarray(self.target_mean)
+            return _value_answers(outputs, meaning, scale, mean) | _interval(
+                outputs, scale, mean, calibration
+            )
+        if calibration is not None:
+            outputs = calibration.applied(outputs, meaning)
+        columns, shares = class_columns(outputs, meaning), probabilities(outputs, meaning)
+        labels: Sequence[Any] = self.classes if self.classes is not None else range(columns.shape[-1])
+        name, shown = ("score", columns) if shares is None else ("probability", shares)
+        answers = {"prediction": np.asarray(labels)[columns.argmax(axis=-1)]}
+        return answers | {f"{name}_{label}": shown[:, i] for i, label in enumerate(labels)}
+
+    def _answers_of_heads(self, outputs: Any, meanings: Any) -> dict[str, np.ndarray]:
+        """Return the answers of every head, each with its name at the end."""
+        answers: dict[str, np.ndarray] = {}
+        for head in self.heads:
+            one = replace(self, heads=(), **dict(zip(_OF_ONE, head[3:], strict=True)))
+            meaning = meanings.get(head.name, meanings.get(str(head.name)))  # in JSON a place is text
+            own = one.answers(outputs[head.name], head.task, meaning)
+            answers |= {f"{column}_{head.name}": values for column, values in own.items()}
+        return answers
 
 
-def class_logits(outputs: np.ndarray) -> np.ndarray:
-    """Return logits with an axis of classes: a single logit z stands for the logits (0, z) of two classes.
+def _value_answers(
+    values: np.ndarray, meaning: str, scale: np.ndarray, mean: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Return values in the target's own unit; of quantiles the point prediction, and each of them."""
+    values, levels = values * scale + mean, quantile_levels(meaning)
+    if not levels:
+        return {"prediction": values[:, 0] if values.ndim == 2 and values.shape[1] == 1 else values}
+    quantiles = {f"quantile_{level:g}": values[:, i] for i, level in enumerate(levels)}
+    return {"prediction": values[:, middle(levels)]} | quantiles
 
-    Their softmax is 1 - sigmoid(z) and sigmoid(z); z = 0 predicts the first class.
 
-    Args:
-        outputs: `example class`, or `example` or `example 1` for a single logit.
-    """
-    if outputs.ndim == 1 or outputs.shape[-1] == 1:
-        arrays = outputs.__array_namespace__()  # NumPy's or JAX's functions
-        single = outputs.reshape(len(outputs))
-        return arrays.stack([arrays.zeros_like(single), single], axis=-1)
-    return outputs
+def _interval(
+    values: np.ndarray, scale: np.ndarray, mean: np.ndarray, calibration: Calibration | None
+) -> dict[str, np.ndarray]:
+    """Return the ends of an interval around each value, in the target's own unit."""
+    if calibration is None or calibration.half_width is None:
+        return {}
+    ends = {"low": -calibration.half_width, "high": calibration.half_width}
+    return {name: ((values + end) * scale + mean).reshape(len(values)) for name, end in ends.items()}
+
+
+def _label_answers(outputs: np.ndarray, labels: Sequence[Any], meaning: str) -> dict[str, np.ndarray]:
+    """Return whether each label applies, and with which probability."""
+    answers = {"prediction": (outputs > boundary(meaning)).astype(np.int8)}
+    for i, label in enumerate(labels):
+        shares = probabilities(outputs[:, i], meaning)
+        answers |= {} if shares is None else {f"probability_{label}": shares[:, 1]}
+    return answers

@@ -6,6 +6,7 @@ over them.
 
 import abc
 import dataclasses
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import equinox as eqx
@@ -13,6 +14,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int, PyTree, Shaped
+
+# How far an input may lie from 0, in standard deviations: a typing error must not swamp all other inputs.
+FURTHEST = 8.0
 
 
 class Split(eqx.Module):
@@ -53,6 +57,13 @@ class Split(eqx.Module):
         return None
 
     @property
+    def offsets(self) -> np.ndarray | None:
+        """What is added to the targets of every example, and to the model's outputs for it, `example`; None
+        for nothing. In the unit of standardised targets.
+        """
+        return None
+
+    @property
     def successor(self) -> int | None:
         """Index distance from an example to the one that continues it; None if there is no such distance."""
         return None
@@ -61,13 +72,28 @@ class Split(eqx.Module):
         """Return at most `most` evenly spaced examples; of one long text, its beginning."""
         return self
 
+    @property
+    def example_weights(self) -> np.ndarray | None:
+        """The weight of every example, `example`; None where there is no such array."""
+        return None
+
+    def total_weight(self, stride: int = 1) -> float:
+        """Return what every `stride`-th example weighs together."""
+        own = self.example_weights
+        return -(-self.count() // stride) if own is None else float(own[::stride].sum(dtype=np.float64))
+
+    def with_targets(self, change: Callable[[np.ndarray], np.ndarray]) -> "Split | None":
+        """Return the split with every target changed, on the host; None where that cannot be done."""
+        return None
+
 
 class Rows(Split):
     """Examples along the first axis of arrays.
 
     Args:
         inputs: One array, or a tree of arrays, `example ...`. Images may stay uint8.
-        targets: One array or a tree, `example ...`: int32 classes or float32 values.
+        targets: One array or a tree, `example ...`: int32 classes or float32 values; empty where an objective
+            sees examples as a whole.
     """
 
     one_row: ClassVar[bool] = True
@@ -77,7 +103,7 @@ class Rows(Split):
 
     def count(self) -> int:
         """Return the length of the first axis."""
-        return first_leaf(self.targets).shape[0]
+        return first_leaf((self.inputs, self.targets)).shape[0]
 
     @property
     def input_shape(self) -> Any:
@@ -99,6 +125,11 @@ class Rows(Split):
         """Return at most `most` evenly spaced rows, on the host."""
         rows = _evenly_spaced(self.count(), most)
         return jax.tree.map(lambda leaf: np.asarray(leaf)[rows], self)
+
+    def with_targets(self, change: Callable[[np.ndarray], np.ndarray]) -> "Rows | None":
+        """Return the rows with every target changed, if the targets are one array."""
+        targets = self.known_targets
+        return None if targets is None else dataclasses.replace(self, targets=change(np.asarray(targets)))
 
 
 class Windows(Split):
@@ -187,15 +218,27 @@ class Sequences(Split):
 
 
 class SeriesWindows(Split):
-    """Windows of a time series, each with the targets that follow it.
+    """Windows of one or several time series, each with the targets that follow it.
+
+    With `change_scale`, a target is the change from the window's last known value, `offsets`, and the past
+    of the target enters once more as its distance from that value: the levels of several series may differ
+    by far more than what is to be predicted. The same subtraction is made by NLinear (Zeng et al., Are
+    Transformers Effective for Time Series Forecasting?, 2023); here the level stays an input, too.
 
     Args:
-        rows: Inputs, float32, `time feature`.
-        following: The target at the same times, `time`: float32 values or int32 classes.
-        starts: First row of each window, int32, `example`.
+        rows: Inputs, float32, `time feature`: one series after another, each in time order.
+        following: The target at the same times, `time`: float32 values or int32 classes. With
+            `change_scale`, less `base`.
+        starts: First row of each window, int32, `example`. No window reaches into another series.
         window: Rows in a window.
         horizon: Number of targets after it: those of the window that starts at s are
             `following[s + window : s + window + horizon]`.
+        known: For each row the last row at or before it whose target is present, int32, `time`; -1 if there
+            is none. None: all targets are present.
+        base: What was subtracted from the targets of each window's series, float32, `example`: near the
+            level of the series, so that float32 resolves small changes of large values.
+        change_scale: Factor from the unit of `following` to the inputs that are distances from the last
+            known value; None: targets are values, and there are no such inputs.
     """
 
     rows: Shaped[Array | np.ndarray, "time feature"]
@@ -203,6 +246,9 @@ class SeriesWindows(Split):
     starts: Int[Array | np.ndarray, " example"]
     window: int = eqx.field(static=True)
     horizon: int = eqx.field(static=True, default=1)
+    known: Int[Array | np.ndarray, " time"] | None = None
+    base: Shaped[Array | np.ndarray, " example"] | None = None
+    change_scale: float | None = eqx.field(static=True, default=None)
 
     def count(self) -> int:
         """Return how many windows there are."""
@@ -211,11 +257,11 @@ class SeriesWindows(Split):
     @property
     def input_shape(self) -> tuple[int, ...]:
         """`(window, features)`."""
-        return (self.window, self.rows.shape[1])
+        return (self.window, self.rows.shape[1] + (self.change_scale is not None))
 
     @property
     def targets(self) -> np.ndarray:
-        """The targets of all windows: values, `example horizon`, or classes, `example`."""
+        """The targets of all windows, without `offsets`: values, `example horizon`, or classes, `example`."""
         return np.asarray(self.batch(np.arange(self.count()))[1])
 
     @property
@@ -225,16 +271,40 @@ class SeriesWindows(Split):
 
     @property
     def last_values(self) -> np.ndarray:
-        """The target at the last row of each window, `example`; a missing one is 0, the mean."""
-        return np.asarray(self.following)[np.asarray(self.starts) + self.window - 1]
+        """The last target that is known in each window, `example`; 0, the mean, if all are missing."""
+        starts = np.asarray(self.starts)
+        values = np.asarray(self._last_known(starts))
+        if self.base is None:
+            return values
+        known = np.asarray(self._known(starts + self.window - 1)) >= starts
+        return np.where(known, values + np.asarray(self.base), 0).astype(np.float32)
+
+    @property
+    def offsets(self) -> np.ndarray | None:
+        """With `change_scale`, the last known values."""
+        return None if self.change_scale is None else self.last_values
 
     def batch(self, indices: Int[Array | np.ndarray, " batch"]) -> tuple[Array, Array]:
         """Return (windows, targets): `batch time feature`, and `batch horizon` values or `batch` classes."""
-        starts = jnp.asarray(self.starts)[indices][:, None]
-        inputs = jnp.asarray(self.rows)[starts + jnp.arange(self.window)]
-        targets = jnp.asarray(self.following)[starts + self.window + jnp.arange(self.horizon)]
+        starts = jnp.asarray(self.starts)[indices]
+        following = starts[:, None] + self.window + jnp.arange(self.horizon)
+        targets = jnp.asarray(self.following)[following]
+        if self.change_scale is not None:
+            targets = targets - self._last_known(starts)[:, None]
         classes = jnp.issubdtype(targets.dtype, jnp.integer)
-        return inputs, targets[:, 0] if classes else targets
+        return self.windows(indices), targets[:, 0] if classes else targets
+
+    def windows(self, indices: Int[Array | np.ndarray, " batch"]) -> Array:
+        """Return the inputs alone, `batch time feature`. Pure."""
+        starts = jnp.asarray(self.starts)[indices][:, None]
+        times = starts + jnp.arange(self.window)
+        inputs = jnp.asarray(self.rows)[times]
+        if self.change_scale is None:
+            return inputs
+        distances = self._values(times, starts) - self._last_known(starts[:, 0])[:, None]
+        known = self._known(times) >= starts
+        scaled = jnp.clip(jnp.where(known, distances * self.change_scale, 0.0), -FURTHEST, FURTHEST)
+        return jnp.concatenate([inputs, scaled[..., None]], axis=-1)
 
     @property
     def successor(self) -> int | None:
@@ -242,9 +312,31 @@ class SeriesWindows(Split):
         starts = np.asarray(self.starts)
         return self.window if np.array_equal(starts, np.arange(starts[0], starts[-1] + 1)) else None
 
+    def with_targets(self, change: Callable[[np.ndarray], np.ndarray]) -> "SeriesWindows | None":
+        """Return the windows with every target changed; None where targets are changes."""
+        if self.change_scale is not None or self.base is not None:
+            return None
+        following = np.asarray(self.following)
+        new = change(following[:, None] if following.dtype.kind == "f" else following)
+        return dataclasses.replace(self, following=new.reshape(following.shape))
+
     def fewer(self, most: int) -> "SeriesWindows":
         """Return at most `most` evenly spaced windows."""
-        return dataclasses.replace(self, starts=np.asarray(self.starts)[_evenly_spaced(self.count(), most)])
+        rows = _evenly_spaced(self.count(), most)
+        base = None if self.base is None else np.asarray(self.base)[rows]
+        return dataclasses.replace(self, starts=np.asarray(self.starts)[rows], base=base)
+
+    def _known(self, times: Array | np.ndarray) -> Array | np.ndarray:
+        """Return the last rows at or before some times whose targets are present."""
+        return times if self.known is None else jnp.asarray(self.known)[times]
+
+    def _values(self, times: Array | np.ndarray, starts: Array | np.ndarray) -> Array:
+        """Return the last known targets at some times, of windows with these starts; 0 where none is."""
+        known = self._known(times)
+        return jnp.where(known >= starts, jnp.asarray(self.following)[known], 0)
+
+    def _last_known(self, starts: Array | np.ndarray) -> Array:
+        return self._values(starts + self.window - 1, starts)
 
 
 def first_leaf(tree: PyTree) -> Array | np.ndarray:

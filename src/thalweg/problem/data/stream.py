@@ -10,7 +10,7 @@ serves one group of lanes.
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import chain, islice
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int, PyTree
 
+from thalweg.core.arguments import checked, shown
 from thalweg.core.errors import DataError
 from thalweg.problem.data.data import (
     CLASSIFICATION,
@@ -37,10 +38,14 @@ Make = Callable[[int], Iterator[tuple[PyTree, PyTree]]]
 
 # Steps between two evaluations: often enough to follow a run, seldom enough to cost little.
 EVERY = 1000
+LARGEST_LABEL = np.iinfo(np.int32).max  # targets are 32-bit on the device
 
 
 class Streamed(Split):
     """The train split of a stream. It has no end: the steps between two evaluations count as an epoch.
+
+    Class attributes:
+        ends: Whether an epoch is one pass over a known number of examples, in batches of any size.
 
     Args:
         first: The first batch, for callers that need examples.
@@ -51,6 +56,8 @@ class Streamed(Split):
     first: Rows
     make: Make = eqx.field(static=True)
     every: int = eqx.field(static=True)
+
+    ends: ClassVar[bool] = False
 
     @property
     def batch_size(self) -> int:
@@ -67,13 +74,18 @@ class Streamed(Split):
         """The first batch's targets, for baselines."""
         return self.first.targets
 
+    def in_batches(self, size: int) -> "Streamed":
+        """Return the stream in batches of a size; only where it `ends`."""
+        del size
+        return self
+
     def count(self) -> int:
         """Return how many examples there are between two evaluations."""
         return self.every * self.batch_size
 
     def batch(self, indices: Int[Array, " batch"]) -> tuple[PyTree, PyTree]:
         """Return examples of the first batch, repeated: not for training."""
-        return self.first.batch(jnp.asarray(indices) % self.batch_size)
+        return self.first.batch(jnp.asarray(indices) % self.first.count())
 
     def checker(self) -> Callable[[Any, int], list[np.ndarray]]:
         """Return a function of (batch, its number) that gives the batch's arrays, typed as the first batch's.
@@ -97,8 +109,9 @@ class Streamed(Split):
         return checked
 
 
+@checked(DataError)
 def stream(
-    source: Make | Iterable[tuple[PyTree, PyTree]],
+    source: Make | Iterable[Any],
     *,
     classes: Any = None,
     task: str | None = None,
@@ -139,6 +152,9 @@ def stream(
     """
     if isinstance(every, bool) or not isinstance(every, int) or every < 1:
         raise DataError("stream", "every must be a whole number of steps", got=every, hint=f"try {EVERY}")
+    if isinstance(source, (np.ndarray, jax.Array)) and not source.ndim:
+        rule = "must be a function make(start), or an iterable of batches"
+        raise DataError("stream", rule, got=shown(source), hint="for example [(x, y)]")
     make = source if callable(source) else _Skipped(source)
     first = _first(make)
     train = Streamed(first, make, every)
@@ -183,7 +199,11 @@ class _Skipped:
 
 def _first(make: Make) -> Rows:
     try:
-        batch = make.peek() if isinstance(make, _Skipped) else next(iter(make(0)))
+        batches = make if isinstance(make, _Skipped) else make(0)
+        if not isinstance(batches, _Skipped) and not isinstance(batches, Iterable):
+            rule, hint = "make(start) must return an iterator of batches", "use yield, or return iter([...])"
+            raise DataError("stream", rule, got=shown(batches), hint=hint)
+        batch = batches.peek() if isinstance(batches, _Skipped) else next(iter(batches))
     except StopIteration:
         raise DataError("stream", "must give a batch", got="nothing", hint="check the source") from None
     return _as_rows(batch, 0)
@@ -229,15 +249,21 @@ def _task(first: Rows) -> str:
 def _labels(classes: Any, task: str, first: Rows) -> tuple[Any, ...] | None:
     if task == REGRESSION:
         return None
-    if isinstance(classes, int) and not isinstance(classes, bool) and classes > 1:
+    if isinstance(classes, int) and not isinstance(classes, bool) and 1 < classes <= LARGEST_LABEL:
         return tuple(range(classes))
-    if classes is None or isinstance(classes, (int, bool)) or len(tuple(classes)) < 2:
+    names = (
+        tuple(classes)
+        if isinstance(classes, str)
+        or (isinstance(classes, (list, tuple, range, np.ndarray)) and np.ndim(classes))
+        else ()
+    )
+    if len(names) < 2:
         largest = int(np.max(first_leaf(first.targets)))
         rule = "classes must be the number of classes or tokens, or their names"
         where = f"the largest target of the first batch is {largest}"
         hint = f"for example classes={max(largest + 1, 2)}"
-        raise DataError("stream", rule, got=classes, where=where, hint=hint)
-    return tuple(classes)
+        raise DataError("stream", rule, got=shown(classes), where=where, hint=hint)
+    return names
 
 
 def _held_out(examples: Any, first: Rows) -> Split | None:

@@ -13,12 +13,14 @@ from pathlib import Path
 
 import numpy as np
 
+from thalweg.core.caller import argument, option
 from thalweg.core.errors import DataError
 from thalweg.problem.data.data import LANGUAGE, Data
 from thalweg.problem.data.files.content import read_text
+from thalweg.problem.data.files.tables import looks_like_table
 from thalweg.problem.data.inputs.text import UNKNOWN, LineInputs, TextInputs, split_lines
 from thalweg.problem.data.note import Note
-from thalweg.problem.data.options import RANDOM, LoadOptions, Reader, Source
+from thalweg.problem.data.options import CONTEXT, LINES, RANDOM, TEXTS, LoadOptions, Reader, Source
 from thalweg.problem.data.preparation import Preparation
 from thalweg.problem.data.split import Sequences, Windows
 from thalweg.problem.data.splitting import split_rows, units_of
@@ -32,11 +34,27 @@ def _accepts(source: Source, options: LoadOptions) -> bool:
 
 
 def _read(source: Source, options: LoadOptions) -> Data:
-    text = read_text(source.data)
+    """Read text, unless it is a table and nobody has asked for text.
+
+    Raises:
+        DataError: The file cannot be read, or looks like a table.
+    """
+    if options.context is None and not options.lines and looks_like_table(source.data):
+        rule = "the file looks like a table, and a table needs a target, the column to predict"
+        hint = (
+            f"{option('target', -1)} for its last column; {option('context', CONTEXT)} to train on it as text"
+        )
+        raise DataError("text", rule, where=source.data, hint=hint)
+    text = read_text(source.data, options.encoding)
     return (from_lines if options.lines else from_text)(text, source.name, options)
 
 
-READER = Reader(_accepts, _read, options=("lines",))
+def kinds(options: LoadOptions) -> tuple[str, ...]:
+    """Return the kind of a text under these options: one stream, or lines."""
+    return (LINES,) if options.lines else (TEXTS,)
+
+
+READER = Reader(_accepts, _read, lambda source, options: kinds(options))
 
 
 def from_text(text: str, name: str, options: LoadOptions) -> Data:
@@ -47,14 +65,14 @@ def from_text(text: str, name: str, options: LoadOptions) -> Data:
     """
     texts = _cut(text, options)
     for split, piece in texts.items():
-        _check_length(split, piece, options.context, name)
+        _check_length(split, piece, options.tokens, name)
     held_out = [piece for split, piece in texts.items() if split != "train"]
-    columns = TextInputs.fit(texts["train"], options.context, held_out)
+    columns = TextInputs.fit(texts["train"], options.tokens, held_out)
     if len(columns.characters) < 2:
         rule = "must have at least two different characters"
         raise DataError("text", rule, got=columns.characters, where=name, hint="give real text")
     splits = {
-        split: Windows(columns.inputs(piece), options.context, 1 if split == "train" else options.context)
+        split: Windows(columns.inputs(piece), options.tokens, 1 if split == "train" else options.tokens)
         for split, piece in texts.items()
     }
     return Data.of_splits(name, LANGUAGE, splits, _preparation(columns), _unknown(columns, texts))
@@ -118,11 +136,14 @@ def _check_length(split: str, text: str, context: int, name: str) -> None:
 def _check_lines(lines: list[str], name: str, options: LoadOptions) -> None:
     if options.group is not None:
         raise DataError(
-            "split", "lines have no columns to group by", got=options.split, hint="use split=random"
+            "split",
+            "lines have no columns to group by",
+            got=options.split,
+            hint=f"use {option('split', RANDOM)}",
         )
     if len(lines) < 2 or not any(len(line) > 1 for line in lines):
         rule = "must be at least two lines, one of them with two characters"
-        hint = "give a text with one example per line, or leave out lines (--lines)"
+        hint = f"give a text with one example per line, or leave out {argument('lines')}"
         raise DataError("lines", rule, got=f"{len(lines)} lines", where=name, hint=hint)
 
 

@@ -1,4 +1,4 @@
-"""Losses of classes and distributions: cross-entropy, its binary form, Kullback-Leibler divergence, hinge."""
+"""Losses of classes and distributions: cross-entropy, binary, ordinal, Kullback-Leibler divergence, hinge."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -8,7 +8,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from thalweg.core.errors import ModelError, RecipeError
-from thalweg.problem.losses.loss import Elements, Loss
+from thalweg.problem.losses.loss import ORDERED, Elements, Loss
+from thalweg.problem.losses.outputs import LOGITS, SCORES, THRESHOLDS, ordered_log_probabilities
 from thalweg.problem.losses.shapes import (
     check_classes,
     check_label_range,
@@ -43,6 +44,7 @@ class CrossEntropy(Loss):
     when: ClassVar[str] = "One class out of several; next-token prediction; soft labels."
     reference: ClassVar[str] = "Szegedy et al. 2016 (label smoothing); torch.nn.functional.cross_entropy"
     takes_logits: ClassVar[bool] = True
+    meaning: ClassVar[str | None] = LOGITS
 
     smoothing: float = 0.0
     class_weights: tuple[float, ...] = ()
@@ -50,12 +52,12 @@ class CrossEntropy(Loss):
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.smoothing < 1.0:
-            raise RecipeError(self.name, "smoothing must be at least 0 and below 1", got=self.smoothing)
+            rule = "smoothing must be at least 0 and below 1"
+            raise RecipeError(self.name, rule, got=self.smoothing, hint="try 0.1")
         object.__setattr__(self, "class_weights", tuple(float(w) for w in self.class_weights))
         if any(not 0.0 <= w < float("inf") for w in self.class_weights):
-            raise RecipeError(
-                self.name, "class_weights must be finite and at least 0", got=self.class_weights
-            )
+            rule = "class_weights must be finite and at least 0"
+            raise RecipeError(self.name, rule, got=self.class_weights, hint="1 leaves a class as it is")
 
     def elements(self, outputs: Float[Array, "batch ... classes"], targets: Array) -> Elements:
         """Return the loss at every position; see the class for the equation."""
@@ -85,7 +87,8 @@ class CrossEntropy(Loss):
         if self.class_weights:
             if len(self.class_weights) != classes:
                 got = f"{len(self.class_weights)} weights, {classes} outputs"
-                raise ModelError(self.name, "class_weights must be one for each class", got=got)
+                hint = f"give {classes} weights, or none"
+                raise ModelError(self.name, "class_weights must be one for each class", got=got, hint=hint)
             shares = shares * jnp.asarray(self.class_weights, shares.dtype)
         return shares
 
@@ -105,14 +108,14 @@ class BinaryCrossEntropy(Loss):
     when: ClassVar[str] = "Yes or no, once or for several labels that do not exclude each other."
     reference: ClassVar[str] = "torch.nn.functional.binary_cross_entropy_with_logits"
     takes_logits: ClassVar[bool] = True
+    meaning: ClassVar[str | None] = LOGITS
 
     positive_weight: float = 1.0
 
     def __post_init__(self) -> None:
         if not 0.0 < self.positive_weight < float("inf"):
-            raise RecipeError(
-                self.name, "positive_weight must be above 0 and finite", got=self.positive_weight
-            )
+            rule = "positive_weight must be above 0 and finite"
+            raise RecipeError(self.name, rule, got=self.positive_weight, hint="try 1")
 
     def elements(self, outputs: Float[Array, "batch ..."], targets: Array) -> Elements:
         """Return the loss of every target; see the class for the equation."""
@@ -126,7 +129,7 @@ class BinaryCrossEntropy(Loss):
             return (count,)
         if count != 2:
             rule, hint = "takes two classes", "use the loss cross_entropy"
-            raise ModelError(self.name, rule, got=f"{count} classes", hint=hint)
+            raise ModelError(self.name, rule, got=f"{count} classes", hint=hint, cause="loss_mismatch")
         return (1,)
 
     def check(self, outputs: Array, targets: Array) -> None:
@@ -154,6 +157,7 @@ class KullbackLeibler(Loss):
     when: ClassVar[str] = "Targets are distributions, such as a teacher's outputs."
     reference: ClassVar[str] = "Kullback & Leibler 1951; Hinton et al. 2015"
     takes_logits: ClassVar[bool] = True
+    meaning: ClassVar[str | None] = LOGITS
 
     def elements(self, outputs: Float[Array, "batch ... classes"], targets: Array) -> Elements:
         """Return the divergence at every position; see the class for the equation."""
@@ -163,6 +167,7 @@ class KullbackLeibler(Loss):
                 "targets must be distributions over the outputs",
                 got=f"outputs {outputs.shape}, targets {targets.shape} (batch first)",
                 hint="for one class per example use cross_entropy",
+                cause="label_encoding_wrong",
             )
         shares = jnp.asarray(targets).astype(outputs.dtype)
         entropy = -jnp.sum(jax.scipy.special.xlogy(shares, shares), axis=-1)
@@ -192,12 +197,13 @@ class Hinge(Loss):
     formula: ClassVar[str] = "(1/K) sum_{c != y} max(0, m - z_y + z_c); one output: max(0, m - (2y-1) z)"
     when: ClassVar[str] = "Margins rather than probabilities; linear models as support vector machines."
     reference: ClassVar[str] = "Cortes & Vapnik 1995; Weston & Watkins 1999"
+    meaning: ClassVar[str | None] = SCORES
 
     margin: float = 1.0
 
     def __post_init__(self) -> None:
         if not 0.0 < self.margin < float("inf"):
-            raise RecipeError(self.name, "margin must be above 0 and finite", got=self.margin)
+            raise RecipeError(self.name, "margin must be above 0 and finite", got=self.margin, hint="try 1")
 
     def elements(self, outputs: Float[Array, "batch ..."], targets: Array) -> Elements:
         """Return the loss of every row; see the class for the equations."""
@@ -220,6 +226,60 @@ class Hinge(Loss):
         """Reject labels out of range (with one output: other than 0 and 1)."""
         classes = 2 if is_single_logit(outputs, targets) else outputs.shape[-1]
         check_label_range(self.name, targets, classes)
+
+
+@dataclass(frozen=True)
+class Ordinal(Loss):
+    """Cumulative link loss of K ordered classes: `-log P(y)`, with `P(class <= k) = sigmoid(t_k)`, in nats.
+
+    The model has K - 1 outputs z, from which rising thresholds are made: `t_1 = z_1`,
+    `t_(k+1) = t_k + softplus(z_(k+1))`. All of them may depend on the inputs.
+
+    Args:
+        order: The classes from the lowest to the highest, by name. Empty: their own order, for numbers.
+
+    Reference: McCullagh, Regression Models for Ordinal Data, 1980.
+    """
+
+    name: ClassVar[str] = "ordinal"
+    formula: ClassVar[str] = (
+        "-log(s(t_y) - s(t_(y-1))), t_1 = z_1, t_(k+1) = t_k + softplus(z_(k+1)), s = sigmoid"
+    )
+    when: ClassVar[str] = "Three or more classes in an order: grades, ratings, stages."
+    reference: ClassVar[str] = "McCullagh 1980"
+    meaning: ClassVar[str | None] = THRESHOLDS
+    target_form: ClassVar[str] = ORDERED
+    listed: ClassVar[str | None] = "order"
+
+    order: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "order", tuple(str(name).strip() for name in self.order))
+        if len(set(self.order)) < len(self.order):
+            rule, hint = "order must name each class once", "for example ordinal:low,medium,high"
+            raise RecipeError(self.name, rule, got=self.order, hint=hint)
+
+    def elements(self, outputs: Float[Array, "batch ... threshold"], targets: Array) -> Elements:
+        """Return the loss of every row; see the class for the equation."""
+        logs = ordered_log_probabilities(outputs)
+        check_classes(self.name, logs, targets)
+        shares = _one_hot(jnp.asarray(targets), logs, None)
+        return Elements(-jnp.sum(jnp.where(shares == 0, 0.0, shares * logs), axis=-1))
+
+    def output_counts(self, task: str, count: int) -> tuple[int, ...]:
+        """Return K - 1.
+
+        Raises:
+            ModelError: There are fewer than three classes.
+        """
+        if count < 3:
+            rule, hint = "takes three or more ordered classes", "use the loss cross_entropy"
+            raise ModelError(self.name, rule, got=f"{count} classes", hint=hint)
+        return (count - 1,)
+
+    def check(self, outputs: Array, targets: Array) -> None:
+        """Reject labels out of range."""
+        check_label_range(self.name, targets, outputs.shape[-1] + 1)
 
 
 def is_single_logit(outputs: Array, targets: Array) -> bool:

@@ -16,11 +16,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PyTree
 
-from thalweg.core.errors import ModelError
+from thalweg.core.errors import ModelError, ThalwegError
+from thalweg.problem.members import Members
 
 # Two artificial batch sizes, both prime and unlike any width that users choose. A result whose first axis
 # follows both is batched; one whose first axis merely happens to equal the batch size is not.
 _PROBE_SIZES = (1009, 1013)
+# How losses take targets; see `Loss`.
+STANDARDISED, RATIOS, ORDERED = "standardised", "ratios", "ordered"
 
 
 class Elements(NamedTuple):
@@ -57,6 +60,10 @@ class Loss(abc.ABC):
         when: When to use it, one sentence.
         reference: Authors, title, year, or the library whose convention is followed.
         takes_logits: Whether outputs are logits, so that a model ending in softmax or sigmoid is a mistake.
+        meaning: What outputs mean, a key of `outputs.MEANINGS`; None where the loss alone does not say it.
+        target_form: How it takes targets: `STANDARDISED`, or values as `RATIOS` to their mean, or classes
+            that are `ORDERED`.
+        listed: The option whose items stand alone in the short form: `quantile:0.1,0.9`.
     """
 
     name: ClassVar[str]
@@ -64,6 +71,9 @@ class Loss(abc.ABC):
     when: ClassVar[str]
     reference: ClassVar[str]
     takes_logits: ClassVar[bool] = False
+    meaning: ClassVar[str | None] = None
+    target_form: ClassVar[str] = STANDARDISED
+    listed: ClassVar[str | None] = None
 
     @abc.abstractmethod
     def elements(self, outputs: Float[Array, "batch ..."], targets: Array) -> Elements:
@@ -99,21 +109,29 @@ class Loss(abc.ABC):
         """Return one loss per example.
 
         Args:
-            outputs: Outputs of the model, with a leading batch axis.
+            outputs: Outputs of the model, with a leading batch axis; of an ensemble in training `Members`.
             targets: Targets of the same batch.
 
         Returns:
-            Losses, `batch`, in the dtype of the outputs; half precision is computed and returned in float32.
+            Losses, `batch` (of members their mean), in the dtype of the outputs; half precision is computed
+            and returned in float32.
 
         Raises:
             ModelError: The shapes do not fit.
         """
+        if isinstance(outputs, Members):
+            each = jax.vmap(self.__call__, in_axes=(1, None), out_axes=1)(outputs.outputs, targets)
+            return jnp.sum(each * outputs.weights.astype(each.dtype), axis=1)
         return self.elements(at_least_f32(outputs), targets).example_means()
 
     def spec(self) -> str:
         """Return the short form: the name, and the options that differ from their defaults."""
-        changed = [f for f in dataclasses.fields(self) if getattr(self, f.name) != f.default]
-        options = ",".join(f"{f.name}={_format_option(getattr(self, f.name))}" for f in changed)
+        changed = [f.name for f in dataclasses.fields(self) if getattr(self, f.name) != f.default]
+        items = (
+            [_format_option(item) for item in getattr(self, self.listed)] if self.listed in changed else []
+        )
+        items += [f"{n}={_format_option(getattr(self, n))}" for n in changed if n != self.listed]
+        options = ",".join(items)
         return f"{self.name}:{options}" if options else self.name
 
 
@@ -162,7 +180,12 @@ def batched(function: Callable[..., Any], outputs: PyTree, targets: PyTree) -> C
     if all(_is_batched(function, outputs, targets, size) for size in _PROBE_SIZES):
         return function
     mapped = jax.vmap(function)
-    leaves = jax.tree.leaves(jax.eval_shape(mapped, outputs, targets))
+    try:
+        leaves = jax.tree.leaves(jax.eval_shape(mapped, outputs, targets))
+    except ThalwegError:
+        raise
+    except Exception as error:
+        raise _failing(function, outputs, targets) from error
     if len(leaves) != 1 or not jnp.issubdtype(leaves[0].dtype, jnp.floating) or leaves[0].ndim != 1:
         raise ModelError(
             "loss",
@@ -171,6 +194,23 @@ def batched(function: Callable[..., Any], outputs: PyTree, targets: PyTree) -> C
             hint="return losses of shape (batch,), or a single number for one example",
         )
     return mapped
+
+
+def _failing(function: Callable[..., Any], outputs: PyTree, targets: PyTree) -> ModelError:
+    """Return the error for a function that fails on a batch and on an example; it shows that on the batch."""
+    try:
+        jax.eval_shape(function, outputs, targets)
+        reason = "it fails on a single example"
+    except Exception as error:
+        reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+    shapes = [", ".join(str(leaf.shape) for leaf in jax.tree.leaves(tree)) for tree in (outputs, targets)]
+    return ModelError(
+        "loss",
+        "must take the outputs and targets of a batch, or of one example",
+        got=f"outputs {shapes[0]}, targets {shapes[1]} (batch first)",
+        where=reason,
+        hint="write it for these shapes; a loss of o[:, 0] needs outputs of shape (batch, 1) or wider",
+    )
 
 
 def _is_batched(function: Callable[..., Any], outputs: PyTree, targets: PyTree, size: int) -> bool:
@@ -191,4 +231,6 @@ def at_least_f32(outputs: PyTree) -> PyTree:
 
 
 def _format_option(value: Any) -> str:
-    return "/".join(map(_format_option, value)) if isinstance(value, tuple) else f"{value:g}"
+    if isinstance(value, tuple):
+        return "/".join(map(_format_option, value))
+    return value if isinstance(value, str) else f"{value:g}"

@@ -7,9 +7,10 @@ import numpy as np
 from jaxtyping import Array
 
 from thalweg.core.errors import DataError, ModelError
+from thalweg.problem.losses.outputs import softmax_like
 
-# Softmax in float32 over 1e5 classes sums to 1 within 1e-4; logits of a whole batch do so only by design.
-_SUM_TOLERANCE = 1e-4
+# The words for targets in a form that a loss does not mean, and for a loss of another task.
+ENCODING, MISMATCH = "label_encoding_wrong", "loss_mismatch"
 
 
 def match_shapes(who: str, outputs: Array, targets: Array) -> tuple[Array, Array]:
@@ -26,6 +27,7 @@ def match_shapes(who: str, outputs: Array, targets: Array) -> tuple[Array, Array
             "outputs and targets must have the same shape",
             got=f"outputs {outputs.shape}, targets {targets.shape} (batch first)",
             hint="give the model as many outputs as there are target values",
+            cause=MISMATCH if jnp.issubdtype(targets.dtype, jnp.integer) else "head_units_wrong",
         )
     return outputs, targets.reshape(outputs.shape).astype(outputs.dtype)
 
@@ -43,6 +45,7 @@ def check_classes(who: str, outputs: Array, targets: Array) -> None:
             "outputs must be logits, one for each class",
             got=f"shape {outputs.shape} (batch first)",
             hint="for a single logit use the loss binary_cross_entropy",
+            cause="head_units_wrong",
         )
     if outputs.shape[:-1] != targets.shape:
         raise ModelError(
@@ -50,6 +53,7 @@ def check_classes(who: str, outputs: Array, targets: Array) -> None:
             "takes one class for each row of logits",
             got=f"outputs {outputs.shape}, targets {targets.shape} (batch first)",
             hint="outputs are (batch, classes) or (batch, position, classes), targets lack the last axis",
+            cause=ENCODING if jnp.issubdtype(targets.dtype, jnp.integer) else MISMATCH,
         )
     if not jnp.issubdtype(targets.dtype, jnp.integer):
         raise DataError(
@@ -57,6 +61,7 @@ def check_classes(who: str, outputs: Array, targets: Array) -> None:
             "classes must be whole numbers",
             got=f"dtype {targets.dtype}",
             hint="cast the targets to int32, or give soft labels in the shape of the outputs",
+            cause=MISMATCH,
         )
 
 
@@ -72,7 +77,9 @@ def check_label_range(who: str, targets: Array, classes: int, ignore: int | None
         wrong &= values != ignore
     rest = f", and {int(wrong.sum()) - 1} more in this batch"
     hint = "give the model one output for each class"
-    reject_first(who, f"labels must lie in 0..{classes - 1}", values, wrong, rest=rest, hint=hint)
+    reject_first(
+        who, f"labels must lie in 0..{classes - 1}", values, wrong, rest=rest, hint=hint, cause=ENCODING
+    )
 
 
 def check_logits(who: str, outputs: Array) -> None:
@@ -81,17 +88,15 @@ def check_logits(who: str, outputs: Array) -> None:
     Raises:
         ModelError: They are.
     """
-    values = np.asarray(outputs, np.float64)
-    if values.shape[-1] < 2 or not values.size:
-        return
-    inside = (values >= 0).all() and (values <= 1).all()
-    if inside and np.allclose(values.sum(axis=-1), 1.0, rtol=0, atol=_SUM_TOLERANCE):
+    if softmax_like(outputs):
+        values = np.asarray(outputs, np.float64)
         first = values.reshape(-1, values.shape[-1])[0]
         raise ModelError(
             who,
             "takes logits, and these outputs are probabilities: every row sums to 1",
             got=np.array2string(first, precision=3, threshold=6),
             hint="remove the last softmax of the model; the loss applies it",
+            cause="head_double_activation",
         )
 
 
@@ -102,10 +107,16 @@ def check_probabilities(who: str, targets: Array, *, rows: bool) -> None:
         DataError: They do not.
     """
     values = np.asarray(targets, np.float64)
-    reject_first(who, "targets must be probabilities, in [0, 1]", values, ~((values >= 0) & (values <= 1)))
+    rule, wrong = "targets must be probabilities, in [0, 1]", ~((values >= 0) & (values <= 1))
+    cause = ENCODING if np.array_equal(values, np.round(values)) else MISMATCH
+    reject_first(who, rule, values, wrong, hint="give 0 and 1, or shares between them", cause=cause)
     if rows:
         sums = values.sum(axis=-1)
-        reject_first(who, "soft labels must sum to 1 over the classes", sums, np.abs(sums - 1) > 1e-3)
+        hint = (
+            "divide each row by its sum; for labels that do not exclude each other use binary_cross_entropy"
+        )
+        rule = "soft labels must sum to 1 over the classes"
+        reject_first(who, rule, sums, np.abs(sums - 1) > 1e-3, hint=hint, cause=ENCODING)
 
 
 def check_finite(who: str, targets: Array) -> None:
@@ -115,7 +126,10 @@ def check_finite(who: str, targets: Array) -> None:
         DataError: One is NaN or infinite.
     """
     values = np.asarray(targets)
-    reject_first(who, "targets must be finite", values, ~np.isfinite(values.astype(np.float64)))
+    wrong = ~np.isfinite(values.astype(np.float64))
+    reject_first(
+        who, "targets must be finite", values, wrong, hint="leave those rows out", cause="labels_corrupted"
+    )
 
 
 def reject_first(
@@ -126,12 +140,13 @@ def reject_first(
     *,
     name: str = "target",
     rest: str = "",
-    hint: str | None = None,
+    hint: str,
+    cause: str | None = None,
 ) -> None:
     """Raise an error that shows the first value that breaks a rule, if any does.
 
     Args:
-        who, rule, hint: As in `ThalwegError`.
+        who, rule, hint, cause: As in `ThalwegError`.
         values: The values.
         wrong: Same shape, True where a value breaks the rule.
         name: What a value is called in the message.
@@ -144,7 +159,7 @@ def reject_first(
         return
     position = tuple(int(index) for index in np.argwhere(wrong)[0])
     value = values[position].item()
-    raise DataError(who, rule, got=value, where=f"{name} {position}{rest}", hint=hint)
+    raise DataError(who, rule, got=value, where=f"{name} {position}{rest}", hint=hint, cause=cause)
 
 
 def _without_trailing_ones(shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -6,6 +6,7 @@ Any Equinox module is a model as well, through `models.adapter`.
 import math
 from typing import Any
 
+from thalweg.core.arguments import checked
 from thalweg.core.errors import ModelError, did_you_mean
 from thalweg.problem.models.architecture import Architecture, parse_value
 from thalweg.problem.models.checks import check
@@ -14,8 +15,9 @@ from thalweg.problem.models.gpt import GPT
 from thalweg.problem.models.mlp import MLP, LinearModel
 from thalweg.problem.models.recurrent import GRU, LSTM, RNN
 from thalweg.problem.models.resnet_vgg import VGG, ResNet
+from thalweg.problem.models.tabular import Tabular
 
-_ALL = (LinearModel, MLP, CNN, VGG, ResNet, RNN, LSTM, GRU, GPT)
+_ALL = (LinearModel, MLP, Tabular, CNN, VGG, ResNet, RNN, LSTM, GRU, GPT)
 ARCHITECTURES: dict[str, type[Architecture]] = {kind.name: kind for kind in _ALL}
 
 # Logistic regression is the linear model under cross-entropy.
@@ -55,6 +57,7 @@ def parse(text: str) -> Architecture:
     return kind(**_parse_settings(kind, named, text))
 
 
+@checked(ModelError)
 def default_model(task: str, input_shape: tuple[int, ...], count: int, outputs: int) -> Architecture:
     """Return a sensible model for data of this shape.
 
@@ -103,7 +106,7 @@ def _parse_settings(kind: type[Architecture], named: dict[str, str], text: str) 
             settings[key] = parse_value(known[key], value)
         except ValueError:
             got, doc = f"{value!r} in {text!r}", known[key].metadata.get("doc")
-            raise ModelError(kind.name, f"cannot read {key}", got=got, hint=doc) from None
+            raise ModelError(kind.name, f"cannot read {key}", got=got, hint=f"{key}: {doc}") from None
     return settings
 
 
@@ -120,6 +123,7 @@ __all__ = [
     "Architecture",
     "LinearModel",
     "ResNet",
+    "Tabular",
     "check",
     "default_model",
     "parse",

@@ -19,6 +19,10 @@ def widths(default: tuple[int, ...], *, doc: str, source: str = "") -> Any:
     return eqx.field(default=default, static=True, converter=_as_widths, metadata=described)
 
 
+# Layers that a model can be asked to stack. Each is traced on its own: thousands take minutes to compile.
+MOST_LAYERS = 1000
+
+
 def sizes(default: tuple[int | None, ...], *, doc: str, source: str = "") -> Any:
     """Declare a field of all widths from input to output; the ends may be None (taken from the data)."""
     described = {"kind": "sizes", "doc": doc, "source": source}
@@ -52,7 +56,9 @@ class Architecture(Choice):
         try:
             Choice.__check_init__(self)
         except RecipeError as error:
-            raise ModelError(error.who, error.rule, got=error.got, hint=error.hint) from None
+            raise ModelError(
+                error.who, error.rule, got=error.got, hint=error.hint, cause=error.cause
+            ) from None
 
     @abc.abstractmethod
     def __call__(self, key: Key[Array, ""]) -> eqx.Module:
@@ -118,6 +124,11 @@ class Architecture(Choice):
                 hint = "call fitted(input_shape, outputs) first"
                 raise ModelError(self.name, rule, got=self.spec(), hint=hint)
         return values
+
+
+def ends_in_activation(model: Any) -> bool:
+    """Return whether an architecture applies an activation to its outputs, rather than end in a map."""
+    return getattr(model, "output", "identity") != "identity"
 
 
 def fill_ends(
@@ -204,9 +215,12 @@ def _as_widths(value: Any) -> Any:
 def _check_widths(who: str, name: str, value: Any, *, open_ends: bool) -> None:
     if not isinstance(value, tuple) or len(value) < (2 if open_ends else 1):
         rule = f"{name} must list {'all widths from input to output' if open_ends else 'at least one width'}"
-        raise ModelError(who, rule, got=value, hint="for example [784, 512, 10]" if open_ends else None)
+        raise ModelError(
+            who, rule, got=value, hint="for example [784, 512, 10]" if open_ends else "for example [64]"
+        )
     for position, item in enumerate(value):
         if item is None and open_ends and position in (0, len(value) - 1):
             continue
         if not isinstance(item, int) or isinstance(item, bool) or item < 1:
-            raise ModelError(who, f"{name} must be whole numbers of at least 1", got=list(value))
+            rule = f"{name} must be whole numbers of at least 1"
+            raise ModelError(who, rule, got=list(value), hint="try 64")

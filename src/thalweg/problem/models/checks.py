@@ -6,7 +6,7 @@ a loss that takes logits, is read off the traced program rather than off values:
 between 0 and 1.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -19,7 +19,8 @@ from jaxtyping import Array, Key, PyTree
 
 from thalweg.core import keys
 from thalweg.core.errors import ModelError, ThalwegError
-from thalweg.problem.models.adapter import apply, build
+from thalweg.problem.members import Members
+from thalweg.problem.models.adapter import apply, build, reject_large
 
 # Rows of the abstract batch: a prime, unlike any width that a model is likely to have.
 _ROWS = 1009
@@ -35,10 +36,12 @@ class ModelCheck(NamedTuple):
     Args:
         output: Shape and dtype of the output for one example.
         noisy: Whether outputs or the next state depend on the key while training (dropout).
+        activation: `softmax` or `sigmoid` if the model ends in one, else None.
     """
 
     output: jax.ShapeDtypeStruct
     noisy: bool
+    activation: str | None
 
 
 def check(
@@ -49,7 +52,8 @@ def check(
     Args:
         model: An architecture, a factory `key -> Module`, or a module.
         example: Inputs of one example: arrays, or anything with a shape and a dtype.
-        task: `classification`, `regression`, `language`; None leaves the shape of the outputs to the loss.
+        task: `classification`, `regression`, `multilabel`, `language`; None leaves the shape of the outputs
+            to the loss.
         outputs: Number of classes, of target values, or of tokens; 1 for two classes that share a logit.
         logits: Whether the loss takes logits (`loss.takes_logits`), so that a final softmax is refused.
 
@@ -59,21 +63,75 @@ def check(
     batch = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((_ROWS, *leaf.shape), leaf.dtype), example)
     shapes = [tuple(leaf.shape) for leaf in jax.tree.leaves(example)]
     (result, _), program = _trace(model, batch, shapes)
+    if isinstance(result, Members):  # all members' outputs while training; their mean has the form of each
+        result = jax.ShapeDtypeStruct((_ROWS, *result.outputs.shape[2:]), result.outputs.dtype)
     leaves = jax.tree.leaves(result)
     if len(leaves) != 1 or not _is_floating(leaves[0]):
         got = ", ".join(_describe(leaf) for leaf in leaves) or "nothing"
-        raise ModelError("model", "must give one floating-point array per example", got=got)
+        hint = "return the outputs of the last layer alone"
+        raise ModelError("model", "must give one floating-point array per example", got=got, hint=hint)
     if result is not leaves[0]:
         got = f"{type(result).__name__} around {_describe(leaves[0])}"
         raise ModelError("model", "must give its one array as it is", got=got, hint="return the array alone")
     output = jax.ShapeDtypeStruct(leaves[0].shape[1:], leaves[0].dtype)
     if task is not None:
         _check_output_shape(output.shape, task, outputs, shapes)
-    activation = final_activation(program) if logits else None
+    activation = final_activation(program)
+    if logits:
+        reject_activation(activation, output.shape)
+    return ModelCheck(output, _depends_on(program, program.jaxpr.invars[1]), activation)
+
+
+def check_heads(model: Callable[..., Any], example: PyTree, names: Sequence[Any]) -> ModelCheck:
+    """Check that a model takes these examples and returns an array for each of several outputs.
+
+    Args:
+        model, example: As for `check`.
+        names: Names of the outputs, or their places in a list.
+
+    Returns:
+        The check, whose `output` is a tree of shapes.
+
+    Raises:
+        ModelError: It does not.
+    """
+    batch = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((_ROWS, *leaf.shape), leaf.dtype), example)
+    shapes = [tuple(leaf.shape) for leaf in jax.tree.leaves(example)]
+    (result, _), program = _trace(model, batch, shapes)
+    given = (
+        list(result)
+        if isinstance(result, dict)
+        else list(range(len(result)))
+        if isinstance(result, list)
+        else []
+    )
+    if sorted(map(str, given)) != sorted(map(str, names)) or not all(
+        map(_is_floating, jax.tree.leaves(result))
+    ):
+        got = ", ".join(map(str, given)) or ", ".join(_describe(leaf) for leaf in jax.tree.leaves(result))
+        rule = f"must give floating-point arrays, one for each target: {', '.join(map(str, names))}"
+        hint = "return a dictionary with these names (for targets in a list, a list)"
+        raise ModelError("model", rule, got=got, hint=hint)
+    output: Any = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), result)
+    return ModelCheck(output, _depends_on(program, program.jaxpr.invars[1]), None)
+
+
+def reject_activation(activation: str | None, shape: tuple[int, ...] = ()) -> None:
+    """Reject a model that ends in a softmax or sigmoid, for a loss that takes what comes before it.
+
+    Args:
+        activation: The last function, where it is known.
+        shape: Of the outputs for one example.
+
+    Raises:
+        ModelError: `activation` is one.
+    """
     if activation is not None:
         rule, hint = "must give logits: the loss applies the last function itself", f"remove the {activation}"
-        raise ModelError("model", rule, got=f"a model that ends in a {activation}", hint=hint)
-    return ModelCheck(output, _depends_on(program, program.jaxpr.invars[1]))
+        got = f"a model that ends in a {activation}"
+        single = activation == "softmax" and shape[-1:] == (1,)
+        cause = "head_softmax_single" if single else "head_double_activation"
+        raise ModelError("model", rule, got=got, hint=hint, cause=cause)
 
 
 def _trace(
@@ -85,7 +143,9 @@ def _trace(
     """
 
     def call(key: Key[Array, ""], noise: Key[Array, ""], inputs: PyTree) -> PyTree:
-        return apply(build(model, key), inputs, key=noise, training=True)
+        built = build(model, key)
+        reject_large(built.params)
+        return apply(built, inputs, key=noise, training=True)
 
     try:
         program, arrays, rest = eqx.filter_make_jaxpr(call)(keys.lane_key(0), keys.lane_key(0), batch)
@@ -178,7 +238,8 @@ def _check_output_shape(
         allowed.append(())
     if shape in allowed:
         return
-    word = {"classification": "classes", "language": "tokens"}.get(task, "target values")
+    words = {"classification": "classes", "language": "tokens", "multilabel": "labels"}
+    word = words.get(task, "target values")
     reason = f"the data has {outputs} {word}"
     if task == "classification" and outputs == 1:
         reason = "the loss takes one logit for two classes"
@@ -188,21 +249,25 @@ def _check_output_shape(
         got=f"shape {shape}",
         where=f"inputs of shape {', '.join(map(str, inputs))}",
         hint=f"give the last layer {outputs} output{'s' if outputs > 1 else ''}",
+        cause="head_units_wrong",
     )
 
 
 def _explain(error: Exception, shapes: list[tuple[int, ...]]) -> ModelError:
     data = f"the data gives shape {', '.join(map(str, shapes))}"
     reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+    hint = "call the model on one example of this shape by hand, and mend what fails"
     failure = _failing_layer(error.__traceback__)
     if failure is None:
-        return ModelError("model", "fails on inputs of this shape", got=data, where=reason)
+        return ModelError("model", "fails on inputs of this shape", got=data, where=reason, hint=hint)
     root, layer, argument = failure
     path, kind = _path(root, layer) or "", type(layer).__name__
     label = f"{path} ({kind})" if path else kind
     weight: Any = getattr(layer, "weight", None)
     if argument is None or not eqx.is_array(weight):
-        return ModelError("model", f"{label} fails on inputs of this shape", got=data, where=reason)
+        return ModelError(
+            "model", f"{label} fails on inputs of this shape", got=data, where=reason, hint=hint
+        )
     # What a kernel takes, rather than a matrix, depends on the layer.
     takes = f" takes {weight.shape[1]} inputs" if weight.ndim == 2 else ""
     return ModelError(

@@ -10,9 +10,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
+from thalweg.core.arguments import checked
 from thalweg.core.choice import integer, number, option
 from thalweg.core.errors import ModelError
-from thalweg.problem.models.architecture import Architecture
+from thalweg.problem.models.architecture import MOST_LAYERS, Architecture
 from thalweg.problem.models.layers.activations import ACTIVATIONS, activation
 from thalweg.problem.models.layers.dropout import Dropout
 from thalweg.problem.models.layers.linear import Embedding, Linear
@@ -32,6 +33,10 @@ BLOCKS, BLOCK_ROWS = 4, 64
 class GPT(Architecture):
     """Blocks of `x = x + attention(norm(x)); x = x + W2 gelu(W1 norm(x))` over token plus position.
 
+    With `norm = "post"` they are `x = norm(x + attention(x)); x = norm(x + W2 gelu(W1 x))`, as in Vaswani et
+    al., 2017, and there is no norm at the end. Without `causal` every position sees all others, which a model
+    that predicts the next token must not: it then needs an objective of its own.
+
     Learned positions, a norm at the end, logits from the token embedding itself (`tied`). Weights start as
     N(0, 0.02^2), the two that end a branch as N(0, 0.02^2 / (2 layers)). Defaults: nanoGPT on a CPU.
 
@@ -44,7 +49,9 @@ class GPT(Architecture):
     when: ClassVar[str] = "Text, and any sequence of tokens."
     reference: ClassVar[str] = "Radford et al. 2019; Karpathy, nanoGPT, 2022"
 
-    layers: int = integer(4, low=1, doc="Blocks.", source="nanoGPT, train_shakespeare_char on a CPU")
+    layers: int = integer(
+        4, low=1, high=MOST_LAYERS, doc="Blocks.", source="nanoGPT, train_shakespeare_char on a CPU"
+    )
     heads: int = integer(4, low=1, doc="Attention heads of a block.", source="the same")
     width: int = integer(128, low=1, doc="Features of a position.", source="the same")
     context: int | None = integer(None, low=1, optional=True, doc="Longest sequence; none: from the data.")
@@ -56,13 +63,23 @@ class GPT(Architecture):
     )
     tied: bool = option(True, among=(False, True), doc="Whether logits come from the token embedding.")
     activation: str = option("gelu", among=tuple(ACTIVATIONS), doc="Activation of a block's hidden layer.")
+    norm: str = option(
+        "pre",
+        among=("pre", "post"),
+        doc="Norm before each branch, or after each sum.",
+        source="Radford et al. 2019",
+    )
+    causal: bool = option(True, among=(False, True), doc="Whether no position sees later ones.")
     vocabulary: int | None = integer(None, low=1, optional=True, doc="Tokens; none: from the data.")
 
     def __check_init__(self) -> None:
-        if self.width % self.heads:
+        whole = all(isinstance(each, int) and each > 0 for each in (self.width, self.heads))
+        if whole and self.width % self.heads:  # else the check of each field reports it
             rule = "width must be a multiple of heads"
-            raise ModelError(self.name, rule, got=f"width={self.width}, heads={self.heads}")
+            got, hint = f"width={self.width}, heads={self.heads}", f"try width={self.heads * 16}"
+            raise ModelError(self.name, rule, got=got, hint=hint)
 
+    @checked(ModelError)
     def fitted(self, input_shape: tuple[int, ...], outputs: int) -> Self:
         """Return this with open sizes filled in; see `Architecture.fitted`."""
         if len(input_shape) != 1:
@@ -86,7 +103,7 @@ class GPT(Architecture):
             positions=Embedding(context, self.width, key=position_key, start=start),
             dropout=Dropout(self.dropout),
             blocks=tuple(self._block(k) for k in keys),
-            norm=LayerNorm(self.width, shift=self.bias),
+            norm=None if self.norm == "post" else LayerNorm(self.width, shift=self.bias),
             head=None if self.tied else head,
         )
 
@@ -98,12 +115,13 @@ class GPT(Architecture):
         out = Linear(width, width, key=keys[1], start=end, bias=self.bias)
         return TransformerBlock(
             first_norm=LayerNorm(width, shift=self.bias),
-            attention=CausalAttention(mix, out, Dropout(self.dropout), self.heads),
+            attention=CausalAttention(mix, out, Dropout(self.dropout), self.heads, self.causal),
             second_norm=LayerNorm(width, shift=self.bias),
             expand=Linear(width, inner, key=keys[2], start=start, bias=self.bias),
             shrink=Linear(inner, width, key=keys[3], start=end, bias=self.bias),
             dropout=Dropout(self.dropout),
             activation=activation(self.activation),
+            post_norm=self.norm == "post",
         )
 
 
@@ -117,6 +135,7 @@ class CausalAttention(eqx.Module):
         out: width -> width.
         dropout: Applied to the attention weights.
         heads: Number of heads, which divide the width evenly.
+        causal: Whether later positions are hidden.
 
     Reference: Vaswani et al., Attention Is All You Need, 2017.
     """
@@ -125,6 +144,7 @@ class CausalAttention(eqx.Module):
     out: Linear
     dropout: Dropout
     heads: int = eqx.field(static=True)
+    causal: bool = eqx.field(static=True, default=True)
 
     def __call__(
         self, x: Float[Array, "*batch time width"], *, key: Key[Array, ""] | None = None
@@ -152,10 +172,12 @@ class CausalAttention(eqx.Module):
         last, over the features of a head rather than over all pairs of positions.
         """
         end = start + queries.shape[-2]
-        keys, values = keys[..., :end, :], values[..., :end, :]
-        visible = jnp.arange(start, end)[:, None] >= jnp.arange(end)
+        if self.causal:
+            keys, values = keys[..., :end, :], values[..., :end, :]
         scores = queries @ jnp.swapaxes(keys, -1, -2)
-        scores = scores + jnp.where(visible, 0.0, -jnp.inf).astype(scores.dtype)
+        if self.causal:
+            visible = jnp.arange(start, end)[:, None] >= jnp.arange(end)
+            scores = scores + jnp.where(visible, 0.0, -jnp.inf).astype(scores.dtype)
         highest = jax.lax.stop_gradient(jnp.max(scores, axis=-1, keepdims=True))
         weights = jnp.exp(scores - highest)
         return (self.dropout(weights, key=key) @ values) / jnp.sum(weights, axis=-1, keepdims=True)
@@ -171,12 +193,17 @@ class TransformerBlock(eqx.Module):
     shrink: Linear
     dropout: Dropout
     activation: Callable[[Array], Array] = eqx.field(static=True)
+    post_norm: bool = eqx.field(static=True, default=False)
 
     def __call__(
         self, x: Float[Array, "*batch time width"], *, key: Key[Array, ""] | None
     ) -> Float[Array, "*batch time width"]:
         """Return the residual stream after this block."""
         weights_key, first_key, second_key = self.dropout.keys(key, 3)
+        if self.post_norm:
+            x, _ = self.first_norm(x + self.dropout(self.attention(x, key=weights_key), key=first_key), None)
+            inner = self.shrink(self.activation(self.expand(x)))
+            return self.second_norm(x + self.dropout(inner, key=second_key), None)[0]
         normal, _ = self.first_norm(x, None)
         x = x + self.dropout(self.attention(normal, key=weights_key), key=first_key)
         normal, _ = self.second_norm(x, None)
@@ -192,7 +219,7 @@ class Transformer(eqx.Module):
     positions: Embedding
     dropout: Dropout
     blocks: tuple[TransformerBlock, ...]
-    norm: LayerNorm
+    norm: LayerNorm | None
     head: Linear | None
 
     def __call__(
@@ -212,5 +239,6 @@ class Transformer(eqx.Module):
         hidden = self.dropout(self.tokens(x) + self.positions.weight[:time], key=embedding_key)
         for block, block_key in zip(self.blocks, keys, strict=True):
             hidden = block(hidden, key=block_key)
-        hidden, _ = self.norm(hidden, None)
+        if self.norm is not None:
+            hidden, _ = self.norm(hidden, None)
         return self.tokens.logits(hidden) if self.head is None else self.head(hidden)

@@ -17,9 +17,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key, PyTree, Shaped
 
+from thalweg.core.arguments import checked
 from thalweg.core.choice import integer, number
 from thalweg.core.errors import ModelError
-from thalweg.problem.models.architecture import Architecture
+from thalweg.problem.models.architecture import MOST_LAYERS, Architecture
 from thalweg.problem.models.layers.dropout import Dropout
 from thalweg.problem.models.layers.initialisations import Fans, initialisation
 from thalweg.problem.models.layers.linear import Embedding, Linear
@@ -184,7 +185,7 @@ class RecurrentArchitecture(Architecture):
     cell: ClassVar[type["Cell"]]
 
     width: int = integer(128, low=1, doc="Units of a layer.")
-    layers: int = integer(1, low=1, doc="Stacked layers.")
+    layers: int = integer(1, low=1, high=MOST_LAYERS, doc="Stacked layers.")
     embedding: int = integer(64, low=1, doc="Features of a token.")
     dropout: float = number(0.0, low=0.0, high=1.0, open_high=True, doc="Share of a layer's outputs zeroed.")
     truncation: int | None = integer(
@@ -198,6 +199,7 @@ class RecurrentArchitecture(Architecture):
     )
     outputs: int | None = integer(None, low=1, optional=True, doc="Logits or values; none: from the data.")
 
+    @checked(ModelError)
     def fitted(self, input_shape: tuple[int, ...], outputs: int) -> Self:
         """Return this with open sizes filled in; see `Architecture.fitted`."""
         if len(input_shape) not in (1, 2):

@@ -13,13 +13,15 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key, Shaped
 
+from thalweg.core.arguments import checked
 from thalweg.core.choice import integer, option
 from thalweg.core.errors import ModelError
-from thalweg.problem.models.architecture import Architecture, image_shape
+from thalweg.problem.models.architecture import MOST_LAYERS, Architecture, image_shape
 from thalweg.problem.models.layers.activations import relu
 from thalweg.problem.models.layers.convolution import Convolution, Image, as_image, max_pool
 from thalweg.problem.models.layers.linear import Linear
 from thalweg.problem.models.layers.normalisation import NORMALISATIONS, Norm, normalisation
+from thalweg.problem.models.layers.portable import is_portable
 
 # Images of at least this height are first shrunk to a quarter, as 224 pixels are in He et al., table 1.
 LARGE = 128
@@ -46,7 +48,7 @@ class DeepArchitecture(Architecture):
     bare: ClassVar[str] = "depth"
     skip: ClassVar[bool]
 
-    depth: int = integer(14, low=1, doc="Layers with weights; 18 and 34 are wide.")
+    depth: int = integer(14, low=1, high=MOST_LAYERS, doc="Layers with weights; 18 and 34 are wide.")
     channels: int | None = integer(
         None, low=1, optional=True, doc="Channels of the first stage; none: by depth."
     )
@@ -61,10 +63,11 @@ class DeepArchitecture(Architecture):
     )
 
     def __check_init__(self) -> None:
-        if self.depth not in STAGES:
+        if isinstance(self.depth, int) and self.depth not in STAGES:  # else the field's own check reports it
             rule = f"depth must be one of {', '.join(map(str, sorted(STAGES)))}"
-            raise ModelError(self.name, rule, got=self.depth)
+            raise ModelError(self.name, rule, got=self.depth, hint=f"try {min(STAGES)}")
 
+    @checked(ModelError)
     def fitted(self, input_shape: tuple[int, ...], outputs: int) -> Self:
         """Return this with open sizes filled in; see `Architecture.fitted`."""
         height, _, inputs = image_shape(self.name, input_shape)
@@ -170,6 +173,8 @@ def _shortcut(x: Image, shape: tuple[int, ...]) -> Image:
     """Bring the input of a block to the shape of its output: every n-th pixel, zeros in new channels."""
     stride = -(-x.shape[0] // shape[0])
     strided = x[::stride, ::stride]
+    if is_portable():  # jax2onnx cannot pad rows whose number is a symbol
+        return strided @ jnp.eye(strided.shape[2], shape[2], dtype=strided.dtype)
     return jnp.pad(strided, ((0, 0), (0, 0), (0, shape[2] - strided.shape[2])))
 
 

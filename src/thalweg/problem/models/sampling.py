@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
+from thalweg.core.compiler import filter_jit
 from thalweg.core.errors import BadInput
 
 
@@ -51,18 +51,20 @@ def sample(
         BadInput: The prompt is empty, or a setting is out of range.
     """
     if prompt.shape[0] < 1:
-        raise BadInput("sample", "the prompt must have at least one token", got="none")
+        raise BadInput(
+            "sample", "the prompt must have at least one token", got="none", hint="start with a space"
+        )
     length, context, temperature, top = sampling
     if length < 1 or context < 1 or not 0 <= temperature < float("inf") or top < 0:
         rule = "length and context must be at least 1, temperature and top at least 0"
-        raise BadInput("sample", rule, got=sampling)
+        raise BadInput("sample", rule, got=sampling, hint="try length 100 and temperature 0.8")
     window = jnp.zeros(context, jnp.int32)
     tokens = prompt[-context:].astype(jnp.int32)
     count = tokens.shape[0]
     return _generate(module, window.at[:count].set(tokens), jnp.int32(count), key, sampling)
 
 
-@eqx.filter_jit
+@filter_jit
 def _generate(
     module: Callable, window: Array, count: Array, key: Key[Array, ""], sampling: Sampling
 ) -> Array:

@@ -87,7 +87,7 @@ class Adamax(AdamFamily):
     """Adamax: the largest recent gradient in place of the root mean square."""
 
     name = "adamax"
-    formula = "m = b1 m + (1-b1) g; u = max(b2 u, |g| + eps); w = w - lr m / ((1-b1^t) u)"
+    formula = "m = b1 m + (1-b1) g; u = max(b2 u, abs(g) + eps); w = w - lr m / ((1-b1^t) u)"
     when = "Gradients with rare large values, as in embeddings."
     reference = "Kingma & Ba, Adam: A Method for Stochastic Optimization, 2015, section 7.1"
 
@@ -155,8 +155,8 @@ class RAdam(AdamFamily):
     name = "radam"
     formula = (
         "R = 2/(1-b2) - 1; r = R - 2 t b2^t/(1-b2^t); c = sqrt((r-4)(r-2)R / ((R-4)(R-2)r)); "
-        "m, v as in Adam; if r >= 5 w = w - lr c (m/(1-b1^t)) / (sqrt(v/(1-b2^t)) + eps); "
-        "else w = w - lr m/(1-b1^t)"
+        "m, v as in Adam; w = w - lr c (m/(1-b1^t)) / (sqrt(v/(1-b2^t)) + eps) for r >= 5, "
+        "w - lr m/(1-b1^t) otherwise"
     )
     when = "Adam without having to choose a warmup."
     reference = "Liu et al., On the Variance of the Adaptive Learning Rate and Beyond, 2020"

@@ -54,7 +54,7 @@ class RMSprop(Optimizer):
     name = "rmsprop"
     formula = (
         "n = d n + (1-d) g^2; u = g / (sqrt(n) + eps); v = b v + u; w = w - lr v  "
-        "(centred: m = d m + (1-d) g, sqrt(n - m^2))"
+        "(centred: m = d m + (1-d) g; u = g / (sqrt(n - m^2) + eps))"
     )
     when = "Recurrent networks, and reinforcement learning; elsewhere Adam has replaced it."
     reference = (

@@ -12,6 +12,7 @@ import optax
 from jaxtyping import Array, Float, PyTree
 
 from thalweg.core.choice import component, integer, number
+from thalweg.core.errors import RecipeError
 from thalweg.recipe.optimizers.adam import AdamW
 from thalweg.recipe.optimizers.optimizer import Optimizer
 from thalweg.recipe.optimizers.sgd import SGD
@@ -81,7 +82,12 @@ class GradientDescent(Optimizer):
     refused = _NO_RATE
 
     decrease: float = number(
-        1e-4, low=0.0, high=1.0, doc="Share c of the promised decrease that is enough.", source=_WRIGHT
+        1e-4,
+        low=0.0,
+        high=1.0,
+        open_high=True,
+        doc="Share c of the promised decrease that is enough.",
+        source=_WRIGHT,
     )
     shrink: float = number(
         0.5,
@@ -132,12 +138,25 @@ class LBFGS(Optimizer):
 
     memory: int = integer(10, low=1, doc="Pairs remembered.", source="Nocedal & Wright 2006, section 7.2")
     decrease: float = number(
-        1e-4, low=0.0, high=1.0, doc="Share c1 of the promised decrease that is enough.", source=_WRIGHT
+        1e-4,
+        low=0.0,
+        high=1.0,
+        open_high=True,
+        doc="Share c1 of the promised decrease that is enough.",
+        source=_WRIGHT,
     )
     curvature: float = number(
-        0.9, low=0.0, high=1.0, doc="Share c2 of the slope that may remain.", source=_WRIGHT
+        0.9, low=0.0, high=1.0, open_high=True, doc="Share c2 of the slope that may remain.", source=_WRIGHT
     )
     tries: int = integer(20, low=1, doc="Largest number of tries in a search.", source="Optax")
+
+    def __check_init__(self) -> None:
+        super().__check_init__()
+        both = (self.decrease, self.curvature)
+        if all(isinstance(share, float) for share in both) and self.decrease >= self.curvature:
+            rule = "decrease must be below curvature (c1 < c2): else no step may satisfy both conditions"
+            got = f"decrease {self.decrease:g}, curvature {self.curvature:g}"
+            raise RecipeError(self.name, rule, got=got, hint="try 1e-4 and 0.9")
 
     def rule(self, roles: PyTree, mask: PyTree) -> optax.GradientTransformation:
         """Build the rule; see `Optimizer.rule`."""

@@ -48,7 +48,8 @@ class LAMB(AdamFamily):
 
     name = "lamb"
     formula = (
-        "u = (m/(1-b1^t)) / (sqrt(v/(1-b2^t)) + eps) + weight_decay w; w = w - lr u |w|/|u|, layer by layer"
+        "m, v as in Adam; u = (m/(1-b1^t)) / (sqrt(v/(1-b2^t)) + eps) + weight_decay w; "
+        "w = w - lr u |w|/|u|  (layer by layer)"
     )
     when = "Transformers with batches of thousands."
     reference = "You et al., Large Batch Optimization for Deep Learning: Training BERT in 76 Minutes, 2020"
@@ -74,7 +75,7 @@ class LARS(Optimizer):
     """
 
     name = "lars"
-    formula = "u = g + weight_decay w; v = b v + lr trust |w|/(|u| + eps) u; w = w - v, layer by layer"
+    formula = "u = g + weight_decay w; v = b v + lr trust |w|/(|u| + eps) u; w = w - v  (layer by layer)"
     when = "Convolutional networks with batches of thousands."
     reference = "You, Gitman & Ginsburg, Large Batch Training of Convolutional Networks, 2017"
     rate_is_step_length = True
@@ -109,7 +110,8 @@ class Adafactor(Optimizer):
 
     name = "adafactor"
     formula = (
-        "b = 1 - t^-decay; R, C = running means (b) of rows and columns of g^2 + eps; V = R C / mean(R); "
+        "c = 1 - t^-decay; R = c R + (1-c) rows(g^2 + eps); C = c C + (1-c) columns(g^2 + eps); "
+        "V = R C / mean(R); "
         "u = g/sqrt(V); u = u / max(1, rms(u)/clip); w = w - lr max(1e-3, rms(w)) u - lr weight_decay w"
     )
     when = "Large models whose optimizer state must be small."

@@ -46,7 +46,10 @@ class ScheduleFreeSGD(Optimizer):
     """
 
     name = "schedule-free-sgd"
-    formula = "y = (1-b) z + b x; z = z - lr (g(y) + weight_decay y); x = (1-c) x + c z, c = lr^2/sum lr^2"
+    formula = (
+        "y = (1-b1) z + b1 x; z = z - lr (g(y) + weight_decay y); "
+        "a = max(a, lr); s = s + a^2; x = (1 - a^2/s) x + a^2/s z"
+    )
     when = "SGD when the length of the run is not known."
     reference = "Defazio et al., The Road Less Scheduled, 2024"
     refused = {"momentum": "the interpolation b1 takes its place"}
@@ -71,7 +74,8 @@ class ScheduleFreeAdamW(Optimizer):
     name = "schedule-free-adamw"
     formula = (
         "y = (1-b1) z + b1 x; v = b2 v + (1-b2) g(y)^2; "
-        "z = z - lr (g(y)/(sqrt(v/(1-b2^t)) + eps) + weight_decay y); x = (1-c) x + c z, c = lr^2/sum lr^2"
+        "z = z - lr (g(y)/(sqrt(v/(1-b2^t)) + eps) + weight_decay y); "
+        "a = max(a, lr); s = s + a^2; x = (1 - a^2/s) x + a^2/s z"
     )
     when = "AdamW when the length of the run is not known."
     reference = "Defazio et al., The Road Less Scheduled, 2024"
@@ -104,8 +108,8 @@ class Prodigy(AdamFamily):
     name = "prodigy"
     formula = (
         "c = sqrt(1-b2^t)/(1-b1^t); m = b1 m + (1-b1) d g; v = b2 v + (1-b2) (d g)^2; "
-        "r = sqrt(b2) r + c lr d^2/d0 g.(w0-w); s = sqrt(b2) s + c lr d^2/d0 g; "
-        "w = w - c lr d (m/(sqrt(v) + d eps) + weight_decay w); d = max(d, d_factor r/|s|_1)"
+        "r = sqrt(b2) r + c lr d^2/d0 sum(g (w0-w)); s = sqrt(b2) s + c lr d^2/d0 g; "
+        "e = max(d, d_factor r/sum(abs(s))); w = w - c lr d (m/(sqrt(v) + e eps) + weight_decay w); d = e"
     )
     when = "When no learning rate is known and there is no time to search for one."
     reference = "Mishchenko & Defazio, Prodigy: An Expeditiously Adaptive Parameter-Free Learner, 2024"

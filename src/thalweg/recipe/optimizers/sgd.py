@@ -22,7 +22,7 @@ class SGD(Optimizer):
     """
 
     name = "sgd"
-    formula = "v = b v + g + weight_decay w; w = w - lr v  (Nesterov: w = w - lr (g + b v))"
+    formula = "u = g + weight_decay w; v = b v + u; w = w - lr v  (Nesterov: w = w - lr (u + b v))"
     when = "The plain rule; with momentum 0.9 the standard for convolutional networks."
     reference = (
         "Robbins & Monro, A Stochastic Approximation Method, 1951; Polyak, Some Methods of Speeding up "
@@ -55,7 +55,7 @@ class SGD(Optimizer):
         super().__check_init__()
         if self.nesterov and self.momentum is None:
             raise RecipeError(
-                "sgd", "nesterov needs a momentum to look ahead with", hint="try momentum = 0.9"
+                "sgd", "nesterov needs a momentum to look ahead with", hint="try 0.9 for momentum"
             )
 
     @property

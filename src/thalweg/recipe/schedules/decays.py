@@ -63,7 +63,7 @@ class MultiStep(Schedule):
     """A drop at each of the given points."""
 
     name = "multi-step"
-    formula = "f(t) = drop^(how many of the points are <= t)"
+    formula = "f(t) = drop^count(points <= t)"
     when = "To repeat a published recipe with given drops."
     reference = "He et al. 2016 (CIFAR-10: at half and three quarters)"
     lengths = {"points": "unit"}
@@ -87,7 +87,7 @@ class Exponential(Schedule):
     """A constant factor in each unit of time, applied smoothly."""
 
     name = "exponential"
-    formula = "f(t) = decay^(t / u), u = steps in a unit"
+    formula = "f(t) = decay^(t / u)  (u: steps in a unit)"
     when = "Long runs whose length is not known."
     reference = "Robbins & Monro 1951 (rates that fall to zero)"
 
@@ -107,7 +107,7 @@ class InverseTime(Schedule):
     """`1/(1 + k t)`: the classic rate of stochastic approximation."""
 
     name = "inverse-time"
-    formula = "f(t) = 1 / (1 + k t / u), u = steps in a unit"
+    formula = "f(t) = 1 / (1 + k t / u)  (u: steps in a unit)"
     when = "Convex problems, where theory asks for it."
     reference = "Robbins & Monro 1951"
 
@@ -164,7 +164,10 @@ class CosineRestarts(Schedule):
     """
 
     name = "cosine-restarts"
-    formula = "f(t) = floor + (1-floor)(1 + cos(pi (t-s(n))/(p m^n)))/2, s(n) = p (m^n-1)/(m-1) <= t"
+    formula = (
+        "n = floor(log(1 + t (m-1)/p)/log(m)); s = p (m^n-1)/(m-1); "
+        "f(t) = floor + (1-floor)(1 + cos(pi (t-s)/(p m^n)))/2  (m = 1: n = floor(t/p); s = p n)"
+    )
     when = "Snapshots for an ensemble, or runs that may be stopped at any restart."
     reference = "Loshchilov & Hutter, SGDR: Stochastic Gradient Descent with Warm Restarts, 2017"
     lengths = {"period": "unit"}

@@ -42,7 +42,7 @@ class Plateau(Schedule):
     drop: float = number(0.1, low=0.0, high=1.0, doc="Factor of each drop.", source="PyTorch")
     patience: float = number(10.0, low=0.0, doc="Evaluations to wait.", source="PyTorch")
     threshold: float = number(
-        1e-4, low=0.0, high=1.0, doc="Relative improvement that counts.", source="PyTorch"
+        1e-4, low=0.0, high=1.0, open_high=True, doc="Relative improvement that counts.", source="PyTorch"
     )
     cooldown: float = number(
         0.0, low=0.0, doc="Evaluations after a drop that are not counted.", source="PyTorch"

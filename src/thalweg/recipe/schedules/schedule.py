@@ -12,7 +12,9 @@ from typing import Any, ClassVar, NamedTuple, Self
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from thalweg.core.caller import at_command_line, setting
 from thalweg.core.choice import Choice, number, option
+from thalweg.core.errors import RecipeError
 
 
 class Clock(NamedTuple):
@@ -50,12 +52,67 @@ class Timed(Choice):
         when: When to use it, in one sentence.
         reference: Authors, title, year.
         lengths: Fields that are lengths, each with the field that holds its unit.
+        inside: Those of them that together must end within the run.
+        left: Updates that must be left after them.
+        effect: What happens where they do not fit.
+        component: Name of the recipe's setting that holds it.
     """
 
     formula: ClassVar[str]
     when: ClassVar[str]
     reference: ClassVar[str]
     lengths: ClassVar[Mapping[str, str]] = {}
+    inside: ClassVar[tuple[str, ...]] = ()
+    left: ClassVar[int] = 0
+    effect: ClassVar[str] = "the learning rate is never the full one"
+    component: ClassVar[str] = "schedule"
+
+    def __check_init__(self) -> None:
+        super().__check_init__()
+        for name, unit in self.lengths.items():
+            if getattr(self, unit) == "fraction" and _above_one(getattr(self, name)):
+                self._reject_fraction(name, unit)
+
+    def _reject_fraction(self, name: str, unit: str) -> None:
+        """Reject a length above the whole run, which nobody means: mostly it was to be in steps or epochs."""
+        length, steps = getattr(self, name), option_text(self, unit, "steps")
+        rule = f"{name} is a fraction of the run ({unit} = 'fraction') and must be at most 1"
+        hint = f"for {_shown(length)} steps also give {steps}; for epochs {option_text(self, unit, 'epochs')}"
+        raise RecipeError(self.name, rule, got=_shown(length), hint=hint)
+
+    def check_inside(self, total: int, epoch_steps: int) -> str:
+        """Reject fractions (the lengths in `inside`) that sum to more than the run.
+
+        Args:
+            total: Updates of the run.
+            epoch_steps: Updates in one epoch.
+
+        Returns:
+            A sentence on lengths in steps or epochs that do not fit into this run, as those of a named recipe
+            in a short trial; empty if all fit.
+
+        Raises:
+            RecipeError: Fractions do not fit into any run.
+        """
+        if not self.inside:
+            return ""
+        unit = getattr(self, self.lengths[self.inside[0]])
+        scale = {"fraction": total, "epochs": epoch_steps, "steps": 1}[unit]
+        needed = sum(round(getattr(self, name) * scale) for name in self.inside)
+        if needed <= total - self.left:
+            return ""
+        names, most = " and ".join(self.inside), f"give at most {(total - self.left) / scale:.4g}"
+        several = len(self.inside) > 1
+        if unit == "fraction":
+            share = "they are fractions" if several else "it is a fraction"
+            rule = f"{names} must fit into the run, of which {share}: else {self.effect}"
+            got = " + ".join(f"{getattr(self, name):g}" for name in self.inside)
+            raise RecipeError(self.name, rule, got=got, hint=most + " together" * several)
+        take = "take" if several else "takes"
+        return (
+            f"{self.name}: {names} {take} {needed:,} updates, and the run makes {total:,}: {self.effect}. "
+            f"{most.capitalize()} {unit}{' together' * several}, or train longer."
+        )
 
     def shortened(self, share: float) -> Self:
         """Return the schedule stretched to a run `share` times as long.
@@ -116,6 +173,21 @@ def between(start: Any, end: Any, progress: Any, shape: str) -> Float[Array, ""]
         "sqrt": lambda: jnp.sqrt(share),
     }[shape]()
     return start + (end - start) * bent
+
+
+def option_text(rule: Timed, name: str, value: Any) -> str:
+    """Return a setting of a schedule or an average as the caller would write it."""
+    return setting(f"{rule.component}.{name}" if at_command_line() else name, value)
+
+
+def _above_one(length: Any) -> bool:
+    """Return whether a length, or one of several, is above 1; those inside a program were checked before."""
+    items = length if isinstance(length, tuple) else (length,)
+    return any(isinstance(item, float) and item > 1 for item in items)
+
+
+def _shown(length: Any) -> str:
+    return ", ".join(f"{item:g}" for item in (length if isinstance(length, tuple) else (length,)))
 
 
 def _times(length: Any, share: float) -> Any:

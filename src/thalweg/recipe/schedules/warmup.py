@@ -25,8 +25,8 @@ class OneCycle(Schedule):
 
     name = "one-cycle"
     formula = (
-        "start -> 1 over t = 0..a, 1 -> end over t = a..T-1, a = rise T - 1, each as half a cosine; "
-        "momentum high -> low -> high"
+        "a = rise T - 1; h(x) = (1 - cos(pi x))/2; f(t) = start + (1-start) h(t/a) for t <= a, "
+        "1 + (end-1) h((t-a)/(T-1-a)) after  (momentum: the same from high to low to high)"
     )
     when = "Few epochs and a high learning rate."
     reference = (
@@ -67,10 +67,11 @@ class Warmup(Schedule):
     """A linear rise over w steps to the start of another schedule, which then has the remaining T-w steps."""
 
     name = "warmup"
-    formula = "(t+1)/w f_then(0) for t < w; f_then(t-w) of T-w steps after"
+    formula = "f(t) = (t+1)/w f_then(0, T-w) for t < w, f_then(t-w, T-w) after"
     when = "Before any schedule whose first steps are too large, as with large batches."
     reference = "Goyal et al., Accurate, Large Minibatch SGD, 2017"
     lengths = {"length": "unit"}
+    inside = ("length",)
 
     length: float = number(5.0, low=0.0, doc="Length w of the rise, in `unit`.", source="Goyal et al. 2017")
     unit: str = unit_of("epochs", "`length`")
@@ -112,12 +113,13 @@ class WarmupCosine(Schedule):
     """
 
     name = "warmup-cosine"
-    formula = "(t+1)/w for t < w; floor + (1-floor)(1 + cos(pi (t-w)/(T-w)))/2 after"
+    formula = "f(t) = (t+1)/w for t < w, floor + (1-floor)(1 + cos(pi (t-w)/(T-w)))/2 after"
     when = "The default: nearly always as good as anything tuned by hand."
     reference = (
         "Loshchilov & Hutter, SGDR, 2017 (cosine); Goyal et al., Accurate, Large Minibatch SGD, 2017 (warmup)"
     )
     lengths = {"warmup": "unit"}
+    inside = ("warmup",)
 
     warmup: float = number(
         0.05, low=0.0, doc="Length of the rise, in `unit`.", source="ours; 1-10 % is usual"
@@ -143,13 +145,14 @@ class WarmupStableDecay(Schedule):
     """
 
     name = "warmup-stable-decay"
-    formula = "(t+1)/w for t < w; 1 for t < T-d; 1 - (1-floor) sqrt((t-T+d)/d) after"
+    formula = "f(t) = (t+1)/w for t < w, 1 for t < T-d, 1 - (1-floor) sqrt((t-T+d)/d) after"
     when = "Language models, and runs that may be prolonged."
     reference = (
         "Hu et al., MiniCPM, 2024; Hagele et al., Scaling Laws and Compute-Optimal Training Beyond "
         "Fixed Training Durations, 2024 (the shape 1 - sqrt, a fifth of the run)"
     )
     lengths = {"warmup": "unit", "decay": "unit"}
+    inside = ("warmup", "decay")
 
     warmup: float = number(
         0.05, low=0.0, doc="Length w of the rise, in `unit`.", source="ours; 1-10 % is usual"

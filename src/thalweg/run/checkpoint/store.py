@@ -22,6 +22,7 @@ manifest.json has these entries:
 import contextlib
 import hashlib
 import re
+import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -29,17 +30,15 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
+from thalweg.core.disk import Files, remove_tree, write_file
 from thalweg.core.errors import RunFolderError
 from thalweg.run.checkpoint.safetensors_io import decode, describe_arrays, encode
 from thalweg.run.folder.filesystem import (
-    DISK,
     SEALED_LIMIT,
-    Files,
     checksum,
-    remove_tree,
+    files_of,
     seal,
     unseal_object,
-    write_file,
 )
 
 FOLDER, MANIFEST, ARRAYS = "checkpoints", "manifest.json", "arrays.safetensors"
@@ -85,7 +84,8 @@ class Manifest:
         # Only one name is allowed, so that a manifest cannot lead out of its folder.
         if len(manifest.files) != 1 or type(length) is not int or length < 0 or manifest.step < 0:
             rule = f"must have a step, and the length of {ARRAYS} and of no other file"
-            raise RunFolderError("manifest", rule, got=manifest.files, where=where)
+            hint = "see `thalweg check`: an older checkpoint may be sound"
+            raise RunFolderError("manifest", rule, got=manifest.files, where=where, hint=hint)
         return manifest
 
 
@@ -127,11 +127,12 @@ class Store:
     Args:
         run: The run folder.
         identity: Identity of the run; a checkpoint of another run counts as damaged. None accepts any.
-        files: The file system.
+        files: The file system; None for the disk, below the folder of the run.
     """
 
-    def __init__(self, run: Path, identity: str | None = None, files: Files = DISK):
-        self.folder, self._identity, self._files = Path(run) / FOLDER, identity, files
+    def __init__(self, run: Path, identity: str | None = None, files: Files | None = None):
+        self.folder, self._identity = Path(run) / FOLDER, identity
+        self._files = files or files_of(Path(run))
 
     def commit(
         self,
@@ -160,7 +161,7 @@ class Store:
             for name in self.left_over():
                 remove_tree(self._files, self.folder / name)
         path = self.folder / self._free_name(step)
-        temporary = self.folder / f"{LEFT_OVER}{path.name}"
+        temporary = self.folder / f"{LEFT_OVER}{path.name}{_suffix()}"
         try:
             self._write(temporary, step, arrays, facts, score)
             self._files.rename(temporary, path)
@@ -230,7 +231,10 @@ class Store:
             return self._files.read(path, limit)
         except OSError as error:
             reason = error.strerror or str(error)
-            raise RunFolderError("checkpoint", "must be readable", got=reason, where=path) from error
+            hint = "see `thalweg check`: an older checkpoint may be sound"
+            raise RunFolderError(
+                "checkpoint", "must be readable", got=reason, where=path, hint=hint
+            ) from error
 
     def _write(self, folder: Path, step: int, arrays: Mapping, facts: dict, score: float | None) -> None:
         self._files.make_folder(folder)
@@ -275,7 +279,7 @@ class Store:
         return {min(scores, key=scores.__getitem__)} if scores else set()
 
     def _remove(self, names: Iterable[str]) -> None:
-        moves = [(self.folder / name, self.folder / f"{LEFT_OVER}old-{name}") for name in names]
+        moves = [(self.folder / name, self.folder / f"{LEFT_OVER}old-{name}{_suffix()}") for name in names]
         for path, aside in moves:
             self._files.rename(path, aside)
         if moves:
@@ -284,11 +288,16 @@ class Store:
             remove_tree(self._files, aside)
 
 
+def _suffix() -> str:
+    """Return the end of a name that nobody can have put a link under."""
+    return f"-{secrets.token_hex(8)}"
+
+
 def _order(name: str) -> tuple[int, int]:
     """Return the step of a checkpoint, and its number among those of the step."""
     match = _NAME.fullmatch(name)
     if match is None:
-        raise RunFolderError("checkpoint", "must be named step-<number>", got=name)
+        raise RunFolderError("checkpoint", "must be named step-<number>", got=name, hint="rename it back")
     return int(match[1]), int(match[2] or 0)
 
 

@@ -2,14 +2,19 @@
 
 import os
 import platform
+from dataclasses import asdict
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 from jaxtyping import PyTree
 
+from thalweg.core import imports
+from thalweg.core.compiler import options
+from thalweg.core.device import processor
 from thalweg.core.tree import count, dotted, roles
+from thalweg.problem.losses import described, unweighted
+from thalweg.problem.models.adapter import is_factory
 from thalweg.problem.models.architecture import Architecture
 from thalweg.problem.problem import Problem
 from thalweg.recipe import toml
@@ -37,7 +42,9 @@ class Descriptions(NamedTuple):
         return {"finding": {name: self.finding[name] for name in _FINDING_SUMMARY if name in self.finding}}
 
 
-def describe(problem: Problem, params: PyTree, layout: str, lanes: int) -> Descriptions:
+def describe(
+    problem: Problem, params: PyTree, layout: str, lanes: int, mesh: str | None = None
+) -> Descriptions:
     """Describe a run.
 
     Args:
@@ -45,8 +52,9 @@ def describe(problem: Problem, params: PyTree, layout: str, lanes: int) -> Descr
         params: Parameters of one lane, or their shapes.
         layout: How the lanes are laid out.
         lanes: Number of lanes.
+        mesh: The devices that they share, in words; None for one.
     """
-    machine = environment() | {"layout": layout, "lanes": lanes}
+    machine = environment() | {"layout": layout, "lanes": lanes} | ({"mesh": mesh} if mesh else {})
     return Descriptions(plain(_describe_problem(problem, params)), plain(machine))
 
 
@@ -69,14 +77,16 @@ def environment() -> dict[str, Any]:
         "device": f"{device.platform}: {device.device_kind}",
         "devices": jax.device_count(),
         "platform": platform.platform(),
-        "processor": _processor(),
+        "processor": processor(),
         "cores": os.cpu_count(),
         "precision": "float32",
+        "compiler": " ".join(f"{name}={value}" for name, value in options().items()) or "defaults",
     }
 
 
 def _describe_problem(problem: Problem, params: PyTree) -> dict[str, Any]:
     data = problem.data
+    objective = problem.objective
     return {
         "data": {
             "name": data.name,
@@ -87,19 +97,35 @@ def _describe_problem(problem: Problem, params: PyTree) -> dict[str, Any]:
             "outputs": data.outputs,
             "classes": data.preparation.classes,
             "target": data.preparation.target,
-            "notes": [{"kind": note.kind, "text": note.text, "columns": note.columns} for note in data.notes],
+            "notes": [asdict(note) for note in data.notes],
             "fingerprint": data.fingerprint,
             "preparation": data.preparation.to_dict(),
         },
         "model": {
-            "spec": problem.model_spec,
+            "spec": problem.model_name,
             "architecture": _architecture(problem.model),
+            "import": own_functions(problem).get("model"),
             "parameters": count(params),
             "layers": _layers(params),
         },
-        "loss": getattr(problem.loss, "label", problem.loss.name),
+        **({"outputs": problem.outputs} if objective is None else {"objective": objective.label}),
+        "loss": problem.loss.label if objective is not None else described(problem.loss),
         "metric": problem.metric.name,
+        **({"metrics": [each.name for each in problem.metrics]} if problem.more_metrics else {}),
+        **({"class_weight": problem.class_weight} if problem.class_weight is not None else {}),
     }
+
+
+def own_functions(problem: Problem) -> dict[str, Any]:
+    """Return the import paths of the user's functions of a problem: model, loss and objective."""
+    loss = unweighted(problem.loss) if problem.objective is None else problem.objective
+    is_own = is_factory(problem.model) and not isinstance(problem.model, Architecture)
+    functions = {
+        "model": problem.model if is_own else None,
+        "loss" if problem.objective is None else "objective": getattr(loss, "function", None),
+    }
+    records = {name: imports.record_of(function) for name, function in functions.items()}
+    return {name: record for name, record in records.items() if record is not None}
 
 
 def _architecture(model: Any) -> dict[str, Any] | None:
@@ -113,12 +139,3 @@ def _layers(params: PyTree) -> list[dict[str, Any]]:
         {"path": dotted(path), "shape": leaf.shape, "role": role, "count": leaf.size}
         for (path, leaf), role in zip(leaves, jax.tree.leaves(roles(params)), strict=True)
     ]
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor()
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()

@@ -1,148 +1,73 @@
-"""Files of a run on disk: atomic replacement, reads with a size limit, JSON, and JSON with a checksum.
+"""Files within a run folder: how they are reached, JSON, and JSON with a checksum.
 
-`Files` holds every call to the file system that checkpoints and run.json need. `tests/faults` replaces it
-with disks that fail, record or lose power.
+`core.disk` writes and reads them. Nothing that a file of the folder says leads out of the folder.
 """
 
-import contextlib
-import errno
+import functools
 import hashlib
 import json
-import os
-import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
+from thalweg.core.disk import Files
+from thalweg.core.documents import parse_json
 from thalweg.core.errors import RunFolderError
+from thalweg.run.folder.shapes import check_shape
 
-# Bytes per write. Small enough that hashing, which releases the interpreter lock, alternates with writing.
-WRITE_BYTES = 1 << 22
 # The manifest of a thousand lanes takes a few hundred kilobytes. Anything longer than this is not a manifest.
 SEALED_LIMIT = 1 << 24
+# sweep.json of ten thousand lanes takes ten megabytes.
+JSON_LIMIT = 1 << 28
 SEAL = "sha256"
+# Folders of a sweep: complete runs of its lanes, and the state of those that still train. A sweep over
+# several models has a sweep of its own for each, `model-0`, ...
+LANES, SHARDS, MODEL = "lanes", "shards", "model-"
+SWEEP_FILE = "sweep.json"
+# Column of its table with the folder of each lane, in a sweep over several models.
+LANE_FOLDER = "folder"
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
-class Files:
-    """The operating system's file calls. All of them raise OSError."""
+def files_of(folder: Path) -> Files:
+    """Return the file calls for a run folder, below which they follow no symbolic link.
 
-    def make_folder(self, path: Path) -> None:
-        """Create a folder and its parents; do nothing if it exists."""
-        path.mkdir(parents=True, exist_ok=True)
-
-    def create(self, path: Path) -> int:
-        """Open a file for writing, truncated to zero bytes; return its descriptor."""
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0)
-        return os.open(path, flags, 0o666)
-
-    def write(self, descriptor: int, data: memoryview) -> int:
-        """Write some of `data`; return how many bytes were written."""
-        return os.write(descriptor, data)
-
-    def sync(self, descriptor: int) -> None:
-        """Return when the file's content is on disk."""
-        os.fsync(descriptor)
-
-    def close(self, descriptor: int) -> None:
-        """Close a descriptor."""
-        os.close(descriptor)
-
-    def sync_folder(self, path: Path) -> None:
-        """Return when the folder's entries (new, renamed and removed names) are on disk."""
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
-        try:
-            os.fsync(descriptor)
-        except OSError as error:  # some file systems cannot sync a folder and order its entries themselves
-            if error.errno not in (errno.EINVAL, errno.ENOTSUP):
-                raise
-        finally:
-            os.close(descriptor)
-
-    def rename(self, source: Path, target: Path) -> None:
-        """Rename a file or folder atomically, replacing a file of that name."""
-        os.rename(source, target)
-
-    def remove(self, path: Path) -> None:
-        """Remove a file."""
-        os.unlink(path)
-
-    def remove_folder(self, path: Path) -> None:
-        """Remove an empty folder."""
-        os.rmdir(path)
-
-    def names(self, path: Path) -> list[str]:
-        """Return the sorted names in a folder; none if it does not exist."""
-        try:
-            return sorted(os.listdir(path))
-        except (FileNotFoundError, NotADirectoryError):
-            return []
-
-    def read(self, path: Path, limit: int) -> bytes:
-        """Return the content of a regular file.
-
-        Raises:
-            OSError: The file is missing, not a regular file (a link, a pipe), or longer than `limit` bytes
-                (EFBIG).
-        """
-        # Opening a pipe without O_NONBLOCK would wait for a writer forever.
-        flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-        descriptor = os.open(path, flags)
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            os.close(descriptor)
-            raise OSError(errno.EINVAL, "must be a regular file", str(path))
-        with open(descriptor, "rb") as file:
-            if status.st_size > limit:
-                raise OSError(errno.EFBIG, f"has {status.st_size} bytes, more than {limit}", str(path))
-            return file.read(status.st_size)
-
-
-DISK = Files()
-
-
-def write_file(files: Files, path: Path, pieces: Iterable[memoryview]) -> None:
-    """Write a new file and return when its content is on disk. For its name, sync the folder as well."""
-    descriptor = files.create(path)
-    try:
-        for piece in pieces:
-            _write_all(files, descriptor, piece.cast("B"))
-        files.sync(descriptor)
-    finally:
-        files.close(descriptor)
-
-
-def replace(path: Path, content: bytes, *, durable: bool = True, files: Files = DISK) -> None:
-    """Write a file atomically: a reader, or a kill at any time, sees the old content or the new content.
-
-    Args:
-        path: The file.
-        content: Its new content.
-        durable: Whether the new content is on disk when this returns, so that it survives a power cut.
-        files: The file system.
-
-    Raises:
-        OSError: The file could not be written. The old content is still there.
+    Of a lane or a shard this holds for the whole sweep that it belongs to. The folder that the user names may
+    itself be a link.
     """
-    temporary = path.with_name(f".{path.name}.part")
-    try:
-        if durable:
-            write_file(files, temporary, [memoryview(content)])
-        else:
-            temporary.write_bytes(content)
-        files.rename(temporary, path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            files.remove(temporary)
-        raise
-    if durable:
-        files.sync_folder(path.parent)
+    root = Path(folder)
+    while (outer := _sweep_of(root)) is not None:
+        root = outer
+    return Files(root)
 
 
-def remove_tree(files: Files, folder: Path) -> None:
-    """Remove a folder and the files in it, which must not be folders."""
-    for name in files.names(folder):
-        files.remove(folder / name)
-    files.remove_folder(folder)
+def readable(function: Callable[P, R]) -> Callable[P, R]:
+    """Let a function that reads a run folder raise our own error where the folder cannot be read."""
+
+    @functools.wraps(function)
+    def reading(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except OSError as error:
+            rule, hint = "the folder must be readable", "check its owner and permissions, or restore a copy"
+            got = error.strerror or str(error)
+            if isinstance(error, NotADirectoryError):
+                rule, hint = "must be a folder", "give the folder that `thalweg fit` wrote"
+            raise RunFolderError("run", rule, got=got, where=error.filename, hint=hint) from error
+
+    return reading
+
+
+def _sweep_of(folder: Path) -> Path | None:
+    """Return the sweep that a folder belongs to as a lane, a shard or a model; None if it does not."""
+    if folder.parent.name in (LANES, SHARDS):
+        sweep = folder.parent.parent
+    elif folder.name == SHARDS or folder.name.startswith(MODEL):
+        sweep = folder.parent
+    else:
+        return None
+    return sweep if (sweep / SWEEP_FILE).is_file() else None
 
 
 def plain(value: Any) -> Any:
@@ -161,23 +86,33 @@ def plain(value: Any) -> Any:
 def as_json(value: dict[str, Any]) -> bytes:
     """Return plain values as indented JSON; NaN and infinities, which JSON does not have, become null."""
     text = json.dumps(plain(value), indent=2, ensure_ascii=False, allow_nan=False)
-    return (text + "\n").encode()
+    return (text + "\n").encode("utf-8", "replace")  # of a file name, what is not UTF-8 becomes ?
 
 
 def read_json(path: Path, who: str = "run") -> Any:
-    """Read a JSON file.
+    """Read a JSON file of a run folder.
 
     Args:
         path: The file.
         who: The subject of the error message.
 
     Raises:
-        RunFolderError: The file is missing, unreadable or not JSON.
+        RunFolderError: The file is missing, unreadable or not JSON, or holds what no run writes.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        value = parse_json(read_file(path, JSON_LIMIT))
     except (OSError, ValueError) as error:
         raise unreadable(path, error, who) from error
+    return check_shape(value, path, who)
+
+
+def read_file(path: Path, limit: int) -> bytes:
+    """Return the content of a file of a run folder, which must be a regular file and no link.
+
+    Raises:
+        OSError: It is missing, something else, or longer than `limit` bytes.
+    """
+    return files_of(path.parent).read(path, limit)
 
 
 def unreadable(path: Path, error: Exception, who: str = "run") -> RunFolderError:
@@ -185,7 +120,7 @@ def unreadable(path: Path, error: Exception, who: str = "run") -> RunFolderError
     return RunFolderError(
         who,
         "every file must be readable",
-        got=str(error).splitlines()[0],
+        got=getattr(error, "strerror", None) or str(error).splitlines()[0],
         where=path,
         hint="the file is damaged or was edited; restore a copy, or run again",
     )
@@ -213,10 +148,10 @@ def unseal(content: bytes, where: object) -> dict[str, Any]:
     """
     reason = "its checksum does not match"
     try:
-        value = json.loads(content)
+        value = parse_json(content, surrogates=True)
         if isinstance(value, dict) and value.pop(SEAL, None) == _seal_of(value) and seal(value) == content:
             return value
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         reason = str(error)
     raise RunFolderError(
         "run",
@@ -260,14 +195,6 @@ def unseal_object(
 def checksum(content: bytes | memoryview) -> str:
     """Return the SHA-256 of some bytes, in hexadecimal."""
     return hashlib.sha256(content).hexdigest()
-
-
-def _write_all(files: Files, descriptor: int, data: memoryview) -> None:
-    while len(data):
-        written = files.write(descriptor, data[:WRITE_BYTES])
-        if written <= 0:
-            raise OSError(errno.EIO, "the system wrote no byte")
-        data = data[written:]
 
 
 def _seal_of(value: dict[str, Any]) -> str:

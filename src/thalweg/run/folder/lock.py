@@ -21,6 +21,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from thalweg.core.errors import RunFolderError
+from thalweg.run.folder.filesystem import files_of
 
 try:
     import fcntl
@@ -84,13 +85,27 @@ def holder(folder: Path) -> dict[str, Any] | None:
     Nothing is changed.
     """
     try:
-        descriptor = os.open(Path(folder) / NAME, os.O_RDWR | os.O_CLOEXEC)
+        descriptor = files_of(Path(folder)).open_shared(Path(folder) / NAME, create=False)
     except OSError:
         return None
     try:
         return _lock(descriptor)[1]
     finally:
         os.close(descriptor)
+
+
+def writer(folder: Path) -> dict[str, Any] | None:
+    """Return the process that is writing to a run folder as its lock file names it; None if it has ended.
+
+    Unlike `holder` it never takes the lock, not even for a moment: whoever looks at many folders once a
+    second must not make a run fail that starts in the same instant. A process on another machine, or in
+    another container, counts as writing.
+    """
+    try:
+        owner = _owner_in(files_of(Path(folder)).read(Path(folder) / NAME, _OWNER_BYTES))
+    except OSError:
+        return None
+    return None if owner is None or _has_ended(owner, if_unseen=False) else owner
 
 
 def check_free(folder: Path) -> None:
@@ -118,7 +133,7 @@ def this_process() -> dict[str, Any]:
 
 def _open(path: Path) -> int:
     try:
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0), 0o666)
+        return files_of(path.parent).open_shared(path, create=True)
     except OSError as error:
         raise RunFolderError(
             "run",
@@ -161,8 +176,15 @@ def _write_owner(descriptor: int, path: Path, exclusive: bool) -> None:
 
 def _read_owner(descriptor: int) -> dict[str, Any] | None:
     """Return the owner that a lock file names; None for an empty or torn file."""
-    with contextlib.suppress(OSError, ValueError, RecursionError):
-        owner = json.loads(os.pread(descriptor, _OWNER_BYTES, 0))
+    with contextlib.suppress(OSError):
+        return _owner_in(os.pread(descriptor, _OWNER_BYTES, 0))
+    return None
+
+
+def _owner_in(content: bytes) -> dict[str, Any] | None:
+    """Return the owner in the content of a lock file; None if it is empty or torn."""
+    with contextlib.suppress(ValueError, RecursionError):
+        owner = json.loads(content)
         if isinstance(owner, dict) and type(owner.get("pid")) is int:
             return owner
     return None
@@ -205,7 +227,7 @@ def _pid_namespace() -> str | None:
 
 def _is_same_file(path: Path, descriptor: int) -> bool:
     try:
-        return os.path.samestat(os.stat(path), os.fstat(descriptor))
+        return os.path.samestat(os.lstat(path), os.fstat(descriptor))
     except OSError:
         return False
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,13 @@ import pyarrow as pa
 from thalweg.core.lazy import pl, pq
 from thalweg.engine.dispatch import ChunkResult
 from thalweg.engine.state import LAYER_STATISTICS
-from thalweg.run.folder.folder import RunFolder
-from thalweg.run.folder.log_stream import TABLES, Stream, Tally, batches, by_lane, column_of
+from thalweg.run.folder.filesystem import files_of
+from thalweg.run.folder.folder import LARGEST_FILE, RunFolder
+from thalweg.run.folder.log_stream import FIGURES, TABLES, Stream, Tally, batches, by_lane, column_of
 
 
 class Log:
-    """The tables `steps`, `evaluations` and `layers` of the lanes of a shard.
+    """The tables `steps`, `evaluations`, `layers`, and `figures` of metrics and objectives, of several lanes.
 
     Args:
         folder: Where the tables are written; None keeps them in memory.
@@ -26,6 +27,8 @@ class Log:
         lanes: Number of lanes.
         before: Rows to start with, of a resumed run; None for a new run.
         warn: Called when the log cannot be written to disk. The run continues.
+        figures: Names of what the objective computes at every step.
+        evaluated: Whether evaluations give figures, too: an objective's, or further metrics.
     """
 
     def __init__(
@@ -35,15 +38,22 @@ class Log:
         lanes: int = 1,
         before: dict[str, pa.Table] | None = None,
         warn: Callable[[str], None] = lambda text: None,
+        figures: Sequence[str] = (),
+        evaluated: bool = False,
     ):
-        self._paths, self._lanes = paths, lanes
+        self._paths, self._lanes, self._figures = paths, lanes, list(figures)
+        self._warn = warn
+        kept = figures or evaluated or FIGURES in (before or {})
+        self._schemas = {name: schema for name, schema in TABLES.items() if name != FIGURES or kept}
         self._streams: dict[str, Stream] = {}
-        self._tallies = {name: Tally(lanes) for name in TABLES}
-        self._batches = {name: [list[pa.RecordBatch]() for _ in range(lanes)] for name in TABLES}  # in memory
+        self._tallies = {name: Tally(lanes) for name in self._schemas}
+        in_memory = {name: [list[pa.RecordBatch]() for _ in range(lanes)] for name in self._schemas}
+        self._batches = in_memory
         self._read_back: dict[str, list[pa.Table]] = {}
         if folder is not None:
             self._streams = {
-                name: Stream(folder / f"{name}.arrows", schema, warn) for name, schema in TABLES.items()
+                name: Stream(folder / f"{name}.arrows", schema, warn)
+                for name, schema in self._schemas.items()
             }
         for name, rows in (before or {}).items():
             for lane, table in enumerate(by_lane(rows, lanes)):
@@ -69,27 +79,39 @@ class Log:
                 },
             )
             self._append_layers(result, lane)
+            self._append_figures(result, lane, done)
 
     def evaluation(self, **row: Any) -> None:
         """Append one evaluation: lane, step, epoch, part, loss, metric, seconds."""
         self._append("evaluations", row["lane"], {name: [value] for name, value in row.items()})
+
+    def evaluated_figures(self, lane: int, step: int, part: str, values: Mapping[str, float]) -> None:
+        """Append further metrics, or what an objective computed over a split."""
+        if values:
+            columns = {"lane": [lane], "step": [step], "part": [part]}
+            rows = {name: values_ * len(values) for name, values_ in columns.items()}
+            self._append(FIGURES, lane, rows | {"name": list(values), "value": list(values.values())})
 
     def mark(self) -> dict[str, Any]:
         """Return what a checkpoint records about the tables: rows per lane and a checksum."""
         return {name: tally.mark() for name, tally in self._tallies.items()}
 
     def sync(self) -> None:
-        """Sync the tables to disk; a failing disk is ignored."""
+        """Return when the tables are on disk.
+
+        Raises:
+            OSError: A table may be lost on the disk. Its rows are held in memory and written again.
+        """
         for stream in self._streams.values():
             stream.sync()
 
     def frames(self, lane: int = 0) -> dict[str, pl.DataFrame]:
         """Return the tables of one lane as those of a single run, whose lane is 0."""
-        return {name: pl.DataFrame(self._table(name, lane)) for name in TABLES}
+        return {name: pl.DataFrame(self._table(name, lane)) for name in self._schemas}
 
     def write(self, lane: int, run_folder: RunFolder) -> None:
         """Write the tables of a lane as Parquet files."""
-        for name in TABLES:
+        for name in self._schemas:
             sink = pa.BufferOutputStream()
             pq.write_table(self._table(name, lane), sink, compression="zstd")
             run_folder.write(f"{name}.parquet", sink.getvalue().to_pybytes())
@@ -99,7 +121,7 @@ class Log:
         for stream in self._streams.values():
             stream.close()
             if not keep:
-                stream.path.unlink(missing_ok=True)
+                stream.remove()
 
     def _append_layers(self, result: ChunkResult, lane: int) -> None:
         steps = np.asarray(result.chunk.layer_steps[lane])
@@ -116,6 +138,21 @@ class Log:
                     **{name: statistics[:, column] for column, name in enumerate(LAYER_STATISTICS)},
                 },
             )
+
+    def _append_figures(self, result: ChunkResult, lane: int, done: int) -> None:
+        if self._figures:
+            steps, values = (
+                result.start + np.arange(done),
+                [rows[lane, :done] for rows in result.chunk.info.figures],
+            )
+            columns = {
+                "lane": np.full(done * len(values), lane),
+                "step": np.repeat(steps, len(values)),
+                "part": ["batch"] * (done * len(values)),
+                "name": self._figures * done,
+                "value": np.stack(values, axis=1).reshape(-1),
+            }
+            self._append(FIGURES, lane, columns)
 
     def _append(self, name: str, lane: int, columns: dict[str, Any]) -> None:
         schema = TABLES[name]
@@ -142,6 +179,11 @@ class Log:
             return pa.Table.from_batches(self._batches[name][lane], schema=schema)
         if name not in self._read_back:
             rows = pa.Table.from_batches(batches(self._streams[name].content(), schema), schema=schema)
+            lost = sum(self._tallies[name].rows) - rows.num_rows
+            if lost:
+                self._warn(
+                    f"{lost} rows of the log are lost: {name}.arrows was changed while the run wrote it"
+                )
             self._read_back[name] = by_lane(rows, self._lanes)
         return self._read_back[name][lane]
 
@@ -156,9 +198,11 @@ def read_back(folder: Path) -> dict[str, pa.Table]:
 
 def _read_table(folder: Path, name: str, schema: pa.Schema) -> pa.Table:
     stream, parquet = folder / f"{name}.arrows", folder / f"{name}.parquet"
+    files = files_of(folder)
     with contextlib.suppress(OSError, pa.ArrowException, ValueError):
-        if stream.exists():
-            return pa.Table.from_batches(batches(stream.read_bytes(), schema), schema=schema)
-        if parquet.exists():
-            return pq.read_table(parquet, schema=schema)
+        if files.is_there(stream):
+            content = files.read(stream, LARGEST_FILE)
+            return pa.Table.from_batches(batches(content, schema), schema=schema)
+        if files.is_there(parquet):
+            return pq.read_table(pa.BufferReader(files.read(parquet, LARGEST_FILE)), schema=schema)
     return schema.empty_table()

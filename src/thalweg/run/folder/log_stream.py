@@ -12,12 +12,15 @@ import hashlib
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from thalweg.core.disk import remove_if_there, temporary_name
 from thalweg.core.errors import RunFolderError
+from thalweg.run.folder.filesystem import files_of
 
 TABLES = {
     "steps": pa.schema(
@@ -50,8 +53,21 @@ TABLES = {
             "update_norm": pa.float32(),
         }
     ),
+    "figures": pa.schema(
+        {
+            "lane": pa.int32(),
+            "step": pa.int64(),
+            "part": pa.string(),
+            "name": pa.string(),
+            "value": pa.float64(),
+        }
+    ),
 }
+# Only runs whose objective computes figures, or with further metrics, have this table.
+FIGURES = "figures"
 _NUMPY = {pa.int32(): np.int32, pa.int64(): np.int64, pa.float32(): np.float32, pa.float64(): np.float64}
+# What was written is held in memory until it is synced, at the latest after this many bytes: 700,000 steps.
+HELD_BYTES = 1 << 24
 
 
 class Tally:
@@ -80,7 +96,8 @@ class Stream:
     """The file of a growing table.
 
     A batch that cannot be written, because the disk is full, is held in memory and retried with the next
-    batch. A half-written batch is cut off first.
+    batch. A half-written batch is cut off first. What was written is held in memory until it is synced: where
+    syncing fails, the system may have lost it, and it is written again.
 
     Args:
         path: The file.
@@ -91,11 +108,15 @@ class Stream:
     def __init__(self, path: Path, schema: pa.Schema, warn: Callable[[str], None]):
         self.path, self._warn = path, warn
         self._waiting: list[memoryview] = []
+        self._written: list[memoryview] = []  # and not synced, which the saving thread does
+        self._synced, self._failed_sync, self._recoveries, self._guard = 0, False, 0, Lock()
         self._failing = False
         # Under a temporary name until `publish`: after a kill the old file may still be needed.
-        self._temporary = path.with_name(f".{path.name}.part")
-        self._file = self._temporary.open("w+b", buffering=0)
-        self._length = self._file.write(schema.serialize()) or 0
+        self._files, self._temporary = files_of(path.parent), temporary_name(path.parent)
+        self._files.check_replaceable(path)
+        self._file = os.fdopen(self._files.create(self._temporary), "w+b", buffering=0)
+        self._written.append(memoryview(schema.serialize()))
+        self._length = self._file.write(self._written[0]) or 0
 
     def publish(self, durable: bool) -> None:
         """Give the file its name, replacing an older file.
@@ -105,16 +126,18 @@ class Stream:
                 Parquet file of the earlier run, which readers would prefer, is removed.
         """
         if durable:
-            os.fsync(self._file.fileno())
-        self._temporary.replace(self.path)
+            self.sync()
+        self._files.rename(self._temporary, self.path)
         if durable:
-            self.path.with_suffix(".parquet").unlink(missing_ok=True)
+            remove_if_there(self._files, self.path.with_suffix(".parquet"))
 
     def append(self, batch: pa.RecordBatch) -> None:
         """Append a batch; a failing disk is a warning."""
         self._waiting.append(memoryview(batch.serialize()))
         try:
             self._flush()
+            if self._length - self._synced > HELD_BYTES:
+                self.sync()
         except OSError as error:
             if not self._failing:
                 self._warn(f"the log is held in memory:  {self.path.name}: {error.strerror or error}")
@@ -126,20 +149,48 @@ class Stream:
 
     def content(self) -> bytes:
         """Return everything that was appended, even if the file was removed or the disk is full."""
+        self._recover()
+        with self._guard:  # at one moment: the saving thread moves rows from those held to those synced
+            synced, held = self._synced, [*self._written, *self._waiting]
         self._file.seek(0)
-        written = self._file.read(self._length)
-        return b"".join([written, *self._waiting])
+        return b"".join([self._file.read(synced), *held])
 
     def sync(self) -> None:
-        """Sync the batches that were written; a failing disk is ignored."""
-        with contextlib.suppress(OSError):
+        """Return when the batches that were written are on disk. Called from any thread.
+
+        Raises:
+            OSError: They may be lost on the disk. They are held in memory and written again.
+        """
+        with self._guard:
+            count, length, recoveries = len(self._written), self._length, self._recoveries
+        try:
             os.fsync(self._file.fileno())
+        except OSError:
+            self._failed_sync = True
+            raise
+        with self._guard:
+            if recoveries == self._recoveries:  # else some of it is being written again
+                del self._written[:count]
+                self._synced = length
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
 
+    def remove(self) -> None:
+        """Remove the file, if it is still there."""
+        remove_if_there(self._files, self.path)
+
+    def _recover(self) -> None:
+        """Write again what the system may have lost when syncing failed."""
+        if self._failed_sync:
+            with self._guard:
+                self._waiting = self._written + self._waiting
+                self._written, self._length = [], self._synced
+                self._failed_sync, self._recoveries = False, self._recoveries + 1
+
     def _flush(self) -> None:
+        self._recover()
         while self._waiting:
             data, done = self._waiting[0], 0
             try:
@@ -150,8 +201,9 @@ class Stream:
                 with contextlib.suppress(OSError):
                     self._file.truncate(self._length)
                 raise
-            self._length += len(data)
-            del self._waiting[0]
+            with self._guard:
+                self._length += len(data)
+                self._written.append(self._waiting.pop(0))
 
 
 def batches(content: bytes, schema: pa.Schema) -> list[pa.RecordBatch]:
@@ -193,6 +245,7 @@ def cut(rows: pa.Table, mark: dict[str, Any], name: str) -> pa.Table:
             "must hold the rows that it had at the checkpoint",
             got=f"{missing} rows are missing" if missing else "other values",
             where=name,
+            hint="see `thalweg check`: the run resumes from an older checkpoint whose log is whole",
         )
     return first
 

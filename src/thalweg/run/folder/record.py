@@ -3,13 +3,18 @@
 The files of the folder, all readable by a person or with common tools:
 
     recipe.toml           the resolved recipe
-    problem.json          data (name, source, task, counts, notes, preparation), model, loss, metric
+    problem.json          data (name, source, task, counts, notes, preparation), model, loss, metric, and what
+                          outputs mean (`outputs`; folders without it: logits)
     result.json           the result; the object that `thalweg fit --json` prints
     environment.json      versions and machine
     steps.parquet         lane, step, loss, learning_rate, gradient_norm (NaN at steps without it)
     evaluations.parquet   lane, step, epoch, part (the split), loss, metric, seconds (a clock column)
     layers.parquet        lane, step, path, weight_norm, gradient_norm, update_norm (of one update)
-    test.parquet          target, prediction: one row per test example (class index, or original unit)
+    figures.parquet       lane, step, part, name, value: further metrics, or an objective's besides its
+                          loss; part `batch` at every step, a split at every evaluation
+    test.parquet          row, target, prediction: one row per test example; `row` counts the source's rows
+                          from 0, if known; class names (numbers in older folders: class indices), or the
+                          target's own unit
     sample.txt            text that a character model generates; also `sample` in result.json
     final.safetensors     weights after the last step
     best.safetensors      weights at the best validation loss; absent without a validation split
@@ -18,21 +23,27 @@ The files of the folder, all readable by a person or with common tools:
     steps.arrows, ...     the tables of a run that has not ended
     finding.json          how the learning rate was found, if `fit --lr auto` searched for it
     report.html           the curves, on request
+    landscape.html, .svg  the loss around the weights, on request
 """
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
+from thalweg.core.arguments import checked
+from thalweg.core.documents import parse_toml
+from thalweg.core.errors import BadInput
 from thalweg.core.lazy import pl
-from thalweg.run.folder.filesystem import read_json, unreadable
-from thalweg.run.folder.folder import check_files, missing_run
+from thalweg.core.limits import max_bytes
+from thalweg.core.parquet import read_parquet
+from thalweg.run.folder.filesystem import JSON_LIMIT, files_of, read_file, read_json, readable, unreadable
+from thalweg.run.folder.folder import LARGEST_FILE, RUN_FILE, RunFile, check_files, missing_run
 from thalweg.run.folder.log_stream import TABLES, batches
+from thalweg.run.folder.shapes import not_ours
 
 _CHECKED = (
     "recipe.toml",
@@ -52,7 +63,7 @@ class Record:
     Args:
         folder: The run folder; None for a run that was not saved.
         recipe, problem, result, environment: Contents of the files of the same names.
-        steps, evaluations, layers, test: Tables, as in the files of the same names.
+        steps, evaluations, layers, figures, test: Tables, as in the files of the same names.
         finding: How the learning rate was found, as in finding.json; empty if it was not searched for.
     """
 
@@ -64,6 +75,7 @@ class Record:
     steps: pl.DataFrame = field(default_factory=lambda: empty("steps"))
     evaluations: pl.DataFrame = field(default_factory=lambda: empty("evaluations"))
     layers: pl.DataFrame = field(default_factory=lambda: empty("layers"))
+    figures: pl.DataFrame = field(default_factory=lambda: empty("figures"))
     test: pl.DataFrame = field(default_factory=lambda: pl.DataFrame())
     finding: dict[str, Any] = field(default_factory=dict)
 
@@ -73,16 +85,24 @@ class Record:
         return self.folder.name if self.folder is not None else "run"
 
 
-def read(folder: Path | str) -> Record:
-    """Read a run folder.
+@checked(BadInput)
+@readable
+def read(folder: Path | str, *, unverified: bool = False) -> Record:
+    """Read a run folder, after verifying all of its files.
+
+    Args:
+        folder: The folder.
+        unverified: Whether to read a folder without checksums (run.json) nevertheless.
 
     Raises:
-        RunFolderError: There is no such folder, it holds no run, or a file in it is damaged.
+        RunFolderError: There is no such folder, it holds no run, or a file in it is damaged or unverified.
     """
     path = Path(folder)
-    if not (path / "problem.json").exists():
+    files = files_of(path)
+    if not files.is_there(path / "problem.json"):
         raise missing_run(path / "problem.json", "no such file")
-    check_files(path, _CHECKED)
+    listed = RunFile.read(path).files if files.is_there(path / RUN_FILE) else {}
+    check_files(path, dict.fromkeys((*_CHECKED, *listed)), unverified)
     return Record(
         folder=path,
         recipe=_read_toml(path / "recipe.toml"),
@@ -101,29 +121,52 @@ def finding_of(folder: Path) -> dict[str, Any]:
 
 def empty(name: str) -> pl.DataFrame:
     """Return a table without rows; tables other than those of the log have no columns either."""
-    return pl.DataFrame(TABLES[name].empty_table()) if name in TABLES else pl.DataFrame()
+    # By types, because a table of Arrow imports pandas, where it is installed.
+    return pl.DataFrame(schema={column.name: _type(str(column.type)) for column in TABLES.get(name, ())})
+
+
+def _type(arrow: str) -> Any:
+    """Return the type of Polars with the name of one of Arrow: `int32`, `double`, `string`, ..."""
+    return getattr(pl, {"double": "Float64", "float": "Float32"}.get(arrow, arrow.capitalize()))
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    return read_json(path) if path.exists() else {}
+    return read_json(path) if files_of(path.parent).is_there(path) else {}
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        there = files_of(path.parent).is_there(path)
+        return parse_toml(read_file(path, JSON_LIMIT)) if there else {}
     except (ValueError, OSError) as error:
         raise unreadable(path, error) from error
 
 
 def _read_table(folder: Path, name: str) -> pl.DataFrame:
-    path = folder / f"{name}.parquet"
+    files, path = files_of(folder), folder / f"{name}.parquet"
     stream = path.with_suffix(".arrows")  # of a run that has not ended, or was killed
     try:
-        if path.exists():
-            return pl.read_parquet(path)
-        if name in TABLES and stream.exists():
-            rows = batches(stream.read_bytes(), TABLES[name])
+        if files.is_there(path):
+            return _checked_table(read_parquet(files.read(path, LARGEST_FILE), max_bytes()), name, path)
+        if name in TABLES and files.is_there(stream):
+            rows = batches(files.read(stream, LARGEST_FILE), TABLES[name])
             return pl.DataFrame(pa.Table.from_batches(rows, schema=TABLES[name]))
-    except (pl.exceptions.PolarsError, OSError) as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, ValueError, OSError) as error:
         raise unreadable(path, error) from error
     return empty(name)
+
+
+def _checked_table(table: pa.Table, name: str, path: Path) -> pl.DataFrame:
+    """Return a table as a frame, if its columns are those that a run writes."""
+    expected = {field.name: field.type for field in TABLES[name]} if name in TABLES else {}
+    wrong = [field.name for field in table.schema if expected.get(field.name, field.type) != field.type]
+    absent = [column for column in expected if column not in table.schema.names]
+    if wrong or absent or len(set(table.schema.names)) < table.num_columns:
+        raise not_ours(f"columns {', '.join(table.schema.names)[:120]}", path)
+    frame = pl.DataFrame(pl.from_arrow(table))
+    labels = pl.List(pl.Int8)  # of several labels: 0 or 1 for each
+    if name == "test" and any(
+        (kind.is_nested() and kind != labels) or kind in (pl.Binary, pl.Object) for kind in frame.dtypes
+    ):
+        raise not_ours(f"columns of types {', '.join(map(str, frame.dtypes))[:120]}", path)
+    return frame

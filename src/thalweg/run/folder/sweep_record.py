@@ -11,6 +11,7 @@ report.html           on request
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,14 +21,15 @@ from thalweg.core.errors import RunFolderError
 from thalweg.core.lazy import pl
 from thalweg.core.stop_reason import StopReason
 from thalweg.recipe.settings import values, varied
-from thalweg.run.folder.filesystem import read_json
-from thalweg.run.folder.folder import LANES
+from thalweg.run.folder.filesystem import LANE_FOLDER, LANES, MODEL, SWEEP_FILE, files_of, read_json, readable
+from thalweg.run.folder.folder import RUN_FILE, RunFile, check_files
 from thalweg.run.folder.record import Record
 from thalweg.run.folder.record import read as read_run
+from thalweg.run.folder.shapes import not_ours
 
-FILE = "sweep.json"
-# Column of the table with the folder of each lane, in a sweep over several models.
-FOLDER = "folder"
+FILE = SWEEP_FILE
+_DESCRIPTIONS = ("problem.json", "environment.json")
+_LANE = re.compile(rf"({MODEL}\d{{1,9}}/)?{LANES}/\d{{3,9}}")
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class Sweep:
         result: The content of sweep.json without its rows.
         table: One row per lane.
         problem, environment: As for a run.
+        unverified: Whether lanes without checksums are read nevertheless.
     """
 
     folder: Path
@@ -46,17 +49,34 @@ class Sweep:
     table: pl.DataFrame
     problem: dict[str, Any]
     environment: dict[str, Any]
+    unverified: bool = False
 
     @property
     def lanes(self) -> list[Path]:
-        """The run folders of the lanes."""
-        if FOLDER in self.table.columns:
-            return [self.folder / name for name in self.table[FOLDER]]
-        return [lane_folder(self.folder, lane) for lane in self.table["lane"]]
+        """The run folders of the lanes.
+
+        Raises:
+            RunFolderError: sweep.json names a folder that is no lane of this sweep.
+        """
+        if LANE_FOLDER in self.table.columns:
+            names = list(self.table[LANE_FOLDER])
+        else:
+            names = [f"{LANES}/{lane:03d}" if type(lane) is int else lane for lane in self.table["lane"]]
+        for name in names:
+            if not is_lane(name):
+                rule, hint = "sweep.json must name lanes of its own folder", "restore a copy"
+                raise RunFolderError("run", rule, got=str(name), where=self.folder / FILE, hint=hint)
+        return [self.folder / name for name in names]
 
     def lane(self, number: int) -> Record:
         """Return the run of one lane."""
-        return read_run(self.lanes[self.table["lane"].to_list().index(number)])
+        folder = self.lanes[self.table["lane"].to_list().index(number)]
+        return read_run(folder, unverified=self.unverified)
+
+
+def is_lane(name: object) -> bool:
+    """Return whether sweep.json may name a lane so: no name leads out of the sweep."""
+    return isinstance(name, str) and _LANE.fullmatch(name) is not None
 
 
 def lane_folder(folder: Path, lane: int) -> Path:
@@ -69,11 +89,16 @@ def is_sweep(folder: Path | str) -> bool:
     return (Path(folder) / FILE).is_file()
 
 
-def read(folder: Path | str) -> Sweep:
-    """Read a sweep folder.
+@readable
+def read(folder: Path | str, *, unverified: bool = False) -> Sweep:
+    """Read a sweep folder, after verifying its files and that every lane is there.
+
+    Args:
+        folder: The folder.
+        unverified: Whether to read a folder without checksums (run.json) nevertheless.
 
     Raises:
-        RunFolderError: The folder holds no sweep, or is damaged.
+        RunFolderError: The folder holds no sweep, or is damaged or unverified.
     """
     path = Path(folder)
     if not is_sweep(path):
@@ -83,9 +108,20 @@ def read(folder: Path | str) -> Sweep:
             got=str(path),
             hint="the last lines of `thalweg sweep` name the folder it wrote",
         )
+    listed = RunFile.read(path).files if files_of(path).is_there(path / RUN_FILE) else {}
+    check_files(path, dict.fromkeys((FILE, *_DESCRIPTIONS, *listed)), unverified)
     result = read_json(path / FILE)
-    table = pl.DataFrame(result.pop("rows", []), infer_schema_length=None)
-    return Sweep(path, result, table, read_json(path / "problem.json"), read_json(path / "environment.json"))
+    table = _table_of(result.pop("rows", []), path / FILE)
+    problem, environment = (read_json(path / name) for name in _DESCRIPTIONS)
+    return Sweep(path, result, table, problem, environment, unverified)
+
+
+def _table_of(rows: list[dict[str, Any]], where: Path) -> pl.DataFrame:
+    """Return the rows of sweep.json as a table, whose columns must each have one type."""
+    try:
+        return pl.DataFrame(rows, infer_schema_length=None)
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OverflowError, TypeError) as error:
+        raise not_ours(f"rows that are no table: {str(error).splitlines()[0]}", where) from error
 
 
 def table(
@@ -102,6 +138,7 @@ def table(
     rows = []
     for lane, (own, group, result) in enumerate(zip(settings, groups, results, strict=True)):
         row = {"lane": lane, "group": group} | dict(zip(paths, values(own, paths), strict=True))
+        row |= {"fold": result["fold"]} if "fold" in result else {}
         row |= {name: result[name] for name in ("stopped", "steps", "epochs")}
         row["diverged_at"] = result["steps"] if result["stopped"] == StopReason.DIVERGED else None
         row["train_loss"] = _finite(result["train_loss"])

@@ -1,6 +1,7 @@
 """Weights as safetensors files: arrays named by their path in the model. Reading executes no code."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,12 @@ import safetensors.numpy
 from jaxtyping import PyTree
 
 from thalweg.core import keys
+from thalweg.core.caller import option_name
+from thalweg.core.disk import DISK
 from thalweg.core.errors import ModelError, RunFolderError
 from thalweg.core.tree import dotted
-from thalweg.run.folder.filesystem import unreadable
+from thalweg.run.folder.filesystem import files_of, unreadable
+from thalweg.run.folder.folder import LARGEST_FILE, WEIGHTS, is_run, missing_weights, read_weights
 
 STATE = "state:"  # prefix of arrays that change without gradients (batch-norm statistics)
 
@@ -32,21 +36,29 @@ def pack(weights: tuple[PyTree, PyTree], facts: dict[str, Any]) -> bytes:
     return safetensors.numpy.save(arrays, metadata={"thalweg": json.dumps(facts)})
 
 
-def load(path: Path) -> dict[str, np.ndarray]:
-    """Read the arrays of a file by name.
+def load(path: Path, unverified: bool = False, hint: str | None = None) -> dict[str, np.ndarray]:
+    """Read the arrays of a file by name, after verifying it.
+
+    A file that no run.json next to it lists was not written by a run, and is read as it is.
+
+    Args:
+        path: A file of weights; of a run folder if its name is one of `WEIGHTS`.
+        unverified: Whether a file of a run without a checksum may be used.
+        hint: How to use it nevertheless; None for the option `unverified`.
 
     Raises:
-        RunFolderError: The file is missing or damaged.
+        RunFolderError: The file is missing, damaged or unverified.
     """
     try:
-        return safetensors.numpy.load_file(path)
+        if path.name in WEIGHTS and is_run(path.parent):
+            content = read_weights(path.parent, path.name, unverified, hint)
+        else:
+            content = DISK.read(Path(os.path.realpath(path)), LARGEST_FILE)  # the user may name a link
+        return safetensors.numpy.load(content)
     except FileNotFoundError as error:
-        raise RunFolderError(
-            "run",
-            "the weights must exist",
-            got=str(path),
-            hint="the run may have been killed before it wrote them",
-        ) from error
+        raise missing_weights(path) from error
+    except RunFolderError:
+        raise
     except (safetensors.SafetensorError, OSError, ValueError) as error:
         raise unreadable(path, error) from error
 
@@ -60,14 +72,14 @@ def named_arrays(tree: PyTree) -> dict[str, np.ndarray]:
 
 
 def load_into(tree: PyTree, arrays: dict[str, np.ndarray], prefix: str = "") -> PyTree:
-    """Return `tree` with every array replaced by the one of its path in `arrays`.
+    """Return `tree` with every array, or shape, replaced by the array of its path in `arrays`.
 
     Raises:
         ModelError: An array is missing or has another shape.
     """
 
     def restore(path: Any, leaf: Any) -> Any:
-        if not eqx.is_array(leaf):
+        if not eqx.is_array(leaf) and not isinstance(leaf, jax.ShapeDtypeStruct):
             return leaf
         name, shape = prefix + dotted(path), keys.plain(leaf).shape
         array = arrays.get(name)
@@ -79,7 +91,8 @@ def load_into(tree: PyTree, arrays: dict[str, np.ndarray], prefix: str = "") -> 
                 where=f"{name}, shape {shape} in the model",
                 hint="give the same model as in training",
             )
-        return keys.as_before(array, leaf)
+        # `jnp.asarray` of a NumPy array compiles a program for its shape (JAX 0.10).
+        return keys.as_before(jax.device_put(array), leaf)
 
     return jax.tree_util.tree_map_with_path(restore, tree)
 
@@ -104,6 +117,30 @@ def transfer(params: PyTree, arrays: dict[str, np.ndarray]) -> tuple[PyTree, lis
             "model",
             "must share layers with the run it starts from",
             got=", ".join(f"{dotted(path)} {leaf.shape}" for path, leaf in flat[:4]),
-            hint="use the same --model as that run",
+            hint=f"use the model of that run ({option_name('model')})",
         )
     return jax.tree_util.tree_unflatten(treedef, leaves), fresh
+
+
+class InitialWeights:
+    """Weights of another run, to start from.
+
+    Args:
+        path: A safetensors file, or a run folder: then its best weights, or the final ones.
+        shapes: The parameters of this run, or their shapes.
+
+    Attributes:
+        fresh: Parameters that are not in the other run.
+    """
+
+    def __init__(self, path: Path, shapes: PyTree):
+        if path.is_dir():
+            best = path / "best.safetensors"
+            path = best if files_of(path).is_there(best) else path / "final.safetensors"
+        hint = "see `thalweg check`; to start from them nevertheless, copy the file out of the folder"
+        self._arrays = load(path, hint=hint)
+        self.fresh = transfer(shapes, self._arrays)[1]
+
+    def __call__(self, params: PyTree) -> PyTree:
+        """Return a lane's parameters, with those of the other run that fit."""
+        return transfer(params, self._arrays)[0]

@@ -22,6 +22,7 @@ import pyarrow as pa
 from jaxtyping import PyTree
 
 from thalweg.core import keys
+from thalweg.core.caller import either
 from thalweg.core.errors import RecipeError, RunFolderError
 from thalweg.core.stop_reason import StopReason
 from thalweg.core.tree import dotted
@@ -30,10 +31,12 @@ from thalweg.run.checkpoint.store import Checkpoint, Damaged, Retention, Store
 from thalweg.run.checkpoint.writer_thread import Saver, SaveRequest
 from thalweg.run.folder.folder import RunFile
 from thalweg.run.folder.log import Log, read_back
-from thalweg.run.folder.log_stream import cut, first_rows
+from thalweg.run.folder.log_stream import FIGURES, cut, first_rows
 from thalweg.run.session.lane_states import LaneStates
 from thalweg.run.spec import SaveOptions
 
+# Arrays that checkpoints of earlier versions lack; `load_state_arrays` knows what stands for them.
+ADDED = frozenset({"best.score"})
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -55,7 +58,7 @@ class Interval(NamedTuple):
             return cls()
         if match is None or float(match[1]) <= 0 or (not match[2] and "." in match[1]):
             raise RecipeError(
-                "checkpoint-every",
+                either("--checkpoint-every", "SaveOptions.every"),
                 "must be a number of updates, or a time with s, m or h",
                 got=text,
                 hint="for example 500, 60s, 10m or off",
@@ -126,9 +129,8 @@ class Checkpointer:
                 continue
             marks = checkpoint.manifest.facts["log"]
             try:
-                return ResumePoint(
-                    checkpoint, {table: cut(rows[table], marks[table], table) for table in rows}
-                )
+                tables = {table: cut(rows[table], marks[table], table) for table in _logged(marks, rows)}
+                return ResumePoint(checkpoint, tables)
             except RunFolderError as error:
                 self._note(f"the log does not match checkpoint {name}: {error.where}: {error.got}")
                 without_log = without_log or checkpoint
@@ -206,14 +208,15 @@ def restore(lane_states: LaneStates, checkpoint: Checkpoint) -> None:
     Raises:
         RunFolderError: The checkpoint's arrays are not those of this problem and these recipes.
     """
-    lane_states.states = _filled("state", lane_states.states, checkpoint)
+    lane_states.states = fill("state", lane_states.states, checkpoint)
     if any(name.startswith("best.kept.") for name in checkpoint.arrays):
         like = (lane_states.states.params, lane_states.states.model_state)
-        lane_states.best.weights = _filled("best.kept", like, checkpoint)
+        lane_states.best.weights = fill("best.kept", like, checkpoint)
     lane_states.load_state_arrays(
         {
             name: np.array(_checked(name, value, checkpoint))
             for name, value in lane_states.state_arrays().items()
+            if name in checkpoint.arrays or name not in ADDED
         }
     )
     facts = checkpoint.manifest.facts
@@ -255,7 +258,12 @@ def fork(checkpoint: Checkpoint, source: Path, target: Path, run: RunFile) -> No
 
 def _rows_up_to(checkpoint: Checkpoint, rows: dict[str, pa.Table]) -> dict[str, pa.Table]:
     marks = checkpoint.manifest.facts["log"]
-    return {name: first_rows(table, marks[name]["rows"]) for name, table in rows.items()}
+    return {name: first_rows(rows[name], marks[name]["rows"]) for name in _logged(marks, rows)}
+
+
+def _logged(marks: dict[str, Any], rows: dict[str, pa.Table]) -> list[str]:
+    """Return the names of the tables that a run has."""
+    return [name for name in rows if name != FIGURES or name in marks]
 
 
 def _score(lane_states: LaneStates) -> float | None:
@@ -285,16 +293,25 @@ def _named(prefix: str, tree: PyTree) -> Iterator[tuple[str, np.ndarray]]:
             yield f"{prefix}.{dotted(path)}", np.asarray(keys.plain(leaf))
 
 
-def _filled(prefix: str, tree: PyTree, checkpoint: Checkpoint) -> PyTree:
-    """Return the tree with every array taken from the checkpoint by its path."""
+def fill(prefix: str, tree: PyTree, checkpoint: Checkpoint) -> PyTree:
+    """Return the tree with every array taken from the checkpoint by its path.
 
-    def fill(path: Any, leaf: Any) -> Any:
+    Args:
+        prefix: `state` for the states of the lanes.
+        tree: As prepared for the same problem and recipes.
+        checkpoint: The checkpoint.
+
+    Raises:
+        RunFolderError: It has no such array, or one of another shape.
+    """
+
+    def filled(path: Any, leaf: Any) -> Any:
         if not eqx.is_array(leaf):
             return leaf
         stored = _checked(f"{prefix}.{dotted(path)}", keys.plain(leaf), checkpoint)
         return keys.as_before(jnp.array(stored), leaf)
 
-    return jax.tree_util.tree_map_with_path(fill, tree)
+    return jax.tree_util.tree_map_with_path(filled, tree)
 
 
 def _checked(name: str, like: Any, checkpoint: Checkpoint) -> np.ndarray:

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
+from thalweg.core.disk import replace
 from thalweg.core.stop_reason import StopReason
 from thalweg.recipe.recipe import Recipe
-from thalweg.run.folder.filesystem import DISK, SEALED_LIMIT, replace, seal, unseal
+from thalweg.run.folder.filesystem import SEALED_LIMIT, files_of, read_file, seal, unseal
 from thalweg.run.session.lane_states import LaneStates
 from thalweg.run.spec import Halving
 
@@ -39,25 +40,31 @@ class Halver:
         self._setting = [] if halving is None else settings(recipes)
         self._path = None if halving is None or folder is None else folder / FILE
         self._frozen: list[list[int]] = []  # lane numbers, after each rung
-        if self._path is not None and self._path.exists():
-            self._frozen = unseal(DISK.read(self._path, SEALED_LIMIT), self._path)["halved"]
+        if self._path is not None and files_of(self._path.parent).is_there(self._path):
+            self._frozen = unseal(read_file(self._path, SEALED_LIMIT), self._path)["halved"]
 
     def compare(self, shards: Sequence[LaneStates]) -> None:
         """Freeze the losers among all lanes at one rung, and write down which lanes are frozen now."""
         if self._halving is None:
             return
-        freeze_losers(shards, self._setting, self._halving)
+        self.decide([pair for shard in shards for pair in running(shard)])
+        for shard in shards:
+            self.freeze(len(self._frozen) - 1, shard)
+
+    def decide(self, losses: Sequence[tuple[int, float]]) -> None:
+        """Decide a rung, and write down which lanes are frozen from now on.
+
+        Args:
+            losses: Number and latest validation loss of every lane that runs, shard by shard.
+        """
+        if self._halving is None:
+            return
         before = set(self._frozen[-1]) if self._frozen else set()
-        now = {
-            lane.number
-            for shard in shards
-            for lane, reason in zip(shard.lanes, shard.stopped, strict=False)
-            if reason == StopReason.HALVED
-        }
-        self._frozen.append(sorted(before | now))
+        self._frozen.append(sorted(before | losers(losses, self._setting, self._halving)))
         if self._path is not None:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            replace(self._path, seal({"halved": self._frozen}))
+            files = files_of(self._path.parent)
+            files.make_folder(self._path.parent)
+            replace(self._path, seal({"halved": self._frozen}), files=files)
 
     def decided(self, rung: int) -> bool:
         """Whether this rung (0 is the first) has been decided."""
@@ -76,24 +83,24 @@ def settings(recipes: Sequence[Recipe]) -> list[int]:
     return [known.setdefault(repr({**recipe.to_dict(), "seed": 0}), len(known)) for recipe in recipes]
 
 
-def freeze_losers(shards: Sequence[LaneStates], setting: Sequence[int], halving: Halving) -> None:
-    """Freeze the lanes of all but the best settings.
+def running(shard: LaneStates) -> list[tuple[int, float]]:
+    """Return number and latest validation loss of every lane of a shard that runs."""
+    losses = shard.validated[0]
+    return [(shard.lanes[lane].number, float(losses[lane])) for lane in np.flatnonzero(shard.alive)]
+
+
+def losers(losses: Sequence[tuple[int, float]], setting: Sequence[int], halving: Halving) -> set[int]:
+    """Return the numbers of the lanes of all but the best settings.
 
     Args:
-        shards: All that still run, at one rung.
+        losses: Number and validation loss of every lane that runs.
         setting: Setting of each lane, by its number.
         halving: How many settings continue.
     """
-    losses: dict[int, list[float]] = {}
-    for shard in shards:
-        for lane in np.flatnonzero(shard.alive):
-            loss = float(shard.validated[0][lane])
-            losses.setdefault(setting[shard.lanes[lane].number], []).append(loss)
-    means = {number: float(np.mean(values)) for number, values in losses.items()}
+    by_setting: dict[int, list[float]] = {}
+    for lane, loss in losses:
+        by_setting.setdefault(setting[lane], []).append(loss)
+    means = {number: float(np.mean(values)) for number, values in by_setting.items()}
     order = sorted(means, key=lambda number: means[number] if np.isfinite(means[number]) else np.inf)
     continuing = set(order[: max(halving.at_least, -int(-len(order) // halving.factor))])
-    for shard in shards:
-        which = np.zeros(len(shard.stopped), bool)
-        for lane in np.flatnonzero(shard.alive):
-            which[lane] = setting[shard.lanes[lane].number] not in continuing
-        shard.stop(which, StopReason.HALVED)
+    return {lane for lane, _ in losses if setting[lane] not in continuing}

@@ -1,7 +1,7 @@
 """The lanes of one shard while they train, on the host: states, best weights, timings, stop reasons."""
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,10 +14,12 @@ from thalweg.core.stop_reason import StopReason
 from thalweg.engine import dispatch, group
 from thalweg.engine.compilation import TRACES
 from thalweg.engine.evaluate import Means, Predict, evaluate
+from thalweg.engine.mesh import on_each
 from thalweg.engine.state import DIVERGED, REASONS, RUNNING, STOPPED, State
+from thalweg.problem.data.fold_rows import FoldRows
 from thalweg.problem.data.split import Split
 from thalweg.run.folder.log import Log
-from thalweg.run.progress import LaneStatus, Progress, Status
+from thalweg.run.progress import LaneStatus, Status
 from thalweg.run.session.stop_conditions import Best, Conditions, Reason
 from thalweg.run.spec import Lane
 
@@ -33,12 +35,19 @@ UNUSED = "unused"
 
 @dataclass
 class Timings:
-    """Seconds spent, by activity."""
+    """Seconds spent, by activity.
+
+    Args:
+        start: On the clock; earlier by what a resumed run had spent before.
+        compile, train, evaluate: Seconds, summed over the shards.
+        earlier: Seconds spent before the run was resumed.
+    """
 
     start: float = field(default_factory=time.perf_counter)
     compile: float = 0.0
     train: float = 0.0
     evaluate: float = 0.0
+    earlier: float = 0.0
 
     @property
     def total(self) -> float:
@@ -51,14 +60,25 @@ class Timings:
             self.compile += other.compile
             self.train += other.train
             self.evaluate += other.evaluate
+            before = max(0.0, other.earlier - self.earlier)
+            self.start, self.earlier = self.start - before, self.earlier + before
 
-    def seconds(self) -> dict[str, float]:
-        """Return the seconds, for a run's records."""
-        return {name: round(getattr(self, name), 4) for name in ("total", "compile", "train", "evaluate")}
+    def seconds(self, threads: int = 1) -> dict[str, float]:
+        """Return the seconds, for a run's records: activities that overlap add up to at most the total.
+
+        Args:
+            threads: In how many threads shards ran; each then counts for its share of the clock.
+        """
+        total = self.total
+        spent = {name: getattr(self, name) / threads for name in ("compile", "train", "evaluate")}
+        # A resumed sweep counts shards that ran one after another, but before it only the longest of them.
+        excess = max(1.0, sum(spent.values()) / total) if total > 0 else 1.0
+        return {"total": round(total, 4)} | {name: round(part / excess, 4) for name, part in spent.items()}
 
     def add_earlier(self, seconds: Mapping[str, float]) -> None:
         """Add the seconds (as `seconds` returns them) that a run had spent before it was interrupted."""
         self.start -= seconds["total"]
+        self.earlier += seconds["total"]
         for name in ("compile", "train", "evaluate"):
             setattr(self, name, getattr(self, name) + seconds[name])
 
@@ -71,7 +91,7 @@ class LaneStates:
         group: The compiled program and its inputs.
         lanes: The lanes; a program may be wider.
         states: State of every lane, stacked.
-        log, progress: Receive the results of chunks and evaluations.
+        log: Receives the results of chunks and evaluations.
         timings: Seconds spent.
         step: Updates dispatched so far; lanes that stopped have made fewer.
         last_evaluation: Step of the last evaluation on the validation split, or where one would have been.
@@ -88,7 +108,6 @@ class LaneStates:
     lanes: tuple[Lane, ...]
     states: State
     log: Log
-    progress: Progress
     timings: Timings = field(default_factory=Timings)
     step: int = 0
     last_evaluation: int = 0
@@ -142,6 +161,12 @@ class LaneStates:
         """Lanes that have a recipe, `lane` of bool; the others fill the width of the program."""
         return np.array([reason != UNUSED for reason in self.stopped])
 
+    def numbered(self, numbers: Container[int]) -> np.ndarray:
+        """Return which lanes have one of these numbers, `lane` of bool."""
+        which = np.zeros(self.group.width, bool)
+        which[: len(self.lanes)] = [lane.number in numbers for lane in self.lanes]
+        return which
+
     @property
     def next_stop(self) -> int:
         """Step of the next evaluation, or the end; the current step where one is due now."""
@@ -170,7 +195,6 @@ class LaneStates:
         self._stop_all(self.conditions.trained(result.seconds, done, np.asarray(result.chunk.info.loss)))
         self._speed = float(done.sum()) * self.group.program.batch_size / max(result.seconds, 1e-9)
         self._show(result, done)
-        self.progress.update(self.status())
 
     def _show(self, result: dispatch.ChunkResult, done: np.ndarray) -> None:
         """Update what progress shows: the median lane's loss, the first lane's learning rate."""
@@ -200,7 +224,12 @@ class LaneStates:
         compiling = means.dispatch_seconds if TRACES.mine("evaluate") > traced else 0.0
         self.timings.compile += compiling
         self.timings.evaluate += time.perf_counter() - start - compiling
-        return means._replace(metric=self.group.program.metric.finish(means.metric))
+        return means
+
+    def examples(self, split: str, lane: int) -> int | None:
+        """Return how many examples of a split a lane has; None for all, where the data have no folds."""
+        data = self.group.splits[split]
+        return int(data.counts[self.lanes[lane].fold]) if isinstance(data, FoldRows) else None
 
     def log_evaluation(self, split: str, means: Means, steps: np.ndarray, which: np.ndarray) -> None:
         """Log an evaluation of the lanes in `which`, with weights of these steps."""
@@ -214,6 +243,8 @@ class LaneStates:
                 metric=float(means.metric[lane]),
                 seconds=self.timings.total,
             )
+            values = {name: float(each[lane]) for name, each in means.figures.items()}
+            self.log.evaluated_figures(int(lane), int(steps[lane]), split, values)
 
     def validate(self) -> None:
         """Evaluate on the validation split, keep the best weights, and stop lanes whose conditions hold."""
@@ -227,7 +258,7 @@ class LaneStates:
         means = self.evaluate("validation", weights, alive)
         self.log_evaluation("validation", means, self.steps, alive)
         self.states = group.observe(self.group, self.states, means.loss)
-        self.best.observe(means.loss, self.steps, weights, alive)
+        self.best.observe(means.loss, self.steps, weights, alive, self._scores(means))
         latest = (means.loss, means.metric)
         self.validated = tuple(
             np.where(alive, new, old) for new, old in zip(latest, self.validated, strict=True)
@@ -238,9 +269,15 @@ class LaneStates:
             "metric": float(means.metric[median]),
             "metric_name": self.group.program.metric.name,
         }
-        self.progress.update(self.status())
         self._stop_all(self.conditions.evaluated(latest))
         self.stop(self.best.exhausted, StopReason.PATIENCE)
+
+    def _scores(self, means: Means) -> np.ndarray | None:
+        """Return what selects weights, less is better; None where that is the loss."""
+        program = self.group.program
+        if program.select == "loss" or program.metric.name == "loss":
+            return None
+        return -means.metric if program.metric.higher_is_better else means.metric
 
     def _stop_all(self, reasons: Iterable[Reason]) -> None:
         for reason, which in reasons:
@@ -255,6 +292,7 @@ class LaneStates:
             self.stopped[lane] = reason
         codes = np.asarray(self.states.code)
         codes = jax.device_put(np.where(which & (codes == RUNNING), np.int32(STOPPED), codes))
+        codes = on_each(self.group.program.mesh, codes)
         self.states = eqx.tree_at(lambda states: states.code, self.states, codes)
 
     def status(self) -> Status:
@@ -267,6 +305,7 @@ class LaneStates:
             examples_per_second=self._speed or None,
             seconds_left=left / self._speed if self._speed else None,
             lanes=self._lane_statuses(),
+            total_steps=self.group.total,
             **self.shown,
         )
 

@@ -3,39 +3,54 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from jaxtyping import PyTree
-
+from thalweg.core.caller import option
+from thalweg.core.disk import left_over, remove_if_there
 from thalweg.core.errors import RecipeError, RunFolderError
 from thalweg.core.stop_reason import StopReason
-from thalweg.core.tree import count as count_parameters
 from thalweg.engine import compilation
-from thalweg.engine.group import feed_of, length, resident
+from thalweg.engine.group import feed_of, length
 from thalweg.problem.problem import Problem
-from thalweg.recipe.settings import flat_settings, varied
-from thalweg.run.folder import folder as folders
+from thalweg.recipe.settings import flat_settings
+from thalweg.run.folder import kept_data
 from thalweg.run.folder import sweep_record as sweeps
+from thalweg.run.folder.claim import remove, writable
 from thalweg.run.folder.describe import Descriptions, describe, write_descriptions
-from thalweg.run.folder.filesystem import plain
-from thalweg.run.folder.folder import SHARDS, RunFile, RunFolder
-from thalweg.run.folder.lock import Lock
-from thalweg.run.folder.weights import load as load_weights
-from thalweg.run.folder.weights import transfer
-from thalweg.run.progress import Progress, TrainingPlan
+from thalweg.run.folder.filesystem import SHARDS, files_of, plain
+from thalweg.run.folder.folder import DATA_FILE, LARGEST_FILE, RUN_FILE, RunFile, RunFolder, reject_links
+from thalweg.run.folder.stop_request import StopRequests
+from thalweg.run.folder.weights import InitialWeights
+from thalweg.run.problem_record import fingerprint_splits
+from thalweg.run.progress import CallerStops, Progress, Status, TrainingPlan
 from thalweg.run.run import Run, Runs
 from thalweg.run.session.checkpointer import Checkpointer, Interval
 from thalweg.run.session.halving import Halver
-from thalweg.run.session.lane_states import Timings
-from thalweg.run.session.scheduler import Interrupt, MergedProgress, run_shards
-from thalweg.run.session.shard import Context, ShardTrainer
-from thalweg.run.spec import Lane, RunSpec, fingerprint_splits
+from thalweg.run.session.lane_states import LaneStates, Timings
+from thalweg.run.session.scheduler import Interrupt, MergedStatus, stream_shards
+from thalweg.run.session.shard import Context, ShardTrainer, Site
+from thalweg.run.session.unit_record import (
+    FINISHED,
+    Spread,
+    UnitRecord,
+    UnitSweep,
+    forget_unit,
+    place_of,
+    read_runs,
+)
+from thalweg.run.session.unit_record import read as read_unit
+from thalweg.run.spec import Lane, RunSpec
 
 # Entries of environment.json: where these differ, a resumed run may differ in the last bit.
-BITS = ("jax", "jaxlib", "device", "devices", "processor", "thalweg")
+BITS = ("jax", "jaxlib", "device", "devices", "processor", "thalweg", "compiler")
+
+# A generator of statuses that returns the run.
+Training = Generator[Status, None, "Run | Runs"]
+# Returns entries that are added to the result of a finished run, such as what other methods reach.
+Judge = Callable[[Run, dict[str, Any]], dict[str, Any]]
 
 
 class Session:
@@ -48,6 +63,13 @@ class Session:
         resumed: run.json of the run that is resumed; None for a new one.
         at: Resume from the newest checkpoint up to this step; None for the newest of all.
         timings: Seconds spent so far; None starts the clock now.
+        every: A status is due at each multiple of so many updates, at the latest; None for no such rule.
+        observe: Called with the lanes of a shard before the first step and after each chunk.
+        spread: Has the shards of a sweep trained elsewhere; None to train them here.
+        judge: Adds to the result of a single run that has reached its end, if its specification says so.
+
+    Attributes:
+        interrupt, requests: What a signal and the caller want stopped.
 
     Raises:
         RecipeError: The specification does not fit the data.
@@ -62,30 +84,46 @@ class Session:
         resumed: RunFile | None = None,
         at: int | None = None,
         timings: Timings | None = None,
+        every: int | None = None,
+        observe: Callable[[LaneStates], None] | None = None,
+        spread: Spread | None = None,
+        judge: Judge | None = None,
     ):
+        self.interrupt, self.requests, self._every = Interrupt(), CallerStops(len(spec.recipes)), every
+        self._observe, self._spread, self._judge = observe, spread, judge
+        self._finished: set[int] = set()  # units of a sweep on many machines, trained before it was resumed
         self._problem, self._spec, self._progress = problem, spec, progress
         self._resumes, self._at, self._timings = resumed is not None, at, timings or Timings()
         Interval.parse(spec.save.every)  # raises an error if it is not an interval
         if spec.halving is not None and "validation" not in problem.data.splits:
-            raise RecipeError("halving", "needs a validation split to compare by", got="none")
+            hint = f"load the data with {option('validation', 0.1)}"
+            raise RecipeError("halving", "needs a validation split to compare by", got="none", hint=hint)
+        self._places = spec.places(problem)
         init, shapes = spec.init, problem.shapes.params
         self._initial_weights = None if init is None else InitialWeights(Path(init), shapes)
         self._runs: dict[int, Run] = {}
         self._run_file = RunFile() if resumed is None else RunFile(resumed.run)
         compilation.enable_cache()
 
-    def run(self, folder: Path | None) -> Run | Runs:
-        """Train, and write the run to a folder; None keeps it in memory only."""
+    def stream(self, folder: Path | None) -> Training:
+        """Train, and write the run to a folder, whose lock the caller holds; None keeps it in memory only.
+
+        Yields every status, and returns the run. A caller that closes the generator leaves the folder as a
+        kill would: it can be resumed from its last checkpoint.
+        """
         spec, descriptions = self._spec, self._describe()
-        result = self._sweep_result(folder) if spec.many else {}
+        result = spec.sweep_facts(self._problem, folder) if spec.many else {}
         lanes = spec.lanes(folder)
-        listener = self._merged_progress(lanes) if spec.many else self._progress
         self._announce(folder)
         try:
-            with _locked(folder):
+            with compilation.in_use(), writable(folder):
+                requests = StopRequests(folder)
+                requests.begin(self._resumes)
                 if folder is not None:
+                    self._take_finished(folder, lanes)
                     self._begin(folder, lanes, descriptions, result)
-                self._train(lanes, descriptions, folder, listener)
+                yield from self._train(lanes, descriptions, folder, requests)
+                requests.end(self._paused)
                 if spec.many:
                     return self._finish_sweep(folder, result)
                 run = self._finish_run(folder, lanes[0], descriptions)
@@ -95,38 +133,76 @@ class Session:
             self._progress.finish(result)  # also after an error, so that the terminal is restored
 
     def _begin(
-        self, folder: Path, lanes: list[Lane], descriptions: Descriptions, result: dict[str, Any]
+        self,
+        folder: Path,
+        lanes: list[Lane],
+        descriptions: dict[int | None, Descriptions],
+        result: dict[str, Any],
     ) -> None:
         """Write what is known before the first step; run.json last."""
         self._run_file = replace(self._run_file, origin=self._spec.to_dict())
+        lanes = [lane for lane in lanes if lane.number not in self._runs]
+        for path in {folder, *(lane.folder.folder or folder for lane in lanes)}:
+            reject_links(path)
+            files = files_of(path)
+            for part in left_over(path, files):
+                files.remove(part)
+            if path != folder:  # its files change now; it is written when the lane has ended
+                remove_if_there(files, path / RUN_FILE)
         if self._spec.many:
             sweep_folder = RunFolder(folder)
-            sweep_folder.write_json("problem.json", descriptions.problem)
-            sweep_folder.write_json("environment.json", descriptions.environment)
+            sweep_folder.write_json("problem.json", descriptions[None].problem)
+            sweep_folder.write_json("environment.json", descriptions[None].environment)
             sweep_folder.write_json(sweeps.FILE, result)
         for lane in lanes:
-            write_descriptions(lane.folder, descriptions, lane.recipe)
+            write_descriptions(lane.folder, descriptions[lane.fold], lane.recipe)
+        most = kept_data.MOST_BYTES if self._spread is None else LARGEST_FILE  # workers read them from there
+        content = kept_data.pack(self._problem.data, most) if self._spec.save.data else None
+        if content is not None:
+            RunFolder(folder).write(DATA_FILE, content)
         self._run_file.write_start(folder)
 
     def _train(
-        self, lanes: list[Lane], descriptions: Descriptions, folder: Path | None, progress: Progress
-    ) -> None:
-        """Run all shards, wave after wave."""
-        spec, problem = self._spec, self._problem
+        self,
+        lanes: list[Lane],
+        descriptions: dict[int | None, Descriptions],
+        folder: Path | None,
+        asked: StopRequests,
+    ) -> Iterator[Status]:
+        """Run all shards, wave after wave; yield every status, of a sweep those of all lanes."""
+        spec = self._spec
         logs = folder / SHARDS if folder is not None and spec.many else folder
-        splits, halver = resident(problem.data), Halver(spec.halving, spec.recipes, logs)
-        with Interrupt() as interrupt:
-            start = self._initial_weights
-            context = Context(problem, spec, splits, descriptions, start, progress, interrupt, halver)
-            for wave in spec.plan.waves:
-                self._train_wave([self._trainer(context, index, lanes, logs) for index in wave], halver)
+        halver = Halver(spec.halving, spec.recipes, logs)
+        merged = self._merged_status(lanes) if spec.many else None
+        if self._spread is not None and folder is not None:
+            latest = self._spread.stream(self._unit_sweep(folder, lanes, halver))
+        else:
+            latest = self._train_here(self._context(descriptions, halver, asked), lanes, logs)
+        for one in latest:
+            status = one if merged is None else merged.update(one)
+            if status is not None:
+                yield replace(status, requests=self.requests)
 
-    def _train_wave(self, trainers: list[ShardTrainer], halver: Halver) -> None:
-        def compare() -> None:
-            halver.compare([trainer.lane_states for trainer in trainers if trainer.lane_states is not None])
+    def _train_here(self, context: Context, lanes: list[Lane], logs: Path | None) -> Iterator[Status]:
+        for wave in self._spec.plan.waves:
+            trainers = [
+                self._trainer(context, index, lanes, logs) for index in wave if index not in self._finished
+            ]
 
+            def compare(trainers: list[ShardTrainer] = trainers) -> None:
+                states = [trainer.lane_states for trainer in trainers]
+                context.halver.compare([each for each in states if each is not None])
+
+            yield from self._train_wave(trainers, compare, self._spec.plan.workers)
+
+    def _train_wave(
+        self, trainers: list[ShardTrainer], at_barrier: Callable[[], None], workers: int
+    ) -> Iterator[Status]:
+        sites = None if self._spec.devices is None else [id(trainer.site) for trainer in trainers]
+        statuses = stream_shards([trainer.run() for trainer in trainers], workers, at_barrier, sites)
         try:
-            run_shards([trainer.run() for trainer in trainers], self._spec.plan.workers, compare)
+            with contextlib.closing(statuses):
+                yield from statuses
         finally:
             for trainer in trainers:
                 trainer.close()
@@ -135,13 +211,87 @@ class Session:
             self._runs |= dict(zip(numbers, trainer.runs, strict=True))
             self._timings.add(trainer.timings)
 
+    def stream_shard(
+        self, folder: Path, number: int, at_rung: Callable[[ShardTrainer], None]
+    ) -> Generator[Status, None, ShardTrainer]:
+        """Train one shard of a sweep that another process has begun; the caller holds the shard's lock.
+
+        Args:
+            folder: The sweep's folder.
+            number: The shard's number in the plan.
+            at_rung: Called where the shard waits for a decision; what it raises ends the training.
+        """
+        self._run_file = replace(self._run_file, origin=self._spec.to_dict())
+        halver = Halver(self._spec.halving, self._spec.recipes, folder / SHARDS)
+        context = self._context(self._describe(), halver, StopRequests(folder))
+        trainer = self._trainer(context, number, self._spec.lanes(folder), folder / SHARDS)
+        with compilation.in_use(), writable(folder):
+            yield from self._train_wave([trainer], lambda: at_rung(trainer), 1)
+        return trainer
+
+    def _context(
+        self, descriptions: dict[int | None, Descriptions], halver: Halver, asked: StopRequests
+    ) -> Context:
+        return Context(
+            self._problem,
+            self._spec,
+            [Site.at(place, self._problem) for place in self._places],
+            descriptions,
+            self._initial_weights,
+            self._progress.note,
+            self.interrupt,
+            self.requests,
+            asked,
+            self._every,
+            self._observe,
+            halver,
+        )
+
+    def _unit_sweep(self, folder: Path, lanes: list[Lane], halver: Halver) -> UnitSweep:
+        return UnitSweep(
+            folder.absolute(),
+            self._run_file.run,
+            self._spec,
+            lanes,
+            halver,
+            self._progress.note,
+            self.interrupt,
+            self.requests,
+            frozenset(self._finished),
+            lambda number, record: self._take(number, record, lanes),
+        )
+
+    def _take_finished(self, folder: Path, lanes: list[Lane]) -> None:
+        """Take over the units that workers had finished before a sweep was resumed, where they are sound."""
+        if not (self._resumes and self._spec.many):
+            return
+        for number in range(len(self._spec.plan.shards)):
+            record = read_unit(place_of(folder, number), self._run_file.run)
+            if record is None or record.state != FINISHED:
+                continue
+            try:
+                self._take(number, record, lanes, self._at)
+            except RunFolderError:  # it is trained again
+                forget_unit(place_of(folder, number))
+
+    def _take(self, number: int, record: UnitRecord, lanes: list[Lane], at: int | None = None) -> None:
+        """Take over the runs that a worker has finished."""
+        own = [lanes[lane] for lane in self._spec.plan.shards[number].lanes]
+        runs = read_runs(self._problem, own, at)
+        self._runs |= {lane.number: run for lane, run in zip(own, runs, strict=True)}
+        timings = Timings()
+        for name in ("compile", "train", "evaluate"):
+            setattr(timings, name, float(record.seconds.get(name, 0.0)))
+        self._timings.add(timings)
+        self._finished.add(number)
+
     def _trainer(self, context: Context, index: int, lanes: list[Lane], logs: Path | None) -> ShardTrainer:
         shard, alone = self._spec.plan.shards[index], len(lanes) == 1
         folder = logs if alone or logs is None else logs / f"{index:03d}"
         shard_lanes = [lanes[number] for number in shard.lanes]
-        checkpointer = None if folder is None else self._checkpointer(folder, context.descriptions)
+        checkpointer = None if folder is None else self._checkpointer(folder, context.descriptions[None])
         return ShardTrainer(
-            context, shard, shard_lanes, folder, checkpointer, self._timings if alone else Timings()
+            context, index, shard, shard_lanes, folder, checkpointer, self._timings if alone else Timings()
         )
 
     def _checkpointer(self, folder: Path, descriptions: Descriptions) -> Checkpointer:
@@ -162,14 +312,19 @@ class Session:
             at=self._at,
         )
 
-    def _finish_run(self, folder: Path | None, lane: Lane, descriptions: Descriptions) -> Run:
+    def _finish_run(
+        self, folder: Path | None, lane: Lane, descriptions: dict[int | None, Descriptions]
+    ) -> Run:
         """Seal the folder of a single run."""
         run = self._runs[0]
+        if self._judge is not None and self._spec.judged and not self._paused:
+            run.result.update(self._judge(run, self._spec.judged))
+            lane.folder.write_json("result.json", run.result)
         if folder is not None:
             if not (folder / "problem.json").exists():  # the folder was removed while the run trained
-                write_descriptions(lane.folder, descriptions, lane.recipe)
+                write_descriptions(lane.folder, descriptions[lane.fold], lane.recipe)
                 lane.folder.write_json("result.json", run.result)
-            self._run_file.write_end(folder, not self._interrupted)
+            self._run_file.write_end(folder, not self._paused)
         return run
 
     def _finish_sweep(self, folder: Path | None, result: dict[str, Any]) -> Runs:
@@ -180,50 +335,46 @@ class Session:
         groups = [group_of[lane] for lane in range(len(runs))]
         table = sweeps.table(settings, groups, [run.result for run in runs])
         reasons = sorted(table["stopped"].value_counts().iter_rows(), key=lambda pair: -pair[1])
-        result |= {"stopped": dict(reasons), "seconds": self._timings.seconds()}
+        result |= {
+            "stopped": dict(reasons),
+            "seconds": self._timings.seconds(max(1, self._spec.plan.workers)),
+        }
         if folder is not None:
             RunFolder(folder).write_json(sweeps.FILE, result | {"rows": table.to_dicts()})
             for run in runs:
                 if run.folder is not None:
-                    RunFile(self._run_file.run).write_end(run.folder, not self._interrupted)
-            self._run_file.write_end(folder, not self._interrupted)
-            if not self._interrupted:
-                folders.remove(folder / SHARDS)
+                    RunFile(self._run_file.run).write_end(run.folder, not self._paused)
+            self._run_file.write_end(folder, not self._paused)
+            if not self._paused:
+                remove(folder / SHARDS)
         return Runs(runs, table, result, folder)
 
     @property
-    def _interrupted(self) -> bool:
-        return any(run.result["stopped"] == StopReason.INTERRUPTED for run in self._runs.values())
+    def _paused(self) -> bool:
+        """Whether the run was stopped in a state from which it resumes, before its own end."""
+        by_caller = StopReason.CALLER if self.requests.everything else None
+        reasons = {run.result["stopped"] for run in self._runs.values()}
+        return StopReason.INTERRUPTED in reasons or by_caller in reasons
 
-    def _describe(self) -> Descriptions:
+    def _describe(self) -> dict[int | None, Descriptions]:
+        """Return what is written before the first step: of the run, by None, and of every fold."""
         spec, shapes = self._spec, self._problem.shapes.params
         layouts = "+".join(dict.fromkeys(spec.plan.layouts))
-        descriptions = describe(self._problem, shapes, layouts, len(spec.recipes))
+        mesh = None if spec.devices is None else str(spec.devices)
         finding = None if spec.many or spec.save.finding is None else plain(dict(spec.save.finding))
-        return descriptions._replace(finding=finding)
 
-    def _sweep_result(self, folder: Path | None) -> dict[str, Any]:
-        """Return what is known about a sweep before it starts."""
-        problem, spec = self._problem, self._spec
-        return {
-            "run": None if folder is None else str(folder),
-            "stopped": None,
-            "data": problem.data.name,
-            "task": problem.data.task,
-            "model": problem.model_spec,
-            "parameters": count_parameters(problem.shapes.params),
-            "metric": {"name": problem.metric.name, "higher_is_better": problem.metric.higher_is_better},
-            "lanes": len(spec.recipes),
-            "varied": varied(flat_settings(spec.recipes)),
-            "groups": [list(group) for group in spec.plan.groups],
-            "plan": spec.plan.to_dict(),
-            "recipe": spec.recipes[0].to_dict(),
-        }
+        def of_fold(fold: int | None) -> Descriptions:
+            problem = self._problem.of_fold(fold)
+            described = describe(problem, shapes, layouts, len(spec.recipes), mesh)
+            return described._replace(finding=finding)
 
-    def _merged_progress(self, lanes: list[Lane]) -> MergedProgress:
+        return {fold: of_fold(fold) for fold in (None, *dict.fromkeys(spec.folds))}
+
+    def _merged_status(self, lanes: list[Lane]) -> MergedStatus:
         examples = self._problem.data.train.count()
         totals = [length(self._problem, lane.recipe) for lane in lanes]
-        return MergedProgress(self._progress, lanes, totals, [lane.recipe.batch(examples) for lane in lanes])
+        batch_sizes = [lane.recipe.batch(examples) for lane in lanes]
+        return MergedStatus(lanes, totals, batch_sizes, self._every)
 
     def _announce(self, folder: Path | None) -> None:
         data, recipes = self._problem.data, self._spec.recipes
@@ -231,49 +382,8 @@ class Session:
         epoch_steps = feed_of(self._problem, recipes[:1]).epoch_steps
         total = max(length(self._problem, recipe) for recipe in recipes)
         batch = recipes[0].batch(data.train.count())
-        self._progress.start(TrainingPlan(name, total, epoch_steps, batch, len(recipes)))
+        settings = flat_settings(recipes)
+        self._progress.start(TrainingPlan(name, total, epoch_steps, batch, len(recipes), settings))
         if self._initial_weights is not None and self._initial_weights.fresh:
             fresh = ", ".join(self._initial_weights.fresh)
             self._progress.note(f"initialised afresh (not in the run this one starts from): {fresh}")
-
-
-class InitialWeights:
-    """Weights of another run, to start from.
-
-    Args:
-        path: A safetensors file, or a run folder: then its best weights, or the final ones.
-        shapes: The parameters of this run, or their shapes.
-
-    Attributes:
-        fresh: Parameters that are not in the other run.
-    """
-
-    def __init__(self, path: Path, shapes: PyTree):
-        if path.is_dir():
-            best = path / "best.safetensors"
-            path = best if best.exists() else path / "final.safetensors"
-        self._arrays = load_weights(path)
-        self.fresh = transfer(shapes, self._arrays)[1]
-
-    def __call__(self, params: PyTree) -> PyTree:
-        """Return a lane's parameters, with those of the other run that fit."""
-        return transfer(params, self._arrays)[0]
-
-
-@contextlib.contextmanager
-def _locked(folder: Path | None) -> Iterator[None]:
-    """Hold the folder's lock; when writing to it fails, raise an error that says what to do."""
-    if folder is None:
-        yield
-        return
-    try:
-        with Lock(folder):
-            yield
-    except OSError as error:
-        raise RunFolderError(
-            "run",
-            "its folder must be writable to the end",
-            got=error.strerror or str(error),
-            where=error.filename or folder,
-            hint=f"make room there, then resume from the last checkpoint: thalweg resume {folder}",
-        ) from error

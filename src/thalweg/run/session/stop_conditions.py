@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
+from thalweg.core.compiler import jit
 from thalweg.core.stop_reason import StopReason
 from thalweg.problem.losses.metrics import Metric
 from thalweg.recipe.recipe import Recipe
@@ -108,6 +109,7 @@ class Best:
 
     Attributes:
         loss, step: Of the best evaluation, `lane`; infinite and -1 before the first.
+        score: What was lowest there, `lane`: the loss, or the metric with its sign.
         waited: Evaluations since then, `lane`.
         weights: Parameters and model state of the best evaluations, stacked along the lane axis; None before
             the first.
@@ -117,29 +119,41 @@ class Best:
         lanes = len(patience) if width is None else width
         self._patience = _column(patience, np.inf, lanes)
         self.loss, self.step = np.full(lanes, np.inf), np.full(lanes, -1)
+        self.score = np.full(lanes, np.inf)
         self.waited = np.zeros(lanes, int)
         self.weights: Any = None
 
     def state_arrays(self) -> dict[str, np.ndarray]:
         """Return what must survive a checkpoint besides the weights, by name."""
-        return {"loss": self.loss, "step": self.step, "waited": self.waited}
+        return {"loss": self.loss, "step": self.step, "waited": self.waited, "score": self.score}
 
     def load_state_arrays(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Load the arrays that `state_arrays` returned."""
         self.loss, self.step, self.waited = arrays["loss"], arrays["step"], arrays["waited"]
+        self.score = arrays.get("score", self.loss)  # older checkpoints have none: it was the loss
 
-    def observe(self, losses: np.ndarray, steps: np.ndarray, weights: PyTree, alive: np.ndarray) -> None:
-        """Record one evaluation of all lanes. A loss that is not finite is never the best.
+    def observe(
+        self,
+        losses: np.ndarray,
+        steps: np.ndarray,
+        weights: PyTree,
+        alive: np.ndarray,
+        scores: np.ndarray | None = None,
+    ) -> None:
+        """Record one evaluation of all lanes. What is not finite is never the best.
 
         Args:
             losses: Validation loss, `lane`.
             steps: Updates made, `lane`.
             weights: Parameters and model state, stacked.
             alive: Lanes that still run; the others are not changed.
+            scores: What selects, less is better, `lane`; None for the losses.
         """
-        better = alive & np.isfinite(losses) & (losses < self.loss)
+        scores = losses if scores is None else scores
+        better = alive & np.isfinite(losses) & np.isfinite(scores) & (scores < self.score)
+        self.score = np.where(better, scores, self.score)
         replaced = self.weights is None or better.all()
-        self.weights = weights if replaced else choose_lanes(jnp.asarray(better), weights, self.weights)
+        self.weights = weights if replaced else choose_lanes(better, weights, self.weights)
         self.loss, self.step = np.where(better, losses, self.loss), np.where(better, steps, self.step)
         self.waited = np.where(better, 0, self.waited + alive)
 
@@ -149,8 +163,8 @@ class Best:
         return self.waited >= self._patience
 
 
-@jax.jit
-def choose_lanes(which: Bool[Array, " lane"], new: PyTree, old: PyTree) -> PyTree:
+@jit
+def choose_lanes(which: Bool[Array | np.ndarray, " lane"], new: PyTree, old: PyTree) -> PyTree:
     """Return the stacked tree that has `new` in the lanes of `which`, and `old` in the others."""
 
     def choose(a: Array, b: Array) -> Array:

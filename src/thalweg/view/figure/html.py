@@ -9,6 +9,8 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
+from thalweg.core.escape import printable
+
 # Elements without content and without an end tag.
 _VOID = frozenset({"br", "input", "meta"})
 
@@ -36,6 +38,21 @@ def element(name: str, /, *content: Content, **attributes: Any) -> Markup:
     return Markup(start if name in _VOID else f"{start}{inside}</{name}>")
 
 
+def standalone_svg(width: int, height: int, *content: Content) -> str:
+    """Return a drawing as the text of an SVG file."""
+    file = element(
+        "svg",
+        *content,
+        xmlns="http://www.w3.org/2000/svg",
+        viewBox=f"0 0 {width} {height}",
+        width=width,
+        height=height,
+        font_family="system-ui, 'Segoe UI', Roboto, Helvetica, Arial, sans-serif",
+        font_size=13,
+    )
+    return f"{file}\n"
+
+
 def join(*content: Content) -> Markup:
     """Concatenate pieces, escaping plain text."""
     return Markup("".join(map(_piece, content)))
@@ -54,7 +71,7 @@ def _piece(content: Content) -> str:
     if isinstance(content, Markup):
         return str(content)
     if isinstance(content, str | int | float):
-        return html.escape(str(content))
+        return html.escape(printable(str(content)))
     return "".join(map(_piece, content))
 
 
@@ -62,7 +79,7 @@ def _attribute(key: str, value: Any) -> str:
     if value is None or value is False:
         return ""
     name = key.rstrip("_").replace("_", "-")
-    return f" {name}" if value is True else f' {name}="{html.escape(str(value))}"'
+    return f" {name}" if value is True else f' {name}="{html.escape(printable(str(value)))}"'
 
 
 def _finite(value: Any) -> Any:

@@ -16,7 +16,7 @@ from thalweg.insight.wording import figure as written
 from thalweg.run.folder.record import Record
 from thalweg.view.figure.axis import tick_text
 from thalweg.view.figure.frame import LEFT, Mark, drawing, figure, legend_key, marked_frame, x_labels
-from thalweg.view.figure.html import Markup, element, join
+from thalweg.view.figure.html import Markup, element, join, standalone_svg
 from thalweg.view.figure.lr_picture import PICK, Picture, RungLanes, picture
 from thalweg.view.figure.svg_paths import SIDE, WHOLE, Area, dots, grid, notches, outline, path, vertical
 
@@ -192,17 +192,11 @@ def svg_file(finding: LearningRateFinding) -> str:
         _text(headline(finding), 24, 34, "ink", font_size=20, font_weight=600),
     ]
     content += [_text("no lane was trained", 24, 64, "soft")] if shown is None else _drawn_with_text(shown)
-    file = element(
-        "svg",
+    return standalone_svg(
+        WIDTH,
+        HEIGHT,
         *content,
-        xmlns="http://www.w3.org/2000/svg",
-        viewBox=f"0 0 {WIDTH} {HEIGHT}",
-        width=WIDTH,
-        height=HEIGHT,
-        font_family="system-ui, 'Segoe UI', Roboto, Helvetica, Arial, sans-serif",
-        font_size=13,
     )
-    return f"{file}\n"
 
 
 def _drawn_with_text(shown: Picture) -> list[Markup]:

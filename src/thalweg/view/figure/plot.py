@@ -15,6 +15,7 @@ from thalweg.view.figure.svg_paths import dots, grid, outline, path, vertical
 
 MOSTLY = 0.9  # share of positive values that allows a logarithmic axis, which cannot show zeros
 READ_POINTS = 300  # points of a curve that the pointer can read
+STEP = "step"
 WIDE = 8.0  # ratio of highest to lowest value from which a logarithmic axis is shown first
 
 
@@ -28,6 +29,7 @@ class Line:
         colour: 1.. of the page's palette.
         band: Lowest and highest values around the curve, drawn faintly.
         dots: Mark each point.
+        faint: Draw it thin and pale, as one of many; the pointer does not read it.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Line:
     colour: int = 1
     band: Buckets | None = None
     dots: bool = False
+    faint: bool = False
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,7 @@ class Plot:
         marks: Steps to point out, by label.
         span: Length of the run.
         note: A sentence below.
+        across: What the horizontal axis shows; other than steps it is named in the note.
     """
 
     title: str
@@ -73,6 +77,7 @@ class Plot:
     marks: dict[str, float] = field(default_factory=dict)
     span: Span = Span()
     note: str | None = None
+    across: str = STEP
 
 
 def draw(plot: Plot) -> Markup:
@@ -90,9 +95,9 @@ def draw(plot: Plot) -> Markup:
     return figure(
         plot.title,
         element("div", scales, class_="frame marked" if plot.marks else "frame"),
-        x_labels(x, "step"),
+        x_labels(x, STEP if plot.across == STEP else ""),
         legend=[legend_key(line.name, f"c{line.colour}") for line in named] if len(named) > 1 else (),
-        reading=_last_values(plot),
+        reading=_last_values(plot) if plot.across == STEP else "",
         switch=_axis_switch(plot, log_first) if both else (None, None),
         note=plot.note,
         readings=_readings(plot, x),
@@ -119,12 +124,12 @@ def _mark_label(label: str, share: float) -> Markup:
 
 def _line(line: Line, x: Axis, y: Axis) -> Markup:
     across, up = x.position(line.curve.step), y.position(line.curve.value)
-    with_dots = line.dots or len(line.curve.finite) == 1
+    with_dots = not line.faint and (line.dots or len(line.curve.finite) == 1)
     return join(
         None
         if line.band is None
         else element("path", d=outline(line.band, x, y), class_=f"band c{line.colour}"),
-        element("path", d=path(across, up), class_=f"line c{line.colour}"),
+        element("path", d=path(across, up), class_=f"line c{line.colour}{' faint' if line.faint else ''}"),
         element("path", d=dots(across, up), class_=f"dots c{line.colour}") if with_dots else None,
     )
 
@@ -176,7 +181,7 @@ def _step_axis(plot: Plot) -> Axis:
     if not len(steps):
         return Axis(0.0, 1.0)
     low, high = float(steps.min()), float(steps.max())
-    low = 0.0 if low < 0.2 * high else low  # runs start at step 0
+    low = 0.0 if 0 <= low < 0.2 * high else low  # runs start at step 0
     room = 0.012 * (high - low)  # shows a dot at the last step in full
     return Axis(low, high + room) if high > low else Axis(low - 0.5, high + 0.5)
 
@@ -184,9 +189,14 @@ def _step_axis(plot: Plot) -> Axis:
 def _readings(plot: Plot, x: Axis) -> dict[str, object]:
     """Return what the pointer reads: for each line a few hundred points, rounded."""
     series = []
-    for line in plot.lines:
+    for line in (line for line in plot.lines if not line.faint):
         every = max(1, -(-len(line.curve) // READ_POINTS))
         steps, values = line.curve.step[::every], line.curve.value[::every]
         rounded = [float(f"{value:.4g}") for value in values]
-        series.append({"name": line.name, "x": [round(float(step)) for step in steps], "y": rounded})
-    return {"x": [x.low, x.high], "epoch": plot.span.epoch_steps, "series": series}
+        series.append({"name": line.name, "x": [_place(step, plot) for step in steps], "y": rounded})
+    readings: dict[str, object] = {"x": [x.low, x.high], "epoch": plot.span.epoch_steps, "series": series}
+    return readings if plot.across == STEP else readings | {"across": plot.across}
+
+
+def _place(value: float, plot: Plot) -> float:
+    return round(float(value)) if plot.across == STEP else float(f"{value:.4g}")

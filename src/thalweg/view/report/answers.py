@@ -40,7 +40,7 @@ def _classes(counted: Confusion) -> list[Markup]:
 def _mistakes(counted: Confusion) -> Markup:
     pairs = counted.mistakes()
     if not pairs:
-        return element("div", element("h3", "Mistakes"), element("p", "None on the test split."))
+        return element("div", element("h3", "Mistakes"), element("p", "There are none on the test split."))
     rows = [element("li", _mistake(counted, pair)) for pair in pairs]
     return element("div", element("h3", "Most often confused"), element("ol", rows, class_="pairs"))
 

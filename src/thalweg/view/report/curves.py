@@ -26,17 +26,24 @@ FEW_LAYERS = 6  # curves that everyone can tell apart by colour; more layers bec
 COLUMNS = 160  # of a heat map: enough for a screen, small enough for a file
 # Palette: 1 training, 2 validation, 3 the rest (see page.css).
 TRAIN, VALIDATION, OTHER = 1, 2, 3
+LOSS = "loss"  # key of its plot
 
 
 def curves(record: Record) -> Markup | None:
     """Draw every curve that the record holds; None when it holds none."""
-    result = outcome(record)
-    wide = [plot for plot in [_loss(record, result)] if plot is not None]
-    small = [_metric(record, result), _learning_rate(record, result), _gradient_norm(record, result)]
-    drawn = [draw(plot) for plot in small if plot is not None]
-    if not wide and not drawn:
+    shown = plots(record)
+    if not shown:
         return None
-    return element("div", [draw(plot) for plot in wide], element("div", drawn, class_="small-plots"))
+    wide = [draw(plot) for plot in shown if plot.key == LOSS]
+    small = [draw(plot) for plot in shown if plot.key != LOSS]
+    return element("div", wide, element("div", small, class_="small-plots"))
+
+
+def plots(record: Record) -> list[Plot]:
+    """Return the curves that the record holds as plots, the loss first."""
+    result = outcome(record)
+    makers = (_loss, _metric, _learning_rate, _gradient_norm)
+    return [plot for maker in makers if (plot := maker(record, result)) is not None]
 
 
 def span(result: Outcome) -> Span:
@@ -74,7 +81,7 @@ def _loss(record: Record, result: Outcome) -> Plot | None:
     name = loss_name(record)
     return Plot(
         "Loss" + (f" ({name})" if name else ""),
-        "loss",
+        LOSS,
         lines,
         switch=True,
         marks=_marks(result),

@@ -37,11 +37,11 @@
   const data = (figure) => JSON.parse(figure.querySelector('script[type="application/json"]').textContent);
 
   for (const figure of document.querySelectorAll("[data-plot]")) {
-    const { x, epoch, series } = data(figure);
+    const { x, epoch, series, across: axis } = data(figure);
     follow(figure, (across, down, cursor) => {
       const step = x[0] + across * (x[1] - x[0]);
       cursor.style.left = `${100 * across}%`;
-      const said = [`step ${written(Math.round(step))}`];
+      const said = [axis ? `${axis} ${written(Number(step.toPrecision(3)))}` : `step ${written(Math.round(step))}`];
       if (epoch) said.push(`epoch ${(step / epoch).toFixed(1)}`);
       for (const line of series) {
         if (line.x.length) said.push(`${line.name} ${written(line.y[nearest(line.x, step)])}`.trim());

@@ -16,6 +16,7 @@ from thalweg.insight.outcome import Outcome, Score, outcome, table
 from thalweg.insight.summary import summarise, worth_stating
 from thalweg.insight.wording import figure, plural, seconds, size
 from thalweg.run.folder.record import Record
+from thalweg.view.decisions import section as decisions
 from thalweg.view.figure import lr_figure
 from thalweg.view.figure.html import Content, Markup, element, join
 from thalweg.view.report import tables
@@ -23,6 +24,7 @@ from thalweg.view.report.answers import answers
 from thalweg.view.report.curves import curves, layers
 
 Section = tuple[str, str, Markup | None]
+NOTHING = Markup("")
 
 
 def render(record: Record) -> str:
@@ -52,7 +54,11 @@ def _sample(record: Record) -> Markup | None:
 _SECTIONS: tuple[tuple[str, str, Callable[[Record], Markup | None]], ...] = (
     ("curves", "Training curves", curves),
     ("rates", "How the learning rate was found", lr_figure.of_run),
+    ("references", "Other methods on the same rows", tables.references),
     ("answers", "Predictions on the test split", answers),
+    ("decisions", "Figures to decide by", decisions.decisions),
+    ("columns", "What the predictions rest on", decisions.columns),
+    ("errors", "Errors worth reading", decisions.errors),
     ("sample", "Sample of text", _sample),
     ("layers", "Layer by layer", layers),
     ("data", "Data", tables.data),
@@ -63,7 +69,15 @@ _SECTIONS: tuple[tuple[str, str, Callable[[Record], Markup | None]], ...] = (
 )
 
 
-def document(title: str, heading: Markup, sections: Iterable[Section], foot: Markup) -> str:
+def document(
+    title: str,
+    heading: Markup,
+    sections: Iterable[Section],
+    foot: Markup,
+    *,
+    style: Markup = NOTHING,
+    script: Markup = NOTHING,
+) -> str:
     """Assemble a page: style and script inline, and a link to each section.
 
     Args:
@@ -71,6 +85,7 @@ def document(title: str, heading: Markup, sections: Iterable[Section], foot: Mar
         heading: The first element.
         sections: Anchor, title and body of each; one whose body is None is left out.
         foot: The content of the footer.
+        style, script: What the page needs besides the style sheet and the script of all pages.
     """
     shown = [(key, name, body) for key, name, body in sections if body is not None]
     links = [element("a", name, href=f"#{key}") for key, name, _ in shown]
@@ -83,7 +98,7 @@ def document(title: str, heading: Markup, sections: Iterable[Section], foot: Mar
             [element("section", element("h2", name), body, id=key) for key, name, body in shown],
             element("footer", foot),
         ),
-        element("script", _file("page.js")),
+        element("script", _file("page.js"), script),
     )
     meta = element(
         "head",
@@ -91,9 +106,14 @@ def document(title: str, heading: Markup, sections: Iterable[Section], foot: Mar
         element("meta", name_="viewport", content="width=device-width, initial-scale=1"),
         element("meta", name_="color-scheme", content="light dark"),
         element("title", title),
-        element("style", _file("page.css")),
+        element("style", style_sheet(), style),
     )
     return f"<!doctype html>\n{element('html', meta, body, lang='en')}\n"
+
+
+def style_sheet() -> Markup:
+    """Return the style sheet of all pages."""
+    return _file("page.css")
 
 
 def _file(name: str) -> Markup:
@@ -172,7 +192,7 @@ def _run_head(record: Record) -> Markup:
 
 def _track(metric: Score, baseline: Score | None) -> Markup | None:
     """Draw metric and baseline on one scale: shares up to one, others up to the larger of the two."""
-    if baseline is None or not (metric.value >= 0 and baseline.value >= 0):
+    if baseline is None or baseline.name != metric.name or not (metric.value >= 0 and baseline.value >= 0):
         return None
     end = 1.0 if metric.text.endswith("%") else max(metric.value, baseline.value) or 1.0
     filled, mark = (100 * min(1.0, shown.value / end) for shown in (metric, baseline))

@@ -3,7 +3,7 @@
 import numpy as np
 
 from thalweg.insight.answers import Residuals
-from thalweg.insight.intervals import Z95
+from thalweg.insight.intervals import estimate_mean
 from thalweg.insight.wording import count, percent
 from thalweg.insight.wording import figure as written
 from thalweg.view.figure.axis import Axis, axis_over
@@ -82,15 +82,25 @@ def _spread(answers: Residuals, target: str) -> Markup:
 
 def _words(answers: Residuals) -> Markup:
     size = np.abs(answers.error)
+    if len(size) == 1:
+        return element("p", f"The only prediction is off by {written(size[0], 3)}.")
     half, most = np.quantile(size, [0.5, 0.9])
-    mean, margin = float(answers.error.mean()), Z95 * float(answers.error.std() / np.sqrt(len(size)))
-    bias = "too high" if mean > 0 else "too low"
     rows = [
-        f"Half of the {count(len(size))} predictions are off by less than {written(half, 3)}, nine in ten by "
-        f"less than {written(most, 3)}; the largest error is {written(size.max(), 3)}.",
-        f"On average predictions are {written(abs(mean), 3)} {bias} (± {written(margin, 2)} at 95 %)"
-        + (", which may be chance." if abs(mean) <= margin else "."),
+        f"Half of the {count(len(size))} predictions are off by at most {written(half, 3)}, nine in ten "
+        f"by at most {written(most, 3)}; the largest error is {written(size.max(), 3)}."
     ]
-    if np.isfinite(answers.r2):
+    bias = estimate_mean(answers.error)
+    if bias is not None and bias.mean:
+        side = "too high" if bias.mean > 0 else "too low"
+        rows.append(
+            f"On average predictions are {written(abs(bias.mean), 3)} {side}"
+            + (f" (± {written(bias.half, 2)} at 95 %)" if bias.half else "")
+            + (", which may be chance." if abs(bias.mean) <= (bias.half or 0.0) else ".")
+        )
+    if answers.r2 >= 0:
         rows.append(f"{percent(answers.r2)} of the target's variance on the test split is explained (R²).")
+    elif np.isfinite(answers.r2):
+        rows.append(
+            f"The mean of the test split would be closer to the targets (R² {written(answers.r2, 2)})."
+        )
     return element("ul", [element("li", row) for row in rows], class_="words")

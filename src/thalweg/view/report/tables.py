@@ -1,17 +1,31 @@
-"""The report's tables: data, recipe, model, cost, environment."""
+"""The report's tables: other methods, data, recipe, model, cost, environment."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from thalweg.insight.curves import layer_table
-from thalweg.insight.outcome import table
+from thalweg.insight.outcome import split_sizes, table
 from thalweg.insight.settings import flat
-from thalweg.insight.wording import as_number, clipped, count, percent, seconds, setting, size
+from thalweg.insight.standing import Standing, difference_text, standing
+from thalweg.insight.wording import (
+    as_number,
+    clipped,
+    count,
+    measure,
+    percent,
+    plural,
+    seconds,
+    setting,
+    size,
+)
 from thalweg.run.folder.record import Record
 from thalweg.view.figure.frame import table as html_table
 from thalweg.view.figure.html import Content, Markup, element
 
 MOST_LAYERS = 120  # rows of the model's table; deeper networks are cut, with a note
+VERDICTS = {"better": "better than the network", "worse": "worse", "unclear": "cannot tell"}
+METHOD_COLUMNS = ("method", "value", "minus the network's (95 %)", "verdict", "training rows", "time")
+ALL = "all"  # the key under which it says why there are no references at all
 
 
 def data(record: Record) -> Markup | None:
@@ -19,9 +33,7 @@ def data(record: Record) -> Markup | None:
     about = table(record.problem, "data")
     if not about:
         return None
-    rows: list[tuple[str, Content]] = [
-        (f"{split} examples", count(n)) for split, n in table(about, "counts").items()
-    ]
+    rows: list[tuple[str, Content]] = [(f"{split} examples", number) for split, number in split_sizes(about)]
     names = {"task": "task", "target": "target", "input_shape": "shape of an example", "outputs": "outputs"}
     rows += [(name, _value(about[key])) for key, name in names.items() if about.get(key) is not None]
     classes = about.get("classes")
@@ -56,9 +68,14 @@ def cost(record: Record) -> Markup | None:
     """List seconds by kind, speed and size."""
     spent = {str(name): as_number(value) for name, value in table(record.result, "seconds").items()}
     total = spent.pop("total", None)
-    rows: list[tuple[str, Content]] = [(name, _spent(value, total)) for name, value in spent.items()]
-    if total is not None:
-        rest = total - sum(value or 0.0 for value in spent.values())
+    rest = None if total is None else total - sum(value or 0.0 for value in spent.values())
+    if rest is not None and rest < -0.01 * (total or 0.0):  # a sweep of an older version
+        rows: list[tuple[str, Content]] = [
+            (f"{name}, summed over threads", seconds(value)) for name, value in spent.items()
+        ]
+    else:
+        rows = [(name, _spent(value, total)) for name, value in spent.items()]
+    if total is not None and rest is not None:
         rows += [("everything else", _spent(rest, total))] if rest > 0.01 * total else []
         rows.append(("total", seconds(total)))
     speed, parameters = (as_number(record.result.get(key)) for key in ("examples_per_second", "parameters"))
@@ -138,7 +155,48 @@ def _spent(value: float | None, total: float | None) -> Markup | str:
         return seconds(value)
     return element(
         "span",
-        f"{seconds(value)} ({percent(value / total, 0)})",
+        f"{seconds(value)} ({percent(min(1.0, max(0.0, value / total)), 0)})",
         class_="share",
         style=f"--share:{100 * min(1.0, max(0.0, value / total)):.1f}%",
+    )
+
+
+def references(record: Record) -> Markup | None:
+    """List what other methods reach; None where the run was not compared."""
+    against = standing(record)
+    if against is None:
+        return None
+    metric = against.metric
+    network = ("this network", measure(metric, against.network), "", "", "", "")
+    rows = [_method_row(network, "own")] + [
+        _method_row(_method_cells(metric, each), each.relation) for each in against.standings
+    ]
+    about = (
+        f"{metric} on the same {plural(against.rows, 'test row')}, after the same preparation. An interval "
+        "covers the choice of these rows, for each method by itself."
+    )
+    left_out = [
+        element("li", f"No references: {why}." if name == ALL else f"{name} was left out: {why}.")
+        for name, why in against.skipped.items()
+    ]
+    return element(
+        "div",
+        element("div", html_table(METHOD_COLUMNS, rows, "by-class"), class_="scrolls")
+        if against.standings
+        else None,
+        element("ul", left_out, class_="notes") if left_out else None,
+        element("p", about, class_="note"),
+    )
+
+
+def _method_cells(metric: str, one: Standing) -> tuple[str, ...]:
+    rows, spent = count(one.rows), seconds(one.seconds)
+    difference = difference_text(metric, one)
+    return clipped(one.name, 60), measure(metric, one.value), difference, VERDICTS[one.relation], rows, spent
+
+
+def _method_row(cells: tuple[Content, ...], kind: str) -> Markup:
+    first, *others = cells
+    return element(
+        "tr", element("th", first, scope="row"), [element("td", cell) for cell in others], class_=kind
     )

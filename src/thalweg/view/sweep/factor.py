@@ -36,8 +36,10 @@ class FactorLine:
 def draw(ranking: Ranking, factor: str) -> Markup | None:
     """Draw one factor as a figure; None where it took fewer than two numbers."""
     values = numbers_tried(ranking.entries, factor)
+    if len(values) < 2:  # also where it was off in some lanes, which has no place on an axis
+        return None
     lines = [line for line in _lines(ranking, factor) if line.entries]
-    if len(values) < 2 or not lines:
+    if not lines:
         return None
     x = axis_over(np.array(values, float), log=values[0] > 0 and values[-1] >= WIDE * values[0])
     y = _loss_axis(lines)
@@ -107,7 +109,7 @@ def _line(line: FactorLine, factor: str, x: Axis, y: Axis, colour: int) -> Marku
     lanes = [
         (value, loss) for value, e in zip(values, line.entries, strict=True) for loss in e.losses if loss
     ]
-    across, up = (np.array(column, float) for column in zip(*lanes, strict=True))
+    across, up = np.array(lanes, float).reshape(-1, 2).T
     return join(
         band,
         element("path", d=path(x.position(values), y.position(means)), class_=f"line c{colour}"),
@@ -145,7 +147,8 @@ def _note(ranking: Ranking, factor: str, lines: Sequence[FactorLine]) -> str:
     others = len(ranking.factors) > (2 if lines[0].name else 1)
     diverged = any(entry.diverged and factor in entry.setting for entry in ranking.entries)
     notes = [
-        (True, "Dots: lanes. Line: mean over seeds. Shade: its 95 % interval." if seeds else "Dots: lanes."),
+        (True, "Dots: lanes."),
+        (seeds, f"Line: mean over {ranking.over}. Shade: its 95 % interval."),
         (others, "At each value, the best of the other settings is shown."),
         (diverged, "Red marks along the top: values at which lanes diverged."),
         (_loss_axis(lines).high < max(_losses(lines)), "The worst lanes lie above the figure."),

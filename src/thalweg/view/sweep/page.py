@@ -1,5 +1,6 @@
 """The report of a sweep: ranked settings, a figure for each factor, in one self-contained HTML file."""
 
+from collections.abc import Sequence
 from itertools import combinations
 
 import numpy as np
@@ -16,27 +17,29 @@ from thalweg.view.figure.frame import table as html_table
 from thalweg.view.figure.html import Markup, element
 from thalweg.view.report import tables
 from thalweg.view.report.page import document, footer, head, score, tiles
-from thalweg.view.sweep import factor, grid
+from thalweg.view.sweep import factor, grid, lanes
 from thalweg.view.sweep.text import difference, status
 
 MOST_MAPS = 6  # heat maps; many factors have more pairs than anyone looks at
 MOST_ROWS = 100  # of the ranked table; sweep.json has all
 
 
-def render(sweep: Sweep, ranking: Ranking) -> str:
+def render(sweep: Sweep, ranking: Ranking, records: Sequence[Record] = ()) -> str:
     """Render a sweep as one HTML file without outside references.
 
     Args:
         sweep: From `thalweg.run.folder.sweep_record.read`.
         ranking: Its settings in order.
+        records: Its lanes, where they are not in its folder.
 
     Returns:
         The file's text; write it as UTF-8.
     """
     record = _record(sweep)
     sections = [
-        ("ranking", "Settings, best first", _ranked(ranking)),
-        ("factors", "Effect of each setting", _factors(ranking)),
+        ("ranking", "Settings, best first", ranked(ranking)),
+        ("curves", "Curves of the lanes", lanes.draw_sweep(sweep, ranking, records)),
+        ("factors", "Effect of each setting", factors(ranking)),
         ("diverged", "Lanes that diverged", _diverged(ranking)),
         ("data", "Data", tables.data(record)),
         ("recipe", "Settings in common", tables.recipe(record)),
@@ -45,7 +48,7 @@ def render(sweep: Sweep, ranking: Ranking) -> str:
         ("environment", "Environment", tables.environment(record)),
     ]
     title = f"{sweep.folder.name}: {sweep_statements.headline(ranking)}"
-    foot = footer(sweep.environment, sweep.folder, "the seeds (mean of a setting)")
+    foot = footer(sweep.environment, sweep.folder, f"the {ranking.over} (mean of a setting)")
     return document(title, _head(sweep, ranking), sections, foot)
 
 
@@ -64,7 +67,7 @@ def _without(recipe: dict, varied: set[str], prefix: str = "") -> dict:
     }
 
 
-def _factors(ranking: Ranking) -> Markup | None:
+def factors(ranking: Ranking) -> Markup | None:
     """Draw a curve for each number that varied, and a map for each pair."""
     curves = [drawn for path in ranking.factors if (drawn := factor.draw(ranking, path)) is not None]
     choice = factor.choice_of(ranking)
@@ -87,7 +90,7 @@ def _head(sweep: Sweep, ranking: Ranking) -> Markup:
     figures = [
         ("lanes", count(ranking.lanes)),
         ("settings", count(len(ranking.entries))),
-        ("seeds per setting", count(ranking.seeds)),
+        (f"{ranking.over} per setting", count(ranking.seeds)),
         ("tied with the best", count(len(ranking.tied)) if ranking.seeds > 1 else None),
         ("diverged lanes", count(sum(len(entry.diverged) for entry in ranking.entries))),
         ("groups", count(len(groups)) if groups else None),
@@ -100,7 +103,7 @@ def _head(sweep: Sweep, ranking: Ranking) -> Markup:
         sweep_statements.headline(ranking),
         [_score(ranking), tiles(figures)],
         ("Verdict", [(statement.text, statement.level) for statement in statements]),
-        level="" if ranking.best is not None else "bad",
+        level=sweep_statements.level(ranking).replace("good", ""),
     )
 
 
@@ -115,9 +118,9 @@ def _score(ranking: Ranking) -> Markup | None:
     return score(value, f"{name} of {best.label}")
 
 
-def _ranked(ranking: Ranking) -> Markup:
-    """Return the ranked settings, each mean drawn with its interval on one common scale."""
-    shown = ranking.entries[:MOST_ROWS]
+def ranked(ranking: Ranking, most: int = MOST_ROWS) -> Markup:
+    """Return the ranked settings, `most` of them, each mean drawn with its interval on one common scale."""
+    shown = ranking.entries[:most]
     scale = _scale(shown)
     columns = ["", "setting", by_words(ranking), "", "behind the best", ranking.metric or "", ""]
     rows = [_row(entry, ranking, scale) for entry in shown]
@@ -145,8 +148,8 @@ def _diverged(ranking: Ranking) -> Markup | None:
     ]
     if not rows:
         return None
-    lanes = html_table(("setting", "diverged", "lanes and steps"), rows[:MOST_ROWS], "by-class")
-    return element("div", lanes, class_="scrolls")
+    shown = html_table(("setting", "diverged", "lanes and steps"), rows[:MOST_ROWS], "by-class")
+    return element("div", shown, class_="scrolls")
 
 
 def _lane(entry: RankedSetting, lane: int, step: int | None) -> str:
@@ -214,6 +217,7 @@ def _about(ranking: Ranking) -> str:
     if ranking.seeds < 2:
         return "One seed each: differences may be luck."
     return (
-        "\u00b1 and lines: 95 % interval of the mean over seeds. Behind the best: difference on the same "
-        "seeds, with its own 95 % interval; if that contains zero, the two cannot be distinguished."
+        f"\u00b1 and lines: 95 % interval of the mean over {ranking.over}. Behind the best: difference on "
+        f"the same {ranking.over}, with its own 95 % interval; if that contains zero, the two cannot be "
+        "distinguished."
     )

@@ -12,7 +12,7 @@ from thalweg.insight.intervals import Estimate
 from thalweg.insight.outcome import table
 from thalweg.insight.ranking import BEST, DIVERGED, FROZEN, TIED, UNSTABLE, RankedSetting, Ranking
 from thalweg.insight.wording import count, figure, listing, plural, seconds
-from thalweg.view.text import bullets, facts
+from thalweg.view.text import LEVELS, bullets, facts
 
 MOST_ROWS = 24  # of the ranked table: a screen; longer tables are read in a file
 # `worse` needs no word, and without an interval there is none.
@@ -28,9 +28,7 @@ def show(ranking: Ranking, result: Mapping[str, Any], most: int = MOST_ROWS) -> 
         result: The object of sweep.json.
         most: Rows of the table.
     """
-    title = Text(
-        sweep_statements.headline(ranking), style="bold green" if ranking.best is not None else "bold red"
-    )
+    title = Text(sweep_statements.headline(ranking), style=f"bold {LEVELS[sweep_statements.level(ranking)]}")
     statements = bullets(sweep_statements.statements(ranking))
     rows = [_ranked(ranking, most), Text()] if len(ranking.entries) > 1 else []
     return Group(title, Text(), *statements, Text(), *rows, facts(_facts(ranking, result)))
@@ -94,7 +92,7 @@ def _facts(ranking: Ranking, result: Mapping[str, Any]) -> list[tuple[str, str]]
     if result.get("model"):
         rows.append(("model", str(result["model"])))
     varied = [path for path in result.get("varied") or () if path in ranking.factors]
-    varied += [plural(ranking.seeds, "seed")] if ranking.seeds > 1 else []
+    varied += [f"{count(ranking.seeds)} {ranking.over}"] if ranking.seeds > 1 else []
     rows += [("varied", listing(varied, limit=12))] if varied else []
     groups = result.get("groups") or ()
     rows += [("lanes", f"{count(ranking.lanes)} in {plural(len(groups), 'group')}")] if groups else []

@@ -21,7 +21,8 @@ def test_npz_with_a_test_split(tmp_path):
     np.savez_compressed(path, x_train=X, y_train=Y, x_test=X[:9] + 1, y_test=Y[:9])
     assert load(path).test.count() == 9
     aside = load(path, test=0.5)
-    assert aside.test.count() == 30 and "not used" in aside.notes[0].text
+    (note,) = [note for note in aside.notes if note.kind == "test"]
+    assert aside.test.count() == 30 and "not used" in note.text
 
 
 @pytest.mark.parametrize("target", [3, "3", -1, "column_3"])
@@ -66,7 +67,7 @@ def test_truncated_files_are_refused(tmp_path, ending, share):
     content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * share)])
     with refused("the file must be whole", str(path)):
-        load(path, target=0)
+        load(path, target=0 if ending == ".npy" else None)
 
 
 def test_a_flipped_byte_in_an_npz_is_noticed(tmp_path):

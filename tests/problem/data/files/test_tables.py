@@ -3,8 +3,14 @@ import gzip
 import polars as pl
 import pytest
 
+import thalweg as tw
 from tests.problem.data.given import refused
-from thalweg.problem.data.files.tables import read_table
+from thalweg.problem.data.files.tables import TableFormat
+from thalweg.problem.data.files.tables import read_table as read
+
+
+def read_table(path, **form):
+    return read(path, TableFormat(**form)).frame
 
 
 def written(tmp_path, content, name="t.csv"):
@@ -84,3 +90,13 @@ def test_a_folder_in_place_of_a_file_is_refused(tmp_path):
     (tmp_path / "t.csv").mkdir()
     with refused("must be readable", who="file"):
         read_table(tmp_path / "t.csv")
+
+
+def test_a_comment_with_as_many_commas_as_row_names_is_no_header(tmp_path):
+    """`# station 12, room 3` above names: R's row names have one field fewer, too."""
+    rows = "".join(f"{i}.5,{i},{i % 2}\n" for i in range(30))
+    path = tmp_path / "t.csv"
+    path.write_text("# station 12, room 3\nlength,width,target\n" + rows)
+    assert [column.name for column in tw.understand(str(path)).columns] == ["length", "width", "target"]
+    path.write_text("# a, b\n" + rows)  # names in a comment, above values
+    assert [column.name for column in tw.understand(str(path)).columns] == ["index", "a", "b"]

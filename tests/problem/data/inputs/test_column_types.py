@@ -5,7 +5,8 @@ import polars as pl
 import pytest
 
 from tests.problem.data.given import refused
-from thalweg.problem.data.inputs.column_types import read_column, read_dates, read_numbers
+from thalweg.problem.data.inputs.column_types import Reading, read_column
+from thalweg.problem.data.inputs.new_cells import read_dates, read_numbers
 
 
 @pytest.mark.parametrize(
@@ -34,7 +35,7 @@ def test_types_are_inferred_from_text(cells, kind, values):
 
 
 def test_further_marks_of_missing_values():
-    column = read_column(pl.Series("c", ["1", " ?", "-9"]), ("?", " -9"))
+    column = read_column(pl.Series("c", ["1", " ?", "-9"]), Reading(("?", " -9")))
     assert column.kind == "number" and column.values.to_list() == [1.0, None, None]
 
 
@@ -75,7 +76,7 @@ def test_infinite_numbers_are_refused():
         read_column(pl.Series("c", ["1", "inf", "2"]))
     with refused("that fit float32", "1e+300, in row 1"):
         read_column(pl.Series("c", [1e300, 2.0]))
-    assert read_column(pl.Series("c", ["1", "inf", "2"]), ("inf",)).values.null_count() == 1
+    assert read_column(pl.Series("c", ["1", "inf", "2"]), Reading(("inf",))).values.null_count() == 1
 
 
 def test_new_cells_must_have_the_type_of_training():

@@ -125,7 +125,10 @@ def test_rows_without_a_target_are_left_out():
 def test_a_mark_among_numbers_is_noted():
     table = columns()
     table["size"] = ["?" if i < 5 else x for i, x in enumerate(map(str, table["size"]))]
-    assert "size is '?' in 5 rows" in note(load(pl.DataFrame(table), target="y"), "missing").text
+    assert (
+        "'?' among numbers or dates was read as missing: size 5"
+        in note(load(pl.DataFrame(table), target="y"), "missing").text
+    )
     cured = load(pl.DataFrame(table), target="y", missing="?")
     assert "size missing" in cured.preparation.columns.features
 
@@ -207,7 +210,6 @@ TOO_FEW = {"a": [1.5, 2.5], "y": [0.1, 0.2]}
         (columns(y=["2020-01-01"] * COUNT), {"target": "y"}, ("must be numbers or classes", "dates")),
         (columns(y=["a", "b"] * 100), {"target": "y", "task": "regression"}, ("must be numbers",)),
         (columns(), {"target": "size", "task": "classification"}, ("must be whole numbers or text",)),
-        (columns(l=[[1]] * COUNT), {"target": "y"}, ("column 'l' must hold", "drop='l'")),
         ({"a": ["x"] * 40, "y": [0, 1] * 20}, {"target": "y"}, ("at least one column to learn from",)),
         ({"y": [0, 1] * 20}, {"target": "y"}, ("at least one column to learn from",)),
         ({"a": [], "y": []}, {"target": "y"}, ("must hold rows", "0 rows")),
@@ -237,3 +239,26 @@ def test_bad_test_tables_are_refused():
 def test_a_pandas_column_of_mixed_objects_is_refused():
     with refused("values of one type"):
         load(pd.DataFrame({"a": [1, "x", {}] * 20, "y": [0, 1, 0] * 20}), target="y")
+
+
+def test_columns_inside_a_column_are_columns_and_lists_are_left_out():
+    frame = pl.DataFrame(columns()).with_columns(
+        pl.Series("pair", [[i % 7, i % 3] for i in range(COUNT)]),
+        pl.Series("point", [{"x": i % 5, "y": float(i % 11)} for i in range(COUNT)]),
+        pl.Series("list", [[1] * (1 + i % 2) for i in range(COUNT)]),
+    )
+    data = load(frame, target="y")
+    assert {"pair_0", "pair_1", "point.x", "point.y"} <= {
+        rule.column for rule in data.preparation.columns.rules
+    }
+    assert {name for n in data.notes if n.kind == "nested" for name in n.columns} == {"pair", "point", "list"}
+    assert np.array_equal(data.preparation.columns.inputs(frame[:5]).shape[1], data.train.inputs.shape[1])
+
+
+def test_new_rows_in_another_unit_are_refused_and_wild_ones_are_not():
+    data = load(pl.DataFrame(columns()), target="y")
+    frame = pl.DataFrame(columns()).head(40)
+    with refused("table"):
+        data.preparation.columns.inputs(frame.with_columns(pl.col("size") * 1000 + 5000))
+    wild = frame.with_columns(pl.when(pl.int_range(40) < 3).then(1e6).otherwise(pl.col("size")).alias("size"))
+    assert data.preparation.columns.inputs(wild).shape[0] == 40

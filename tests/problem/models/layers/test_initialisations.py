@@ -21,6 +21,8 @@ VARIANCES = {
     "lecun_uniform": 1 / IN,
     "normal": 0.02**2,
     "normal(0.3)": 0.3**2,
+    "truncated(0.3)": 0.3**2 * (1 - 4 * 0.0539909665 / 0.9544997361),
+    "constant(0.0)": 0.0,
     "torch": 1 / (3 * IN),
     "orthogonal": 1 / IN,
     "zeros": 0.0,

@@ -16,7 +16,7 @@ import numpy as np
 
 from thalweg.core.errors import DataError
 from thalweg.problem.data.files import IMAGE, RawArrays
-from thalweg.problem.data.files.content import read_bytes
+from thalweg.problem.data.files.content import ARRAY_COPIES, read_bytes
 
 IDX_TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 MAX_AXES = 32  # NumPy allows 64; no data set has more than a handful
@@ -34,7 +34,7 @@ def read_idx(path: Path) -> np.ndarray:
         DataError: The magic number is wrong, the header names no numbers, or the file is longer or shorter
             than its header says.
     """
-    content = read_bytes(path)
+    content = read_bytes(path, ARRAY_COPIES)
     if len(content) < 4 or content[:2] != b"\0\0" or content[2] not in IDX_TYPES:
         rule = "the file must start with 00 00, a type and a number of axes"
         hint = "the file is not in idx format, or is still compressed"
@@ -97,7 +97,7 @@ def read_batch(path: Path) -> tuple[np.ndarray, np.ndarray]:
     Raises:
         DataError: The file is empty, or its length is not a multiple of a record.
     """
-    content = read_bytes(path)
+    content = read_bytes(path, ARRAY_COPIES)
     if not content or len(content) % RECORD:
         rule = f"a batch must be a whole number of records of {RECORD} bytes"
         hint = "the file is truncated or in another format; use the binary version"

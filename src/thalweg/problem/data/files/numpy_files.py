@@ -1,6 +1,7 @@
 """Arrays in npy and npz files. Objects are never unpickled."""
 
 import io
+import math
 import struct
 import tokenize
 import zipfile
@@ -11,8 +12,10 @@ from typing import Any
 import numpy as np
 
 from thalweg.core.errors import DataError
+from thalweg.core.files import read_up_to
+from thalweg.core.limits import check_memory
 from thalweg.problem.data.files import RawArrays
-from thalweg.problem.data.files.content import read_bytes
+from thalweg.problem.data.files.content import ARRAY_COPIES, read_bytes
 from thalweg.problem.data.files.tables import find_column
 
 # Usual names of inputs and targets, as pairs; the first pair in the file is used.
@@ -24,6 +27,13 @@ TRAIN_NAMES = (
     ("images", "labels"),
 )
 TEST_NAMES = (("x_test", "y_test"),)
+
+# How NumPy packs the arrays of an npz file. Others (LZMA, bzip2) take memory as their headers say.
+_PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_HEADERS = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
 
 # All that zipfile and NumPy raise on damaged bytes: found by changing bytes of valid files at random.
 _READ_ERRORS = (
@@ -82,27 +92,51 @@ def read_array(path: Path) -> np.ndarray:
     Raises:
         DataError: The file is damaged or holds objects.
     """
-    return _array(io.BytesIO(read_bytes(path)), path)
+    return _array(read_bytes(path, ARRAY_COPIES), path)
 
 
 def _npz_arrays(path: Path) -> dict[str, np.ndarray]:
+    content = read_bytes(path)
     try:
-        with zipfile.ZipFile(io.BytesIO(read_bytes(path))) as archive:
-            names = [name for name in archive.namelist() if name.endswith(".npy")]
-            files = {name.removesuffix(".npy"): archive.read(name) for name in names}
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            entries = [entry for entry in archive.infolist() if entry.filename.endswith(".npy")]
+            unpacked = sum(entry.file_size for entry in entries)
+            check_memory(DataError, "npz", unpacked, path, copies=ARRAY_COPIES)
+            files = {entry.filename.removesuffix(".npy"): _unpacked(archive, entry) for entry in entries}
+    except DataError:
+        raise
     except _READ_ERRORS as error:
         raise _damaged("npz", path, error) from error
-    return {key: _array(io.BytesIO(content), path) for key, content in files.items()}
+    return {key: _array(content, path) for key, content in files.items()}
 
 
-def _array(file: io.BytesIO, path: Path) -> np.ndarray:
+def _unpacked(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
+    """Unpack an entry piece by piece: it ends where it says, whatever it would expand to."""
+    if entry.compress_type not in _PACKED:
+        raise ValueError(f"{entry.filename} is packed in another way than NumPy's (deflate)")
+    with archive.open(entry) as file:
+        return read_up_to(file, entry.file_size) or b""
+
+
+def _array(content: bytes, path: Path) -> np.ndarray:
+    """Return the array in the content of an npy file, as a read-only view: nothing is allocated for it."""
     try:
-        return np.lib.format.read_array(file, allow_pickle=False)
-    except _READ_ERRORS as error:
-        if "Object arrays" in str(error):
+        file = io.BytesIO(content)
+        version = np.lib.format.read_magic(file)
+        # Version 3 differs from 2 in names of columns beyond Latin-1, and tables with names are refused.
+        shape, in_columns, dtype = _HEADERS[min(version, (2, 0))](file)
+        if dtype.hasobject:
             rule = "must hold numbers; objects are never unpickled"
             hint = "save numbers here, and text in a CSV file"
-            raise DataError("npy", rule, got="an array of objects", where=path, hint=hint) from error
+            raise DataError("npy", rule, got="an array of objects", where=path, hint=hint)
+        count, rest = math.prod(shape), len(content) - file.tell()
+        if min(shape, default=0) < 0 or count * dtype.itemsize != rest:
+            raise ValueError(f"{rest:,} bytes of numbers instead of {count * dtype.itemsize:,}")
+        array = np.frombuffer(content, dtype, count, file.tell()) if count else np.zeros(0, dtype)
+        return array.reshape(shape[::-1]).T if in_columns else array.reshape(shape)
+    except DataError:
+        raise
+    except _READ_ERRORS as error:
         raise _damaged("npy", path, error) from error
 
 

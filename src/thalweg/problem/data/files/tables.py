@@ -1,63 +1,141 @@
-"""CSV, TSV and Parquet files as frames. Cells of text files stay text; `column_types` reads them later."""
+"""Text tables and Parquet files as frames. Cells of text files stay text; `column_types` reads them later."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import pyarrow as pa
-
+from thalweg.core.caller import option
 from thalweg.core.errors import DataError, did_you_mean
-from thalweg.core.lazy import pl, pq
-from thalweg.problem.data.files.content import plain_suffix, read_bytes
+from thalweg.core.lazy import pl
+from thalweg.core.limits import max_bytes, too_large
+from thalweg.core.parquet import TooMuch, read_parquet
+from thalweg.problem.data.files.content import (
+    ARRAY_COPIES,
+    TEXT_COPIES,
+    decode,
+    plain_suffix,
+    read_bytes,
+)
+from thalweg.problem.data.files.delimited import read_cells
+from thalweg.problem.data.files.header import headed
+from thalweg.problem.data.files.json_lines import SUFFIXES as JSON_LINES
+from thalweg.problem.data.files.json_lines import read_json_lines
+from thalweg.problem.data.files.other_formats import refuse_other_text, refuse_signature
+from thalweg.problem.data.files.separator import divided_equally
+from thalweg.problem.data.note import Note, guess
 
-SEPARATORS = ",;\t|"
-TABLE_SUFFIXES = (".csv", ".tsv", ".data", ".parquet")
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+TABLE_SUFFIXES = (".csv", ".tsv", ".data", ".dat", ".tab", ".parquet", *JSON_LINES)
 
 
-def read_table(path: Path, header: bool = True) -> pl.DataFrame:
+@dataclass(frozen=True)
+class TableFormat:
+    """How a text table is written, as far as the user says it; None: found.
+
+    Args:
+        header: Whether the first line holds the names of the columns.
+        separator: What separates cells, of any length; `space` for runs of spaces and tabs.
+        encoding: Encoding of the file.
+        target: The column to predict, if known: a first line of numbers that has it holds names.
+    """
+
+    header: bool | None = None
+    separator: str | None = None
+    encoding: str | None = None
+    target: str | int | None = None
+
+
+@dataclass(frozen=True)
+class ReadTable:
+    """A table as it was read.
+
+    Args:
+        frame: Its rows. All cells of a text table are text, and null where they are empty.
+        notes: What was guessed, and what was left out.
+        header: Whether the names come from the file.
+        text: Whether it was a text table, so that the types of its columns are to be found.
+        separator: That of a text table.
+    """
+
+    frame: pl.DataFrame
+    notes: tuple[Note, ...] = ()
+    header: bool = True
+    text: bool = False
+    separator: str = ""
+
+
+def read_table(path: Path, form: TableFormat | None = None, *, may_be_empty: bool = False) -> ReadTable:
     """Read a table, .gz or not.
 
     Args:
-        path: A CSV, TSV or Parquet file. The separator of a CSV file is whichever of , ; tab | occurs most
-            often in its first line.
-        header: Whether the first line holds the names. If not, columns are `column_0`, `column_1`, ...
+        path: A text table of any suffix, a Parquet file, or one of JSON lines.
+        form: What the user says about a text table; None: all is found.
+        may_be_empty: Whether it may have columns and no rows.
 
     Raises:
-        DataError: The file is empty, damaged or ragged, or its first line holds numbers instead of names.
+        DataError: The file is empty, damaged or ragged, or it cannot be told whether its first line holds
+            names.
     """
-    content = read_bytes(path)
-    if not content.removeprefix(BYTE_ORDER_MARK).strip():
-        raise DataError(
-            "table", "the file must hold rows", got="an empty file", where=path, hint="give another file"
-        )
-    frame = _parquet(content, path) if plain_suffix(path) == ".parquet" else _csv(content, path, header)
-    if frame.height == 0 or frame.width == 0:
+    if plain_suffix(path) == ".parquet":
+        table = ReadTable(_parquet(read_bytes(path), path))
+    elif plain_suffix(path) in JSON_LINES:
+        table = ReadTable(*read_json_lines(read_bytes(path, TEXT_COPIES), path))
+    else:
+        table = text_table(read_bytes(path, TEXT_COPIES), path, form or TableFormat())
+    if (table.frame.height == 0 and not may_be_empty) or table.frame.width == 0:
         rule = "the file must hold at least one row under its header"
-        got = f"{frame.height} rows, {frame.width} columns"
-        hint = "give another file" if header else "leave out header=False"
+        got = f"{table.frame.height} rows, {table.frame.width} columns"
+        hint = "give another file" if table.header else f"leave out {option('header', False)}"
         raise DataError("table", rule, got=got, where=path, hint=hint)
-    return frame
+    return table
+
+
+def _lines_of(content: bytes, path: Path, encoding: str | None = None) -> tuple[str, str]:
+    """Return a file's text with lines ending in \\n, and its encoding if that was guessed."""
+    text, guessed = decode(content, path, encoding)
+    text = text.lstrip("\ufeff").rstrip("\x1a\0")  # DOS ends files with the one, full blocks with the other
+    return text.replace("\r\n", "\n").replace("\r", "\n"), guessed
+
+
+def text_table(content: bytes, path: Path, form: TableFormat) -> ReadTable:
+    """Return the table in the content of a text file; arguments and errors are those of `read_table`."""
+    refuse_signature(content, path)
+    text, guessed = _lines_of(content, path, form.encoding)
+    refuse_other_text(text, path)
+    if not text.strip():
+        hint = "give another file"
+        raise DataError("table", "the file must hold rows", got="an empty file", where=path, hint=hint)
+    separator = form.separator or ("\t" if plain_suffix(path) in (".tsv", ".tab") and "\t" in text else None)
+    cells = read_cells(text, path, separator)
+    frame, header, notes = headed(cells.frame, form.header, form.target, path)
+    if guessed:
+        shown = f"the file is not UTF-8; it was read as {guessed}."
+        notes = (guess("encoding", shown, encoding="utf-8" if guessed != "cp1252" else "latin-1"), *notes)
+    return ReadTable(frame, (*cells.notes, *notes), header, True, cells.separator)
+
+
+def looks_like_table(path: Path) -> bool:
+    """Return whether nearly all lines of a text file are divided into the same number of fields."""
+    return divided_equally(_lines_of(read_bytes(path, TEXT_COPIES), path)[0])
 
 
 def find_column(columns: Sequence[str], column: str | int | None, who: str = "target") -> str:
-    """Return the name of a column given by name or by index.
+    """Return the name of a column given by its name or, if there is no such name, by its index.
 
     Raises:
         DataError: None is given, or there is no such column (with the nearest name).
     """
     if column is None:
         rule = "a table needs a target, the column to predict"
-        hint = f"for example target={columns[-1]!r}, the last column"
+        hint = f"for example {option('target', columns[-1])}, the last column"
         raise DataError("target", rule, where=f"columns {', '.join(columns[:20])}", hint=hint)
-    if isinstance(column, str):
-        matches = [name for name in columns if name == column]
-        matches += [name for name in columns if name.strip() == column.strip()]
-        if matches:
-            return matches[0]
+    wanted = str(column)
+    matches = [name for name in columns if name == wanted] or [
+        name for name in columns if name.strip() == wanted.strip()
+    ]
+    if matches:
+        return matches[0]
     try:
         index = int(column)
     except ValueError:
@@ -71,95 +149,13 @@ def find_column(columns: Sequence[str], column: str | int | None, who: str = "ta
 
 
 def _parquet(content: bytes, path: Path) -> pl.DataFrame:
-    # Arrow's reader, not Polars': on a damaged file Polars' once ended the process (it asked for 2 EB).
+    most = max_bytes()
     try:
-        return pl.DataFrame(pl.from_arrow(pq.read_table(pa.BufferReader(content))))
-    except (pl.exceptions.PolarsError, pa.ArrowException, OSError, ValueError) as error:
+        return pl.DataFrame(pl.from_arrow(read_parquet(content, most // ARRAY_COPIES)))
+    except TooMuch as error:
+        raise too_large(DataError, "table", f"{error} when unpacked", most, path) from error
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, TypeError, ValueError) as error:
         raise _unreadable(error, path) from error
-
-
-def _csv(content: bytes, path: Path, header: bool) -> pl.DataFrame:
-    content = _utf8(content).replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    separator = "\t" if plain_suffix(path) == ".tsv" else _separator(content)
-    _check_fields(content, separator, path)
-    try:
-        frame = pl.read_csv(
-            io.BytesIO(content),
-            separator=separator,
-            has_header=header,
-            infer_schema=False,
-            raise_if_empty=False,
-        )
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise _unreadable(error, path) from error
-    names = _checked_names(frame.columns, path) if header else [f"column_{i}" for i in range(frame.width)]
-    frame.columns = names
-    # A blank line is a row of nulls; in a file of one column it is a missing value.
-    return frame if frame.width == 1 else frame.filter(~pl.all_horizontal(pl.all().is_null()))
-
-
-def _checked_names(header: list[str], path: Path) -> list[str]:
-    names = [name.strip().strip('"').strip() or f"column_{i}" for i, name in enumerate(header)]
-    if all(_is_number(name.removesuffix("_duplicated_0")) for name in names):
-        rule = "the first line must hold the names of the columns"
-        hint = "use header=False (--no-header) for a file without names"
-        raise DataError("table", rule, got=", ".join(names[:5]), where=path, hint=hint)
-    if len(set(names)) < len(names):
-        repeated = next(name for name in names if names.count(name) > 1)
-        raise DataError(
-            "table", "column names must differ", got=repeated, where=path, hint="rename one of the two"
-        )
-    return names
-
-
-def _utf8(content: bytes) -> bytes:
-    """A file that is not UTF-8 is read as Windows-1252, the most common other encoding of CSV files."""
-    content = content.removeprefix(BYTE_ORDER_MARK)
-    try:
-        content.decode("utf-8")
-        return content
-    except UnicodeDecodeError:
-        return content.decode("cp1252", errors="replace").encode("utf-8")
-
-
-def _separator(content: bytes) -> str:
-    first = content.lstrip(b"\n").split(b"\n", 1)[0].decode("utf-8")
-    return max(SEPARATORS, key=first.count)
-
-
-def _check_fields(content: bytes, separator: str, path: Path) -> None:
-    """Reject lines with another number of fields, which CSV readers pad or truncate silently."""
-    data = np.frombuffer(content if content.endswith(b"\n") else content + b"\n", np.uint8)
-    quoted = np.zeros(data.size, bool)
-    if b'"' in content:
-        quoted = np.cumsum(data == ord('"'), dtype=np.uint8) % 2 == 1
-        if quoted[-1]:
-            raise DataError(
-                "table", "every quotation mark must be closed", where=path, hint='look for a lone "'
-            )
-    ends = np.flatnonzero((data == ord("\n")) & ~quoted)
-    starts = np.concatenate([[0], ends[:-1] + 1])
-    separators = ((data == ord(separator)) & ~quoted).astype(np.uint8)
-    fields = np.add.reduceat(separators, starts, dtype=np.int32) + 1
-    filled = ends > starts  # blank lines are not rows
-    width = fields[filled][0]
-    ragged = np.flatnonzero(filled & (fields != width))
-    if ragged.size:
-        raise DataError(
-            "table",
-            f"every line must have {width} fields, as the first",
-            got=f"{fields[ragged[0]]} in line {ragged[0] + 1}",
-            where=f"{path}: {ragged.size} such lines" if ragged.size > 1 else path,
-            hint="quote fields that contain the separator, and complete or remove the line",
-        )
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _unreadable(error: Exception, path: Path) -> DataError:

@@ -5,15 +5,35 @@ A kind is a class in a module of this folder that derives from `Columns`; nothin
 
 import abc
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import dataclass, field, fields
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
 from typing import Any, ClassVar, Self
 
+import numpy as np
 from jaxtyping import PyTree
 
 from thalweg.core.errors import DataError, did_you_mean
+from thalweg.problem.data.note import Note
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Inputs of new data, and what their predictions need besides.
+
+    Args:
+        inputs: The model's input arrays, `example ...`.
+        offsets: What is added to the outputs of each example, `example`, in the unit of standardised targets;
+            None for nothing.
+        labels: What tells the examples apart, by name, each `example`: columns of the answers.
+        notes: Notes on the data.
+    """
+
+    inputs: PyTree
+    offsets: np.ndarray | None = None
+    labels: dict[str, np.ndarray] = field(default_factory=dict)
+    notes: tuple[Note, ...] = ()
 
 
 class Columns(abc.ABC):
@@ -37,6 +57,10 @@ class Columns(abc.ABC):
     def inputs(self, raw: Any) -> PyTree:
         """Turn raw data (a frame, an array, images, text) into the model's input arrays."""
 
+    def examples(self, raw: Any) -> Examples:
+        """Turn raw data into inputs for prediction; where an answer needs more than inputs, with that."""
+        return Examples(self.inputs(raw))
+
     @abc.abstractmethod
     def read(self, source: Path | Any, target: str) -> Any:
         """Return new data for a trained model as `inputs` takes them.
@@ -49,6 +73,14 @@ class Columns(abc.ABC):
             DataError: A file cannot be read, or is of another kind than the training data.
         """
 
+    def file_names(self, source: Path) -> list[str] | None:
+        """Return the names of the files that `read` makes one example of each, in order; None if it does not.
+
+        Args:
+            source: An existing path.
+        """
+        return None
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON."""
         return {field.name: to_plain(getattr(self, field.name)) for field in fields(self)}  # type: ignore[arg-type]
@@ -56,7 +88,8 @@ class Columns(abc.ABC):
     @classmethod
     def from_dict(cls, plain: dict[str, Any]) -> Self:
         """Build from plain values; the inverse of `to_dict`."""
-        names = [field.name for field in fields(cls)]  # type: ignore[arg-type]
+        # A field that an older version did not write has its default.
+        names = [field.name for field in fields(cls) if field.name in plain]  # type: ignore[arg-type]
         return cls(**{name: cls.nested.get(name, from_plain)(plain[name]) for name in names})
 
 

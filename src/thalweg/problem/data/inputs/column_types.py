@@ -1,46 +1,42 @@
-"""The type of a column: numbers, categories or dates, by its data type or by the text of its cells.
+"""The type of a column: numbers, categories, dates or text, by its data type or by the text of its cells.
 
-Polars' own inference is not used: it knows neither our marks of missing values nor most of these date
-formats, and decides by the first rows, where every cell must agree here.
+A frame's own data types are honoured. The cells of a text file are read by what they all are: a few that are
+not (typing errors, undeclared marks of missing values) are missing values of a column of numbers or dates,
+and are counted. Polars' own inference is not used: it decides by the first rows, and knows neither our marks
+of missing values nor how people write numbers and dates.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from thalweg.core.caller import option
 from thalweg.core.errors import DataError
 from thalweg.core.lazy import pl
+from thalweg.problem.data.files.header import UNDECLARED
+from thalweg.problem.data.inputs import dates as written_dates
+from thalweg.problem.data.inputs import number_formats
 from thalweg.problem.data.inputs.array import LARGEST
+from thalweg.problem.data.inputs.dates import DAY_FIRST, MONTH_FIRST, Dates
+from thalweg.problem.data.inputs.numbers import PLAIN, NumberFormat, split
+from thalweg.problem.data.inputs.place_codes import NA, is_place, place_note
+from thalweg.problem.data.note import Note, guess
 
-NUMBER, CATEGORY, DATE = "number", "category", "date"
+NUMBER, CATEGORY, DATE, TEXT, SKIP = "number", "category", "date", "text", "skip"
 
 # What spreadsheets, databases and R write for a missing value. Compared with the trimmed cell,
 # case-sensitive.
-MISSING = ("", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "<NA>", "null", "NULL", "None")
+MISSING = ("", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "<NA>", "null", "NULL", "None", "NaT")
 
 MISSING_MARK = "missing"  # name of the input that flags missing values
 
-# Tried in turn; the first that reads every cell is taken. `%d/%m` before `%m/%d`: most of the world writes
-# so.
-DATE_FORMATS = (
-    "%Y-%m-%d",
-    "%Y-%m-%d %H:%M:%S%.f",
-    "%Y-%m-%dT%H:%M:%S%.f",
-    "%Y-%m-%dT%H:%M:%S%.fZ",
-    "%Y-%m-%d %H:%M",
-    "%Y-%m",
-    "%Y/%m/%d",
-    "%Y/%m/%d %H:%M:%S",
-    "%Y/%m/%d %H:%M",
-    "%d/%m/%Y",
-    "%m/%d/%Y",
-    "%d/%m/%Y %H:%M",
-    "%m/%d/%Y %H:%M",
-    "%d.%m.%Y",
-    "%d.%m.%Y %H:%M",
-)
+# Cells of several words are free text unless few of them differ, as the names of categories do.
+WORDS_OF_TEXT, WORDS_OF_SENTENCE, DISTINCT_OF_TEXT = 4.0, 7.0, 0.3
+# From this share of numbers on, a column of other text is worth a remark.
+MANY_NUMBERS = 0.5
 
 
 @dataclass(frozen=True)
@@ -48,140 +44,348 @@ class Typed:
     """A column with its type.
 
     Args:
-        kind: `number`, `category` or `date`.
-        values: Float64 for numbers, String for categories, Datetime for dates; missing values are null.
-        format: How dates are written; empty for columns of date type.
+        kind: `number`, `category`, `date` or `text`.
+        values: Float64 for numbers, String for categories and text, Datetime for dates; missing values are
+            null.
+        format: How dates are written, as in `dates.Dates.form`; empty for columns of date type.
         whole: Whether all numbers are whole.
+        written: How numbers are written.
+        fixed: Whether the type was given, by the user or by the frame's own data type.
+        given: Whether the user gave it.
+        notes: What was guessed about it.
+        marked: Undeclared marks of missing values that were read as such, with how many there are.
     """
 
     kind: str
     values: pl.Series
     format: str = ""
     whole: bool = False
+    written: NumberFormat = PLAIN
+    fixed: bool = False
+    given: bool = False
+    notes: tuple[Note, ...] = ()
+    marked: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def is_text(self) -> bool:
+        """Whether its values are text."""
+        return self.kind in (CATEGORY, TEXT)
+
+    def where(self, rows: pl.Series) -> Typed:
+        """Return the column with some of its rows, `row` of bool."""
+        return replace(self, values=self.values.filter(rows))
 
 
-def read_column(series: pl.Series, marks: tuple[str, ...] = ()) -> Typed:
+@dataclass(frozen=True)
+class Reading:
+    """How the cells of a table are read: what the user says, and what the table as a whole tells.
+
+    Args:
+        marks: Marks for a missing value, besides the known ones.
+        decimal: The decimal mark of numbers; None: found for each column.
+        dates: The order of day and month; None: found for each column.
+        likely_decimal, likely_dates: Those of other columns, where a column does not tell.
+        text: Whether all cells are text whatever they hold, as in text files. In a frame with data types,
+            whole numbers in a column of text are codes.
+    """
+
+    marks: tuple[str, ...] = ()
+    decimal: str | None = None
+    dates: str | None = None
+    likely_decimal: str | None = None
+    likely_dates: str | None = None
+    text: bool = True
+
+
+def read_columns(
+    frame: pl.DataFrame, reading: Reading, types: Mapping[str, str] | None = None
+) -> dict[str, Typed]:
+    """Determine the types of the columns of a table, and read their values.
+
+    One column may tell how another is written: the decimal mark, and the order of day and month, are first
+    looked for in all of them.
+
+    Args:
+        frame: The table.
+        reading: How its cells are read.
+        types: Given types by column; a column of type `skip` is left out.
+
+    Raises:
+        DataError: A column holds structures or infinite numbers, or does not have its given type.
+    """
+    types = types or {}
+    names = [name for name in frame.columns if types.get(name) != SKIP]
+    texts = {name: plain_text(frame[name], reading.marks) for name in names}
+    if reading.text and reading.decimal is None:
+        cells = [text for text in texts.values() if text.dtype == pl.String]
+        reading = replace(reading, likely_decimal=number_formats.decimal_evidence(cells))
+    typed = {name: read_column(frame[name], reading, types.get(name)) for name in names}
+    forms = [t.written for t in typed.values() if t.kind == NUMBER]
+    if reading.likely_decimal not in (None, *number_formats.proven_marks(forms)):
+        reading = replace(reading, likely_decimal=None)
+        typed |= {name: read_column(frame[name], reading, types.get(name)) for name in names}
+    open_ones = [name for name, t in typed.items() if any(note.kind == "dates" for note in t.notes)]
+    proven = {t.format for name, t in typed.items() if name not in open_ones} & {DAY_FIRST, MONTH_FIRST}
+    if len(proven) == 1 and open_ones:
+        told = replace(reading, likely_dates=proven.pop())
+        typed |= {name: read_column(frame[name], told, types.get(name)) for name in open_ones}
+    return typed
+
+
+def read_column(series: pl.Series, reading: Reading | None = None, given: str | None = None) -> Typed:
     """Determine the type of a column, and read its values.
 
     Args:
-        series: The column, typed or as text.
-        marks: Marks for a missing value, besides the known ones.
+        series: The column, with a data type or as text.
+        reading: How its cells are read.
+        given: Its type, where the user gives it.
 
     Raises:
-        DataError: The column holds lists, structures, objects or infinite numbers.
+        DataError: The column holds structures, objects or infinite numbers, or does not have its given type.
     """
-    plain = plain_text(series, marks)
+    reading = reading or Reading()
+    plain = plain_text(series, reading.marks)
+    if plain.dtype == pl.String and given in (None, CATEGORY):
+        with_na = plain_text(series, reading.marks, (NA,))
+        if is_place(with_na, reading.marks):
+            notes = (place_note(series.name),)
+            return Typed(CATEGORY, with_na, fixed=True, given=given is not None, notes=notes)
+    if given is not None:
+        return replace(_given(plain, given, reading), fixed=True, given=True)
     if plain.dtype != pl.String:
-        return _typed(plain)
-    present = plain.drop_nulls()
-    if present.len() == 0:
+        return typed_values(plain)
+    if plain.drop_nulls().len() == 0:
         return Typed(CATEGORY, plain)
-    numbers = plain.cast(pl.Float64, strict=False)
-    if numbers.null_count() == plain.null_count():
-        return _number(numbers.fill_nan(None))
-    if present.head(1).str.contains(r"^(\d{4}[-/]\d|\d{1,2}[/.]\d{1,2}[/.]\d{4})").item():
-        dates, form = _first_format(plain)
-        if dates is not None:
-            return Typed(DATE, dates, form)
-    return Typed(CATEGORY, plain)
+    if series.dtype != pl.String:  # booleans and categories
+        return Typed(CATEGORY, plain, fixed=True)
+    typed = _found(plain, reading)
+    return typed if reading.text else _own_text(plain, typed)
 
 
-def plain_text(series: pl.Series, marks: tuple[str, ...] = ()) -> pl.Series:
-    """Trim text, replace marks of missing values by nulls, and cast categories and booleans to text."""
+def plain_text(series: pl.Series, marks: tuple[str, ...] = (), kept: Collection[str] = ()) -> pl.Series:
+    """Trim text, replace marks of missing values by nulls, and cast categories and booleans to text.
+
+    Args:
+        series: The column.
+        marks: Marks for a missing value, besides the known ones.
+        kept: Known ones that are values here.
+    """
     dtype = series.dtype
     if dtype == pl.Boolean or isinstance(dtype, (pl.Categorical, pl.Enum)):
         series = series.cast(pl.String)
+    if dtype.is_numeric() and marks and (numbers := _as_numbers(marks)):
+        return series.set(series.is_in(pl.Series(numbers).implode()), None)
     if series.dtype != pl.String:
         return series
-    trimmed = series.str.strip_chars()
-    known = pl.Series([*MISSING, *(mark.strip() for mark in marks)])
+    trimmed = series.str.strip_chars(" \t\r\n\u00a0\u2007\u202f\ufeff")
+    known = pl.Series([*(mark for mark in MISSING if mark not in kept), *(mark.strip() for mark in marks)])
     return trimmed.set(trimmed.is_in(known.implode()), None)
 
 
-def dates_from(text: pl.Series, form: str) -> pl.Series:
-    """Read dates written in one format; what cannot be read becomes null."""
-    if not form:
-        return text.cast(pl.Datetime("us"))
-    if form == "%Y-%m":  # a date needs a day
-        text, form = text + "-01", "%Y-%m-%d"
-    return text.str.to_datetime(form, strict=False, time_unit="us")
+def _as_numbers(marks: tuple[str, ...]) -> list[float]:
+    """Return the marks that are numbers, such as 999, which stand for missing values in typed columns too."""
+    numbers = pl.Series([mark.strip() for mark in marks]).cast(pl.Float64, strict=False)
+    return numbers.drop_nulls().to_list()
 
 
-def read_numbers(series: pl.Series, marks: tuple[str, ...] = ()) -> pl.Series:
-    """Read numbers as Float64; missing values are null.
+def _found(plain: pl.Series, reading: Reading) -> Typed:
+    """Determine the type of a column of text by its cells."""
+    present = plain.drop_nulls()
+    numeric = number_formats.find_format(plain, reading.decimal, reading.likely_decimal)
+    if numeric is not None and (code := number_formats.code_note(plain)) is not None:
+        return Typed(CATEGORY, plain, notes=(code,))
+    may_be_dates = present.str.contains(r"^\d{8}|^\d{10}|^[2-5]\d{4}(\.\d+)?$|^(19|20)\d{4}$")
+    if numeric is None or int(may_be_dates.sum()) > MANY_NUMBERS * present.len():
+        found = written_dates.find_dates(
+            plain,
+            number_formats.least_numbers(dict(present.alias("").value_counts(name="rows").iter_rows())),
+            reading.dates,
+            reading.likely_dates,
+        )
+        if found is not None:
+            return _dates(plain, found)
+    if numeric is not None:
+        return _numbers(plain, numeric)
+    return _words(plain)
+
+
+def _numbers(plain: pl.Series, found: number_formats.Found) -> Typed:
+    name, form = str(plain.name), found.format
+    notes = []
+    if found.doubtful:
+        other = "," if form.decimal == "." else "."
+        example = next(cell for cell in plain.drop_nulls() if "," in cell or "." in cell)
+        shown = form.read(pl.Series([example]))[0]
+        text = f"{name}: {example!r} was read as {shown:g}; nothing in the column tells its decimal mark."
+        notes.append(guess("numbers", text, (name,), decimal=other))
+    elif form != PLAIN:
+        text = f"{name} was read as numbers {form.describe()}."
+        marks = form.decimal == "," or form.thousands in (".", ",")
+        other = {"decimal": "," if form.decimal == "." else "."} if marks else {"types": {name: CATEGORY}}
+        notes.append(guess("numbers", text, (name,), **other))
+    marked, bad = _divided(found.unreadable)
+    if bad:
+        notes.append(_bad_cells(name, "number", bad))
+    typed = number(found.values.fill_nan(None))
+    return Typed(NUMBER, typed.values, whole=typed.whole, written=form, notes=tuple(notes), marked=marked)
+
+
+def _dates(plain: pl.Series, found: Dates) -> Typed:
+    name = str(plain.name)
+    notes = written_dates.notes_on(name, found)
+    marked, bad = _divided(found.unreadable)
+    if bad:
+        notes.append(_bad_cells(name, "date", bad))
+    return Typed(DATE, found.values, found.form, notes=tuple(notes), marked=marked)
+
+
+def _divided(unreadable: Mapping[str, int]) -> tuple[dict[str, int], dict[str, int]]:
+    """Return (marks of missing values, other cells) of those that could not be read."""
+    marked = {cell: rows for cell, rows in unreadable.items() if cell in UNDECLARED}
+    return marked, {cell: rows for cell, rows in unreadable.items() if cell not in UNDECLARED}
+
+
+def _bad_cells(name: str, kind: str, bad: Mapping[str, int]) -> Note:
+    count = sum(bad.values())
+    shown = ", ".join(repr(cell) for cell in list(bad)[:3]) + (", ..." if len(bad) > 3 else "")
+    cells = f"a cell that is no {kind}" if count == 1 else f"{count} cells that are no {kind}s"
+    text = f"{name} has {cells}, read as missing: {shown}."
+    return guess("bad cells", text, (name,), types={name: CATEGORY})
+
+
+def _words(plain: pl.Series) -> Typed:
+    """Return a column of text as categories or as free text."""
+    present, name = plain.drop_nulls(), str(plain.name)
+    notes = []
+    numbers = [split(cell) is not None for cell in present.head(1000)]
+    if numbers and all(numbers) and (limits := number_formats.limits_note(present)) is not None:
+        notes.append(limits)
+    elif np.mean(numbers) >= MANY_NUMBERS and not all(numbers):
+        other = next(cell for cell, number in zip(present, numbers, strict=False) if not number)
+        text = f"{name} holds numbers and other text such as {other!r}; it was read as categories."
+        notes.append(guess("mixed", text, (name,), types={name: NUMBER}))
+    elif np.mean(numbers) == 1:
+        text = f"{name} holds numbers written in ways that do not fit together; it was read as categories."
+        notes.append(guess("mixed", text, (name,), types={name: NUMBER}))
+    elif (dates := written_dates.find_dates(plain, MANY_NUMBERS * present.len())) is not None:
+        other = next(iter(dates.unreadable), "")
+        text = f"{name} holds dates and other text such as {other!r}; it was read as categories."
+        notes.append(guess("mixed", text, (name,), types={name: DATE}))
+    words = float(present.head(1000).str.count_matches(r"\S+").mean() or 0)  # type: ignore[arg-type]
+    least = DISTINCT_OF_TEXT if words < WORDS_OF_SENTENCE else DISTINCT_OF_TEXT / 2
+    if words >= WORDS_OF_TEXT and present.n_unique() > least * present.len():
+        return Typed(TEXT, plain, notes=tuple(notes))
+    return Typed(CATEGORY, plain, notes=tuple(notes))
+
+
+def _own_text(plain: pl.Series, found: Typed) -> Typed:
+    """Return a text column of a frame: whole numbers in it are codes, since they were not kept as numbers."""
+    name = str(plain.name)
+    if found.kind not in (NUMBER, DATE):
+        return found
+    if found.kind == NUMBER and found.whole:
+        text = f"{name} holds whole numbers as text; it was read as categories."
+        note = guess("code", text, (name,), types={name: NUMBER})
+        return Typed(CATEGORY, plain, fixed=True, notes=(note,))
+    text = f"{name} holds {found.kind}s as text, and was read as {found.kind}s."
+    note = guess("numbers", text, (name,), types={name: CATEGORY})
+    return found if found.notes else replace(found, notes=(note,))
+
+
+def _given(plain: pl.Series, kind: str, reading: Reading) -> Typed:
+    """Read a column as the type that the user gives; cells that do not fit are missing, and counted."""
+    name = str(plain.name)
+    if kind in (CATEGORY, TEXT):
+        return Typed(kind, category_text(plain), fixed=True)
+    if plain.dtype != pl.String:
+        typed = typed_values(plain)
+        if kind == DATE and typed.kind == NUMBER:
+            form = written_dates.number_form(plain)
+            return Typed(DATE, written_dates.read_format(plain.cast(pl.String), form), form, fixed=True)
+        if kind == NUMBER and typed.kind == DATE:
+            seconds = typed.values.dt.epoch("us").cast(pl.Float64) / 1e6
+            return Typed(NUMBER, seconds, fixed=True)
+        if typed.kind != kind:
+            raise _not_of_type(name, kind, str(plain.dtype))
+        return typed
+    read = _forced_numbers(plain, reading) if kind == NUMBER else _forced_dates(plain, reading)
+    present = plain.drop_nulls().len()
+    if read.values.drop_nulls().len() == 0 and present:
+        raise _not_of_type(name, kind, str(plain.drop_nulls()[0]))
+    return read
+
+
+def _not_of_type(name: str, kind: str, got: str) -> DataError:
+    rule = f"column {name!r} must hold {kind}s, as types says"
+    hint = f"leave it out with {option('drop', name)}, or give another type"
+    return DataError("table", rule, got=got, hint=hint)
+
+
+def _forced_numbers(plain: pl.Series, reading: Reading) -> Typed:
+    found = number_formats.find_format(plain, reading.decimal, reading.likely_decimal, forced=True)
+    assert found is not None
+    typed = _numbers(plain, found)
+    notes = tuple(note for note in typed.notes if note.kind == "bad cells")
+    return replace(typed, notes=notes)
+
+
+def _forced_dates(plain: pl.Series, reading: Reading) -> Typed:
+    found = written_dates.find_dates(plain, 1.0, reading.dates, reading.likely_dates)
+    if found is None:
+        form = written_dates.number_form(plain)
+        return Typed(DATE, written_dates.read_format(plain, form), form, fixed=True)
+    typed = _dates(plain, found)
+    return Typed(DATE, typed.values, typed.format, fixed=True, notes=typed.notes, marked=typed.marked)
+
+
+def category_text(plain: pl.Series) -> pl.Series:
+    """Return categories as text; whole numbers have no decimal point, so that 3.0 and 3 are the same."""
+    if not plain.dtype.is_float():
+        return plain.cast(pl.String)
+    values = plain.fill_nan(None)
+    whole = values.is_null() | ((values == values.round()) & (values.abs() < 2**53))
+    return (values.cast(pl.Int64) if whole.all() else values).cast(pl.String)
+
+
+def typed_values(series: pl.Series) -> Typed:
+    """Return a column with a data type other than text.
 
     Raises:
-        DataError: A cell holds something else.
+        DataError: It holds structures, objects or infinite numbers.
     """
-    plain = plain_text(series, marks)
-    if plain.dtype == pl.String:
-        numbers = plain.cast(pl.Float64, strict=False)
-        unreadable = numbers.is_null() & plain.is_not_null()
-        if unreadable.any():
-            row = int(unreadable.arg_max() or 0)
-            rule = f"column {series.name!r} must hold numbers, as in training"
-            where = f"row {row + 1}, {int(unreadable.sum())} such cells"
-            hint = f"if it marks a missing value, use missing={plain[row]!r}"
-            raise DataError("table", rule, got=plain[row], where=where, hint=hint)
-        return _number(numbers.fill_nan(None)).values
-    if plain.dtype == pl.Null:
-        return plain.cast(pl.Float64)
-    typed = _typed(plain)
-    if typed.kind != NUMBER:
-        rule = f"column {series.name!r} must hold numbers, as in training"
-        hint = "convert it as it was in the training table"
-        raise DataError("table", rule, got=str(series.dtype), hint=hint)
-    return typed.values
-
-
-def read_dates(series: pl.Series, form: str, marks: tuple[str, ...] = ()) -> pl.Series:
-    """Read dates as in training: of date type, or written in `form` (empty: in any known format).
-
-    Raises:
-        DataError: A cell holds something else.
-    """
-    plain = plain_text(series, marks)
-    if plain.dtype in (pl.Date, pl.Datetime, pl.Null):
-        return plain.cast(pl.Datetime("us"))
-    dates, count = None, plain.null_count()
-    if plain.dtype == pl.String and form:
-        dates = dates_from(plain, form)
-    elif plain.dtype == pl.String:
-        dates = _first_format(plain)[0]
-    if dates is None or dates.null_count() > count:
-        unreadable = plain if dates is None else plain.filter(dates.is_null() & plain.is_not_null())
-        rule = f"column {series.name!r} must hold dates" + (f" written as {form}" if form else "")
-        got = str(unreadable.drop_nulls()[0]) if unreadable.drop_nulls().len() else str(plain.dtype)
-        raise DataError("table", rule, got=got, hint="write them as in training; empty cells are allowed")
-    return dates
-
-
-def _first_format(text: pl.Series) -> tuple[pl.Series | None, str]:
-    """Return (dates, format) for the first known format that reads every cell, or (None, "")."""
-    for form in DATE_FORMATS:
-        dates = dates_from(text, form)
-        if dates.null_count() == text.null_count():
-            return dates, form
-    return None, ""
-
-
-def _typed(series: pl.Series) -> Typed:
     dtype = series.dtype
+    if dtype.is_integer() and number_formats.is_long_code(series.cast(pl.String)):
+        note = number_formats.long_code_note(series.name)
+        return Typed(CATEGORY, series.cast(pl.String), fixed=True, notes=(note,))
     if dtype.is_numeric():
-        return _number(series.cast(pl.Float64).fill_nan(None))
+        typed = number(series.cast(pl.Float64).fill_nan(None))
+        return Typed(NUMBER, typed.values, whole=typed.whole, fixed=not dtype.is_integer())
     if dtype in (pl.Date, pl.Datetime):
-        return Typed(DATE, series.cast(pl.Datetime("us")))
+        return Typed(DATE, without_zone(series), fixed=True)
     if dtype in (pl.Duration, pl.Time):
         whole = series.cast(pl.Int64)
         per_second = 1e9 if dtype == pl.Time else {"ns": 1e9, "us": 1e6, "ms": 1e3}[str(dtype.time_unit)]  # type: ignore[attr-defined]
-        return Typed(NUMBER, whole / per_second)
+        return Typed(NUMBER, whole / per_second, fixed=True)
     if dtype == pl.Null:
         return Typed(CATEGORY, series.cast(pl.String))
     rule = f"column {series.name!r} must hold numbers, text, booleans or dates"
-    raise DataError("table", rule, got=str(dtype), hint=f"leave it out with drop={series.name!r}")
+    hint = f"leave it out with {option('drop', series.name)}"
+    raise DataError("table", rule, got=str(dtype), hint=hint)
 
 
-def _number(values: pl.Series) -> Typed:
+def without_zone(series: pl.Series) -> pl.Series:
+    """Return dates as Datetime in microseconds, those with a zone in UTC."""
+    if isinstance(series.dtype, pl.Datetime) and series.dtype.time_zone is not None:
+        series = series.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
+    return series.cast(pl.Datetime("us"))
+
+
+def number(values: pl.Series) -> Typed:
+    """Return a column of Float64 as numbers.
+
+    Raises:
+        DataError: A number is infinite, or does not fit float32.
+    """
     array = values.drop_nulls().to_numpy()
     large = np.abs(array) > LARGEST
     if large.any():
@@ -191,6 +395,6 @@ def _number(values: pl.Series) -> Typed:
             f"column {values.name!r} must hold finite numbers that fit float32",
             got=f"{int(large.sum())} inf or larger than 3.4e38",
             where=f"the first, {values[row]}, in row {row + 1}",
-            hint=f"use missing='{values[row]}' to read it as a missing value",
+            hint=f"use {option('missing', str(values[row]))} to read it as a missing value",
         )
     return Typed(NUMBER, values, whole=bool(np.array_equal(array, np.round(array))))

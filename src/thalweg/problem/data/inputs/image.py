@@ -1,5 +1,6 @@
 """`ImageInputs`: pictures unchanged (uint8 if they are uint8); they are scaled on the device."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -9,17 +10,26 @@ import numpy as np
 from thalweg.core.errors import DataError
 from thalweg.problem.data.files import IMAGE
 from thalweg.problem.data.files.binary_images import batch_files, idx_files, read_batch, read_idx
-from thalweg.problem.data.files.pictures import PICTURES, read_pictures
+from thalweg.problem.data.files.picture_files import PICTURES
+from thalweg.problem.data.files.pictures import read_pictures
 from thalweg.problem.data.inputs import Columns
-from thalweg.problem.data.inputs.array import check_shape, checked_numbers, read_arrays
+from thalweg.problem.data.inputs.array import (
+    FAR,
+    UNKNOWN,
+    Range,
+    check_shape,
+    checked_numbers,
+    range_from,
+    read_arrays,
+)
 
 # Brightness is 0..255 in files and 0..1 in many arrays: both are images.
 BRIGHTEST = 255
 # Smaller grids are more often short sequences or tables of numbers than pictures.
 MIN_SIDE = 8
 CHANNELS = (1, 3, 4)
-# Pictures summed at a time: few enough for the cache, and for exact sums in 32 bits.
-BLOCK = 1024
+# Pictures summed at a time: few enough for exact sums in 32 bits; and their bytes, few enough for the cache.
+BLOCK, BLOCK_BYTES = 1024, 2**22
 
 
 @dataclass(frozen=True)
@@ -29,35 +39,54 @@ class ImageInputs(Columns):
     Args:
         shape: Shape of one picture, (height, width) or (height, width, channel).
         byte: Whether pictures are uint8 (0..255); otherwise they are float32.
+        range: Of the training pictures, over all pixels.
+        levels: Brightness in files of more than 8 bits that becomes 0 and 255; None if training had no such
+            files.
     """
 
     kind: ClassVar[str] = IMAGE
     is_image: ClassVar[bool] = True
     shape: tuple[int, ...]
     byte: bool = True
+    range: Range = UNKNOWN
+    levels: tuple[float, float] | None = None
+    nested: ClassVar[dict[str, Callable[[Any], Any]]] = {"range": range_from}
 
     @classmethod
     def fit(cls, train: np.ndarray) -> Self:
-        """Take shape and type from the training split."""
-        return cls(train.shape[1:], train.dtype == np.uint8)
+        """Take shape, type and range from the training split."""
+        return cls(train.shape[1:], train.dtype == np.uint8, Range.of(train, 1))
 
     def inputs(self, raw: Any) -> np.ndarray:
         """Return pictures, uint8 or float32, `example height width [channel]`.
 
         Raises:
-            DataError: The shape differs, values are not finite numbers, or brightness does not fit a byte.
+            DataError: The shape differs, values are not finite numbers, brightness does not fit a byte, or
+                the brightness has another range than in training, such as 0..1 instead of 0..255.
         """
         array = checked_numbers("images", raw)
         check_shape(array, self.shape)
+        if array.dtype != np.uint8 and array.size:
+            self._check_brightness(array)
+        if not (self.byte and array.dtype == np.uint8 and self._many_levels):
+            self.range.check("images", array[..., None])
         if not self.byte:
             return array.astype(np.float32, copy=False)
-        if array.dtype != np.uint8 and array.size:
-            low, high = array.min(), array.max()
-            if low < 0 or high > BRIGHTEST or (array.dtype.kind == "f" and 0 < high <= 1):
-                rule = "must hold whole brightness values from 0 to 255, as in training"
-                hint = "multiply by 255, or load the training images in the same form"
-                raise DataError("images", rule, got=f"{array.dtype} from {low} to {high}", hint=hint)
-        return array.astype(np.uint8, copy=False)
+        return array if array.dtype == np.uint8 else np.rint(array).astype(np.uint8)
+
+    @property
+    def _many_levels(self) -> bool:
+        """Whether bytes cannot be far outside the range of training, or it is not known."""
+        return not self.range.low or (self.range.high[0] - self.range.low[0]) * FAR >= BRIGHTEST
+
+    def _check_brightness(self, array: np.ndarray) -> None:
+        low, high = array.min(), array.max()
+        beyond = self.byte and (low < 0 or high > BRIGHTEST)
+        brightest = self.range.high[0] if self.range.high else BRIGHTEST if self.byte else 1.0
+        if beyond or (0 < high <= 1 and low >= 0 and brightest > FAR):
+            rule = f"must hold brightness values from 0 to {BRIGHTEST}, as in training"
+            hint = "multiply by 255, or load the training images in the same form"
+            raise DataError("images", rule, got=f"{array.dtype} from {low} to {high}", hint=hint)
 
     def read(self, source: Path | Any, target: str) -> Any:
         """Return the pictures of a file or folder (the test split of idx or CIFAR-10 files), or an array."""
@@ -67,9 +96,17 @@ class ImageInputs(Columns):
             return read_idx(idx.get("test_images") or idx["train_images"])
         if source.is_dir() and (batches := batch_files(source))["train"]:
             return np.concatenate([read_batch(path)[0] for path in batches["test"] or batches["train"]])
-        if source.is_dir() or source.suffix.lower() in PICTURES.suffixes:
-            return read_pictures(source, self.shape)
+        if self.file_names(source) is not None:
+            return read_pictures(source, self.shape, self.levels)
         return read_arrays(source, self.shape)
+
+    def file_names(self, source: Path) -> list[str] | None:
+        """Return the names of the picture files that are read, relative to their folder; None for others."""
+        if not source.is_dir():
+            return [source.name] if PICTURES.is_one(source) else None
+        if idx_files(source) or batch_files(source)["train"]:
+            return None
+        return [path.relative_to(source).as_posix() for path in PICTURES.at(source)]
 
 
 def looks_like_images(array: np.ndarray) -> bool:
@@ -105,14 +142,15 @@ def _byte_moments(train: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     channels = 1 if train.ndim == 3 else train.shape[3]
     flat = train.reshape(train.shape[0], -1)  # sum over pictures first: long rows are fast
     by_pixel = np.zeros((2, flat.shape[1]), np.uint64)
-    for first in range(0, flat.shape[0], BLOCK):
-        block = flat[first : first + BLOCK]
+    count = max(1, min(BLOCK, BLOCK_BYTES // flat.shape[1]))
+    for first in range(0, flat.shape[0], count):
+        block = flat[first : first + count]
         by_pixel[0] += block.sum(axis=0, dtype=np.uint32)
         by_pixel[1] += np.multiply(block, block, dtype=np.uint16).sum(axis=0, dtype=np.uint32)
     sums, squares = by_pixel.reshape(2, -1, channels).sum(axis=1)
-    count = train.size // channels
-    mean = sums / count
-    deviation = np.sqrt(np.maximum(squares / count - mean**2, 0.0))
+    pixels = train.size // channels
+    mean = sums / pixels
+    deviation = np.sqrt(np.maximum(squares / pixels - mean**2, 0.0))
     return (mean, deviation) if train.ndim == 4 else (mean[0], deviation[0])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Self
 
@@ -11,16 +12,18 @@ import numpy as np
 
 from thalweg.core.lazy import pl
 from thalweg.problem.data.inputs import from_plain, to_plain
-from thalweg.problem.data.inputs.array import mean_and_scale
+from thalweg.problem.data.inputs.array import LARGEST, mean_and_scale
 from thalweg.problem.data.inputs.column_types import (
     DATE,
     MISSING_MARK,
     NUMBER,
+    TEXT,
     Typed,
+    category_text,
     plain_text,
-    read_dates,
-    read_numbers,
 )
+from thalweg.problem.data.inputs.new_cells import read_dates, read_numbers
+from thalweg.problem.data.inputs.numbers import PLAIN, NumberFormat
 
 # An exponential distribution has skewness 2: above it a few rows carry most of a column's variance, and the
 # logarithm is taken if it at least halves the skewness.
@@ -64,6 +67,7 @@ class NumberRule(_Rule):
         unit: 0: f(x) = x. Else f(x) = sign(x) log(1 + |x| / unit), with the median size as unit, for
             columns with a long tail.
         flag: Whether a second input flags missing values (only if some were missing in training).
+        written: How the numbers are written in text files.
     """
 
     kind: ClassVar[str] = "number"
@@ -72,29 +76,43 @@ class NumberRule(_Rule):
     scale: float
     unit: float = 0.0
     flag: bool = False
+    written: NumberFormat = PLAIN
+
+    def __post_init__(self) -> None:
+        if isinstance(self.written, dict):  # from JSON
+            plain = {key: from_plain(value) for key, value in self.written.items()}
+            object.__setattr__(self, "written", NumberFormat(**plain))
 
     @classmethod
-    def fit(cls, values: pl.Series) -> Self:
+    def fit(cls, values: pl.Series, written: NumberFormat = PLAIN) -> Self:
         """Fit on training rows (Float64, nulls for missing values)."""
         present, flag = values.drop_nulls().to_numpy(), values.null_count() > 0
         levels = np.unique(present)
+        if levels.size == 0:  # missing in all training rows: whatever comes later says nothing
+            return cls(values.name, 0.0, LARGEST, flag=flag, written=written)
         if levels.size == 2:
-            return cls(values.name, float(levels[0]), float(levels[1] - levels[0]), flag=flag)
+            return cls(
+                values.name, float(levels[0]), float(levels[1] - levels[0]), flag=flag, written=written
+            )
         unit = _log_unit(present)
-        mean, scale = mean_and_scale(_log(present, unit)[:, None])
-        return cls(values.name, float(mean[0]), float(scale[0]), unit, flag)
+        mean, scale = mean_and_scale(log_scaled(present, unit)[:, None])
+        return cls(values.name, float(mean[0]), float(scale[0]), unit, flag, written)
 
     @property
     def features(self) -> tuple[str, ...]:
         """Names of the inputs."""
         return (self.column, f"{self.column} {MISSING_MARK}") if self.flag else (self.column,)
 
-    def apply(self, series: pl.Series, marks: tuple[str, ...]) -> np.ndarray:
+    def scaled(self, series: pl.Series, marks: tuple[str, ...], *, new: bool = True) -> np.ndarray:
+        """Return standardised numbers, `row`, however far they are; NaN where missing."""
+        values = read_numbers(series, marks, self.written, new=new).to_numpy()
+        return (log_scaled(values, self.unit) - self.mean) / self.scale
+
+    def apply(self, series: pl.Series, marks: tuple[str, ...], *, new: bool = True) -> np.ndarray:
         """Return float32 inputs, `row feature`."""
-        values = read_numbers(series, marks).to_numpy()
+        values = self.scaled(series, marks, new=new)
         missing = np.isnan(values)
-        scaled = (_log(values, self.unit) - self.mean) / self.scale
-        scaled = np.where(missing, 0.0, np.clip(scaled, -FURTHEST, FURTHEST))
+        scaled = np.where(missing, 0.0, np.clip(values, -FURTHEST, FURTHEST))
         columns = [scaled, missing] if self.flag else [scaled]
         return np.stack(columns, axis=1).astype(np.float32)
 
@@ -120,11 +138,15 @@ class CategoryRule(_Rule):
     @classmethod
     def fit(cls, values: pl.Series) -> Self:
         """Fit on training rows (String, nulls for missing values)."""
-        counts = values.drop_nulls().value_counts(name="rows")
-        counts = counts.sort(["rows", values.name], descending=[True, False])
-        frequent = counts.filter(pl.col("rows") >= min_rows(values.len())).head(MAX_CATEGORIES)
-        categories = tuple(frequent[values.name].to_list())
-        return cls(values.name, categories, len(categories) < counts.height, values.null_count() > 0)
+        counts = values.drop_nulls().alias("category").value_counts(name="rows")
+        return cls.of_counts(values.name, dict(counts.iter_rows()), values.len(), values.null_count() > 0)
+
+    @classmethod
+    def of_counts(cls, column: str, counts: Mapping[str, int], rows: int, missing: bool) -> Self:
+        """Fit on the rows that each category has, among so many training rows."""
+        ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+        frequent = [name for name, count in ordered if count >= min_rows(rows)][:MAX_CATEGORIES]
+        return cls(column, tuple(frequent), len(frequent) < len(ordered), missing)
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -132,9 +154,9 @@ class CategoryRule(_Rule):
         marks = [mark for mark, used in ((OTHER, self.other), (MISSING_MARK, self.missing)) if used]
         return tuple(f"{self.column}={category}" for category in (*self.categories, *marks))
 
-    def apply(self, series: pl.Series, marks: tuple[str, ...]) -> np.ndarray:
+    def apply(self, series: pl.Series, marks: tuple[str, ...], *, new: bool = True) -> np.ndarray:
         """Return float32 inputs, `row feature`."""
-        cells = plain_text(series, marks).cast(pl.String).to_list()
+        cells = category_text(plain_text(series, marks, self.categories)).to_list()
         number = {category: i for i, category in enumerate(self.categories)}
         other, missing = len(number), len(number) + 1
         columns = [missing if cell is None else number.get(cell, other) for cell in cells]
@@ -167,7 +189,7 @@ class DateRule(_Rule):
     @classmethod
     def fit(cls, values: pl.Series, form: str) -> Self:
         """Fit on training rows (Datetime, nulls for missing values)."""
-        quantities = _date_quantities(values.drop_nulls())
+        quantities = date_quantities(values.drop_nulls())
         parts = _varying_parts(quantities)
         fitted = [mean_and_scale(quantities[part][:, None]) for part in parts]
         mean, scale = (tuple(float(pair[i][0]) for pair in fitted) for i in (0, 1))
@@ -179,10 +201,10 @@ class DateRule(_Rule):
         flag = (f"{self.column} {MISSING_MARK}",) if self.flag else ()
         return tuple(f"{self.column} {part}" for part in self.parts) + flag
 
-    def apply(self, series: pl.Series, marks: tuple[str, ...]) -> np.ndarray:
+    def apply(self, series: pl.Series, marks: tuple[str, ...], *, new: bool = True) -> np.ndarray:
         """Return float32 inputs, `row feature`."""
-        dates = read_dates(series, self.format, marks)
-        quantities = _date_quantities(dates)
+        dates = read_dates(series, self.format, marks, new=new)
+        quantities = date_quantities(dates)
         scaled = [(quantities[p] - m) / s for p, m, s in zip(self.parts, self.mean, self.scale, strict=True)]
         missing = dates.is_null().to_numpy()
         columns = [np.where(missing, 0.0, x) for x in scaled] + ([missing] if self.flag else [])
@@ -216,7 +238,7 @@ class WordRule(_Rule):
         """Names of the inputs."""
         return tuple(f"{self.column}~{word}" for word in self.words)
 
-    def apply(self, series: pl.Series, marks: tuple[str, ...]) -> np.ndarray:
+    def apply(self, series: pl.Series, marks: tuple[str, ...], *, new: bool = True) -> np.ndarray:
         """Return float32 inputs, `row feature`."""
         text = plain_text(series, marks).cast(pl.String)
         number = {word: i for i, word in enumerate(self.words)}
@@ -233,11 +255,12 @@ RULES: dict[str, Any] = {rule.kind: rule for rule in (NumberRule, CategoryRule, 
 def fit_rule(train: pl.Series, typed: Typed) -> Rule:
     """Fit the rule for a column's type on its training rows; text that never repeats is read by its words."""
     if typed.kind == NUMBER:
-        return NumberRule.fit(train)
+        return NumberRule.fit(train, typed.written)
     if typed.kind == DATE:
         return DateRule.fit(train, typed.format)
     categories = CategoryRule.fit(train)
-    words = WordRule.fit(train) if not categories.categories else None
+    by_words = typed.kind == TEXT or not categories.categories
+    words = WordRule.fit(train) if by_words and not (typed.fixed and typed.kind != TEXT) else None
     return words if words is not None and words.words else categories
 
 
@@ -252,7 +275,8 @@ def min_rows(count: int) -> int:
     return max(MIN_ROWS, min(RARE_ROWS, round(count * RARE_SHARE)))
 
 
-def _log(values: np.ndarray, unit: float) -> np.ndarray:
+def log_scaled(values: np.ndarray, unit: float) -> np.ndarray:
+    """Return f(x) of `NumberRule`."""
     return np.sign(values) * np.log1p(np.abs(values) / unit) if unit else values
 
 
@@ -262,7 +286,7 @@ def _log_unit(values: np.ndarray) -> float:
     if sizes.size == 0 or abs(_skewness(values)) <= SKEWED:
         return 0.0
     unit = float(np.median(sizes))
-    helps = abs(_skewness(_log(values, unit))) <= abs(_skewness(values)) / 2
+    helps = abs(_skewness(log_scaled(values, unit))) <= abs(_skewness(values)) / 2
     return unit if helps else 0.0
 
 
@@ -272,7 +296,8 @@ def _skewness(values: np.ndarray) -> float:
     return float(np.mean(((values - values.mean()) / deviation) ** 3)) if deviation > 0 else 0.0
 
 
-def _date_quantities(dates: pl.Series) -> dict[str, np.ndarray]:
+def date_quantities(dates: pl.Series) -> dict[str, np.ndarray]:
+    """Return the quantities of `DateRule` by name, each `row`."""
     seconds = (
         dates.dt.hour().cast(pl.Int32) * 3600 + dates.dt.minute().cast(pl.Int32) * 60 + dates.dt.second()
     )

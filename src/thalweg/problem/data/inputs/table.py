@@ -1,4 +1,4 @@
-"""`TableColumns` and `SeriesColumns`: rows of a table, single or in windows, to standardised inputs."""
+"""`TableColumns`: rows of a table to standardised inputs."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ import numpy as np
 from thalweg.core.errors import DataError, nearest
 from thalweg.core.lazy import pl
 from thalweg.problem.data.files.content import plain_suffix
-from thalweg.problem.data.files.numpy_files import read_array
-from thalweg.problem.data.files.tables import TABLE_SUFFIXES, read_table
+from thalweg.problem.data.files.parts import Parts, read_parts
+from thalweg.problem.data.files.tables import TABLE_SUFFIXES, TableFormat, read_table
 from thalweg.problem.data.inputs import Columns
-from thalweg.problem.data.inputs.frames import as_frame, series_frame
-from thalweg.problem.data.inputs.rules import Rule, rules_from
+from thalweg.problem.data.inputs.array import check_range
+from thalweg.problem.data.inputs.frames import as_frame, flattened
+from thalweg.problem.data.inputs.rules import NumberRule, Rule, rules_from
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,8 @@ class TableColumns(Columns):
         target: Name of the target column.
         header: Whether the training file had a header; new files are read the same way.
         missing: Marks for a missing value, besides the known ones.
+        padding: Inputs after the last column that are always 0, so that folds in which columns have different
+            numbers of categories have inputs of one shape.
     """
 
     kind: ClassVar[str] = "table"
@@ -39,76 +42,57 @@ class TableColumns(Columns):
     target: str = ""
     header: bool = True
     missing: tuple[str, ...] = ()
+    padding: int = 0
 
     @property
     def features(self) -> tuple[str, ...]:
         """Names of the inputs, in order."""
         return tuple(feature for rule in self.rules for feature in rule.features)
 
-    def inputs(self, raw: Any) -> np.ndarray:
+    def inputs(self, raw: Any, *, new: bool = True) -> np.ndarray:
         """Return float32 inputs, `row feature`, from a frame.
+
+        Args:
+            raw: The frame.
+            new: Whether its cells are new, and to be checked; those of the training table have been.
 
         Raises:
             DataError: Columns are missing, or hold something else than in training.
         """
-        frame = as_frame(raw)
+        frame = flattened(as_frame(raw))[0]
         check_columns([rule.column for rule in self.rules], self.names, frame.columns)
-        blocks = [rule.apply(frame[rule.column], self.missing) for rule in self.rules]
-        return np.concatenate([np.zeros((frame.height, 0), np.float32), *blocks], axis=1)
+        if new:
+            self._check_range(frame)
+        blocks = [rule.apply(frame[rule.column], self.missing, new=new) for rule in self.rules]
+        return np.concatenate([*blocks, np.zeros((frame.height, self.padding), np.float32)], axis=1)
 
-    def read(self, source: Path | Any, target: str) -> pl.DataFrame:
+    def _check_range(self, frame: pl.DataFrame) -> None:
+        """Reject a table in other units than that of training: nearly all its numbers far outside.
+
+        Raises:
+            DataError: It is one.
+        """
+        numbers = [rule for rule in self.rules if isinstance(rule, NumberRule)]
+        if numbers and frame.height:
+            scaled = [rule.scaled(frame[rule.column], self.missing, new=False) for rule in numbers]
+            mean, scale = (np.array([getattr(rule, name) for rule in numbers]) for name in ("mean", "scale"))
+            rows = np.nan_to_num(np.stack(scaled, axis=1), nan=0.0) * scale + mean
+            check_range("numbers of the table", rows, mean - scale, mean + scale)
+
+    def read(self, source: Path | Parts | Any, target: str) -> pl.DataFrame:
         """Return the table of a file, or a frame, with the names that the columns had in training."""
-        if not isinstance(source, Path):
+        if isinstance(source, Parts):
+            frame = read_parts(source, TableFormat(self.header)).frame
+        elif not isinstance(source, Path):
             return as_frame(source)
-        if source.is_dir() or plain_suffix(source) not in TABLE_SUFFIXES:
+        elif source.is_dir() or plain_suffix(source) not in TABLE_SUFFIXES:
             rule, hint = "the model was trained on a table and takes one", "give a CSV or Parquet file"
             raise DataError("predict", rule, got=str(source), hint=hint)
-        frame = read_table(source, self.header)
+        else:
+            frame = read_table(source, TableFormat(self.header)).frame
         if not self.header and frame.width == len(self.names) - 1:  # a file without names and without target
             frame.columns = [name for name in self.names if name != self.target]
         return frame
-
-
-@dataclass(frozen=True)
-class SeriesColumns(Columns):
-    """Turns a table in time order into windows.
-
-    Args:
-        table: The rules of the columns; the target's own past is one of them, unless it was dropped.
-        window: Rows in a window.
-        horizon: Values that follow a window and are predicted.
-    """
-
-    kind: ClassVar[str] = "series"
-    takes_frames: ClassVar[bool] = True
-    nested: ClassVar[dict[str, Callable[[Any], Any]]] = {"table": TableColumns.from_dict}
-    table: TableColumns
-    window: int
-    horizon: int
-
-    def inputs(self, raw: Any) -> np.ndarray:
-        """Return every window of a frame or an array, `window time feature`, float32.
-
-        The last window ends at the last row: what it predicts lies beyond the table.
-
-        Raises:
-            DataError: There are fewer rows than a window has, or columns are missing.
-        """
-        frame = series_frame(raw)[0]
-        if frame.height < self.window:
-            rule = f"must have at least the {self.window} rows of a window"
-            hint = "add the rows that precede these"
-            raise DataError("series", rule, got=f"{frame.height} rows", hint=hint)
-        rows = self.table.inputs(frame)
-        return np.moveaxis(np.lib.stride_tricks.sliding_window_view(rows, self.window, axis=0), 2, 1)
-
-    def read(self, source: Path | Any, target: str) -> pl.DataFrame:
-        """Return the rows of a table's file or an npy file, of a frame or of an array."""
-        if not isinstance(source, Path):
-            return series_frame(source)[0]
-        if source.is_file() and plain_suffix(source) == ".npy":
-            return series_frame(read_array(source))[0]
-        return self.table.read(source, target)
 
 
 def check_columns(needed: Sequence[str], training: Sequence[str], columns: Sequence[str]) -> None:
@@ -126,6 +110,6 @@ def check_columns(needed: Sequence[str], training: Sequence[str], columns: Seque
     similar = {name: nearest(name, extra) for name in lacking}
     pairs = ", ".join(f"{name} (is it {near!r}?)" if near else name for name, near in similar.items())
     rule = "must have the columns of the training table"
-    got = f"no column {pairs}"
+    got = f"no {'column' if len(lacking) == 1 else 'columns'} {pairs}"
     hint = "rename the columns as in training" if extra else "add the columns; empty cells are allowed"
     raise DataError("table", rule, got=got, where=f"columns {', '.join(columns[:20])}", hint=hint)

@@ -8,7 +8,8 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from thalweg.core.errors import DataError
-from thalweg.problem.data.files.content import plain_suffix, read_text
+from thalweg.core.limits import check_memory
+from thalweg.problem.data.files.content import TEXT_COPIES, plain_suffix, read_text
 from thalweg.problem.data.inputs import Columns
 
 # The Unicode replacement character: stands for what cannot be represented.
@@ -110,6 +111,8 @@ class LineInputs(Columns):
         """
         lengths = np.array([len(line) + 1 for line in lines], np.int32)
         width = max(self.length, int(lengths.max(initial=1))) + 1
+        # Every line is as long as the longest: one of a megabyte among ten thousand takes ten gigabytes.
+        check_memory(DataError, "lines", len(lines) * width, "padded to the longest line", copies=TEXT_COPIES)
         padded = "".join(BOUNDARY + line + BOUNDARY * (width - 1 - len(line)) for line in lines)
         return self.text.inputs(padded).reshape(len(lines), width), lengths
 

@@ -9,10 +9,11 @@ from thalweg.problem.data.data import Data
 from thalweg.problem.data.files import RawArrays
 from thalweg.problem.data.files.binary_images import read_cifar_folder, read_idx_folder
 from thalweg.problem.data.files.content import read_text
-from thalweg.problem.data.options import LoadOptions, Reader, Source
+from thalweg.problem.data.options import ARRAYS, NAMED, TABLES, LoadOptions, Reader, Source
 from thalweg.problem.data.sets import bundled, published, synthetic
 from thalweg.problem.data.tables.table import from_frame
-from thalweg.problem.data.text import from_text
+from thalweg.problem.data.text import from_lines, from_text
+from thalweg.problem.data.text import kinds as text_kinds
 
 
 def names() -> list[str]:
@@ -57,11 +58,17 @@ def _accepts(source: Source, options: LoadOptions) -> bool:
 def _read(source: Source, options: LoadOptions) -> Data:
     raw = read_named(source.data, options.folder)
     if isinstance(raw, str):
-        return from_text(raw, source.data, options)
+        return (from_lines if options.lines else from_text)(raw, source.data, options)
     if isinstance(raw, RawArrays):
         return from_arrays(raw, options)
     frame, target = raw
     return from_frame(frame, source.data, options, target=target)
 
 
-READER = Reader(_accepts, _read)
+def _kinds(source: Source, options: LoadOptions) -> tuple[str, ...]:
+    if is_text(source.data):
+        return (*text_kinds(options), NAMED)
+    return (TABLES, NAMED) if source.data in bundled.TABLES else (ARRAYS, NAMED)
+
+
+READER = Reader(_accepts, _read, _kinds)

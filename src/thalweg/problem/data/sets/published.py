@@ -2,16 +2,21 @@
 
 import gzip
 import hashlib
+import io
 import os
-import tempfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import platformdirs
 
+from thalweg.core.caller import option_name
+from thalweg.core.disk import replace
 from thalweg.core.errors import DataError
+from thalweg.core.files import read_up_to
 from thalweg.core.lazy import LazyModule
+from thalweg.core.limits import as_bytes, max_bytes
 from thalweg.problem.data.files.binary_images import CIFAR_CLASSES, batch_files, idx_files
 
 # Imported when a file is downloaded: it would slow down every start.
@@ -186,15 +191,17 @@ def download(published: Published) -> Path:
     Raises:
         DataError: The set cannot be downloaded, no address answers, or the content is not what was published.
     """
-    name, hint = published.name, f"set {VARIABLE} to a folder that holds {published.name}, or give folder="
+    name, hint = (
+        published.name,
+        f"set {VARIABLE} to a folder that holds {published.name}, or give {option_name('folder')}",
+    )
     if not published.files:
         raise DataError("data", f"{name} cannot be downloaded and must be on this machine", hint=hint)
     folder = cache_folder() / name
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        rule = "the cache folder must be writable"
-        raise DataError("data", rule, got=error.strerror, where=folder, hint=hint) from error
+        raise _not_writable(folder, error, hint) from error
     for file in published.files:
         if (folder / file.name).exists():
             continue
@@ -202,7 +209,10 @@ def download(published: Published) -> Path:
         if content is None:
             rule = f"{name} is not on this machine and could not be downloaded"
             raise DataError("data", rule, got="; ".join(failures), hint=hint)
-        _write(folder / file.name, content)
+        try:
+            replace(folder / file.name, content)
+        except OSError as error:
+            raise _not_writable(folder, error, hint) from error
     return folder
 
 
@@ -212,8 +222,9 @@ def _content(file: File) -> tuple[bytes | None, list[str]]:
     for address in file.addresses:
         try:
             with urllib_request.urlopen(address, timeout=TIMEOUT) as response:
-                content = response.read()
-            content = gzip.decompress(content) if address.endswith(".gz") else content
+                content = _limited(response)
+            if address.endswith(".gz"):
+                content = _limited(gzip.GzipFile(fileobj=io.BytesIO(content)))
         except (OSError, EOFError, zlib.error, ValueError) as error:
             failures.append(f"{address}: {_reason(error)}")
             continue
@@ -224,18 +235,18 @@ def _content(file: File) -> tuple[bytes | None, list[str]]:
     return None, failures
 
 
-def _write(path: Path, content: bytes) -> None:
-    """Write a temporary file and rename it, so that a file of this name is always complete."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+def _not_writable(folder: Path, error: OSError, hint: str) -> DataError:
+    rule = "the cache folder must be writable"
+    return DataError("data", rule, got=error.strerror, where=folder, hint=hint)
+
+
+def _limited(file: Any) -> bytes:
+    """Read to the end of a file; whatever answered at an address, not more than `core.limits` allows."""
+    most = max_bytes()
+    content = read_up_to(file, most)
+    if content is None:
+        raise ValueError(f"more than {as_bytes(most)}")
+    return content
 
 
 def _reason(error: Exception) -> str:

@@ -1,31 +1,138 @@
-"""The columns of a table: which are useful, how their rules are fitted, which leak the target."""
+"""The columns of a table: which are useful, and how their rules are fitted."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
+from datetime import date
 
 import numpy as np
 
+from thalweg.core.caller import either
 from thalweg.core.errors import DataError
 from thalweg.core.lazy import pl
-from thalweg.problem.data.data import CLASSIFICATION
-from thalweg.problem.data.inputs.column_types import CATEGORY, NUMBER, Typed
+from thalweg.problem.data.files.tables import TableFormat
+from thalweg.problem.data.inputs.column_types import CATEGORY, DATE, NUMBER, Typed
 from thalweg.problem.data.inputs.rules import OTHER, CategoryRule, NumberRule, Rule, WordRule, fit_rule
 from thalweg.problem.data.inputs.table import TableColumns
-from thalweg.problem.data.labels import Target
-from thalweg.problem.data.note import Note
+from thalweg.problem.data.note import Note, guess
 from thalweg.problem.data.options import LoadOptions
 
 # In fewer rows, all values of an ordinary column may differ by chance.
 MIN_ID_ROWS = 20
-ID_NAME = re.compile(r"(?i:(^|[_\s.-])(id|uuid|guid|key|index|idx|no|nr|row)$)|[a-z]I[dD]$")
+LEAST_NAMED = 3  # of a column that is named like an identifier
+ID_NAME = re.compile(
+    r"(?i:(^|[_\s.-])(id|uuid|guid|key|index|idx|no|nr|row|row_?num|row_?id|unnamed: ?\d+)\.?$)|[a-z]I[dD]$"
+)
 
-# A column leaks if it alone removes this share of the error of the best constant prediction.
-SUSPICIOUS = 0.98
-BINS = 64  # a straight line in 64 steps leaves 1/64^2 of the variance, far below what is tested for
-MIN_LEAK_ROWS = 50  # fewer, and half of them are too few to tell a leak from chance
-MAX_LEAK_ROWS = 20_000  # a check, not a fit: more rows would not change the answer
+CODE_NAME = re.compile(
+    r"(?i)(^|[_\s.-])(phone|telefon|telephone|mobile|fax|zip|postcode|postal|plz|fips|code|kode|cp|cep|iso|naics|sic|area_?code|[a-z]+_?(id|no|nr|code))(_\d+)?$"
+    r"|(?i:zip|postal|post)[_\s-]?code"
+)
+# Dates that stand for none: of these, and after this year, if so many days from the middle of the others.
+NO_DATES = (
+    date(1, 1, 1),
+    date(1753, 1, 1),
+    date(1899, 12, 30),
+    date(1900, 1, 1),
+    date(1970, 1, 1),
+    date(2099, 12, 31),
+)
+LAST_YEAR, FAR_DAYS = 2900, 9000
+VERSION_NAME = re.compile(r"(?i)(^|[_\s.-])(version|ver|release|revision|firmware)([_\s.-]|$)")
+# What databases and instruments write for a missing number.
+SENTINELS = (-999.0, 999.0, -9999.0, 9999.0, -99999.0, 99999.0, -99.0, 99.0, -1.0, 999999.0, -999999.0)
+
+
+def table_format(options: LoadOptions, header: bool | None = None) -> TableFormat:
+    """Return how a text table is written, as the options say; `header` where it is known from training."""
+    header = options.header if options.header is not None else header
+    return TableFormat(header, options.separator, options.encoding, options.target)
+
+
+def type_notes(columns: dict[str, Typed]) -> tuple[Note, ...]:
+    """Return what was guessed about the types of columns; marks of missing values in one note for all."""
+    notes = [note for typed in columns.values() for note in typed.notes if note.kind != "numbers"]
+    notes += [*_number_notes(columns), *_code_names(columns)]
+    marked = {name: typed.marked for name, typed in columns.items() if typed.marked}
+    if marked:
+        marks = sorted({mark for cells in marked.values() for mark in cells})
+        counts = ", ".join(f"{name} {sum(cells.values())}" for name, cells in marked.items())
+        text = f"{', '.join(map(repr, marks))} among numbers or dates was read as missing: {counts}."
+        first = next(iter(marked))
+        notes.append(guess("missing", text, tuple(marked), types={first: CATEGORY}))
+    return (*notes, *_sentinels(columns))
+
+
+def _code_names(columns: dict[str, Typed]) -> list[Note]:
+    """Note whole numbers that are named like a code, which have no order."""
+    notes = []
+    for name, typed in columns.items():
+        if typed.kind != NUMBER or typed.fixed:
+            continue
+        if VERSION_NAME.search(name) and not typed.whole:
+            text = f"{name} is named like a version, where 1.10 comes after 1.9; it was read as numbers."
+        elif typed.whole and CODE_NAME.search(name):
+            text = f"{name} is named like a code, whose numbers have no order; it was read as numbers."
+        else:
+            continue
+        notes.append(guess("code name", text, (name,), types={name: CATEGORY}))
+    return notes
+
+
+def _number_notes(columns: dict[str, Typed]) -> list[Note]:
+    """Return the notes on how numbers are written, one for all columns that are written alike."""
+    alike: dict[str, list[tuple[str, Note]]] = {}
+    for name, typed in columns.items():
+        for note in (note for note in typed.notes if note.kind == "numbers"):
+            alike.setdefault(note.text.split(".")[0].removeprefix(name), []).append((name, note))
+    notes = []
+    for text, found in alike.items():
+        names = tuple(name for name, _ in found)
+        note = found[0][1]
+        if len(names) > 1:
+            text = f"{', '.join(names)}{text.replace(' was ', ' were ')}."
+            note = guess("numbers", text, names, types=dict.fromkeys(names, CATEGORY))
+            if "decimal" in found[0][1].change:
+                change = found[0][1].change
+                note = Note("numbers", f"{text} {change} would change that.", names, change)
+        notes.append(note)
+    return notes
+
+
+def _sentinels(columns: dict[str, Typed]) -> list[Note]:
+    """Note a number such as -999 that stands far from all others and repeats: it may mark missing values."""
+    notes = [note for name, typed in columns.items() if typed.kind == DATE for note in _no_dates(name, typed)]
+    for name, typed in columns.items():
+        if typed.kind != NUMBER or typed.fixed:
+            continue
+        values = np.sort(typed.values.drop_nulls().to_numpy())
+        for mark in SENTINELS:
+            rows = int((values == mark).sum())
+            others = values[values != mark]
+            if rows < 2 or others.size < MIN_ID_ROWS / 2:
+                continue
+            low, high = np.quantile(others, [0.005, 0.995])
+            if not low - (high - low) <= mark <= high + (high - low) and mark not in (low, high):
+                text = f"{name} is {mark:g} in {rows} rows, far from all its other values."
+                notes.append(guess("missing", text, (name,), missing=f"{mark:g}"))
+    return notes
+
+
+def _no_dates(name: str, typed: Typed) -> list[Note]:
+    """Note dates that databases write for an open or unknown one, where all others lie elsewhere."""
+    days = typed.values.drop_nulls().cast(pl.Date)
+    odd = days.filter((days.dt.year() > LAST_YEAR) | days.is_in(NO_DATES))
+    others = days.filter(~days.is_in(odd.implode()))
+    if (
+        odd.len() == 0
+        or others.len() == 0
+        or abs((odd[0] - others.sort()[others.len() // 2]).days) < FAR_DAYS
+    ):
+        return []
+    rows = "a row" if odd.len() == 1 else f"{odd.len()} rows"
+    text = f"{name} is {odd[0]} in {rows}, as databases write for no date."
+    return [guess("missing", text, (name,), missing=str(odd[0]))]
 
 
 def useful_columns(
@@ -52,7 +159,9 @@ def useful_columns(
     useful = {name: typed for name, typed in columns.items() if name not in out}
     if not useful:
         rule = "must have at least one column to learn from besides the target"
-        hint = "use keep= for columns that were left out, or give more columns"
+        hint = either(
+            "give more columns", "use keep=[...] for columns that were left out, or give more columns"
+        )
         raise DataError("table", rule, got=", ".join(columns) or "none", hint=hint)
     return useful, (*notes, *_missing_values(useful), *_possible_marks(useful))
 
@@ -65,16 +174,28 @@ def _useless(name: str, typed: Typed) -> Note | None:
     if distinct == 1 and present.len() == typed.values.len():
         value = f"{present[0]:g}" if isinstance(present[0], float) else str(present[0])
         return Note("constant", f"{name} is {value} in every row; it was left out.", (name,))
-    if distinct < typed.values.len() or distinct < MIN_ID_ROWS:
+    if typed.given or (typed.fixed and typed.kind != CATEGORY and not typed.whole):
+        return None
+    named = bool(ID_NAME.search(name.strip()))
+    counted = typed.kind == NUMBER and _counts_rows(typed.values)
+    if distinct < typed.values.len() or distinct < (LEAST_NAMED if named or counted else MIN_ID_ROWS):
         return None
     text = None
-    if typed.kind == CATEGORY and not WordRule.fit(typed.values).words:  # with words: a name or a description
+    if named and (typed.kind == CATEGORY or typed.whole):
+        text = f"{name} is named like an identifier and differs in every row; it was left out."
+    elif (
+        typed.kind == CATEGORY and not WordRule.fit(typed.values).words
+    ):  # with words: a name or a description
         text = f"{name} differs in every row, like an identifier; it was left out."
     elif typed.kind == NUMBER and typed.whole and _is_row_number(present):
         text = f"{name} numbers the rows from {int(present.min() or 0)}; it was left out."  # type: ignore[arg-type]
-    elif typed.kind == NUMBER and typed.whole and ID_NAME.search(name):
-        text = f"{name} is named like an identifier and differs in every row; it was left out."
-    return None if text is None else Note("id", text, (name,))
+    return None if text is None else guess("id", text, (name,), types={name: typed.kind})
+
+
+def _counts_rows(values: pl.Series) -> bool:
+    """0, 1, 2, ... or 1, 2, 3, ... in this order."""
+    array = values.to_numpy()
+    return array.size > 1 and array[0] in (0, 1) and bool((np.diff(array) == 1).all())
 
 
 def _is_row_number(values: pl.Series) -> bool:
@@ -84,7 +205,7 @@ def _is_row_number(values: pl.Series) -> bool:
 
 
 def _missing_values(columns: dict[str, Typed]) -> tuple[Note, ...]:
-    shares = {name: typed.values.null_count() / typed.values.len() for name, typed in columns.items()}
+    shares = {name: typed.values.null_count() / max(1, typed.values.len()) for name, typed in columns.items()}
     shares = {name: share for name, share in shares.items() if share > 0}
     if not shares:
         return ()
@@ -105,8 +226,9 @@ def _possible_marks(columns: dict[str, Typed]) -> tuple[Note, ...]:
         mark = not_numbers[0] if single else "?"
         count = int((present == mark).sum())
         if count:
-            text = f"{name} is {mark!r} in {count} rows; if that marks a missing value, use missing={mark!r}."
-            notes.append(Note("missing", text, (name,)))
+            rows = "a row" if count == 1 else f"{count} rows"
+            text = f"{name} is {mark!r} in {rows}, which may mark a missing value."
+            notes.append(guess("missing", text, (name,), missing=str(mark)))
     return tuple(notes)
 
 
@@ -135,7 +257,7 @@ def fit_columns(
         hint = "give columns with numbers, or categories that more rows share"
         raise DataError("table", rule, got=", ".join(columns), hint=hint)
     unused = [rule for rule in rules if rule not in used]
-    fitted = TableColumns(used, tuple(names), target, options.header, options.missing)
+    fitted = TableColumns(used, tuple(names), target, options.header is not False, options.missing)
     return fitted, _rule_notes(unused, used)
 
 
@@ -161,84 +283,9 @@ def _rule_notes(unused: Sequence[Rule], used: Sequence[Rule]) -> tuple[Note, ...
     for rule in used:
         if isinstance(rule, WordRule):
             first = ", ".join(rule.words[:8]) + (", ..." if len(rule.words) > 8 else "")
-            text = (
-                f"{rule.column} is text; each of its {len(rule.words)} frequent words is an input: {first}."
+            many = len(rule.words)
+            each = "its one frequent word" if many == 1 else f"each of its {many} frequent words"
+            notes.append(
+                Note("words", f"{rule.column} is text; {each} is an input: {first}.", (rule.column,))
             )
-            notes.append(Note("words", text, (rule.column,)))
     return tuple(notes)
-
-
-def leaks(columns: dict[str, Typed], target: Target) -> tuple[Note, ...]:
-    """Note columns that predict the target almost perfectly on their own.
-
-    A prediction from one column is fitted on every other row and tested on the rest. Such columns are not
-    dropped: only the user knows whether such a column is available at prediction time.
-    """
-    count = target.values.shape[0]
-    if len(columns) < 2 or count < MIN_LEAK_ROWS:
-        return ()
-    rows = np.linspace(0, count - 1, min(count, MAX_LEAK_ROWS)).astype(int)
-    notes = []
-    for name, typed in columns.items():
-        removed = max(
-            _removed_by_bins(_bins(typed)[rows], target, rows), _removed_by_line(typed, target, rows)
-        )
-        if removed >= SUSPICIOUS:
-            text = (
-                f"{name} alone removes {removed:.1%} of the error in predicting {target.name}: "
-                "is it known at prediction time?"
-            )
-            notes.append(Note("leak", text, (name,)))
-    return tuple(notes)
-
-
-def _numbers(typed: Typed) -> np.ndarray:
-    return typed.values.to_physical().cast(float).to_numpy()
-
-
-def _bins(typed: Typed) -> np.ndarray:
-    """Return a small number for each row: of its category, or of its quantile; 0 for missing."""
-    if typed.kind == CATEGORY:
-        return typed.values.rank("dense").fill_null(0).to_numpy().astype(np.int64)
-    values = _numbers(typed)
-    present = values[~np.isnan(values)]
-    edges = np.unique(present)
-    if edges.size > BINS:
-        edges = np.quantile(present, np.arange(1, BINS) / BINS)
-    return np.where(np.isnan(values), 0, np.searchsorted(edges, values, side="right") + 1)
-
-
-def _removed_by_bins(bins: np.ndarray, target: Target, rows: np.ndarray) -> float:
-    """Return the share of the best constant's error that one prediction per bin removes, on other rows."""
-    y, fitted = target.values[rows], np.arange(rows.size) % 2 == 0
-    tested = ~fitted
-    if target.task == CLASSIFICATION:
-        width = len(target.classes or ())
-        table = np.zeros((bins.max() + 1, width))
-        np.add.at(table, (bins[fitted], y[fitted]), 1)
-        constant = np.bincount(y[fitted], minlength=width).argmax()
-        predictions = np.where(table.sum(axis=1) > 0, table.argmax(axis=1), constant)
-        return _removed(np.mean(predictions[bins[tested]] != y[tested]), np.mean(constant != y[tested]))
-    sizes = np.bincount(bins[fitted], minlength=bins.max() + 1)[:, None]
-    sums = np.stack([np.bincount(bins[fitted], v, minlength=bins.max() + 1) for v in y[fitted].T], axis=1)
-    mean = y[fitted].mean(axis=0)
-    predictions = np.where(sizes > 0, sums / np.maximum(sizes, 1), mean)
-    return _removed(np.sum((predictions[bins[tested]] - y[tested]) ** 2), np.sum((mean - y[tested]) ** 2))
-
-
-def _removed_by_line(typed: Typed, target: Target, rows: np.ndarray) -> float:
-    """Return the share of the squared error that a straight line removes; 0 for categories and classes."""
-    if typed.kind == CATEGORY or target.task == CLASSIFICATION:
-        return 0.0
-    x = _numbers(typed)[rows]
-    present = ~np.isnan(x)
-    if present.sum() < MIN_LEAK_ROWS:
-        return 0.0
-    x, y = x[present] - x[present].mean(), target.values[rows][present]
-    y = y - y.mean(axis=0)
-    line = x[:, None] * (x @ y) / max(float(x @ x), np.finfo(float).tiny)
-    return _removed(np.sum((y - line) ** 2), np.sum(y**2))
-
-
-def _removed(error: float, constant_error: float) -> float:
-    return float(1 - error / constant_error) if constant_error > 0 else 0.0

@@ -61,6 +61,11 @@ def softplus(x: Float[Array, "..."]) -> Float[Array, "..."]:
     return jax.nn.softplus(x)
 
 
+def exponential(x: Float[Array, "..."]) -> Float[Array, "..."]:
+    """exp(x), for outputs that are rates or standard deviations. (Nelder & Wedderburn 1972, the log link)"""
+    return jnp.exp(x)
+
+
 def softmax(x: Float[Array, "..."]) -> Float[Array, "..."]:
     """exp(x) over its sum along the last axis. (Bridle 1990)"""
     return jax.nn.softmax(x, axis=-1)
@@ -71,8 +76,38 @@ def identity(x: Float[Array, "..."]) -> Float[Array, "..."]:
     return x
 
 
-_ALL = (relu, leaky_relu, elu, gelu, gelu_tanh, silu, sigmoid, tanh, softplus, softmax, identity)
+_HIDDEN = (relu, leaky_relu, elu, gelu, gelu_tanh, silu, sigmoid, tanh, softplus)
+_ALL = (*_HIDDEN, exponential, softmax, identity)
 ACTIVATIONS: dict[str, Activation] = {function.__name__: function for function in _ALL}
+
+
+# Those that never fall as x rises: of these, the maximum of a window may be taken before or after.
+RISING = ("relu", "leaky_relu", "elu", "sigmoid", "tanh", "softplus", "exponential", "identity")
+
+
+def activations(names: str, layers: int) -> tuple[Activation, ...]:
+    """Return the activation of each layer, from one name for all or one for each: `relu/tanh`.
+
+    Raises:
+        ModelError: A name is unknown, or there are several and not as many as layers.
+    """
+    return tuple(activation(name) for name in per_layer("activation", names, layers))
+
+
+def per_layer(who: str, text: str, layers: int) -> list[str]:
+    """Return what a setting says of each layer: one value for all, or one for each, divided by slashes.
+
+    Raises:
+        ModelError: There are several values, and not as many as layers.
+    """
+    values = [word.strip() for word in str(text).split("/")]
+    if len(values) == 1:
+        return values * layers
+    if len(values) != layers:
+        rule, got = f"{who} must be one for all {layers} layers, or one for each", f"{len(values)}: {text}"
+        hint = f"for example {'/'.join([*values, *values[-1:] * layers][:layers])}"
+        raise ModelError(who, rule, got=got, hint=hint)
+    return values
 
 
 def activation(name: str) -> Activation:

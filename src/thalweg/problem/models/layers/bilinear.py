@@ -15,6 +15,8 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 from jaxtyping import Array, Float
 
+from thalweg.core.compiler import jit
+
 Operation = Callable[[Array, Array], Array]
 Shape = tuple[int, ...]
 
@@ -81,7 +83,7 @@ def matrix_gradient(x: Float[Array, "*rows in"], y: Float[Array, "*rows out"]) -
 def _primitive(name: str, compute: Operation, shape: Callable[[Shape, Shape], Shape]) -> Primitive:
     """Make a primitive of two arguments from its implementation and the shape of its result."""
     primitive = Primitive(name)
-    primitive.def_impl(jax.jit(compute))
+    primitive.def_impl(jit(compute))
     primitive.def_abstract_eval(lambda x, y: ShapedArray(shape(x.shape, y.shape), x.dtype))
     mlir.register_lowering(primitive, mlir.lower_fun(compute, multiple_results=False))
     return primitive

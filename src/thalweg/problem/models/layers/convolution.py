@@ -20,6 +20,7 @@ from jaxtyping import Array, Float, Key
 from thalweg.core.device import backend
 from thalweg.problem.models.layers.bilinear import Bilinear, matrix_gradient, product
 from thalweg.problem.models.layers.initialisations import Fans, initialisation
+from thalweg.problem.models.layers.portable import is_portable
 
 Image = Float[Array, "height width channels"]
 Images = Float[Array, "batch height width channels"]
@@ -45,6 +46,7 @@ class Convolution(eqx.Module):
         key: Randomness of the initial weights.
         start: Name of the initialisation.
         bias: Whether to add a bias; not needed before a norm.
+        padding: `same`; or `valid`: only where the whole kernel is inside of the image. Stride 1 then.
 
     Reference: LeCun et al., Backpropagation Applied to Handwritten Zip Code Recognition, 1989.
     """
@@ -52,6 +54,7 @@ class Convolution(eqx.Module):
     weight: Kernel
     bias: Float[Array, " out"] | None
     stride: int = eqx.field(static=True)
+    padding: str = eqx.field(static=True)
 
     def __init__(
         self,
@@ -62,22 +65,30 @@ class Convolution(eqx.Module):
         key: Key[Array, ""],
         start: str = "he",
         bias: bool = True,
+        padding: str = "same",
     ):
+        assert padding == "same" or stride == 1
         inputs, outputs = channels
         rule, fans = initialisation(start), Fans(size * size * inputs, size * size * outputs)
         weight_key, bias_key = jax.random.split(key)
         self.weight = rule.sample(weight_key, (outputs, size, size, inputs), fans)
         self.bias = rule.bias(bias_key, outputs, fans) if bias else None
-        self.stride = stride
+        self.stride, self.padding = stride, padding
 
     def __call__(self, x: Image) -> Image:
         """Convolve one image."""
         product = convolve(x, self.weight, self.stride)
+        if self.padding == "valid":  # the inner part, without what zeros contributed to
+            sides = [_padding(size) for size in self.weight.shape[1:3]]
+            rows, columns = (slice(before, -after or None) for before, after in sides)
+            product = product[rows, columns]
         return product if self.bias is None else product + self.bias
 
 
 def convolve(x: Image, kernel: Kernel, stride: int = 1) -> Image:
     """Convolve an image, in the form that is fastest on the default backend."""
+    if is_portable():
+        return native(x, kernel.transpose(1, 2, 3, 0), stride, kernels="HWIO")
     return form_for(backend(), x, kernel, stride)(x, kernel, stride)
 
 
@@ -88,11 +99,11 @@ def form_for(backend: str, x: Image, kernel: Kernel, stride: int) -> Form:
     return winograd if winograd_applies(x, kernel, stride) else im2col
 
 
-def native(x: Image, kernel: Kernel, stride: int) -> Image:
-    """Convolve by XLA's own operation."""
-    padding = [_padding(size) for size in kernel.shape[1:3]]
+def native(x: Image, kernel: Array, stride: int, *, kernels: str = "OHWI") -> Image:
+    """Convolve by XLA's own operation; `kernels` is the layout of the kernel."""
+    padding = [_padding(kernel.shape[kernels.index(axis)]) for axis in "HW"]
     images = jax.lax.conv_general_dilated(
-        x[None], kernel, (stride, stride), padding, dimension_numbers=("NHWC", "OHWI", "NHWC")
+        x[None], kernel, (stride, stride), padding, dimension_numbers=("NHWC", kernels, "NHWC")
     )
     return images[0]
 

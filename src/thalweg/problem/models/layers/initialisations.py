@@ -128,19 +128,22 @@ ALIASES = {
     "lecun": "lecun_normal",
 }
 
-_WITH_DEVIATION = re.compile(r"normal\(([0-9.eE+-]+)\)")
+_WITH_NUMBER = re.compile(r"(normal|truncated|uniform|constant)\(([0-9.eE+-]+)\)")
 
 
 def initialisation(name: str) -> Initialisation:
-    """Return an initialisation by name, by alias, or as `normal(STD)`.
+    """Return an initialisation by name, by alias, or with a number.
+
+    `normal(STD)`; `truncated(STD)`, a normal distribution without its values beyond two standard deviations,
+    which are drawn again; `uniform(BOUND)`, from -BOUND to BOUND; `constant(VALUE)`.
 
     Raises:
-        ModelError: The name is unknown, or the standard deviation is not a positive number.
+        ModelError: The name is unknown, or the number impossible.
     """
-    match = _WITH_DEVIATION.fullmatch(str(name))
+    match = _WITH_NUMBER.fullmatch(str(name))
     if match:
-        return _normal_of(name, match[1])
-    known = ALIASES.get(name, name)
+        return _with_number(name, match[1], match[2])
+    known = ALIASES.get(name, name) if isinstance(name, str) else ""
     if known not in INITIALISATIONS:
         names = [*INITIALISATIONS, *ALIASES]
         hint = did_you_mean(str(name), names)
@@ -148,14 +151,38 @@ def initialisation(name: str) -> Initialisation:
     return INITIALISATIONS[known]
 
 
-def _normal_of(name: str, text: str) -> Initialisation:
+def _with_number(name: str, kind: str, text: str) -> Initialisation:
     try:
-        deviation = float(text)
+        value = float(text)
     except ValueError:
-        deviation = math.nan
-    if not 0 < deviation < math.inf:
-        rule, hint = "normal(STD) takes a positive number", "for example normal(0.02)"
-        raise ModelError("initialisation", rule, got=name, hint=hint)
-    return Initialisation(
-        name, f"N(0, {text}^2)", "the given standard deviation", _normal(lambda f: deviation)
-    )
+        value = math.nan
+    if not math.isfinite(value) or (kind != "constant" and value <= 0):
+        rule = f"{kind} takes a {'' if kind == 'constant' else 'positive '}number in brackets"
+        raise ModelError("initialisation", rule, got=name, hint=f"for example {kind}(0.02)")
+    formula, sample = _WITH[kind]
+    return Initialisation(name, formula.format(text), "the given number", sample(value))
+
+
+def _truncated(deviation: float) -> Sample:
+    def sample(key: Key[Array, ""], shape: tuple[int, ...], fans: Fans) -> Array:
+        del fans
+        return (deviation * jax.random.truncated_normal(key, -2.0, 2.0, (math.prod(shape),))).reshape(shape)
+
+    return sample
+
+
+def _constant(value: float) -> Sample:
+    def sample(key: Key[Array, ""], shape: tuple[int, ...], fans: Fans) -> Array:
+        del key, fans
+        return jnp.zeros(shape) + value
+
+    return sample
+
+
+# By name: the distribution, and what draws from it.
+_WITH: dict[str, tuple[str, Callable[[float], Sample]]] = {
+    "normal": ("N(0, {}^2)", lambda deviation: _normal(lambda f: deviation)),
+    "truncated": ("N(0, {}^2), redrawn beyond two standard deviations", _truncated),
+    "uniform": ("U(-{0}, {0})", lambda bound: _uniform(lambda f: bound)),
+    "constant": ("{}", _constant),
+}

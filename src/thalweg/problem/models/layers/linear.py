@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
 from thalweg.problem.models.layers.initialisations import Fans, initialisation
+from thalweg.problem.models.layers.portable import is_portable
 
 
 class Linear(eqx.Module):
@@ -17,7 +18,7 @@ class Linear(eqx.Module):
         inputs, outputs: Features in and out.
         key: Randomness of the initial weights.
         start: Name of the initialisation.
-        bias: Whether to add b.
+        bias: Whether to add b; or the name of the initialisation of b, in place of what the weights' says.
         role: Role of the weight: `matrix`, or `head` for the last layer of a network, which matrix-wise
             optimizers leave to their companion.
     """
@@ -33,13 +34,14 @@ class Linear(eqx.Module):
         *,
         key: Key[Array, ""],
         start: str = "he",
-        bias: bool = True,
+        bias: bool | str = True,
         role: str = "matrix",
     ):
         rule, fans = initialisation(start), Fans(inputs, outputs)
         weight_key, bias_key = jax.random.split(key)
         self.weight = rule.sample(weight_key, (outputs, inputs), fans)
-        self.bias = rule.bias(bias_key, outputs, fans) if bias else None
+        own = initialisation(bias).sample(bias_key, (outputs,), fans) if isinstance(bias, str) else None
+        self.bias = own if own is not None else rule.bias(bias_key, outputs, fans) if bias else None
         self.role = role
 
     @property
@@ -74,6 +76,8 @@ class Embedding(eqx.Module):
 
     def __call__(self, tokens: Int[Array, "..."]) -> Float[Array, "... width"]:
         """Look up tokens; one out of range gives NaN rather than the vector of another token."""
+        if is_portable():  # ONNX has no such filling
+            return jnp.take(self.weight, tokens, axis=0)
         return jnp.take(self.weight, tokens, axis=0, mode="fill", fill_value=jnp.nan)
 
     def logits(self, x: Float[Array, "... width"]) -> Float[Array, "... count"]:

@@ -107,7 +107,9 @@ class GroupNorm(Norm):
         self.groups = groups if groups is not None else _groups(features)
         if features % self.groups:
             got = f"{groups} groups, {features} features"
-            raise ModelError("group norm", "groups must divide the features", got=got)
+            raise ModelError(
+                "group norm", "groups must divide the features", got=got, hint="leave groups out"
+            )
         self.scale, self.shift = jnp.ones(features), jnp.zeros(features)
 
     def __call__(self, x: Array, state: eqx.nn.State | None) -> tuple[Array, eqx.nn.State | None]:
@@ -147,7 +149,7 @@ class BatchNorm(Norm):
             rule, hint = "must be called with its state", "model(x, state), under vmap with axis_name='batch'"
             raise ModelError("batch norm", rule, hint=hint)
         if self.inference:
-            mean, variance = _running_statistics(state.get(self.figures))
+            mean, variance = running_statistics(state.get(self.figures))
             return _affine((x - mean) * jax.lax.rsqrt(variance + EPSILON), self.scale, self.shift), state
         wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
         axes = tuple(range(x.ndim - 1))
@@ -205,7 +207,7 @@ def _affine(x: Array, scale: Array, shift: Array | None) -> Array:
     return x * scale if shift is None else x * scale + shift
 
 
-def _running_statistics(figures: tuple[Array, Array, Array]) -> tuple[Array, Array]:
+def running_statistics(figures: tuple[Array, Array, Array]) -> tuple[Array, Array]:
     """Return running mean and variance: 0 and 1 before the first update."""
     mean, variance, weight = figures
     updated = weight > 0

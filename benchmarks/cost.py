@@ -1,0 +1,163 @@
+"""What `thalweg cost` predicts: memory against XLA's buffer assignment, time against the clock.
+
+Models x batch sizes x optimizers x precisions on made data. The rules of the prediction were chosen on the
+configurations of `DEVELOPMENT`; those of `SET_ASIDE` were first predicted when the rules stood. `COST_SET` in
+the environment takes one of the two. Memory: arguments, results and temporaries less aliases, from
+`memory_analysis()` of the compiled loop. Time: the median seconds of an update over some chunks, with
+`COST_SECONDS=1` only, as it needs a quiet machine.
+"""
+
+import itertools
+import os
+import statistics
+import time
+from typing import Any
+
+import jax
+import numpy as np
+
+import thalweg as tw
+from benchmarks.machine import data_folder, markdown
+from thalweg.engine.dispatch import ChunkLength, run_chunks
+from thalweg.engine.group import init_group
+from thalweg.insight.cost.cost import memory_bytes
+from thalweg.insight.cost.fitting import compiled_bytes
+from thalweg.problem.models import parse
+
+OPTIMIZERS = {
+    "sgd": tw.SGD(lr=0.01),
+    "momentum": tw.SGD(lr=0.01, momentum=0.9),
+    "adamw": tw.AdamW(lr=1e-4),
+    "lion": tw.Lion(lr=1e-5),
+    "rmsprop": tw.RMSprop(lr=1e-4),
+}
+# Model, kind of data, batch sizes, optimizers, precisions.
+Family = tuple[str, str, tuple[int, ...], tuple[str, ...], tuple[str, ...]]
+DEVELOPMENT: tuple[Family, ...] = (
+    ("mlp:512", "flat", (32, 128, 1024), ("sgd", "momentum", "adamw"), ("f32",)),
+    ("mlp:512,512,512,512", "flat", (2000,), ("sgd",), ("f32",)),
+    ("cnn", "grey", (64, 256), ("sgd", "adamw"), ("f32",)),
+    ("gpt:layers=2,width=64", "text", (16,), ("adamw",), ("f32",)),
+    ("lstm", "series", (64,), ("adamw",), ("f32",)),
+    ("mlp:64", "table", (16, 64, 256), ("sgd", "momentum", "adamw", "lion", "rmsprop"), ("f32", "bf16")),
+    ("mlp:300,100", "flat", (64, 500), ("sgd", "adamw", "lion"), ("f32", "bf16")),
+    ("mlp:256,256,256,skip=true", "flat", (128, 1500), ("momentum", "rmsprop"), ("f32",)),
+    ("mlp:128,128,dropout=0.2", "table", (128, 1024), ("adamw", "sgd"), ("f32", "bf16")),
+    ("mlp:128,128,normalisation=layer", "table", (128, 1024), ("adamw", "sgd"), ("f32",)),
+    ("linear", "flat", (32, 1000), ("sgd", "adamw", "momentum"), ("f32",)),
+    ("rnn", "series", (32, 256), ("sgd", "adamw"), ("f32",)),
+    ("gru", "series", (32, 256), ("momentum", "lion"), ("f32",)),
+    ("cnn:8,16", "grey", (32, 128), ("momentum", "lion"), ("f32", "bf16")),
+    ("gpt:layers=1,width=32", "text", (8, 32), ("sgd", "adamw"), ("f32",)),
+    ("gpt:layers=3,width=96", "text", (32,), ("adamw", "lion"), ("f32",)),
+    ("resnet:8", "rgb", (32, 100), ("momentum", "adamw"), ("f32",)),
+    ("mlp:200,dropout=0.4", "flat", (48, 700), ("adamw", "rmsprop"), ("f32", "bf16")),
+    ("mlp:96,96,96,normalisation=batch", "table", (48, 400), ("sgd", "lion"), ("f32", "bf16")),
+    ("linear", "table", (700,), ("adamw", "lion"), ("f32", "bf16")),
+    ("cnn:12", "grey", (48, 200), ("sgd", "rmsprop"), ("f32", "bf16")),
+    ("cnn:8,16", "rgb", (50,), ("adamw",), ("f32", "bf16")),
+    ("rnn:48", "series", (100, 500), ("adamw", "momentum"), ("f32",)),
+    ("lstm:40", "series", (100,), ("sgd", "lion"), ("f32", "bf16")),
+    ("gru:72", "series", (60,), ("adamw", "rmsprop"), ("f32",)),
+    ("gpt:layers=2,width=48,dropout=0.1", "text", (12, 48), ("adamw", "sgd"), ("f32",)),
+    ("gpt:layers=2,width=48", "text", (24,), ("momentum",), ("f32", "bf16")),
+    ("resnet:8", "rgb", (48,), ("sgd",), ("f32",)),
+)
+SET_ASIDE: tuple[Family, ...] = (
+    ("mlp:150,150,dropout=0.3", "table", (60, 900), ("momentum",), ("f32", "bf16")),
+    ("mlp:80,80,normalisation=batch", "flat", (200,), ("adamw",), ("f32", "bf16")),
+    ("linear", "flat", (300,), ("rmsprop",), ("f32", "bf16")),
+    ("cnn:6,12", "grey", (80,), ("adamw", "sgd"), ("f32", "bf16")),
+    ("rnn:100", "series", (70,), ("lion",), ("f32", "bf16")),
+    ("gru:30", "series", (150,), ("sgd",), ("f32",)),
+    ("lstm:64", "series", (40,), ("rmsprop",), ("f32",)),
+    ("gpt:layers=1,width=64", "text", (20,), ("lion",), ("f32", "bf16")),
+    ("gpt:layers=2,width=32,dropout=0.2", "text", (20,), ("adamw",), ("f32",)),
+    ("resnet:8", "rgb", (20,), ("adamw",), ("f32",)),
+)
+UPDATES = 100
+
+
+def configurations(families: tuple[Family, ...]) -> list[tuple[str, str, int, str, str]]:
+    """Return every combination of some families."""
+    return [
+        (model, kind, batch, optimizer, precision)
+        for model, kind, batches, optimizers, precisions in families
+        for batch, optimizer, precision in itertools.product(batches, optimizers, precisions)
+    ]
+
+
+def run(quick: bool) -> dict:
+    """Predict and compile every configuration; `COST_SECONDS=1` in the environment also times them."""
+    timed = bool(os.environ.get("COST_SECONDS"))
+    only = os.environ.get("COST_SET", "")
+    limit, started = float(os.environ.get("COST_LIMIT", "inf")), time.perf_counter()
+    data: dict[str, tw.Data] = {}
+    rows = []
+    sets = {"development": configurations(DEVELOPMENT), "set aside": configurations(SET_ASIDE)}
+    for name, several in sets.items():
+        if only and only != name:
+            continue
+        for model, kind, batch, optimizer, precision in several[:2] if quick else several:
+            if time.perf_counter() - started > limit:
+                break
+            data.setdefault(kind, made(kind))
+            problem = tw.Problem(parse(model), data[kind])
+            settings: dict[str, Any] = {"batch_size": batch, "steps": UPDATES, "precision": precision}
+            recipe = tw.Recipe(OPTIMIZERS[optimizer], **settings)
+            row = {"set": name, "configuration": f"{model} {kind} {batch} {optimizer} {precision}"}
+            row |= {"predicted": memory_bytes(problem, recipe), "compiled": compiled_bytes(problem, recipe)}
+            if timed:
+                row |= _times(problem, recipe)
+            rows.append(row)
+            jax.clear_caches()
+    return {"rows": rows}
+
+
+def made(kind: str) -> tw.Data:
+    """Return data of a kind; the values do not matter."""
+    if kind == "text":
+        return tw.load("tinyshakespeare", folder=data_folder())
+    random = np.random.default_rng(0)
+    shape, rows = {
+        "flat": ((784,), 2500),
+        "table": ((20,), 4000),
+        "grey": ((28, 28), 1000),
+        "rgb": ((32, 32, 3), 400),
+        "series": ((24, 6), 1500),
+    }[kind]
+    inputs = random.normal(size=(rows, *shape)).astype(np.float32)
+    return tw.load((inputs, random.integers(0, 10, rows)), validation=0.0)
+
+
+def _times(problem: tw.Problem, recipe: tw.Recipe) -> dict[str, float]:
+    group, states = init_group(problem, [recipe])
+    chunks = run_chunks(group, states, 0, UPDATES, ChunkLength(group.program.capacity))
+    seconds = [result.seconds / result.steps for result in chunks if not result.compile_seconds]
+    predicted = tw.cost(problem, recipe).step_seconds or float("nan")
+    return {"predicted_seconds": predicted, "seconds": statistics.median(seconds)}
+
+
+def errors(result: dict, name: str, predicted: str = "predicted", actual: str = "compiled") -> list[float]:
+    """Return the relative errors of the configurations of a set."""
+    rows = [row for row in result["rows"] if row["set"] == name and actual in row]
+    return [row[predicted] / row[actual] - 1 for row in rows]
+
+
+def table(result: dict) -> str:
+    """Return the table."""
+    rows = []
+    for name in ("development", "set aside"):
+        for what, pair in (("memory", ()), ("time", ("predicted_seconds", "seconds"))):
+            sizes = sorted(abs(error) for error in errors(result, name, *pair))
+            if sizes:
+                middle = f"{100 * statistics.median(sizes):.2f} %"
+                share = sum(size <= 0.1 for size in sizes)
+                rows.append([name, what, f"{len(sizes)}", middle, f"{100 * sizes[-1]:.1f} %", f"{share}"])
+    worst = sorted(result["rows"], key=lambda row: -abs(row["predicted"] / row["compiled"] - 1))[:8]
+    lines = [
+        f"{row['configuration']}: {row['predicted'] / 2**20:.2f} MiB predicted, {row['compiled'] / 2**20:.2f}"
+        for row in worst
+    ]
+    header = ["configurations", "", "number", "median error", "worst", "within 10 %"]
+    return "\n".join([markdown(header, rows), "", "Farthest off in memory:", *lines])

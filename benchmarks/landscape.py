@@ -1,0 +1,157 @@
+"""Loss surfaces: time and error of a surface of 51 x 51 points, of few evaluations, and the pictures of docs.
+
+The network is an MLP of 784-128-10 (101,770 parameters) on 10,000 examples of MNIST. Errors are against
+evaluations of the same weights alone; those of few evaluations against the whole surface. The pictures are
+drawn from networks of the catalogue in a reduced form, and written to docs/landscape/.
+"""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+import thalweg as tw
+from thalweg.insight.landscape.heights import Scale
+from thalweg.insight.landscape.plane import random_plane
+from thalweg.insight.landscape.points import Points
+from thalweg.insight.landscape.subject import subject_of
+from thalweg.insight.landscape.surface import over
+from thalweg.recipe.recipe import Recipe
+from thalweg.view.landscape.file import svg
+
+DOCS = Path(__file__).parents[1] / "docs" / "landscape"
+CHECKED = 25  # points whose value is compared with an evaluation alone
+
+
+def run(quick: bool) -> dict[str, Any]:
+    """Measure, and draw the pictures."""
+    return {"surface": surface(quick), "pictures": [picture(name, quick) for name in PICTURES]}
+
+
+def surface(quick: bool) -> dict[str, Any]:
+    """Time the surface of an MLP, whole and from few evaluations, and compare its values."""
+    trained = _mnist(quick)
+    subject, side = subject_of(trained), 11 if quick else 51
+    points = Points(subject, rows=1_000 if quick else 10_000)
+    plane = random_plane(subject.params)
+    over(points, plane, side=3)  # compiles
+    whole, few = over(points, plane, side=side), over(points, plane, side=side, few=True)
+    scale = Scale.of(whole.loss)
+    heights = [np.clip(scale.height(losses), 0, 1) for losses in (few.loss, whole.loss)]
+    return {
+        "points": whole.loss.size,
+        "examples": points.examples,
+        "parameters": sum(leaf.size for leaf in jax.tree.leaves(subject.params)),
+        "seconds": whole.seconds,
+        "largest_error": _error(points, plane, whole),
+        "few_evaluations": few.evaluations,
+        "few_seconds": few.seconds,
+        "few_error": float(np.sqrt(np.mean((heights[0] - heights[1]) ** 2))),
+        "few_stated": few.error,
+    }
+
+
+def _error(points: Points, plane: Any, whole: Any) -> float:
+    """Return the largest difference to an evaluation of the same weights alone."""
+    random, worst = np.random.default_rng(0), 0.0
+    for index in random.choice(whole.loss.size, min(CHECKED, whole.loss.size), replace=False):
+        row, column = np.unravel_index(index, whole.loss.shape)
+        at = np.array([[whole.x[column], whole.y[row]]])
+        alone = points.combined(plane.origin, plane.directions, at).loss[0]
+        worst = max(worst, abs(float(alone) - float(whole.loss[row, column])))
+    return worst
+
+
+def _mnist(quick: bool) -> Any:
+    recipe = Recipe(tw.Adam(lr=1e-3), batch_size=128, steps=20 if quick else 800)
+    return tw.train(tw.Problem(tw.MLP([784, 128, 10]), "mnist"), recipe, progress=False)
+
+
+def bowl(quick: bool) -> Any:
+    """Four optimizers on the bowl."""
+    steps = 30
+    recipes = [
+        Recipe(tw.SGD(lr=0.2), batch_size=1, steps=steps),
+        Recipe(tw.SGD(lr=0.03, momentum=0.9), batch_size=1, steps=steps),
+        Recipe(tw.RMSprop(lr=0.1), batch_size=1, steps=steps),
+        Recipe(tw.Adam(lr=0.3), batch_size=1, steps=steps),
+    ]
+    return tw.landscape(tw.surface("bowl"), recipes=recipes)
+
+
+def xor(quick: bool) -> Any:
+    """The path of a 2-4-2 network that learns XOR, in the plane of its principal components."""
+    recipe = Recipe(tw.SGD(lr=0.5), batch_size=64, steps=50 if quick else 1500)
+    trained = tw.train(tw.Problem(tw.MLP([2, 4, 2], activation="tanh"), "xor"), recipe, progress=False)
+    return tw.landscape(trained, plane="path", side=15 if quick else 51)
+
+
+def mnist(quick: bool) -> Any:
+    """The path of an MLP that learns MNIST."""
+    return tw.landscape(_mnist(quick), plane="path", side=9 if quick else 41, rows=500 if quick else 4_000)
+
+
+def _deep(model: Any, quick: bool) -> Any:
+    recipe = Recipe(tw.SGD(lr=0.05, momentum=0.9), batch_size=64, epochs=1 if quick else 6)
+    trained = tw.train(tw.Problem(model, "digits"), recipe, progress=False)
+    return tw.landscape(trained, side=5 if quick else 31, rows=200)
+
+
+def plain(quick: bool) -> Any:
+    """A plain network of 14 layers on the digits."""
+    return _deep(tw.VGG(depth=14, channels=4), quick)
+
+
+def residual(quick: bool) -> Any:
+    """A residual network of 34 layers on the digits."""
+    return _deep(tw.ResNet(depth=34, channels=4), quick)
+
+
+def batches(quick: bool) -> Any:
+    """From SGD with batches of 16 to batches of 512 from another start, at equal epochs."""
+    problem, epochs = tw.Problem(tw.MLP([64, 64, 10]), "digits"), 2 if quick else 30
+    small = tw.train(problem, Recipe(tw.SGD(lr=0.1), batch_size=16, epochs=epochs), progress=False)
+    large = tw.train(problem, Recipe(tw.SGD(lr=0.1), batch_size=512, epochs=epochs, seed=1), progress=False)
+    return tw.landscape(small, large, curve=0 if quick else 500)
+
+
+PICTURES: dict[str, Callable[[bool], Any]] = {
+    "bowl": bowl,
+    "xor": xor,
+    "mnist": mnist,
+    "plain": plain,
+    "residual": residual,
+    "batches": batches,
+}
+
+
+def picture(name: str, quick: bool) -> dict[str, Any]:
+    """Draw one picture; return its time and what it says."""
+    started = time.perf_counter()
+    shown = PICTURES[name](quick)
+    seconds = time.perf_counter() - started
+    if not quick:
+        DOCS.mkdir(exist_ok=True)
+        (DOCS / f"{name}.svg").write_text(svg(shown), encoding="utf-8")
+    return {"name": name, "seconds": seconds, "says": [shown.headline, *shown.sentences]}
+
+
+def table(result: dict[str, Any]) -> str:
+    """Return the figures as text."""
+    of = result["surface"]
+    lines = [
+        f"{of['points']:,} points, {of['parameters']:,} parameters, {of['examples']:,} examples: "
+        f"{of['seconds']:.1f} s; largest difference to an evaluation alone {of['largest_error']:.1e}",
+        f"few evaluations: {of['few_evaluations']} in {of['few_seconds']:.1f} s, contours "
+        f"{100 * of['few_error']:.2f} % of the range off, {100 * of['few_stated']:.2f} % stated",
+        "",
+        "| picture | seconds with training and compilation | |",
+        "|---|---|---|",
+    ]
+    lines += [
+        f"| {each['name']} | {each['seconds']:.1f} | {each['says'][0]} |" for each in result["pictures"]
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,1 @@
+"""The tape's corpus: planted faults and clean runs, and its scoreboard."""

@@ -1,0 +1,36 @@
+"""Predictions as tables: columns of a frame, CSV and plain values."""
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from thalweg.core.escape import cell
+from thalweg.problem.data.files.header import distinct_names
+
+
+def frame_of(answers: dict[str, np.ndarray]) -> pl.DataFrame:
+    """Return predictions as a frame; several values of one name are columns of their own."""
+    columns: dict[str, Any] = {}
+    for name, values in answers.items():
+        if values.ndim == 1:
+            columns[name] = values.tolist() if values.dtype == object else values
+        else:
+            flat = values.reshape(len(values), -1)
+            columns |= {f"{name}_{i}": flat[:, i] for i in range(flat.shape[1])}
+    return pl.DataFrame(columns)
+
+
+def csv_of(answers: dict[str, np.ndarray], formulas: bool = False) -> str:
+    """Return predictions as CSV.
+
+    Args:
+        answers: The predictions.
+        formulas: Whether text that a spreadsheet would run as a formula stays as it is.
+    """
+    frame = frame_of(answers)
+    if not formulas:
+        texts = pl.col(pl.String).map_elements(cell, return_dtype=pl.String)
+        frame = frame.with_columns(texts)
+        frame.columns = distinct_names([cell(name) for name in frame.columns])
+    return frame.write_csv()

@@ -1,0 +1,1 @@
+"""The playground: a page on this machine alone in which networks are trained while one watches."""

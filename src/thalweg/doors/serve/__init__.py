@@ -1,0 +1,1 @@
+"""`thalweg serve`: predictions of a trained run over HTTP."""

@@ -1,0 +1,1 @@
+"""The best network that a budget can buy."""

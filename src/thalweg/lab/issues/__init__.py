@@ -1,0 +1,1 @@
+"""Training issues, planted."""

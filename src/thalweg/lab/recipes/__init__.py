@@ -1,0 +1,1 @@
+"""Whole recipes, and what each part of them is worth."""

@@ -1,0 +1,1 @@
+"""Full batch, one example at a time, mini-batches."""

@@ -1,0 +1,1 @@
+"""The update: one step of gradient descent."""

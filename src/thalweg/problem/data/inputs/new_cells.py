@@ -1,0 +1,98 @@
+"""New cells for a trained model, read as those of training were."""
+
+from __future__ import annotations
+
+import warnings
+
+from thalweg.core.caller import option
+from thalweg.core.errors import DataError, DataWarning
+from thalweg.core.lazy import pl
+from thalweg.problem.data.files.header import UNDECLARED
+from thalweg.problem.data.inputs.column_types import NUMBER, number, plain_text, typed_values, without_zone
+from thalweg.problem.data.inputs.dates import ANY, DAY_FIRST, read_format
+from thalweg.problem.data.inputs.number_formats import BAD_SHARE, LEAST_GOOD
+from thalweg.problem.data.inputs.numbers import PLAIN, NumberFormat
+
+
+def read_numbers(
+    series: pl.Series, marks: tuple[str, ...] = (), written: NumberFormat = PLAIN, *, new: bool = True
+) -> pl.Series:
+    """Read new numbers as Float64, as in training; missing values are null.
+
+    A few cells that are no numbers are missing values too, with a warning that counts them.
+
+    Args:
+        series: The cells.
+        marks: Marks for a missing value, besides the known ones.
+        written: How the numbers are written.
+        new: Whether the cells are new, and to be checked; those of training have been.
+
+    Raises:
+        DataError: Many cells hold something else.
+    """
+    plain = plain_text(series, (*marks, *written.missing))
+    if plain.dtype == pl.String:
+        numbers = written.read(plain)
+        if new:
+            _check_readable(
+                plain, numbers, "numbers", f"column {series.name!r} must hold numbers, as in training"
+            )
+        return number(numbers.fill_nan(None)).values
+    if plain.dtype == pl.Null:
+        return plain.cast(pl.Float64)
+    typed = typed_values(plain)
+    if typed.kind != NUMBER:
+        rule = f"column {series.name!r} must hold numbers, as in training"
+        hint = "convert it as it was in the training table"
+        raise DataError("table", rule, got=str(series.dtype), hint=hint)
+    return typed.values
+
+
+def read_dates(series: pl.Series, form: str, marks: tuple[str, ...] = (), *, new: bool = True) -> pl.Series:
+    """Read new dates as in training: of date type, or written in `form` (empty: in any known form).
+
+    Args:
+        series, marks, new: As for `read_numbers`.
+        form: As in `dates.Dates.form`.
+
+    Raises:
+        DataError: Many cells hold something else.
+    """
+    plain = plain_text(series, marks)
+    if plain.dtype in (pl.Date, pl.Datetime, pl.Null):
+        return without_zone(plain)
+    rule = f"column {series.name!r} must hold dates"
+    if form in ("epoch", "days") and plain.dtype.is_numeric():
+        return read_format(plain.cast(pl.String), form)
+    if plain.dtype != pl.String:
+        hint = "write them as in training; empty cells are allowed"
+        raise DataError("table", rule, got=str(plain.dtype), hint=hint)
+    dates = read_format(plain, form or DAY_FIRST)
+    if "%" in form and dates.null_count() > plain.null_count():  # another form than in training
+        dates = dates.fill_null(read_format(plain, ANY))
+        rule += f" written as {form}"
+    if new:
+        _check_readable(plain, dates, "dates", rule)
+    return dates
+
+
+def _check_readable(plain: pl.Series, read: pl.Series, kind: str, rule: str) -> None:
+    """Refuse new cells that could not be read; warn if they are few among many, or marks of missing values.
+
+    Raises:
+        DataError: They are more than a few.
+    """
+    unreadable = read.is_null() & plain.is_not_null()
+    if not unreadable.any():
+        return
+    marks = unreadable & plain.is_in(list(UNDECLARED))
+    bad, good = int((unreadable & ~marks).sum()), int(read.is_not_null().sum())
+    if bad > BAD_SHARE * (bad + good) or (bad and good < LEAST_GOOD) or good == 0:
+        row = int((unreadable & ~marks if bad else unreadable).arg_max() or 0)
+        where = f"row {row + 1}, {bad or int(unreadable.sum())} such cells"
+        hint = f"if it marks a missing value, empty the cell, or train with {option('missing', plain[row])}"
+        raise DataError("table", rule, got=plain[row], where=where, hint=hint)
+    if bad:
+        row = int((unreadable & ~marks).arg_max() or 0)
+        text = f"column {plain.name!r} has cells that are not {kind}, read as missing: {bad}"
+        warnings.warn(f"{text}, the first, {plain[row]!r}, in row {row + 1}", DataWarning, stacklevel=2)

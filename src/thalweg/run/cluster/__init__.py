@@ -1,0 +1,1 @@
+"""A sweep on many machines: its shards as units of work for any executor."""

@@ -1,0 +1,1 @@
+"""Figures to decide by, as sections of pages and as text."""

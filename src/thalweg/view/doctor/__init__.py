@@ -1,0 +1,1 @@
+"""A diagnosis for people: as text and as a page."""

@@ -1,0 +1,1 @@
+"""A race, in the terminal and as a page."""

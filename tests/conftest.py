@@ -1,0 +1,39 @@
+"""Options of the test run.
+
+Most of the suite's time goes into compiling small programs that run for a moment. So tests are compiled in
+the way that is quickest to compile (three to five times as quick), and what must hold for programs as users
+have them, such as bits that do not depend on the number of lanes, is marked `optimised` and runs in a
+session of its own, `pytest --optimised`. `scripts/check` runs both.
+"""
+
+import os
+
+import pytest
+
+# XLA's older code for fusions in place of a compilation by MLIR for each, and LLVM without optimisation.
+FAST_COMPILATION = "--xla_cpu_use_fusion_emitters=false --xla_backend_optimization_level=0"
+
+
+def pytest_addoption(parser):
+    parser.addoption("--long", action="store_true", help="also run tests that take minutes each")
+    parser.addoption(
+        "--optimised", action="store_true", help="run only tests marked `optimised`, compiled as for users"
+    )
+
+
+def pytest_configure(config):
+    """Set how XLA compiles in this process and its children, before anything imports JAX."""
+    if not config.getoption("--optimised"):
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {FAST_COMPILATION}".strip()
+
+
+def pytest_collection_modifyitems(config, items):
+    optimised = config.getoption("--optimised")
+    others = [item for item in items if ("optimised" in item.keywords) != optimised]
+    config.hook.pytest_deselected(items=others)
+    items[:] = [item for item in items if ("optimised" in item.keywords) == optimised]
+    if config.getoption("--long"):
+        return
+    for item in items:
+        if "long" in item.keywords:
+            item.add_marker(pytest.mark.skip(reason="takes minutes; runs with --long"))

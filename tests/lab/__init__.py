@@ -1,0 +1,1 @@
+"""The lab: experiments, the rule of their verdicts, the book."""

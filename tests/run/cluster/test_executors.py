@@ -1,0 +1,103 @@
+"""Executors of other libraries, each through the same sweep; skipped where its package is missing."""
+
+import logging
+from concurrent.futures import Future
+
+import numpy as np
+import pytest
+
+import thalweg as tw
+from tests.faults.cluster import different
+from thalweg.run.cluster import executors
+from thalweg.run.cluster.executors import Dask, Jobs, Processes
+
+RECIPES = [tw.Recipe(tw.SGD(lr=rate), batch_size=16, steps=40) for rate in (0.01, 0.1)]
+
+
+@pytest.fixture(scope="module")
+def problem():
+    rows = np.random.default_rng(0).normal(size=(120, 4)).astype(np.float32)
+    return tw.Problem(tw.MLP([4, 8, 2]), tw.load((rows, (rows[:, 0] > 0).astype(int))))
+
+
+@pytest.fixture(scope="module")
+def alone(problem, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("alone") / "sweep"
+    tw.train(problem, RECIPES, keep=folder, strict=True, progress=False)
+    return folder
+
+
+def test_a_sweep_on_dask(problem, alone, tmp_path):
+    """A scheduler and two workers in threads of this process: `scripts/distributed` has real ones."""
+    distributed = pytest.importorskip("distributed", reason="needs thalweg[dask]")
+    cluster = distributed.LocalCluster(
+        n_workers=2,
+        threads_per_worker=1,
+        processes=False,
+        dashboard_address="127.0.0.1:0",
+        silence_logs=logging.CRITICAL,
+    )
+    workers = Dask(distributed.Client(cluster), cluster)
+    tw.train(problem, RECIPES, keep=tmp_path / "s", executor=workers, progress=False)
+    assert different(alone, tmp_path / "s") == ""
+    workers.shutdown()
+    with pytest.raises(RuntimeError, match="scheduler is gone"):
+        workers.submit(int)
+
+
+class _Job:
+    def __init__(self, call):
+        self._call, self.cancelled = call, False
+
+    def done(self):
+        return not self.cancelled
+
+    def result(self):
+        return self._call()
+
+    def cancel(self):
+        self.cancelled = True
+
+
+class _Submitter:
+    """Stands for submitit's executor: jobs of one `batch` form an array."""
+
+    def __init__(self):
+        self.arrays, self.calls = [], []
+
+    def batch(self):
+        return self
+
+    def __enter__(self):
+        self.calls = []
+
+    def __exit__(self, *_):
+        self.arrays.append(len(self.calls))
+
+    def submit(self, function, *args, **kwargs):
+        self.calls.append(function)
+        return _Job(lambda: function(*args, **kwargs))
+
+
+def test_jobs_that_are_submitted_at_once_are_one_array(monkeypatch):
+    monkeypatch.setattr(executors, "JOB_SECONDS", 0.05)
+    submitter = _Submitter()
+    jobs = Jobs(submitter)
+    futures = [jobs.submit(divmod, 7, number) for number in (1, 2, 0)]
+    assert all(isinstance(future, Future) for future in futures)
+    assert [future.result(5) for future in futures[:2]] == [(7, 0), (3, 1)]
+    with pytest.raises(ZeroDivisionError):
+        futures[2].result(5)
+    assert submitter.arrays == [3]
+    jobs.shutdown(cancel_futures=True)
+    with pytest.raises(RuntimeError, match="shut down"):
+        jobs.submit(int)
+
+
+def test_a_pool_whose_process_died_is_replaced():
+    workers = Processes(1)
+    assert workers.submit(abs, -3).result(60) == 3
+    dying = workers.submit(exec, "import os; os._exit(1)")
+    assert dying.exception(60) is not None
+    assert workers.submit(abs, -4).result(60) == 4
+    workers.shutdown()

@@ -1,0 +1,86 @@
+"""When evaluations are due, on how many examples, and what a resumed run has spent."""
+
+import time
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from thalweg.engine.evaluate import Means
+from thalweg.problem.data.split import Rows, Windows
+from thalweg.problem.losses.metrics import accuracy, rmse
+from thalweg.run.session import lane_states
+from thalweg.run.session.lane_states import MOST_ROWS, MOST_WINDOWS, LaneStates, Timings
+
+
+@pytest.mark.parametrize(
+    ("epoch_steps", "total", "expected"),
+    [
+        (50, 200, [50, 100, 150, 200]),
+        (30, 150, [60, 120, 150]),  # two epochs, so that 50 updates lie between
+        (14, 100, [56, 100]),
+        (60, 200, [60, 120, 180, 200]),
+        (1, 120, [50, 100, 120]),
+        (500, 120, [120]),
+    ],
+)
+def test_evaluations_are_at_ends_of_epochs_fifty_updates_apart(epoch_steps, total, expected):
+    lanes = SimpleNamespace(last_evaluation=0)
+    lanes.group = SimpleNamespace(feed=SimpleNamespace(epoch_steps=epoch_steps), total=total)
+    found = []
+    while lanes.last_evaluation < total:
+        lanes.last_evaluation = LaneStates.next_stop.fget(lanes)
+        found.append(lanes.last_evaluation)
+    assert found == expected
+
+
+def rows(count: int) -> Rows:
+    return Rows(np.zeros((count, 1), np.float32), np.zeros((count, 1), np.float32))
+
+
+@pytest.mark.parametrize(
+    ("split", "data", "stride"),
+    [
+        ("train", rows(MOST_ROWS), 1),
+        ("train", rows(2 * MOST_ROWS + 1), 3),
+        ("train", Windows(np.zeros(MOST_WINDOWS * 2 + 4, np.int32), 4), 2),
+        ("validation", rows(2 * MOST_ROWS), 1),
+        ("test", rows(2 * MOST_ROWS), 1),
+    ],
+)
+def test_only_a_large_training_split_is_sampled(monkeypatch, split, data, stride):
+    strides = []
+
+    def evaluate(program, inputs, examples, weights, every, which, predict):
+        strides.append(every)
+        return Means(np.array([0.5]), np.array([0.25]), np.array([1]), 0.0)
+
+    monkeypatch.setattr(lane_states, "evaluate", evaluate)
+    for metric in (accuracy, rmse):
+        group = SimpleNamespace(splits={split: data}, program=SimpleNamespace(metric=metric), inputs=None)
+        lanes = SimpleNamespace(group=group, timings=Timings())
+        means = LaneStates.evaluate(lanes, split, (None, None), np.array([True]))
+        assert means.metric[0] == 0.25 and means.loss[0] == 0.5  # metrics come finished
+    assert strides == [stride] * 2
+
+
+def test_a_resumed_run_has_spent_what_it_had_spent_before():
+    timings = Timings(start=time.perf_counter())
+    timings.add_earlier({"total": 1000.0, "compile": 1.0, "train": 2.0, "evaluate": 3.0})
+    assert timings.total >= timings.earlier == 1000.0
+    assert (timings.compile, timings.train, timings.evaluate) == (1.0, 2.0, 3.0)
+    shard = Timings(compile=1.0, train=1.0, evaluate=1.0, earlier=1500.0)
+    timings.add(shard)
+    assert (timings.compile, timings.train, timings.evaluate) == (2.0, 3.0, 4.0)
+    assert timings.earlier == 1500.0 and timings.total >= 1500.0
+    timings.add(timings)  # a run of one shard shares its clock
+    assert timings.train == 3.0
+
+
+def test_activities_that_overlap_do_not_exceed_the_total():
+    timings = Timings(start=time.perf_counter() - 1e6, compile=4e5, train=1e6, evaluate=2e5)
+    alone = timings.seconds(threads=2)
+    assert (alone["compile"], alone["train"], alone["evaluate"]) == (2e5, 5e5, 1e5)
+    scaled = timings.seconds()
+    assert sum(scaled[name] for name in ("compile", "train", "evaluate")) == pytest.approx(scaled["total"])
+    assert scaled["train"] / scaled["compile"] == pytest.approx(2.5)

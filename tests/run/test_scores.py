@@ -1,0 +1,96 @@
+"""The figures of predictions, against small tables worked out by hand."""
+
+import math
+
+import numpy as np
+import polars as pl
+import pytest
+
+from thalweg.problem.data.data import CLASSIFICATION, MULTILABEL, REGRESSION, Data
+from thalweg.problem.data.inputs.array import ArrayInputs
+from thalweg.problem.data.preparation import Preparation
+from thalweg.problem.data.split import Rows
+from thalweg.run.scores import baseline, for_people, scores
+
+
+def table(target, prediction) -> pl.DataFrame:
+    return pl.DataFrame({"target": target, "prediction": prediction})
+
+
+def data(task: str, train, test, **preparation) -> Data:
+    columns = ArrayInputs.fit(np.zeros((2, 1), np.float32), standardise=False)
+    splits = [Rows(np.zeros((len(each), 1), np.float32), np.asarray(each)) for each in (train, test)]
+    return Data("made", task, splits[0], None, splits[1], Preparation(columns, **preparation))
+
+
+def test_scores_of_unbalanced_classes():
+    # Class 0: 5 of 6 right; class 1: 1 of 3; class 2: 0 of 1; class 3 is predicted once and never occurs.
+    target = [0, 0, 0, 0, 0, 0, 1, 1, 1, 2]
+    prediction = [0, 0, 0, 0, 0, 1, 1, 0, 3, 0]
+    found = scores(CLASSIFICATION, table(target, prediction))
+    assert found == {
+        "accuracy": pytest.approx(0.6),
+        "balanced_accuracy": pytest.approx((5 / 6 + 1 / 3 + 0) / 3),
+        # 2 hits / (occurrences + predictions) of the classes that occur or are predicted, as scikit-learn.
+        "macro_f1": pytest.approx((10 / (6 + 7) + 2 / (3 + 2) + 0 + 0) / 4),
+    }
+
+
+def test_scores_of_several_labels():
+    target = [[1, 0, 0], [1, 1, 0], [0, 0, 0], [1, 0, 0]]
+    prediction = [[1, 0, 1], [1, 0, 0], [0, 0, 0], [0, 0, 0]]
+    found = scores(MULTILABEL, table(target, prediction))
+    assert found == {
+        "accuracy": pytest.approx(9 / 12),
+        "exact_match": pytest.approx(1 / 4),
+        "macro_f1": pytest.approx((2 * 2 / (3 + 2) + 0 + 0) / 3),  # the third label is predicted once
+    }
+    assert scores(MULTILABEL, table([[0], [0]], [[1], [0]]))["macro_f1"] == 0
+    assert math.isnan(scores(MULTILABEL, table([[0], [0]], [[0], [0]]))["macro_f1"])
+
+
+def test_scores_of_values():
+    found = scores(REGRESSION, table([1.0, 2.0, 3.0, 6.0], [1.0, 3.0, 1.0, 6.0]))
+    assert found == {
+        "rmse": pytest.approx(math.sqrt(5 / 4)),
+        "mae": pytest.approx(3 / 4),
+        "r2": pytest.approx(1 - 5 / 14),  # squares around the mean of 3: 4 + 1 + 0 + 9
+    }
+    assert math.isnan(scores(REGRESSION, table([2.0, 2.0], [1.0, 3.0]))["r2"])
+
+
+def test_baselines_come_from_the_training_split():
+    classes = baseline(data(CLASSIFICATION, [2, 2, 2, 0, 1], [0, 0, 0, 2], classes=("a", "b", "c")))
+    assert classes == {"name": "accuracy", "value": 0.25, "of": "the commonest class"}
+    values = baseline(
+        data(
+            REGRESSION,
+            np.array([[0.0], [1.0]]),
+            np.array([[1.5], [-0.5], [0.5]]),
+            target_mean=(10.0,),
+            target_scale=(4.0,),
+        )
+    )
+    assert values == {
+        "name": "rmse",
+        "value": pytest.approx(4 * math.sqrt(2 / 3)),
+        "of": "the training mean",
+    }
+    labels = baseline(
+        data(MULTILABEL, [[1, 0], [1, 1], [0, 0]], [[0, 1], [0, 1], [1, 0]], classes=("a", "b"))
+    )
+    assert labels is not None and labels["value"] == pytest.approx(2 / 6)
+    assert baseline(data(REGRESSION, np.zeros((2, 3)), np.zeros((2, 3)))) is None
+
+
+def test_the_saved_table_has_names_and_rows_of_the_source():
+    given = data(CLASSIFICATION, [0, 1], [1, 0], classes=("no", "yes"))
+    given.rows["test"] = np.array([7, 3])
+    saved = for_people(given, table([1, 0], [0, 0]))
+    assert saved.to_dict(as_series=False) == {
+        "row": [7, 3],
+        "target": ["yes", "no"],
+        "prediction": ["no", "no"],
+    }
+    given.rows["test"] = np.array([7])  # of other examples: left out rather than wrong
+    assert for_people(given, table([1, 0], [0, 0])).columns == ["target", "prediction"]
