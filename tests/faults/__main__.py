@@ -21,6 +21,7 @@ TRIALS = {
     "soak": ("whole_runs", "soak"),
     "whole-runs": ("whole_runs", "whole_runs"),
     "sweeps": ("whole_runs", "whole_sweeps"),
+    "many-lanes": ("many_lanes", "many_lanes"),
     "damaged-runs": ("damaged_runs", "damaged_runs"),
     "mnist": ("whole_runs", "mnist"),
     "commands": ("commands", "commands"),

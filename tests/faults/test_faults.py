@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[2]
 WHOLE = ("killed-runs", "whole-runs", "sweeps", "damaged-runs")
 # Too long for the gate: only `python -m tests.faults` runs them.
 OTHERS = ("commands", "clocks", "filesystems", "strangers")
-FULL_ONLY = ("mnist", "soak")
+FULL_ONLY = ("mnist", "soak", "many-lanes")
 
 
 @pytest.mark.parametrize(

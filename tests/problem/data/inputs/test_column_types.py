@@ -34,6 +34,25 @@ def test_types_are_inferred_from_text(cells, kind, values):
         assert column.values.to_list() == values
 
 
+@pytest.mark.parametrize(
+    ("cells", "kind", "said"),
+    [
+        (["1", "2", "3", "low"] * 5, "category", "it was read as categories"),
+        (
+            [
+                *map(str, range(40)),
+                *(f"cabin {number} on the lower deck near the stern {number}" for number in range(40)),
+            ],
+            "text",
+            "it was read as text",
+        ),
+    ],
+)
+def test_a_note_on_numbers_among_words_names_the_kind_that_was_read(cells, kind, said):
+    column = read_column(pl.Series("c", cells, dtype=pl.String))
+    assert column.kind == kind and said in column.notes[0].text
+
+
 def test_further_marks_of_missing_values():
     column = read_column(pl.Series("c", ["1", " ?", "-9"]), Reading(("?", " -9")))
     assert column.kind == "number" and column.values.to_list() == [1.0, None, None]

@@ -256,26 +256,26 @@ def _bad_cells(name: str, kind: str, bad: Mapping[str, int]) -> Note:
 def _words(plain: pl.Series) -> Typed:
     """Return a column of text as categories or as free text."""
     present, name = plain.drop_nulls(), str(plain.name)
+    words = float(present.head(1000).str.count_matches(r"\S+").mean() or 0)  # type: ignore[arg-type]
+    least = DISTINCT_OF_TEXT if words < WORDS_OF_SENTENCE else DISTINCT_OF_TEXT / 2
+    free = words >= WORDS_OF_TEXT and present.n_unique() > least * present.len()
+    kind = "text" if free else "categories"
     notes = []
     numbers = [split(cell) is not None for cell in present.head(1000)]
     if numbers and all(numbers) and (limits := number_formats.limits_note(present)) is not None:
         notes.append(limits)
     elif np.mean(numbers) >= MANY_NUMBERS and not all(numbers):
         other = next(cell for cell, number in zip(present, numbers, strict=False) if not number)
-        text = f"{name} holds numbers and other text such as {other!r}; it was read as categories."
+        text = f"{name} holds numbers and other text such as {other!r}; it was read as {kind}."
         notes.append(guess("mixed", text, (name,), types={name: NUMBER}))
     elif np.mean(numbers) == 1:
-        text = f"{name} holds numbers written in ways that do not fit together; it was read as categories."
+        text = f"{name} holds numbers written in ways that do not fit together; it was read as {kind}."
         notes.append(guess("mixed", text, (name,), types={name: NUMBER}))
     elif (dates := written_dates.find_dates(plain, MANY_NUMBERS * present.len())) is not None:
         other = next(iter(dates.unreadable), "")
-        text = f"{name} holds dates and other text such as {other!r}; it was read as categories."
+        text = f"{name} holds dates and other text such as {other!r}; it was read as {kind}."
         notes.append(guess("mixed", text, (name,), types={name: DATE}))
-    words = float(present.head(1000).str.count_matches(r"\S+").mean() or 0)  # type: ignore[arg-type]
-    least = DISTINCT_OF_TEXT if words < WORDS_OF_SENTENCE else DISTINCT_OF_TEXT / 2
-    if words >= WORDS_OF_TEXT and present.n_unique() > least * present.len():
-        return Typed(TEXT, plain, notes=tuple(notes))
-    return Typed(CATEGORY, plain, notes=tuple(notes))
+    return Typed(TEXT if free else CATEGORY, plain, notes=tuple(notes))
 
 
 def _own_text(plain: pl.Series, found: Typed) -> Typed:
