@@ -6,6 +6,7 @@ claims about itself (its size, the lengths in its header) is compared with the l
 allocated for it, and what a file unpacks to is counted on the way.
 """
 
+import ctypes
 import os
 import re
 import sys
@@ -48,6 +49,17 @@ def max_bytes() -> int:
         rule = "must be a number of bytes above 0"
         raise BadInput(VARIABLE, rule, got=setting, hint=f"for example {VARIABLE}=4GB")
     return most
+
+
+def return_freed_memory() -> None:
+    """Give memory that was freed back to the system, where the C library keeps it (glibc).
+
+    Freed blocks lie between others that are in use, so that a process that has compiled and dropped many
+    programs keeps their memory unless it is asked to return it.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None
+    if trim is not None:
+        trim(0)
 
 
 def check_memory(

@@ -15,6 +15,7 @@ import jax
 from thalweg.core.cache import cache_folder, make_private
 from thalweg.core.compiler import brief_compilation
 from thalweg.core.disk import DISK, replace
+from thalweg.core.limits import return_freed_memory
 
 # Unlike that of JAX's own files: neither reads what the other wrote.
 _SUFFIX = ".verified"
@@ -148,10 +149,11 @@ def in_use() -> Iterator[None]:
 
 
 def forget() -> None:
-    """Give up all compiled programs of this process, which no run may be using."""
+    """Give up all compiled programs of this process, which no run may be using, and their memory."""
     _COMPILED.clear()
     _LOCKS.clear()
     jax.clear_caches()
+    return_freed_memory()
 
 
 def compile_once(function: Callable[..., Any], program: Any, *arguments: Any) -> Any:

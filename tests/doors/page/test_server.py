@@ -185,13 +185,14 @@ def test_a_lane_of_a_running_sweep_says_whether_it_was_stopped(runs):
 
 
 def test_looking_takes_a_small_share_of_the_time(runs, monkeypatch):
-    """A look that takes long comes less often."""
-    now = [0.0]
-    monitor, looks = Monitor([runs], lambda: now[0]), []
+    """A look that computes for long comes less often; one that waits for a busy machine does not."""
+    now, used, computes = [0.0], [0.0], 0.05
+    monitor, looks = Monitor([runs], lambda: now[0], lambda: used[0]), []
 
     def slow():
         looks.append(now[0])
         now[0] += 0.05
+        used[0] += computes
         return []
 
     monkeypatch.setattr(monitor._list, "look", slow)
@@ -199,6 +200,11 @@ def test_looking_takes_a_small_share_of_the_time(runs, monkeypatch):
         now[0] = max(now[0], float(second))
         monitor.look()
     assert len(looks) == 4 and 0.05 / (looks[2] - looks[1]) <= monitoring.SHARE
+    computes = 0.0
+    for second in range(30, 40):
+        now[0] = float(second)
+        monitor.look()
+    assert len(looks) == 4 + 10
 
 
 def test_an_unknown_run_is_refused(runs):
