@@ -1,5 +1,7 @@
 """`fit(..., ensemble=)` from a table to a run folder: one model, restored, resumed, predicted from."""
 
+import sys
+
 import numpy as np
 import polars as pl
 import pytest
@@ -7,6 +9,7 @@ import pytest
 import thalweg as tw
 from thalweg.core import compiler
 from thalweg.core.errors import BadInput
+from thalweg.doors.cli import app, find, race, sweep
 from thalweg.doors.export.graph import graph_of
 from thalweg.engine.compilation import compile_once
 from thalweg.engine.group import init_group
@@ -93,6 +96,40 @@ def test_a_table_has_an_ensemble_unless_the_user_chose_what_is_trained(options, 
     tw.fit(TABLE, **{"target": target, "progress": False} | options)
     model = made[0].model
     assert (model.members if isinstance(model, Tabular) else None) == members
+
+
+class Trained(Exception):
+    """Raised in place of a training."""
+
+
+def stop(*_, **__):
+    raise Trained
+
+
+@pytest.mark.parametrize(
+    ("command", "trains", "where"),
+    [
+        (["sweep", "--vary", "optimizer.lr=1e-3,1e-2"], (sweep, "train_models"), "here"),
+        (["find"], (find, "find_lr"), "here"),
+        (["race", "--optimizers", "adamw,sgd"], (race, "run_race"), "here"),
+        (["fit", "--folds", "3"], (fitting, "train_judged"), "on each fold"),
+        (["fit"], (fitting, "train_judged"), None),
+        (["sweep", "--model", "mlp:4", "--vary", "seed=0,1"], (sweep, "train_models"), None),
+    ],
+)
+def test_what_trains_single_networks_on_a_table_says_so(
+    command, trains, where, tmp_path, monkeypatch, capsys
+):
+    TABLE.write_csv(tmp_path / "table.csv")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(*trains, stop)
+    name, *options = command
+    monkeypatch.setattr(sys, "argv", ["thalweg", name, "table.csv", "--target", "y", *options])
+    with pytest.raises(Trained):
+        app._outcome()
+    told = " ".join(capsys.readouterr().err.split())
+    assert ("single networks" in told) == (where is not None)
+    assert where is None or f"trained {where}; fit alone trains an ensemble of 8" in told
 
 
 def test_the_doctor_looks_at_an_ensemble(run):

@@ -63,6 +63,23 @@ def members_by_default(data: Data) -> int | None:
     return MEMBERS if table and _suits(data) and _rows(data) <= MOST_ROWS else None
 
 
+def single_network_note(data: Data, model: Any) -> str | None:
+    """Return what to tell whoever trains single networks where plain `fit` trains an ensemble, or None.
+
+    Args:
+        data: The data, or their folds.
+        model: As it was asked for; None for the default.
+    """
+    table = isinstance(data.preparation.columns, TableColumns) and _suits(data) and _rows(data) <= MOST_ROWS
+    if model is not None or not table:
+        return None
+    where = "on each fold" if isinstance(data, FoldedData) else "here"
+    return (
+        f"single networks are trained {where}; fit alone trains an ensemble of {MEMBERS} on such a table, "
+        "which is usually better."
+    )
+
+
 def _suits(data: Data) -> bool:
     shape = data.input_shape
     rows = isinstance(shape, tuple) and len(shape) == 1 and data.train.one_row

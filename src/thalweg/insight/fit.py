@@ -17,7 +17,7 @@ from thalweg.core.errors import BadInput, DataError, ModelError, RecipeError, Th
 from thalweg.engine.mesh import Devices
 from thalweg.insight.cost.fitting import reject_larger_than_memory
 from thalweg.insight.doctor.notice import noticed
-from thalweg.insight.ensembles import members_by_default, with_members
+from thalweg.insight.ensembles import members_by_default, single_network_note, with_members
 from thalweg.insight.finder.finding import LearningRateFinding
 from thalweg.insight.finder.finding_io import as_dict, current
 from thalweg.insight.finder.learning_rate import find_lr
@@ -255,6 +255,8 @@ def fit(
     progress = listener(progress)
     for note in problem.data.notes:
         progress.note(note.text)
+    if isinstance(problem.data, FoldedData) and (single := single_network_note(problem.data, model)):
+        progress.note(single)
     finding = noticed(problem, base)
     if finding is not None:
         progress.note(finding)

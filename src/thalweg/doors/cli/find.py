@@ -9,6 +9,7 @@ from thalweg.core.stop_reason import EXIT_DONE, EXIT_FAILED
 from thalweg.doors.cli.arguments import judging, load_options, recipe_request
 from thalweg.doors.cli.device import Options, use_device
 from thalweg.doors.cli.output import FINDING_PAGE, FINDING_SUBJECT, draw_finding, print_finding
+from thalweg.insight.ensembles import single_network_note
 from thalweg.insight.finder import finding_io
 from thalweg.insight.finder.batch_size import find_batch_size
 from thalweg.insight.finder.finding import BatchFinding, LearningRateFinding
@@ -38,6 +39,8 @@ def find(options: Options) -> int:
     progress = showing.progress(quiet=options["quiet"])
     for note in problem.data.notes:
         progress.note(note.text)
+    if (single := single_network_note(problem.data, options["model"])) is not None:
+        progress.note(single)
     if sizes is None:
         finding = find_lr(problem, recipe, share=share, progress=progress)
     else:

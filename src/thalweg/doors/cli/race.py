@@ -7,6 +7,7 @@ from thalweg.doors.cli.arguments import judging, load_options, recipe_request
 from thalweg.doors.cli.device import Options, use_device
 from thalweg.doors.cli.output import print_json, print_text, write_file
 from thalweg.doors.cli.sweep import models_of
+from thalweg.insight.ensembles import single_network_note
 from thalweg.insight.fit import read_problem
 from thalweg.insight.race.race import race as run_race
 from thalweg.recipe import toml
@@ -31,6 +32,8 @@ def race(options: Options) -> int:
     progress = showing.progress(quiet=options["quiet"])
     for note in problem.data.notes:
         progress.note(note.text)
+    if (single := single_network_note(problem.data, options["models"] or options["model"])) is not None:
+        progress.note(single)
     result = run_race(
         problem,
         request.for_data(problem.data),

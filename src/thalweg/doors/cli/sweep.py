@@ -18,6 +18,7 @@ from thalweg.engine.group import lane_bytes
 from thalweg.engine.mesh import Devices
 from thalweg.engine.plan import LanePlan
 from thalweg.insight.cost.cost import cost as predicted_cost
+from thalweg.insight.ensembles import single_network_note
 from thalweg.insight.fit import restart_options
 from thalweg.insight.wording import plural
 from thalweg.problem.data.load import load
@@ -42,13 +43,17 @@ def sweep(options: Options) -> int:
     use_device(options["device"])
     request = recipe_request(options, allow_auto=False)
     varied = _varied(options["vary"])
-    problems = _problems(options, varied.pop(MODEL, None))
+    varied_models = varied.pop(MODEL, None)
+    problems = _problems(options, varied_models)
     recipes = _recipes(options, problems, request.for_data(problems[0].data), varied)
     if options["plan"]:
         return _plan(options, problems, recipes)
     progress = showing.progress(quiet=options["quiet"])
     for note in problems[0].data.notes:
         progress.note(note.text)
+    given = options["model"] or varied_models
+    if (single := single_network_note(problems[0].data, given)) is not None:
+        progress.note(single)
     save, folder = save_options(options), options["out"]
     if resumes(options):
         _check_resumable(problems)
