@@ -13,6 +13,23 @@ import pytest
 # XLA's older code for fusions in place of a compilation by MLIR for each, and LLVM without optimisation.
 FAST_COMPILATION = "--xla_cpu_use_fusion_emitters=false --xla_backend_optimization_level=0"
 
+# Files that take longest, which begin first: a process that begins with one of them at the end would work
+# alone for minutes (`--dist loadfile --no-loadscope-reorder`, scripts/check).
+LONGEST = (
+    "tests/faults/test_faults.py",
+    "tests/lab/test_quick.py",
+    "tests/problem/data/test_cases.py",
+    "tests/view/test_notebook.py",
+    "tests/doors/page/test_browser.py",
+    "tests/doors/play/test_browser.py",
+    "tests/insight/tape/test_equal.py",
+    "tests/engine/test_mesh.py",
+    "tests/contracts/test_lanes.py",
+    "tests/test_examples.py",
+    "tests/insight/finder/test_learning_rate.py",
+    "tests/test_arguments.py",
+)
+
 
 def pytest_addoption(parser):
     parser.addoption("--long", action="store_true", help="also run tests that take minutes each")
@@ -32,6 +49,8 @@ def pytest_collection_modifyitems(config, items):
     others = [item for item in items if ("optimised" in item.keywords) != optimised]
     config.hook.pytest_deselected(items=others)
     items[:] = [item for item in items if ("optimised" in item.keywords) == optimised]
+    first = {config.rootpath / name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: first.get(item.path, len(LONGEST)))
     if config.getoption("--long"):
         return
     for item in items:
