@@ -92,6 +92,15 @@ def value_data() -> Any:
 
 
 @cache
+def count_data() -> Any:
+    """Return the blobs with their class as a count."""
+    inputs, labels = points()
+    return library().load(
+        (inputs, labels.astype(np.float32)), task="regression", name="counts", validation=0.125
+    )
+
+
+@cache
 def distributions() -> Any:
     """Return a stream whose targets are distributions, which no file format has."""
     tw = library()

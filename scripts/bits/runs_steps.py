@@ -9,6 +9,7 @@ from typing import Any
 from bits.data import (
     LeftOut,
     blobs,
+    count_data,
     distributions,
     library,
     pixel_data,
@@ -26,7 +27,7 @@ SCHEDULES: dict[str, dict[str, Any]] = {
     "step": {"every": 3.0},
     "cosine-restarts": {"period": 4.0},
     "warmup": {"length": 2.0},
-    "plateau": {"patience": 0.0, "threshold": 1.0},
+    "plateau": {"patience": 0.0, "threshold": 0.99},
 }
 
 
@@ -55,6 +56,7 @@ def with_model(name: str, folder: Path) -> None:
             {},
         ),
         "linear": lambda: (tw.LinearModel(), blobs(), {}),
+        "tabular": lambda: (tw.Tabular([None, 8, None], members=2, averaged="softmax"), blobs(), {}),
         "cnn": lambda: (tw.CNN([4, 8], hidden=16, normalisation="batch", dropout=0.1), pixel_data(), {}),
         "vgg": lambda: (tw.VGG(8, channels=4), pixel_data(), {"steps": 12}),
         "resnet": lambda: (tw.ResNet(8, channels=4), pixel_data(), {"steps": 12}),
@@ -78,8 +80,12 @@ def with_loss(name: str, folder: Path) -> None:
     tw = library()
     if name == "kl":
         data, model = distributions(), tw.MLP([6, 8, 3])
-    elif name in ("mse", "mae", "huber"):
-        data, model = value_data(), tw.MLP([6, 8, 1])
+    elif name in ("mse", "mae", "huber", "quantile"):
+        data, model = value_data(), tw.MLP([6, 8, None if name == "quantile" else 1])
+    elif name == "poisson":
+        data, model = count_data(), tw.MLP([6, 8, 1])
+    elif name == "ordinal":
+        data, model = blobs(), tw.MLP([6, 8, 2])
     elif name == "binary_cross_entropy":
         data, model = blobs(2), tw.MLP([6, 8, 1])
     else:

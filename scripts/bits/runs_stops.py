@@ -73,7 +73,7 @@ def _resume(folder: Path) -> None:
 @run("resume/plateau")
 def _resume_plateau(folder: Path) -> None:
     tw, problem = library(), small_net()
-    plateau = tw.Plateau(patience=0.0, threshold=1.0)
+    plateau = tw.Plateau(patience=0.0, threshold=0.99)
     interrupt(folder / "run", problem, recipe_of(tw.SGD(lr=0.1), schedule=plateau, noise=0.1, steps=220))
     tw.resume(folder / "run", problem)
 
