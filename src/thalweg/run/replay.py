@@ -1,8 +1,8 @@
 """Replay a run in memory up to the update at which it failed, from a checkpoint or from its start.
 
 Order of the data, noise and updates are functions of the seed and the step, so the same updates are computed
-again, bit for bit: of a lane of a sweep, too, unless it was computed in one product with other lanes. A stream
-is read again from the batch that the replay begins with. Nothing is written: the folder stays as it is.
+again, bit for bit: of a lane of a sweep, too, unless it was computed in one product with others. A stream is
+read again from the batch that the replay begins with. Nothing is written: the folder stays as it is.
 """
 
 from collections.abc import Mapping

@@ -65,7 +65,7 @@ def tape_of_model(
     """Return the tape of one training example through a model; see `tape_of_run`."""
     rows = batch if problem.whole_batches else 1
     inputs, targets = _examples(problem.data.train, example, rows, batch)
-    inputs, rows = problem.data.preparation.scale(inputs), first_leaf(targets).shape[0]
+    inputs, rows = problem.data.preparation.scale(inputs), first_leaf(inputs).shape[0]
     shown = f"example {example}" if rows == 1 else f"examples {example} to {example + rows - 1}"
     name = f"{problem.model_name} on {problem.data.name}, {shown}"
     facts = about | {"example": example, "rows": rows, "split": "train"}
