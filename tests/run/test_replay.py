@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from thalweg.core.errors import BadInput, DataError, RunFolderError
+from thalweg.engine import plan
 from thalweg.insight.tape.runs import tape_of_birth, tape_of_run
 from thalweg.insight.tape.statements import statements
 from thalweg.problem.data.load import load
@@ -119,7 +120,8 @@ def test_a_lane_of_a_sweep_is_replayed_alone_with_its_bits(tmp_path, run):
     assert first.value == pytest.approx(float(np.log(float(runs[0].params.w) - x)), rel=1e-5)
 
 
-def test_a_lane_that_was_computed_with_others_says_so(tmp_path):
+def test_a_lane_that_was_computed_with_others_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(plan, "usable_cores", lambda: 1)  # both lanes in one shard
     runs = swept(tmp_path / "sweep")
     saved = saved_run(runs[1].folder, problem(shrinking_log))
     assert saved.origin.shard.layout == "batch" and not saved.alone
