@@ -50,6 +50,7 @@ BENCHMARKS = {
     "play": "benchmarks.play",
     "landscape": "benchmarks.landscape",
     "cost": "benchmarks.cost",
+    "cost_rivals": "benchmarks.cost_rivals",
     "recomputation": "benchmarks.recomputation",
     "finders": "benchmarks.finders.scoreboard",
     "tape": "benchmarks.tape.scoreboard",

@@ -59,7 +59,7 @@ ROOMS: dict[str, list[str | tuple[str, ...]]] = {
         ("folder", "outputs", "progress", "scores"),
         "problem_record",
         ("checkpoint", "spec", "run", "tracking"),
-        ("session", "validate", "restore", "verify"),
+        ("session", "validate", "restore", "verify", "origin"),
         "cluster",
         ("train", "resume", "replay"),
         "trajectory",

@@ -6,9 +6,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from thalweg.core.errors import BadInput
+from thalweg.core.errors import BadInput, DataError, RunFolderError
+from thalweg.engine import plan
 from thalweg.insight.tape.runs import tape_of_birth, tape_of_run
 from thalweg.insight.tape.statements import statements
+from thalweg.problem.data.load import load
+from thalweg.problem.data.stream import stream
+from thalweg.problem.models import LinearModel
 from thalweg.problem.problem import Problem
 from thalweg.recipe.optimizers import SGD
 from thalweg.recipe.recipe import Recipe
@@ -99,8 +103,91 @@ def test_a_run_that_did_not_diverge_has_nothing_to_replay(tmp_path):
         tape_of_run(saved_run(run.folder, problem(root)), example=ROWS)
 
 
-def test_a_sweep_is_refused(tmp_path):
-    recipes = Recipe(SGD(lr=1e-3), batch_size=4, steps=2).vary(seed=[0, 1])
-    runs = train(problem(root), recipes, keep=tmp_path / "sweep")
-    with pytest.raises(BadInput, match="single run"):
+def swept(folder, **options):
+    """A sweep of which the second lane diverges."""
+    recipe = Recipe(SGD(lr=0.02), batch_size=4, steps=60, shuffle="none")
+    return train(problem(shrinking_log), recipe.vary(lr=[1e-4, 0.02]), keep=folder, **options)
+
+
+def test_a_lane_of_a_sweep_is_replayed_alone_with_its_bits(tmp_path, run):
+    runs = swept(tmp_path / "sweep", strict=True)
+    saved = saved_run(runs[1].folder, problem(shrinking_log))
+    replayed = replay(saved)
+    assert saved.alone and replayed.step == runs[1].result["steps"] == run.result["steps"]
+    np.testing.assert_array_equal(np.asarray(replayed.states.params.w)[0], np.asarray(runs[1].params.w))
+    first = tape_of_run(saved_run(runs[0].folder, problem(shrinking_log)))
+    x = float(np.asarray(problem(shrinking_log).data.train.inputs["x"])[0])
+    assert first.value == pytest.approx(float(np.log(float(runs[0].params.w) - x)), rel=1e-5)
+
+
+def test_a_lane_that_was_computed_with_others_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(plan, "usable_cores", lambda: 1)  # both lanes in one shard
+    runs = swept(tmp_path / "sweep")
+    saved = saved_run(runs[1].folder, problem(shrinking_log))
+    assert saved.origin.shard.layout == "batch" and not saved.alone
+    recorded = tape_of_birth(saved)
+    assert recorded.about["stopped_at"] == runs[1].result["steps"]
+    assert any("Replayed alone" in each.text for each in statements(recorded))
+    assert recorded.nonfinite.birth is not None and recorded.nonfinite.birth.name == "log"
+
+
+def test_a_lane_on_a_fold_is_taped_on_its_own_rows(tmp_path):
+    recipe = Recipe(SGD(lr=1e-3), batch_size=4, steps=2)
+    x = np.arange(24, dtype=np.float32)[:, None]
+    data = load((x, x[:, 0]), folds=3)
+    runs = train(Problem(LinearModel([1, 1]), data), recipe, keep=tmp_path / "folds")
+    for fold, each in enumerate(runs):
+        recorded = tape_of_run(saved_run(each.folder, Problem(LinearModel([1, 1]), data)), example=1)
+        inputs, _ = data.folds[fold].train.batch(jnp.array([1]))
+        given = next(value for value in recorded.recording.inputs if value.name.startswith("inputs"))
+        np.testing.assert_array_equal(np.asarray(given.array), np.asarray(inputs))
+
+
+def test_a_sweep_is_refused_and_a_lane_named(tmp_path):
+    runs = train(
+        problem(root), Recipe(SGD(lr=1e-3), batch_size=4, steps=2).vary(seed=[0, 1]), keep=tmp_path / "s"
+    )
+    with pytest.raises(BadInput, match="not a sweep") as caught:
         saved_run(runs.folder, problem(root))
+    assert str(runs[0].folder) in caught.value.hint
+
+
+def batches(start):
+    """Batches of four rows; the inputs of row k are k, but those of row 21 are not finite."""
+    for number in range(start, 100):
+        rows = np.arange(4 * number, 4 * number + 4, dtype=np.float32)
+        yield np.where(rows == 21, np.inf, rows / 100)[:, None], rows / 100
+
+
+def streamed(source=batches):
+    return Problem(LinearModel([1, 1]), stream(source, task="regression"))
+
+
+def test_a_run_on_a_stream_is_replayed_and_names_the_example(tmp_path):
+    run = train(streamed(), Recipe(SGD(lr=1e-3), batch_size=4, steps=20), keep=tmp_path / "run")
+    assert run.result["stopped"] == "diverged"
+    about = tape_of_birth(saved_run(run.folder, streamed())).about
+    assert about["step"] == 5
+    recorded = tape_of_run(saved_run(run.folder, streamed()), example=9)
+    given = next(value for value in recorded.recording.inputs if value.name.startswith("inputs"))
+    np.testing.assert_array_equal(np.asarray(given.array), np.array([[np.float32(0.09)]]))
+    with pytest.raises(BadInput, match="must be an example") as caught:
+        tape_of_run(saved_run(run.folder, streamed()), example=400)
+    assert "ended before batch 100" in caught.value.hint
+
+
+def test_a_stream_that_gives_other_batches_is_named(tmp_path):
+    run = train(streamed(), Recipe(SGD(lr=1e-3), batch_size=4, steps=20), keep=tmp_path / "run")
+
+    def sound(start):
+        return ((np.nan_to_num(x, posinf=0.21), y) for x, y in batches(start))
+
+    with pytest.raises(RunFolderError, match="does not diverge") as caught:
+        replay(saved_run(run.folder, streamed(sound)))
+    assert "same batches each time" in caught.value.hint
+
+
+def test_an_iterator_that_can_be_read_once_is_refused(tmp_path):
+    run = train(streamed(), Recipe(SGD(lr=1e-3), batch_size=4, steps=20), keep=tmp_path / "run")
+    with pytest.raises(DataError, match="read only once"):
+        replay(saved_run(run.folder, streamed(batches(0))))

@@ -107,6 +107,14 @@ def as_bytes(count: int) -> str:
     return f"{count:,} bytes"
 
 
+def peak_memory() -> int | None:
+    """Return the most bytes of main memory that this process has held; None where the system does not say."""
+    if resource is None:
+        return None
+    unit = 1 if sys.platform == "darwin" else 1024
+    return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
 def free_memory() -> int:
     """Return the bytes of main memory that this process can still have.
 

@@ -1,4 +1,4 @@
-"""What `fit` adds to the result of a single run that has ended: other methods, and figures to decide by.
+"""What `fit` adds to the result of a single run: other methods, figures to decide by, its predicted cost.
 
 Plain values say what was asked for; they are written into the run folder, so that a resumed run ends as one
 that was not interrupted.
@@ -12,6 +12,7 @@ from typing import Any
 from thalweg.core.arguments import checked
 from thalweg.core.caller import argument
 from thalweg.core.errors import BadInput, DataError, did_you_mean
+from thalweg.insight.cost import measured
 from thalweg.insight.decisions import decide
 from thalweg.insight.decisions.cost import ErrorCost
 from thalweg.insight.rivals import judged as with_references
@@ -23,14 +24,14 @@ from thalweg.run.run import Run, Runs
 
 
 def judged(run: Run, asked: dict[str, Any]) -> dict[str, Any]:
-    """Return the entries `references` and `decisions` of result.json, as far as they apply to a run.
+    """Return the entries `references`, `decisions` and `cost` of result.json, as far as they apply to a run.
 
     Args:
         run: The run.
         asked: As `asked_of` gives it.
     """
     references = with_references(run) if asked.get("references") else {}
-    return references | decide.judged(run, asked.get("cost"), asked.get("by") or ())
+    return references | decide.judged(run, asked.get("cost"), asked.get("by") or ()) | measured.judged(run)
 
 
 def asked_of(problem: Problem, references: bool, cost: Any, by: Any) -> dict[str, Any]:

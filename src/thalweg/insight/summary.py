@@ -30,7 +30,6 @@ from thalweg.insight.wording import (
     setting,
     times,
 )
-from thalweg.run.folder.filesystem import LANES
 from thalweg.run.folder.record import Record
 
 # Evaluations after the lowest one from which on a rise is called a trend.
@@ -253,7 +252,7 @@ def _last_losses(record: Record, run: Outcome) -> Statement | None:
 
 def _tape(record: Record, run: Outcome) -> Statement | None:
     """Say how to find the op at which a run that diverged failed."""
-    if not run.diverged or record.folder is None or record.folder.parent.name == LANES:
+    if not run.diverged or record.folder is None:
         return None
     folder = str(record.folder)
     command = either(f"thalweg tape {shlex.quote(folder)} --born", f"tw.tape({folder!r}, born=True)")

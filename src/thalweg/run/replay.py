@@ -1,7 +1,8 @@
 """Replay a run in memory up to the update at which it failed, from a checkpoint or from its start.
 
 Order of the data, noise and updates are functions of the seed and the step, so the same updates are computed
-again, bit for bit. Nothing is written: the folder stays as it is.
+again, bit for bit: of a lane of a sweep, too, unless it was computed in one product with others. A stream is
+read again from the batch that the replay begins with. Nothing is written: the folder stays as it is.
 """
 
 from collections.abc import Mapping
@@ -20,28 +21,45 @@ from thalweg.core.errors import BadInput, RunFolderError
 from thalweg.core.stop_reason import StopReason
 from thalweg.engine import dispatch
 from thalweg.engine.group import LaneGroup, init_group, observe
+from thalweg.engine.program import BATCH, MAP
 from thalweg.engine.state import DIVERGED, RUNNING, State
 from thalweg.problem.data.stream import Streamed
 from thalweg.problem.problem import Problem
+from thalweg.recipe.recipe import Recipe
 from thalweg.run.checkpoint.store import Checkpoint, Store
-from thalweg.run.folder.filesystem import LANES, SHARDS
-from thalweg.run.folder.folder import RunFile
 from thalweg.run.folder.record import Record, read
 from thalweg.run.folder.weights import InitialWeights
+from thalweg.run.origin import Origin, origin_of
 from thalweg.run.session.checkpointer import fill
-from thalweg.run.spec import MODELS, RunSpec
+from thalweg.run.spec import RunSpec
 
 # Updates between two looks at the weights. A look costs a dispatch, about a millisecond.
 STRIDE = 64
 
 
 class Saved(NamedTuple):
-    """A run folder as far as replaying needs it: its record, its specification, and its problem."""
+    """The folder of a run, or of a lane of a sweep, as far as replaying needs it.
+
+    Args:
+        record: The run or lane as plain data.
+        origin: What it was started with.
+        problem: What it trained on: of lanes on folds, its own fold.
+    """
 
     record: Record
-    run: str
-    spec: RunSpec
+    origin: Origin
     problem: Problem
+
+    @property
+    def recipe(self) -> Recipe:
+        """How it trained."""
+        return self.origin.recipe
+
+    @property
+    def alone(self) -> bool:
+        """Whether it was computed by itself, so that a replay has its bits; batched lanes share products."""
+        shard = self.origin.shard
+        return shard.layout != BATCH or len(shard.lanes) == 1
 
 
 class Replay(NamedTuple):
@@ -71,26 +89,22 @@ class Replay(NamedTuple):
 def saved_run(
     folder: Path | str, problem: Problem | None = None, data: Any = None, unverified: bool = False
 ) -> Saved:
-    """Read a single run's folder, and rebuild its problem.
+    """Read the folder of a single run or of a lane of a sweep, and rebuild its problem.
 
     Args:
-        folder: The run folder.
+        folder: The folder.
         problem: The problem, where it cannot be rebuilt from names.
         data: Where the data are now, if they moved.
         unverified: Whether to read a folder without checksums nevertheless.
 
     Raises:
-        RunFolderError: There is no run, or it is a sweep or a lane of one.
+        RunFolderError: There is no run, or it is a sweep.
         DataError, ModelError: The problem cannot be rebuilt; see `resume`.
     """
     path = Path(folder)
-    run = RunFile.read(path)
-    if MODELS in run.origin or run.origin.get("many") or path.parent.name in (LANES, SHARDS):
-        hint = "train the setting alone: " + either("thalweg fit ... --set ...", "train(problem, recipe)")
-        raise RunFolderError("tape", "takes a single run, not a sweep", got=str(path), hint=hint)
+    origin = origin_of(path, "tape")
     record = read(path, unverified=unverified)
-    spec = RunSpec.from_dict(run.origin, path / "run.json")
-    return Saved(record, run.run, spec, _problem(spec, path, problem, data))
+    return Saved(record, origin, origin.own(_problem(origin.spec, path, problem, data)))
 
 
 def _problem(spec: RunSpec, path: Path, problem: Problem | None, data: Any) -> Problem:
@@ -112,7 +126,8 @@ def replay(saved: Saved) -> Replay:
     intervals between checkpoints are computed again; without one, from the start.
 
     Raises:
-        RunFolderError: The run did not diverge, or its data were a stream.
+        RunFolderError: The run did not diverge, or does not when it is replayed.
+        DataError: Its stream can be read only once.
     """
     folder, result = saved.record.folder, saved.record.result
     assert folder is not None
@@ -120,20 +135,18 @@ def replay(saved: Saved) -> Replay:
         stopped = result.get("stopped") or "no end"
         hint = either(f"thalweg tape {folder}", "tape(folder)") + " shows the forward and backward pass"
         raise RunFolderError("tape", "only a run that diverged has a failing update", got=stopped, hint=hint)
-    if isinstance(saved.problem.data.train, Streamed):
-        hint = "train on resident data: tw.load"
-        raise RunFolderError("tape", "a stream cannot be read again", got=str(folder), hint=hint)
     group, states = _prepared(saved)
     start, states = _start(saved, states, int(result["steps"]))
     return _failing(saved, group, states, start)
 
 
 def _prepared(saved: Saved) -> tuple[LaneGroup, State]:
-    """Return the program and the first state, as the run had them."""
-    spec, problem = saved.spec, saved.problem
+    """Return the program and the first state, as the run had them; of a lane, those of the lane alone."""
+    spec, problem = saved.origin.spec, saved.problem
     initial = None if spec.init is None else InitialWeights(Path(spec.init), problem.shapes.params)
-    shard = spec.plan.shards[0]
-    group, states = init_group(problem, list(spec.recipes), initial, width=shard.width, layout=shard.layout)
+    shard = saved.origin.shard
+    width, layout = (1, MAP) if spec.many else (shard.width, shard.layout)
+    group, states = init_group(problem, [saved.recipe], initial, width=width, layout=layout)
     if spec.schedule_total is not None:
         planned = jnp.asarray(spec.schedule_total, group.inputs.total.dtype)
         inputs = eqx.tree_at(lambda inputs: inputs.total, group.inputs, planned)
@@ -144,7 +157,9 @@ def _prepared(saved: Saved) -> tuple[LaneGroup, State]:
 def _start(saved: Saved, states: State, failed: int) -> tuple[int, State]:
     folder = saved.record.folder
     assert folder is not None
-    for checkpoint in Store(folder, saved.run).sound(failed):
+    if saved.origin.spec.many:  # a sweep's checkpoints hold all lanes of a shard, and go when it has ended
+        return 0, states
+    for checkpoint in Store(folder, saved.origin.run).sound(failed):
         if isinstance(checkpoint, Checkpoint):
             filled = fill("state", states, checkpoint)
             if int(filled.code[0]) == RUNNING and _is_finite(filled):
@@ -164,12 +179,22 @@ def _failing(saved: Saved, group: LaneGroup, states: State, start: int) -> Repla
             break
         before, step = observe(group, after, losses[end]) if end in losses else after, end
     else:
-        hint = "versions or the processor differ from those of the run; see environment.json"
-        raise RunFolderError("tape", "the run does not diverge when it is replayed", got="finite", hint=hint)
+        raise RunFolderError(
+            "tape", "the run does not diverge when it is replayed", got="finite", hint=_why_not(saved)
+        )
     before, at = _bisected(group, before, step, after)
     result, _ = _advanced(group, before, at, at + 1)
     reason = "loss" if int(result.code[0]) == DIVERGED else "weights"
     return Replay(saved.problem, group, before, at, start, reason, limit, loss)
+
+
+def _why_not(saved: Saved) -> str:
+    """Say what may differ from the run."""
+    if not saved.alone:
+        return "its sweep computed several lanes in one product, which rounds differently; train it alone"
+    if isinstance(saved.problem.data.train, Streamed):
+        return "its stream must give the same batches each time, or versions differ; see environment.json"
+    return "versions or the processor differ from those of the run; see environment.json"
 
 
 def _bisected(group: LaneGroup, before: State, step: int, after: State) -> tuple[State, int]:

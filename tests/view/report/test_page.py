@@ -105,6 +105,21 @@ def test_the_page_says(part):
     assert part in render(made.classification())
 
 
+def test_predicted_cost_stands_beside_what_was_measured():
+    record = made.classification()
+    assert "Predicted and measured" not in render(record)
+    cost = {
+        "step_seconds": {"predicted": 0.004, "measured": 0.005},
+        "memory": {"predicted": 40_000_000, "compiled": 42_000_000, "process": 900_000_000},
+        "operations": {"step": 2e6, "rate": 4e8},
+    }
+    page = render(replace(record, result=record.result | {"cost": cost}))
+    assert "Predicted and measured" in page and "5 ms" in page and "1.25" in page and "1.05" in page
+    unknown = cost | {"step_seconds": {"predicted": None, "measured": 0.005}}
+    page = render(replace(record, result=record.result | {"cost": unknown}))
+    assert "time of an update" not in page and "memory of the training loop" in page
+
+
 def test_hostile_names_are_shown_and_not_run():
     record = made.classification(classes=3, names=[HOSTILE, "a&b", '"quoted"'], accuracy=0.5)
     data = record.problem["data"] | {"name": HOSTILE, "target": HOSTILE, "task": "classification"}

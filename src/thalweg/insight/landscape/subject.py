@@ -9,13 +9,11 @@ import numpy as np
 from jaxtyping import PyTree
 
 from thalweg.core.caller import either
-from thalweg.core.errors import BadInput, DataError, ModelError, RunFolderError
+from thalweg.core.errors import BadInput, DataError, ModelError
 from thalweg.problem.problem import Problem
 from thalweg.recipe.recipe import Recipe
-from thalweg.run.folder.filesystem import files_of
-from thalweg.run.folder.folder import RUN_FILE, RunFile
 from thalweg.run.folder.record import Record, read
-from thalweg.run.folder.sweep_record import is_sweep, lane_folder
+from thalweg.run.origin import origin_of
 from thalweg.run.restore import restore
 from thalweg.run.run import Run
 from thalweg.run.spec import RunSpec
@@ -113,39 +111,20 @@ def subject_of(
         hint = "for example tw.fit(...), or 'runs/digits-1'"
         raise BadInput(who, "takes a run or its folder", got=type(source).__name__, hint=hint)
     folder = Path(source)
-    if is_sweep(folder):
-        hint = f"name one of its lanes: {lane_folder(folder, 0)}"
-        raise RunFolderError(who, "takes a run, not a sweep", got=str(folder), hint=hint)
-    record = read(folder, unverified=unverified)
-    run, lane = _origin(folder)
-    spec = RunSpec.from_dict(run.origin, folder / RUN_FILE)
-    whole = _rebuilt(spec, problem, data, who)
+    origin = origin_of(folder, who)
+    record, spec = read(folder, unverified=unverified), origin.spec
+    whole = origin.own(_rebuilt(spec, problem, data, who))
     trained = restore(folder, weights=weights, model=whole.model, unverified=unverified)
     return Subject(
         record.name,
         whole,
-        spec.recipes[lane],
+        origin.recipe,
         trained.built.params,
         trained.built.model_state,
         record,
         spec,
-        None if spec.many else run.run,
+        None if spec.many else origin.run,
     )
-
-
-def _origin(folder: Path) -> tuple[RunFile, int]:
-    """Return the run.json that says what a run was started with, and which of its lanes the folder is."""
-    run = RunFile.read(folder)
-    if run.origin:
-        return run, 0
-    sweep = folder.absolute().parents[1]
-    if (
-        files_of(sweep).is_there(sweep / RUN_FILE)
-        and lane_folder(sweep, 0).parent == folder.absolute().parent
-    ):
-        return RunFile.read(sweep), int(folder.absolute().name)
-    rule, hint = "must say what the run was started with", "use a lane in the folder of its sweep"
-    raise RunFolderError("run", rule, got="no origin", where=folder / RUN_FILE, hint=hint)
 
 
 def _rebuilt(spec: RunSpec, problem: Problem | None, data: Any, who: str) -> Problem:

@@ -1,6 +1,7 @@
 """The tape of a run: one example through the trained weights, or the update at which a run failed."""
 
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from thalweg.engine.step import step, step_batch, step_loss
 from thalweg.insight.tape.nonfinite import BACKWARD, UPDATE, Birth, NonFinite, births_of
 from thalweg.insight.tape.recording import is_inexact, numbers
 from thalweg.insight.tape.tape import Tape, taped
+from thalweg.problem.data.split import Split, first_leaf
 from thalweg.problem.data.stream import Streamed
 from thalweg.problem.models.adapter import PartitionedModel, apply, build_as_trained, shapes_as_trained
 from thalweg.problem.objective import Objective, as_batch, mean
@@ -48,12 +50,12 @@ def tape_of_run(saved: Saved, example: int = 0, weights: str | None = None) -> T
     if which not in ("best", "final"):
         raise BadInput(argument("weights"), "must be best or final", got=which, hint="try best")
     assert record.folder is not None
-    built = shapes_as_trained(problem.model, saved.spec.recipes[0].seed)
+    built = shapes_as_trained(problem.model, saved.recipe.seed)
     arrays = files.load(record.folder / f"{which}.safetensors", False)
     params = files.load_into(built.params, arrays)
     model_state = files.load_into(built.model_state, arrays, prefix=files.STATE)
     about = {"run": str(record.folder), "weights": which}
-    batch = saved.spec.recipes[0].batch(problem.data.train.count())
+    batch = saved.recipe.batch(problem.data.train.count())
     return tape_of_model(problem, PartitionedModel(params, model_state, built.fixed), example, batch, about)
 
 
@@ -61,23 +63,44 @@ def tape_of_model(
     problem: Problem, model: PartitionedModel, example: int, batch: int, about: dict[str, Any]
 ) -> Tape:
     """Return the tape of one training example through a model; see `tape_of_run`."""
-    split = problem.data.train
-    if isinstance(split, Streamed):
-        hint = "record a function instead: tape(loss, model, batch)"
-        raise BadInput("tape", "a stream has no example that can be read again", hint=hint)
-    if not 0 <= example < split.count():
-        hint = f"the training split has examples 0 to {split.count() - 1}"
-        raise BadInput(
-            argument("example"), "must be an example of the training split", got=example, hint=hint
-        )
-    last = min(example + batch, split.count()) if problem.whole_batches else example + 1
-    indices = np.arange(example, last, dtype=np.int32)
-    inputs, targets = split.batch(jnp.asarray(indices))
-    inputs = problem.data.preparation.scale(inputs)
-    shown = f"example {example}" if len(indices) == 1 else f"examples {example} to {last - 1}"
+    rows = batch if problem.whole_batches else 1
+    inputs, targets = _examples(problem.data.train, example, rows, batch)
+    inputs, rows = problem.data.preparation.scale(inputs), first_leaf(inputs).shape[0]
+    shown = f"example {example}" if rows == 1 else f"examples {example} to {example + rows - 1}"
     name = f"{problem.model_name} on {problem.data.name}, {shown}"
-    facts = about | {"example": example, "rows": len(indices), "split": "train"}
+    facts = about | {"example": example, "rows": rows, "split": "train"}
     return _taped(loss_of(problem, model), model.params, inputs, targets, name, facts)
+
+
+def _examples(split: Split, first: int, rows: int, batch: int) -> tuple[PyTree, PyTree]:
+    """Return some training examples from one on, fewer at the end of the split.
+
+    Of a stream they are numbered as it gives them, from its beginning; it is read again from the batch that
+    has the first of them.
+
+    Raises:
+        BadInput: There is no such example.
+        DataError: The stream can be read only once, or its code failed.
+    """
+    if not isinstance(split, Streamed):
+        if not 0 <= first < split.count():
+            raise _no_example(first, f"the training split has examples 0 to {split.count() - 1}")
+        return split.batch(jnp.arange(first, min(first + rows, split.count()), dtype=jnp.int32))
+    if first < 0:
+        raise _no_example(first, "the first example of a stream is 0")
+    stream = split.in_batches(batch)
+    number, offset = divmod(first, stream.batch_size)
+    checked = stream.checker()
+    read = list(islice(stream.make(number), -(-(offset + rows) // stream.batch_size)))
+    if not read:
+        raise _no_example(first, f"the stream ended before batch {number}")
+    batches = [checked(each, number + at) for at, each in enumerate(read)]
+    leaves = [jnp.concatenate(parts)[offset : offset + rows] for parts in zip(*batches, strict=True)]
+    return jax.tree.unflatten(jax.tree.structure((stream.first.inputs, stream.first.targets)), leaves)
+
+
+def _no_example(got: int, hint: str) -> BadInput:
+    return BadInput(argument("example"), "must be an example of the training split", got=got, hint=hint)
 
 
 def loss_of(problem: Problem, model: PartitionedModel) -> Callable[[PyTree, PyTree, PyTree], Any]:
@@ -123,11 +146,16 @@ def tape_of_birth(saved: Saved) -> Tape:
         "loss": replayed.loss,
         "limit": replayed.limit,
     }
+    if not saved.alone:  # its sweep rounded differently
+        about["stopped_at"] = int(saved.record.result["steps"])
     name = f"{saved.problem.model_name} on {saved.problem.data.name}, update {replayed.step}"
     found = _taped(loss, state.params, rows.inputs, rows.targets, name, about)
     if found.nonfinite.birth is None and replayed.reason == "weights":
         return _of_update(found, lane, state, order)
-    return _with_example(found, loss, state.params, (rows.inputs, rows.targets), np.asarray(order[0]))
+    indices = np.asarray(order[0])
+    if isinstance(saved.problem.data.train, Streamed):  # of a dispatch's own rows
+        indices = indices + replayed.step * len(indices)
+    return _with_example(found, loss, state.params, (rows.inputs, rows.targets), indices)
 
 
 def _taped(

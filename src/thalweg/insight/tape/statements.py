@@ -85,6 +85,11 @@ def _failed(tape: Tape) -> str:
         return ""
     update, start = count(about["step"]), count(about["replayed_from"])
     text = f"Update {update} (replayed from {start}) is the first that fails"
+    if "stopped_at" in about:
+        text = (
+            f"Replayed alone, update {update} is the first that fails (within its sweep, in one product with "
+            f"other lanes, it stopped after {count(about['stopped_at'])} updates)"
+        )
     if about["reason"] == "weights":
         return f"{text}: it leaves weights that are not finite."
     if tape.nonfinite.birth is not None:

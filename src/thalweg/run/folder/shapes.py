@@ -34,6 +34,11 @@ _RESULT = {
     "baseline": _SCORE,
     "seconds": Each(NUMBER),
     "examples_per_second": NUMBER,
+    "cost": {
+        "step_seconds": {"predicted": NUMBER, "measured": NUMBER},
+        "memory": dict.fromkeys(("predicted", "compiled", "process"), NUMBER),
+        "operations": {"step": NUMBER, "rate": NUMBER},
+    },
     "sample": str,
     "finding": {"setting": str, "value": NUMBER, "low": NUMBER, "high": NUMBER, "default": NUMBER}
     | {"status": str, "cost": _COST},

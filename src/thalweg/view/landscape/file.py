@@ -22,8 +22,8 @@ from thalweg.view.landscape.picture import (
 
 WIDTH, LINE = 760, 19
 SIDE, LEFT, TOP = 600, 84, 64
-# Width of a letter of the text, on average.
-LETTER = 7.0
+# Width of a letter of the text, on average; of a name in bold; and of the heading. Those of a wide typeface.
+LETTER, BOLD, LARGE = 7.0, 9.0, 10.6
 _LIGHT = "--card:#ffffff;--ink:#1d2428;--soft:#5b666d;--rule:#e4e6e3;--contour:rgba(10,40,55,.35);"
 _DARK = "--card:#151b1f;--ink:#e6ebed;--soft:#a3afb5;--rule:#2c363b;--contour:rgba(255,255,255,.22);"
 
@@ -42,7 +42,7 @@ def svg(shown: Landscape | Line, title: str | None = None) -> str:
         height,
         element("style", Markup(_style_sheet())),
         element("rect", width=WIDTH, height=height, fill="var(--card)"),
-        _text(clipped(heading, 84), 24, 34, "ink", font_size=15, font_weight=600),
+        _text(clipped(heading, int((WIDTH - 48) / LARGE)), 24, 34, "ink", font_size=15, font_weight=600),
         drawn,
     )
 
@@ -85,10 +85,12 @@ def _mark_names(shown: Landscape, frame: Frame) -> Markup:
     pieces = []
     for mark in shown.marks:
         share = float(frame.x.position(mark.at[0]))
-        across = float(frame.area.across(share)) + (10 if share < 0.6 else -10)
+        right = share < 0.6
+        across = float(frame.area.across(share)) + (10 if right else -10)
         up = float(frame.area.up(float(frame.y.position(mark.at[1])))) - 9
-        anchor = "start" if share < 0.6 else "end"
-        name = f"{clipped(mark.name, 30)}, {figure(mark.loss)}"
+        anchor, loss = "start" if right else "end", f", {figure(mark.loss)}"
+        room = frame.area.width * ((1 - share) if right else share) - 14
+        name = clipped(mark.name, max(8, min(30, int(room / BOLD) - len(loss)))) + loss
         pieces.append(_text(name, across, up, "ink named", text_anchor=anchor, font_weight=600))
     return join(*pieces)
 

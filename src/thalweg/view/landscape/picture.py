@@ -21,11 +21,12 @@ BANDS = 14
 COLOURS = ("p1", "p2", "p3", "p4", "p5", "p6", "p7", "p8")
 # Every step of a path is a dot, up to so many.
 MOST_DOTS = 80
-# Lowest, middle and highest band, and the paths: light and dark.
+# Lowest, middle and highest band, and the paths: light and dark. Colours that are alike are far apart in the
+# order, so that few paths never have two of them.
 RAMPS = (("#14506a", "#74b3c4", "#f3f7f4"), ("#0b2b3a", "#2c7289", "#b7d6db"))
 TRAILS = (
-    ("#d1540a", "#7b2d8b", "#1b7f4b", "#b3261e", "#8a6d00", "#1d2428", "#c2418c", "#3f4fae"),
-    ("#ffa45c", "#e0a3ea", "#7be0a8", "#ff8a80", "#ecd55a", "#ffffff", "#ff9fd0", "#aab6ff"),
+    ("#d1540a", "#7b2d8b", "#1b7f4b", "#1d2428", "#8a6d00", "#b3261e", "#c2418c", "#3f4fae"),
+    ("#ffa45c", "#e0a3ea", "#7be0a8", "#ffffff", "#ecd55a", "#ff8a80", "#ff9fd0", "#aab6ff"),
 )
 
 

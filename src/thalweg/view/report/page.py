@@ -128,7 +128,10 @@ def footer(
     version = environment.get("thalweg")
     program = "Thalweg" + (f" {version}" if version else "")
     source = f" from {folder}" if folder is not None else ""
-    return join(f"Drawn by {program}{source}. Every figure is measured; intervals cover {intervals}.")
+    return join(
+        f"Drawn by {program}{source}. Every figure is measured unless it is called predicted; "
+        f"intervals cover {intervals}."
+    )
 
 
 def head(

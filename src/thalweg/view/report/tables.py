@@ -1,8 +1,9 @@
 """The report's tables: other methods, data, recipe, model, cost, environment."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from thalweg.core.limits import as_bytes
 from thalweg.insight.curves import layer_table
 from thalweg.insight.outcome import split_sizes, table
 from thalweg.insight.settings import flat
@@ -81,7 +82,52 @@ def cost(record: Record) -> Markup | None:
     speed, parameters = (as_number(record.result.get(key)) for key in ("examples_per_second", "parameters"))
     rows += [("training speed", f"{size(speed)} examples/s")] if speed is not None else []
     rows += [("parameters", count(parameters))] if parameters is not None else []
-    return pairs(rows) if rows else None
+    beside = _predicted(table(record.result, "cost"))
+    return element("div", pairs(rows), beside) if rows else None
+
+
+def _predicted(cost: Mapping[str, Any]) -> Markup | None:
+    """List predicted beside measured cost; None for a run that has no prediction."""
+    time, memory, work = (table(cost, name) for name in ("step_seconds", "memory", "operations"))
+    rows = []
+    if as_number(time.get("predicted")) is not None:
+        rows.append(_beside("time of an update", time, "measured", _length))
+    if memory:
+        rows.append(_beside("memory of the training loop", memory, "compiled", _bytes))
+    step, rate = (as_number(work.get(name)) for name in ("step", "rate"))
+    if step is not None and rate is not None:
+        cells = [size(step), f"{size(rate)} a second", ""]
+        rows.append(_cells("operations of an update", cells))
+    if not rows:
+        return None
+    process = as_number(memory.get("process"))
+    about = (
+        "Predicted from the program and this machine's rates; measured: the mean over all updates, and the "
+        "buffers of the compiled program."
+    )
+    if process is not None:
+        about += f" The whole process, with Python, JAX and what was read, held {_bytes(process)} at most."
+    head = ("", "predicted", "measured", "measured / predicted")
+    listed = element("div", html_table(head, rows, "by-class"), class_="scrolls")
+    return element("div", element("h3", "Predicted and measured"), listed, element("p", about, class_="note"))
+
+
+def _beside(name: str, values: Mapping[str, Any], measured: str, write: Callable[[float], str]) -> Markup:
+    before, after = (as_number(values.get(key)) for key in ("predicted", measured))
+    ratio = f"{after / before:.2f}" if before and after is not None else ""
+    return _cells(name, ["" if each is None else write(each) for each in (before, after)] + [ratio])
+
+
+def _cells(name: str, cells: Iterable[str]) -> Markup:
+    return element("tr", element("th", name, scope="row"), [element("td", cell) for cell in cells])
+
+
+def _bytes(value: float) -> str:
+    return as_bytes(int(value))
+
+
+def _length(value: float) -> str:
+    return f"{1000 * value:.3g} ms" if value < 1 else seconds(value)
 
 
 def environment(record: Record) -> Markup | None:

@@ -220,7 +220,7 @@ def _gradients(tape: Tape) -> Markup:
         element(
             "tr",
             element("th", name, scope="row"),
-            element("td", "not known" if gradient is None else figure(norm(gradient))),
+            element("td", "not known" if gradient is None else figure(norm(gradient)), class_="number"),
             element("td", "" if gradient is None else shown(gradient)),
         )
         for name, gradient in tape.gradients.items()
