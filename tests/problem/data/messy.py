@@ -38,7 +38,7 @@ from tests.problem.data.messy_check import (
     understood_by_thalweg,
     verdict,
 )
-from tests.problem.data.styles import dates, exports, faults, numbers, programs, strings
+from tests.problem.data.styles import calendars, dates, exports, faults, habits, numbers, programs, strings
 from tests.problem.data.styles import layout as layouts
 from tests.problem.data.styles.column import Column
 from tests.problem.data.styles.layout import SINGLE, SPACES, Layout, writable
@@ -172,6 +172,8 @@ def _makers(rng: random.Random, rows: int, layout: Layout, decimal: str) -> list
     makers += [lambda: strings.text(rng, rows, language, newlines)] * 2
     makers += [lambda: strings.code(rng, rows)] * 2 if named else []
     makers += exports.makers(rng, rows, decimal, language) if named and rng.random() < 0.5 else []
+    makers += habits.makers(rng, rows, decimal, language) if named and rng.random() < 0.4 else []
+    makers += calendars.makers(rng, rows, language) if named and rng.random() < 0.4 else []
     if rng.random() < 0.1:
         makers += [lambda: strings.people(rng, rows, language)] * 3
         makers += [lambda: numbers.mixed_units(rng, rows, decimal, language)] * 3
