@@ -277,7 +277,9 @@ def _header(rng: random.Random, layout: Layout, made: list[Column]) -> list[str]
         if style < 0.05 and layout.separator != SPACES and len(layout.separator) == 1:
             names = [f" {name}" if name else name for name in names]
         if layout.header == "duplicates":
-            plain = [i for i, column in enumerate(made) if column.meaning == "number"]
+            plain = [
+                i for i, column in enumerate(made) if column.meaning == "number" and not column.needs_name
+            ]
             names = [names[plain[0]] if i in plain[:2] else name for i, name in enumerate(names)]
     for column, name in zip(made, names, strict=True):
         column.name = name.strip()

@@ -13,15 +13,17 @@ from thalweg.problem.data.note import Note, guess
 
 # Of the cells of a column, so many have to look like something else.
 MOST = 0.9
-# Fewer different cells look like anything by chance.
-LEAST = 8
+# A column of one value tells nothing.
+LEAST = 2
 _TIME_NAME = re.compile(
     r"(?i)(^|[^a-z])(time|uhrzeit|zeit|heure|hora|ora|hour|clock|tijd|tid)([^a-z]|$)|[a-z]Time$"
 )
 _DAY = r"(?:0?[1-9]|[12]\d|3[01])"
 _DAY_AND_MONTH = rf"^{_DAY}\.(?:0?[1-9]|1[0-2])\.?$"
+_DAY_OF_YEAR = re.compile(rf"{_DAY}[/-](?:0?[1-9]|1[0-2])|(?:0?[1-9]|1[0-2])[/-]{_DAY}")
 _HOURS = r"^(?:[01]?\d|2[0-4])[.,][0-5]\d$"
-_PACKED_HOURS = r"^(?:[01]?\d|2[0-3])[0-5]\d$"
+_PACKED_DAY_OF_YEAR = re.compile(rf"{_DAY}[/-](?:0?[1-9]|1[0-2])|(?:0?[1-9]|1[0-2])[/-]{_DAY}")
+_HOURS = r"^(?:[01]?\d|2[0-3])[0-5]\d$"
 # One number among signs that are no letters, or with the letter of a point of the compass.
 _IN_SIGNS = re.compile(
     r"[^\w\s]*\s*(?:\d+(?:[.,]\d+)?\s*[^\w\s,;:/]*\s*){1,3}[NSEWO]?"
@@ -76,6 +78,10 @@ def doubts_on_words(cells: Iterable[str], name: str) -> list[Note]:
     some = list(cells)
     signs = [c for c in some if _IN_SIGNS.fullmatch(c) and _SIGNS.search(c) and not _NUMBER.fullmatch(c)]
     bounds = [c for c in some if _BOUND.fullmatch(c)]
+    days = [c for c in some if _DAY_OF_YEAR.fullmatch(c)]
+    if len(set(days)) >= LEAST and len(days) > MOST * len(some):
+        text = f"{name}: {days[0]!r} and its like may be days without a year; it was read as categories."
+        return [guess("mixed", text, (name,), types={name: "text"})]
     numbers = sum(_NUMBER.fullmatch(c) is not None for c in some)
     for found, what in ((signs, "numbers with signs around them"), (bounds, "bounds")):
         if found and len(found) + numbers > MOST * len(some):
