@@ -150,7 +150,7 @@ def _columns(rng: random.Random, rows: int, layout: Layout) -> list[Column]:
     made += [_fitting(rng.choice(makers), layout, rng) for _ in range(rng.randint(1, 6))]
     rng.shuffle(made)
     if layout.header == "r" or only_numbers:
-        made.insert(0, _row_names(rng, rows, layout))
+        made.insert(0, strings.row_names(rng, rows, layout.header))
     elif rng.random() < 0.3:
         named = layout.header != "none"
         made.insert(0, _fitting(lambda: strings.index(rng, rows, named), layout, rng))
@@ -181,17 +181,6 @@ def _makers(rng: random.Random, rows: int, layout: Layout, decimal: str) -> list
     if layout.separator in SINGLE:
         makers += [lambda: strings.inches(rng, rows, language)] * (4 if layout.quoting == "none" else 1)
     return makers
-
-
-def _row_names(rng: random.Random, rows: int, layout: Layout) -> Column:
-    """Return the first column of R's tables and of tables whose names are numbers."""
-    if layout.header == "years":
-        cells = [f"c{i}" for i in range(rows)]
-        return Column("city", "index", list(cells), cells, "index of names", ("skip", "category", "text"))
-    kind = rng.choice(["numbers", "names"]) if layout.header == "r" else "numbers"
-    start = 1 if layout.header == "r" else 0
-    cells = [str(i + start) if kind == "numbers" else f"Mazda RX{i}" for i in range(rows)]
-    return Column("", "index", list(cells), cells, f"index nameless, {kind}", ("skip",))
 
 
 def _target(rng: random.Random, rows: int, decimal: str, language: Language) -> Callable[[], Column]:

@@ -22,8 +22,7 @@ _DAY = r"(?:0?[1-9]|[12]\d|3[01])"
 _DAY_AND_MONTH = rf"^{_DAY}\.(?:0?[1-9]|1[0-2])\.?$"
 _DAY_OF_YEAR = re.compile(rf"{_DAY}[/-](?:0?[1-9]|1[0-2])|(?:0?[1-9]|1[0-2])[/-]{_DAY}")
 _HOURS = r"^(?:[01]?\d|2[0-4])[.,][0-5]\d$"
-_PACKED_DAY_OF_YEAR = re.compile(rf"{_DAY}[/-](?:0?[1-9]|1[0-2])|(?:0?[1-9]|1[0-2])[/-]{_DAY}")
-_HOURS = r"^(?:[01]?\d|2[0-3])[0-5]\d$"
+_PACKED_HOURS = r"^(?:[01]?\d|2[0-3])[0-5]\d$"
 # One number among signs that are no letters, or with the letter of a point of the compass.
 _IN_SIGNS = re.compile(
     r"[^\w\s]*\s*(?:\d+(?:[.,]\d+)?\s*[^\w\s,;:/]*\s*){1,3}[NSEWO]?"
