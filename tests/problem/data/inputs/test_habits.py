@@ -87,6 +87,23 @@ def test_seasons_are_no_months(cells):
     assert column(*cells, name="season").kind == "category"
 
 
+@pytest.mark.parametrize(
+    "cells",
+    [["3x1012", "5x1024"], ["5 x 12", "10 x 20"], ["640x1024", "2x105"], ["1200 m2 x 3", "1900 m2 x 4"]],
+)
+def test_sizes_are_neither_powers_nor_dates(cells):
+    assert column(*cells).kind == "category"
+
+
+def test_areas_are_no_months():
+    assert first(column("1200 m2", "2004 m2")) == [1200.0]
+
+
+def test_the_user_may_say_that_seasons_are_months():
+    read = read_column(pl.Series("season", ["2004-05", "2005-06", "2010-11"]), given="date")
+    assert read.kind == "date" and first(read) == [datetime(2004, 5, 1)]
+
+
 def test_versions_are_no_dates():
     assert column("2.4.19", "2.5.20", "3.1.21", name="app version").kind == "category"
     assert column("2.4.19", "2.5.20", "3.1.21", name="when").kind == "date"
@@ -139,6 +156,8 @@ def test_a_capital_makes_another_unit():
         ("lat", ["44°46′N", "12°30′S"], "signs around them"),
         ("x", ["up to 50", "up to 20"], "bounds"),
         ("x", ["5", "7", "10+"], ""),
+        ("when", ["Mar 07", "Apr 12"], "may be days"),
+        ("month", ["Jan-20", "Feb-21"], "may be days"),
         ("answer", ["yes", "Yes", "no"], "differ only in capitals"),
     ],
 )

@@ -136,10 +136,19 @@ def seasons(rng: random.Random, rows: int, language: Language) -> Column:
 def without_year(rng: random.Random, rows: int, language: Language) -> Column:
     """Return days without a year: whatever a reader makes of them, it has to say so."""
     form = rng.choice(
-        ["{d:02d}.{m:02d}.", "{d:02d}.{m:02d}", "{d}.{m}.", "{d}-{n}", "{n} {d}", "{d:02d}/{m:02d}"]
+        [
+            "{d:02d}.{m:02d}.",
+            "{d:02d}.{m:02d}",
+            "{d}.{m}.",
+            "{d}-{n}",
+            "{n} {d}",
+            "{n} {d:02d}",
+            "{n}-{y:02d}",
+            "{d:02d}/{m:02d}",
+        ]
     )
     days = [datetime(2001, 1, 1) + timedelta(days=rng.randrange(365)) for _ in range(rows)]
-    cells = [form.format(d=day.day, m=day.month, n=day.strftime("%b")) for day in days]
+    cells = [form.format(d=day.day, m=day.month, n=day.strftime("%b"), y=9 + day.day % 14) for day in days]
     # Any reading is fine that leads to a word; `12-Mar` is a month of 2012, too.
     return Column(
         rng.choice(language.date),

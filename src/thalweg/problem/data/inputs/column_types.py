@@ -330,7 +330,7 @@ def _forced_numbers(plain: pl.Series, reading: Reading) -> Typed:
 
 
 def _forced_dates(plain: pl.Series, reading: Reading) -> Typed:
-    found = written_dates.find_dates(plain, 1.0, reading.dates, reading.likely_dates)
+    found = written_dates.find_dates(plain, 1.0, reading.dates, reading.likely_dates, forced=True)
     if found is None:
         form = written_dates.number_form(plain)
         return Typed(DATE, written_dates.read_format(plain, form), form, fixed=True)

@@ -76,9 +76,10 @@ _PATTERNS = tuple(
         rf"{_NAME}[-/ .,]*(?P<y>\d{{4}}|'?\d{{2}})",
         rf"(?P<y>\d{{4}})[-/ .]*{_NAME}(?:[-/ .]*(?P<d>\d{{1,2}})\.?)?{_TIME}",
         rf"(?P<y>\d{{4}})\s?[年년]\s?(?P<m>\d{{1,2}})\s?[月월](?:\s?(?P<d>\d{{1,2}})\s?[日일])?{_TIME}",
-        r"(?P<d>\d{1,2})(?P<sep>[-/. ])\s?(?P<roman>i{1,3}|i?[vx]|vi{1,3}|xi{1,2})(?P=sep)\s?"
+        r"(?P<d>\d{1,2})(?P<sep>[-/.])\s?(?P<roman>i{1,3}|i?[vx]|vi{1,3}|xi{1,2})(?P=sep)\s?"
         r"(?P<y>\d{4}|\d{2})",
-        r"(?P<y>\d{4})[-/ ]?[qt](?P<q>[1-4])",
+        r"(?P<y>\d{4})[-/ ]?q(?P<q>[1-4])",
+        rf"{_YEAR}[-/ ]?t(?P<q>[1-4])",
         rf"[qt](?P<q>[1-4])[-/ ]?{_YEAR}",
         r"q(?P<q>[1-4])[/'](?P<y>\d{2})",
         rf"(?P<q>[1-4])\.?\s?{_QUARTER}[-/ ]*{_YEAR}",
@@ -87,9 +88,9 @@ _PATTERNS = tuple(
         rf"{_YEAR}[-/ ]?{_WEEK}[- ]?(?P<w>[0-5]?\d)",
         rf"{_WEEK}\.?\s?(?P<w>[0-5]?\d)[-/ ,]*{_YEAR}",
         rf"(?P<w>[0-5]?\d)\.\s?{_WEEK}[-/ ,]*{_YEAR}",
-        r"(?P<y>\d{4})[-/ ]?[hs](?P<half>[12])",
+        rf"{_YEAR}[-/ ]?[hs](?P<half>[12])",
         rf"[hs](?P<half>[12])[-/ ]?{_YEAR}",
-        r"(?P<y>\d{4})[-/ ]?m(?P<m>\d{1,2})",
+        rf"{_YEAR}[-/ ]?m(?P<m>0?[1-9]|1[0-2])",
         r"/date\((?P<ms>-?\d{1,15})(?:[+-]\d{4})?\)/",
     )
 )
@@ -129,7 +130,7 @@ def moment(parts: re.Match[str], order: str) -> int | None:
         first = order_of(order, got["sep"])
         if first is None:
             return None
-        day, month = (got["a"], got["b"]) if first == DAY_FIRST else (got["b"], got["a"])
+        day, month = (got["b"], got["a"]) if first == MONTH_FIRST else (got["a"], got["b"])
         if first == YEAR_FIRST and len(got["y"]) == 2:
             year, month, day = _year(got["a"]), got["b"], got["y"]
     hour, minute = int(got.get("H") or 0), int(got.get("M") or 0)

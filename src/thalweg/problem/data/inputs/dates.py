@@ -91,7 +91,12 @@ class Dates:
 
 
 def find_dates(
-    text: pl.Series, least: float, order: str | None = None, likely: str | None = None
+    text: pl.Series,
+    least: float,
+    order: str | None = None,
+    likely: str | None = None,
+    *,
+    forced: bool = False,
 ) -> Dates | None:
     """Return the dates of a column, None if fewer than `least` of its cells are dates.
 
@@ -100,11 +105,12 @@ def find_dates(
         least: How many cells must be dates.
         order: The order of day and month, where the user tells it.
         likely: That order in the rest of the file, if it has one.
+        forced: Whether the user says that the column holds dates, so that seasons and versions are some.
     """
     present = text.drop_nulls()
     if present.len() == 0 or not present.head(1000).str.contains(r"\d").mean():
         return None
-    if _are_versions(present) or _are_seasons(present):
+    if not forced and (_are_versions(present) or _are_seasons(present)):
         return None
     for form in FORMATS if present.str.contains(r"^\d{4}[-/]\d").all() else ():  # %Y takes any digits
         values = read_format(text, form)
@@ -135,7 +141,19 @@ def find_dates(
     values = _values(text, matches, chosen)
     if values.drop_nulls().len() < least:
         return None
+    if chosen == ANY and all(_may_be_day(parts) for parts in matches.values()):
+        reason, sure = "month and year, though the numbers may be days", False
     return Dates(chosen, values, _unread(text, values), reason, sure)
+
+
+def _may_be_day(parts: re.Match[str]) -> bool:
+    """Return whether a date such as `Mar 07` may be a day of March, or March 2007."""
+    got = parts.groupdict()
+    return (
+        bool(got.get("name"))
+        and not got.get("d")
+        and re.fullmatch(r"0[1-9]|[12]\d|3[01]", got["y"]) is not None
+    )
 
 
 def may_be_dates(present: pl.Series) -> bool:
@@ -212,6 +230,9 @@ def notes_on(name: str, found: Dates) -> list[Note]:
     if "%" in found.form and not found.sure:
         text = f"{name} was read as dates written as {found.form}, {found.reason}."
         notes.append(guess("dates", text, (name,), types={name: "number"}))
+    elif found.form == ANY and found.reason:
+        text = f"{name}: dates were read as {found.reason}."
+        notes.append(guess("dates", text, (name,), types={name: "category"}))
     elif found.reason and not found.sure:
         first = {DAY_FIRST: "the day first", MONTH_FIRST: "the month first", YEAR_FIRST: "the year first"}
         first = first.get(found.form) or f"day and month in the orders {found.form}"

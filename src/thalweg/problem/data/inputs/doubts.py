@@ -15,6 +15,7 @@ from thalweg.problem.data.note import Note, guess
 MOST = 0.9
 # A column of one value tells nothing.
 LEAST = 2
+SOME = 1000  # cells that are looked at
 _TIME_NAME = re.compile(
     r"(?i)(^|[^a-z])(time|uhrzeit|zeit|heure|hora|ora|hour|clock|tijd|tid)([^a-z]|$)|[a-z]Time$"
 )
@@ -43,7 +44,7 @@ def doubts_on_numbers(text: pl.Series) -> list[Note]:
     Args:
         text: Trimmed cells, null where missing.
     """
-    name, cells = str(text.name), text.drop_nulls()
+    name, cells = str(text.name), text.drop_nulls().head(SOME)
     few = cells.n_unique() < LEAST
 
     def all_fit(pattern: str) -> bool:

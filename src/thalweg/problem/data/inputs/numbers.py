@@ -106,8 +106,10 @@ _FOOTNOTE = re.compile(r"(?<=[\d%)\-−])\s*(?:[*†‡§¶#¹²³⁴⁵⁶⁷�
 _NO_CENTS = re.compile(r"(?<=\d)[.,]\s?(?:[-−]{1,2}|[–—])(?=\s*[^\d\s]*$)")
 _ABOUT = re.compile(r"^(?:ca\.|[Cc]irca|[Aa]pprox\.?|[Aa]bout|etwa|env\.|[~≈])\s*(?=[-+\d.,$€£])")
 # `1.5 x 10^-3`, `2*10^4`; and how ledgers write a zero (`$ -`) and less than that (`$ (5.00)`).
-_POWER = re.compile(r"(?<=[\d.,])\s*[x×*·]\s*10\s*(?:\^|\*\*)?\s*(?P<power>[-−⁻+]?(?:\d+|[⁰¹²³⁴⁵⁶⁷⁸⁹]+))$")
-_PLAIN_DIGITS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻−", "0123456789--")
+_POWER = re.compile(
+    r"(?<=[\d.,])\s*[x×*·]\s*10\s*(?:(?:\^|\*\*)\s*(?P<power>[-−+]?\d+)|(?P<above>[⁻⁺]?[⁰¹²³⁴⁵⁶⁷⁸⁹]+))$"
+)
+_PLAIN_DIGITS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺−", "0123456789-+-")
 _LEDGER_ZERO = re.compile(rf"(?P<sign>[{CURRENCIES}])\s+[-–—]|[-–—]\s+(?P<sign2>[{CURRENCIES}])")
 _LEDGER_LESS = re.compile(rf"(?P<sign>[{CURRENCIES}])\s*\((?P<rest>[^()]+)\)")
 _NUMBER = re.compile(
@@ -234,7 +236,7 @@ def split(cell: str) -> Parts | None:
     if (zero := _LEDGER_ZERO.fullmatch(plain)) is not None:
         return Parts("", "0", "", frozenset({zero["sign"] or zero["sign2"]}))
     plain = _LEDGER_LESS.sub(r"(\g<sign>\g<rest>)", plain)
-    plain = _POWER.sub(lambda found: "e" + found["power"].translate(_PLAIN_DIGITS), plain)
+    plain = _POWER.sub(lambda found: "e" + (found["power"] or found["above"]).translate(_PLAIN_DIGITS), plain)
     match = _NUMBER.fullmatch(_FOOTNOTE.sub("", plain).strip())
     if match is None or not match["digits"] or bool(match["open"]) != bool(match["close"]):
         return None
