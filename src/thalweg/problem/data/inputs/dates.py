@@ -91,12 +91,7 @@ class Dates:
 
 
 def find_dates(
-    text: pl.Series,
-    least: float,
-    order: str | None = None,
-    likely: str | None = None,
-    *,
-    forced: bool = False,
+    text: pl.Series, least: float, order: str | None = None, likely: str | None = None, forced: bool = False
 ) -> Dates | None:
     """Return the dates of a column, None if fewer than `least` of its cells are dates.
 

@@ -16,6 +16,7 @@ MOST = 0.9
 # A column of one value tells nothing.
 LEAST = 2
 SOME = 1000  # cells that are looked at
+LONGEST = 40  # characters of a cell that is one number
 _TIME_NAME = re.compile(
     r"(?i)(^|[^a-z])(time|uhrzeit|zeit|heure|hora|ora|hour|clock|tijd|tid)([^a-z]|$)|[a-z]Time$"
 )
@@ -61,11 +62,8 @@ def doubts_on_numbers(text: pl.Series) -> list[Note]:
         said = f"{name}: {shown} and its like may be codes"
     elif cells.len() and cells.str.contains(r"^\(.*\)$").all():
         said = f"{name}: all cells are in parentheses, as negative numbers are; they may be something else"
-    return (
-        [guess("numbers", f"{said}; it was read as numbers.", (name,), types={name: "category"})]
-        if said
-        else []
-    )
+    text = f"{said}; it was read as numbers."
+    return [guess("mixed", text, (name,), types={name: "category"})] if said else []
 
 
 def doubts_on_words(cells: Iterable[str], name: str) -> list[Note]:
@@ -75,16 +73,17 @@ def doubts_on_words(cells: Iterable[str], name: str) -> list[Note]:
         cells: Some of the column, none missing.
         name: Of the column.
     """
-    some = list(cells)
+    every = list(cells)
+    some = [cell for cell in every if len(cell) <= LONGEST]
     signs = [c for c in some if _IN_SIGNS.fullmatch(c) and _SIGNS.search(c) and not _NUMBER.fullmatch(c)]
     bounds = [c for c in some if _BOUND.fullmatch(c)]
     days = [c for c in some if _DAY_OF_YEAR.fullmatch(c)]
-    if len(set(days)) >= LEAST and len(days) > MOST * len(some):
+    if len(set(days)) >= LEAST and len(days) > MOST * len(every):
         text = f"{name}: {days[0]!r} and its like may be days without a year; it was read as categories."
         return [guess("mixed", text, (name,), types={name: "text"})]
     numbers = sum(_NUMBER.fullmatch(c) is not None for c in some)
     for found, what in ((signs, "numbers with signs around them"), (bounds, "bounds")):
-        if found and len(found) + numbers > MOST * len(some):
+        if found and len(found) + numbers > MOST * len(every):
             text = f"{name} holds {what} such as {found[0]!r}; it was read as categories."
             return [guess("mixed", text, (name,), types={name: "number"})]
     return []
