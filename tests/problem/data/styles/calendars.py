@@ -62,7 +62,7 @@ def makers(rng: random.Random, rows: int, language: Language) -> list[Callable[[
 
 
 def _date(name: str, values: list[datetime], cells: list[str], style: str) -> Column:
-    return Column(name, "date", values, cells, f"date {style}", ("date",))
+    return Column(name, "date", values, cells, f"date as offices write it: {style}", ("date",))
 
 
 def quarters(rng: random.Random, rows: int, language: Language) -> Column:
