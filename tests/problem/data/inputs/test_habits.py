@@ -9,6 +9,7 @@ import pytest
 
 from thalweg.problem.data.inputs.column_types import read_column
 from thalweg.problem.data.tables.columns import type_notes
+from thalweg.problem.data.understanding import understand
 
 # More rows of a column, so that a share of bad cells would be seen.
 ROWS = 12
@@ -159,6 +160,7 @@ def test_a_capital_makes_another_unit():
         ("when", ["Mar 07", "Apr 12"], "may be days"),
         ("month", ["Jan-20", "Feb-21"], "may be days"),
         ("answer", ["yes", "Yes", "no"], "differ only in capitals"),
+        ("answer", ["yes", "Yes", "YES", "no", "No"], "differ only in capitals"),
     ],
 )
 def test_what_is_open_is_said(name, cells, word):
@@ -194,3 +196,19 @@ def test_codes_for_no_answer_are_said(answers, codes, said):
     read = read_column(pl.Series("q1", cells, dtype=pl.String))
     assert read.kind == "number"
     assert any("no answer" in note.text for note in type_notes({"q1": read})) is said
+
+
+def test_a_file_of_quoted_lines_is_a_table_and_no_prose(tmp_path):
+    path = tmp_path / "export.txt"
+    rows = "".join(f'"{i},a{i % 3},{i}.5"\n' for i in range(30))
+    path.write_text('"n,kind,size"\n' + rows)
+    assert [column.name for column in understand(path).columns] == ["n", "kind", "size"]
+
+
+def test_euros_of_windows_1251(tmp_path):
+    path = tmp_path / "prices.csv"
+    path.write_bytes(
+        "".join(["kind;price\n", *(f"a{i % 3};€ {i}.25\n" for i in range(1, 30))]).encode("cp1251")
+    )
+    price = understand(path).columns[1]
+    assert price.kind == "number" and price.values[0] == 1.25

@@ -62,8 +62,8 @@ def doubts_on_numbers(text: pl.Series) -> list[Note]:
         said = f"{name}: {shown} and its like may be codes"
     elif cells.len() and cells.str.contains(r"^\(.*\)$").all():
         said = f"{name}: all cells are in parentheses, as negative numbers are; they may be something else"
-    text = f"{said}; it was read as numbers."
-    return [guess("mixed", text, (name,), types={name: "category"})] if said else []
+    sentence = f"{said}; it was read as numbers."
+    return [guess("mixed", sentence, (name,), types={name: "category"})] if said else []
 
 
 def doubts_on_words(cells: Iterable[str], name: str) -> list[Note]:
@@ -96,13 +96,11 @@ def capitals_note(present: pl.Series) -> Note | None:
         present: The cells of a column of text, none missing.
     """
     counts = present.alias("").value_counts(name="rows")
-    if counts.height > present.len() / 2:  # hardly any value repeats
-        return None
     alike: dict[str, list[str]] = {}
     for cell in sorted(counts.to_series(0).to_list()):
         alike.setdefault(cell.casefold(), []).append(cell)
     several = [cells for cells in alike.values() if len(cells) > 1]
-    if not several:
+    if not several or len(alike) > max(3.0, present.len() / 2):  # hardly any value repeats
         return None
     shown, name = " and ".join(map(repr, several[0][:3])), str(present.name)
     text = f"{name}: {shown} differ only in capitals; they count as different categories."
