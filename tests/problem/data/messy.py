@@ -305,8 +305,10 @@ def _settle(made: list[Column]) -> None:
             column.ambiguous = True
             column.style += ", decimal mark not settled"
     _settle_dates([column for column in made if column.meaning == "date"])
+    used = [made[-1].meaning != "target" or value is not None for value in made[-1].values]
     for column in made:
-        if len({value for value in column.values if value is not None}) <= 1 and "skip" not in column.kinds:
+        values = {v for v, kept in zip(column.values, used, strict=True) if kept and v is not None}
+        if len(values) <= 1 and "skip" not in column.kinds:
             column.kinds = (*column.kinds, "skip")
 
 

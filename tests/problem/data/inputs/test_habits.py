@@ -154,6 +154,7 @@ def test_a_capital_makes_another_unit():
         ("se", ["(0.25)", "(1.31)"], "in parentheses"),
         ("x", ["[0.25]", "[1.31]"], "signs around them"),
         ("x", ["▲0.25", "▲1.31"], "signs around them"),
+        ("x", ["△0.25", "△1.31", "△1.5", "-"], "signs around them"),
         ("lat", ["44°46′N", "12°30′S"], "signs around them"),
         ("x", ["up to 50", "up to 20"], "bounds"),
         ("x", ["5", "7", "10+"], ""),

@@ -73,7 +73,7 @@ def doubts_on_words(cells: Iterable[str], name: str) -> list[Note]:
         cells: Some of the column, none missing.
         name: Of the column.
     """
-    every = list(cells)
+    every = [cell for cell in cells if cell not in UNDECLARED]
     some = [cell for cell in every if len(cell) <= LONGEST]
     signs = [c for c in some if _IN_SIGNS.fullmatch(c) and _SIGNS.search(c) and not _NUMBER.fullmatch(c)]
     bounds = [c for c in some if _BOUND.fullmatch(c)]
