@@ -39,6 +39,15 @@ COLUMNS: list[tuple[str, list[str]]] = [
     ("rough numbers", ["ca. 12", "~13"]),
     ("prices without cents", ["12,- €", "13,50 €"]),
     ("a hyphen", ["4-door", "5-door"]),
+    ("bounds in words", ["up to 50", "up to 20"]),
+    ("numbers in signs", ["\u00b10.5", "\u00b11.5"]),
+    ("all in parentheses", ["(0.25)", "(1.31)"]),
+    ("a ledger's zero and less", ["$ (1,234.00)", "$ -"]),
+    ("scales in words", ["2 thousand", "1.5 million"]),
+    ("one and many", ["1 day", "2 days"]),
+    ("flags of statistics offices", ["12.5", "13.1 e", "9.9", "8.7 p"]),
+    ("powers of ten", ["8.2x10^4", "1.5x10^-3"]),
+    ("places on a plate", ["5E12", "7E3"]),
     ("limits", ["<0.01", "0.5"]),
     ("Fortran's exponents", ["1.5D+02", "2.5D-01"]),
     ("times", ["1:30", "0:45:30", "8h15"]),
@@ -64,8 +73,15 @@ COLUMNS: list[tuple[str, list[str]]] = [
     ("year and month", ["202401", "202402"]),
     ("of servers", ["[10/Oct/2000:13:55:36 -0700]"]),
     ("quarters, weeks", ["2020Q1", "2020-W05"]),
+    ("other quarters, weeks, half years", ["3Q19", "KW 21/2019", "2019H2"]),
+    ("months in numbers", ["11/2010", "2012M11", "02-2011"]),
+    ("months in other languages", ["4 stycznia 2020", "27. tammikuuta 2020", "20.IV.2013"]),
+    ("no marks in a date", ["150622", "160131"]),
+    ("seasons", ["2004-05", "2005-06", "2010-11"]),
+    ("days without a year", ["05.02.", "12.11."]),
     ("days that spreadsheets count", ["44197", "44198.5"]),
     ("several forms", ["2020-01-31", "31/01/2020", "Jan 31, 2020"]),
+    ("capitals alone differ", ["yes", "Yes", "no", "yes", "no"]),
     ("sentences", ["the service was very slow", "a fine meal and good wine"]),
 ]
 
@@ -121,6 +137,7 @@ def _columns() -> str:
     rows = ["| what | cells | read as | said |", "|---|---|---|---|"]
     for what, cells in COLUMNS:
         names = {"with a zone": "when", "days that spreadsheets count": "date", "year and month": "month"}
+        names["no marks in a date"] = "date"
         name = names.get(what, "x")
         typed = read_column(pl.Series(name, cells, dtype=pl.String), Reading())
         shown = [*cells[:1], "...", *cells[30:]] if len(cells) > 29 else cells[:3]

@@ -38,7 +38,7 @@ from tests.problem.data.messy_check import (
     understood_by_thalweg,
     verdict,
 )
-from tests.problem.data.styles import dates, exports, faults, numbers, programs, strings
+from tests.problem.data.styles import calendars, dates, exports, faults, habits, numbers, programs, strings
 from tests.problem.data.styles import layout as layouts
 from tests.problem.data.styles.column import Column
 from tests.problem.data.styles.layout import SINGLE, SPACES, Layout, writable
@@ -150,7 +150,7 @@ def _columns(rng: random.Random, rows: int, layout: Layout) -> list[Column]:
     made += [_fitting(rng.choice(makers), layout, rng) for _ in range(rng.randint(1, 6))]
     rng.shuffle(made)
     if layout.header == "r" or only_numbers:
-        made.insert(0, _row_names(rng, rows, layout))
+        made.insert(0, strings.row_names(rng, rows, layout.header))
     elif rng.random() < 0.3:
         named = layout.header != "none"
         made.insert(0, _fitting(lambda: strings.index(rng, rows, named), layout, rng))
@@ -172,6 +172,8 @@ def _makers(rng: random.Random, rows: int, layout: Layout, decimal: str) -> list
     makers += [lambda: strings.text(rng, rows, language, newlines)] * 2
     makers += [lambda: strings.code(rng, rows)] * 2 if named else []
     makers += exports.makers(rng, rows, decimal, language) if named and rng.random() < 0.5 else []
+    makers += habits.makers(rng, rows, decimal, language) if named and rng.random() < 0.4 else []
+    makers += calendars.makers(rng, rows, language) if named and rng.random() < 0.4 else []
     if rng.random() < 0.1:
         makers += [lambda: strings.people(rng, rows, language)] * 3
         makers += [lambda: numbers.mixed_units(rng, rows, decimal, language)] * 3
@@ -179,17 +181,6 @@ def _makers(rng: random.Random, rows: int, layout: Layout, decimal: str) -> list
     if layout.separator in SINGLE:
         makers += [lambda: strings.inches(rng, rows, language)] * (4 if layout.quoting == "none" else 1)
     return makers
-
-
-def _row_names(rng: random.Random, rows: int, layout: Layout) -> Column:
-    """Return the first column of R's tables and of tables whose names are numbers."""
-    if layout.header == "years":
-        cells = [f"c{i}" for i in range(rows)]
-        return Column("city", "index", list(cells), cells, "index of names", ("skip", "category", "text"))
-    kind = rng.choice(["numbers", "names"]) if layout.header == "r" else "numbers"
-    start = 1 if layout.header == "r" else 0
-    cells = [str(i + start) if kind == "numbers" else f"Mazda RX{i}" for i in range(rows)]
-    return Column("", "index", list(cells), cells, f"index nameless, {kind}", ("skip",))
 
 
 def _target(rng: random.Random, rows: int, decimal: str, language: Language) -> Callable[[], Column]:
@@ -275,7 +266,9 @@ def _header(rng: random.Random, layout: Layout, made: list[Column]) -> list[str]
         if style < 0.05 and layout.separator != SPACES and len(layout.separator) == 1:
             names = [f" {name}" if name else name for name in names]
         if layout.header == "duplicates":
-            plain = [i for i, column in enumerate(made) if column.meaning == "number"]
+            plain = [
+                i for i, column in enumerate(made) if column.meaning == "number" and not column.needs_name
+            ]
             names = [names[plain[0]] if i in plain[:2] else name for i, name in enumerate(names)]
     for column, name in zip(made, names, strict=True):
         column.name = name.strip()
@@ -312,8 +305,10 @@ def _settle(made: list[Column]) -> None:
             column.ambiguous = True
             column.style += ", decimal mark not settled"
     _settle_dates([column for column in made if column.meaning == "date"])
+    used = [made[-1].meaning != "target" or value is not None for value in made[-1].values]
     for column in made:
-        if len({value for value in column.values if value is not None}) <= 1 and "skip" not in column.kinds:
+        values = {v for v, kept in zip(column.values, used, strict=True) if kept and v is not None}
+        if len(values) <= 1 and "skip" not in column.kinds:
             column.kinds = (*column.kinds, "skip")
 
 

@@ -180,7 +180,8 @@ def test_numbers_are_those_that_the_cells_show():
 def test_dates_are_those_that_the_cells_show():
     compared = Counter()
     for column in (column for table in TABLES for column in table.columns):
-        own = ("epoch", "compact", "date as in", "202103", "logged: weekday")
+        own = ("epoch", "compact", "date as in", "202103", "logged: weekday", "date as offices", "packed")
+        own += ("without a year", "date yy")
         if column.meaning != "date" or any(part in column.style for part in own):
             continue
         first = datetime(2000, 1, 1)
@@ -233,6 +234,12 @@ def test_styles_of_every_kind_occur():
         "telephone",
         "without cents",
         "date logged",
+        "date as offices",
+        "packed",
+        "season",
+        "ledger",
+        "answers with",
+        "power as",
     ):
         assert any(part in style for style in styles), part
     assert len({layout.program for layout in layouts}) >= 8

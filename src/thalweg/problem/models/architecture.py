@@ -223,4 +223,4 @@ def _check_widths(who: str, name: str, value: Any, *, open_ends: bool) -> None:
             continue
         if not isinstance(item, int) or isinstance(item, bool) or item < 1:
             rule = f"{name} must be whole numbers of at least 1"
-            raise ModelError(who, rule, got=list(value), hint="try 64")
+            raise ModelError(who, rule, got=item, hint="try 64")

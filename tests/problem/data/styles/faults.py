@@ -11,7 +11,22 @@ KNOWN_MARKS = ("", "NA", "NaN", "null", "n/a", "#N/A", "N/A", "NULL", "nan")
 WORD_MARKS = ("None", "<NA>")
 OTHER_MARKS = ("?", "-", ".", "--", "empty", "missing", "n.d.")
 
-_BAD_NUMBERS = ("12..5", "abc", "n.s.", "1O5", "<0.5", "see note", "x", "12;5", "err", "#DIV/0!", "1.2.3.4")
+_BAD_NUMBERS = (
+    "12..5",
+    "abc",
+    "n.s.",
+    "1O5",
+    "<0.5",
+    "see note",
+    "x",
+    "12;5",
+    "err",
+    "#DIV/0!",
+    "1.2.3.4",
+    "#REF!",
+    "####",
+    "#NUM!",
+)
 _BAD_DATES = ("unknown", "2020-13-45", "31.02.", "tomorrow?", "n.s.")
 
 
@@ -77,8 +92,10 @@ def with_bad_cells(rng: random.Random, column: Column) -> Column:
 def with_sentinel(rng: random.Random, column: Column) -> Column:
     """Return a column of small numbers in which 999 or -999 may mean missing: a reader has to say."""
     mark = rng.choice(["999", "-999", "-9999"])
+    if column.style != "number plain .":
+        return column
     size = [abs(value) for value in column.values if value is not None]
-    if len(size) < 30 or max(size) > 400 or column.style != "number plain .":
+    if len(size) < 30 or max(size) > 400:
         return column
     cells, values, free = list(column.cells), list(column.values), set()
     for i in rng.sample(range(len(cells)), max(2, len(cells) // 20)):

@@ -116,6 +116,17 @@ def index(rng: random.Random, rows: int, named: bool) -> Column:
     return Column(name, "index", list(cells), cells, f"index {kind}", ("skip",), needs_name=kind == "key")
 
 
+def row_names(rng: random.Random, rows: int, header: str) -> Column:
+    """Return the first column of R's tables and of tables whose names are numbers."""
+    if header == "years":
+        cells = [f"c{i}" for i in range(rows)]
+        return Column("city", "index", list(cells), cells, "index of names", ("skip", "category", "text"))
+    kind = rng.choice(["numbers", "names"]) if header == "r" else "numbers"
+    start = 1 if header == "r" else 0
+    cells = [str(i + start) if kind == "numbers" else f"Mazda RX{i}" for i in range(rows)]
+    return Column("", "index", list(cells), cells, f"index nameless, {kind}", ("skip",))
+
+
 def constant(rng: random.Random, rows: int, language: Language) -> Column:
     """Return a column with one value throughout."""
     value, kind, names = rng.choice(

@@ -134,6 +134,8 @@ def _legacy_encoding(sample: bytes) -> str:
     mixed = sum(any(letter.isascii() for letter in word) for word in foreign)
     if _is_shift_jis(sample):
         return "shift_jis"
+    if re.search(r"ˆ\s?\d|\d\s?ˆ", text):  # the sign of the euro in Windows-1251
+        return "cp1251"
     odd = sum(ord(char) > 127 and not char.isalpha() and char not in _LATIN_SIGNS for char in text)
     if mixed >= _LATIN * len(foreign) and odd <= _ODD * sum(ord(char) > 127 for char in text):
         return "cp1252"

@@ -144,7 +144,7 @@ def headed(
     frame, named = _index_name(frame)
     repeated += named
     under = _lines_under(frame, _need_more(first))
-    if under and _need_more(first):
+    if under and _need_more(first) and not _are_units(frame.row(0)):
         names, repeated = _names(_joined_names(first, frame.row(0)))
         repeated += (Note("lines", f"the names stand in two lines; columns are called {', '.join(names)}."),)
         frame = frame[1:].rename(dict(zip(frame.columns, names, strict=True)))

@@ -26,6 +26,7 @@ _COMMA_NUMBER = re.compile(
 _PAIR = re.compile(r"[-+]?\d*\.?\d+(?: [-+]?\d*\.?\d+)+")
 _NUMBERS = re.compile(r"[\d\s.,;|eE+-]+")
 _OPENING = re.compile(r'(?m)(?:^|[,;\t|^~: ])[ ]*"')
+_POWER = re.compile(r"(?<=10)\^(?=[-+\u2212]?\d)")  # of ten: its mark separates nothing
 _SAMPLE = 500  # lines from which the separator is found
 _WIDE = 200  # characters a line, at most, of these
 # A separator must divide this share of the sampled lines equally.
@@ -59,6 +60,7 @@ def _sample(text: str) -> list[str]:
     complete = start if len(start) == len(text) or "\n" not in start else start[: start.rindex("\n")]
     # No mark begins a cell: they are inches.
     plain = complete if not _OPENING.search(complete) else QUOTED.sub("q", complete)
+    plain = _POWER.sub("e", plain)
     lines = [line for line in plain.split("\n") if line.strip()]
     remarks = sum(bool(COMMENT.match(line)) for line in lines)
     if remarks < len(lines) / 2:

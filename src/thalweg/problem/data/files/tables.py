@@ -23,6 +23,7 @@ from thalweg.problem.data.files.header import headed
 from thalweg.problem.data.files.json_lines import SUFFIXES as JSON_LINES
 from thalweg.problem.data.files.json_lines import read_json_lines
 from thalweg.problem.data.files.other_formats import refuse_other_text, refuse_signature
+from thalweg.problem.data.files.plain_form import unwrapped
 from thalweg.problem.data.files.separator import divided_equally
 from thalweg.problem.data.note import Note, guess
 
@@ -117,7 +118,8 @@ def text_table(content: bytes, path: Path, form: TableFormat) -> ReadTable:
 
 def looks_like_table(path: Path) -> bool:
     """Return whether nearly all lines of a text file are divided into the same number of fields."""
-    return divided_equally(_lines_of(read_bytes(path, TEXT_COPIES), path)[0])
+    text = _lines_of(read_bytes(path, TEXT_COPIES), path)[0]
+    return divided_equally(text) or (text[:1] == '"' and divided_equally(unwrapped(text)[0]))
 
 
 def find_column(columns: Sequence[str], column: str | int | None, who: str = "target") -> str:

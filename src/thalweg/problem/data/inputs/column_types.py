@@ -16,11 +16,18 @@ import numpy as np
 from thalweg.core.caller import option
 from thalweg.core.errors import DataError
 from thalweg.core.lazy import pl
-from thalweg.problem.data.files.header import UNDECLARED
 from thalweg.problem.data.inputs import dates as written_dates
 from thalweg.problem.data.inputs import number_formats
 from thalweg.problem.data.inputs.array import LARGEST
 from thalweg.problem.data.inputs.dates import DAY_FIRST, MONTH_FIRST, Dates
+from thalweg.problem.data.inputs.doubts import (
+    bad_cells,
+    capitals_note,
+    divided,
+    doubts_on_numbers,
+    doubts_on_words,
+    words_for_missing,
+)
 from thalweg.problem.data.inputs.numbers import PLAIN, NumberFormat, split
 from thalweg.problem.data.inputs.place_codes import NA, is_place, place_note
 from thalweg.problem.data.note import Note, guess
@@ -192,18 +199,16 @@ def _found(plain: pl.Series, reading: Reading) -> Typed:
     """Determine the type of a column of text by its cells."""
     present = plain.drop_nulls()
     numeric = number_formats.find_format(plain, reading.decimal, reading.likely_decimal)
-    if numeric is not None and (code := number_formats.code_note(plain)) is not None:
-        return Typed(CATEGORY, plain, notes=(code,))
-    may_be_dates = present.str.contains(r"^\d{8}|^\d{10}|^[2-5]\d{4}(\.\d+)?$|^(19|20)\d{4}$")
-    if numeric is None or int(may_be_dates.sum()) > MANY_NUMBERS * present.len():
-        found = written_dates.find_dates(
-            plain,
-            number_formats.least_numbers(dict(present.alias("").value_counts(name="rows").iter_rows())),
-            reading.dates,
-            reading.likely_dates,
-        )
+    code = None if numeric is None else number_formats.code_note(plain)
+    if numeric is None or written_dates.may_be_dates(present):
+        least = number_formats.least_numbers(dict(present.alias("").value_counts(name="rows").iter_rows()))
+        found = None if numeric is None else written_dates.find_packed(plain, least, reading.dates)
+        if found is None and code is None:
+            found = written_dates.find_dates(plain, least, reading.dates, reading.likely_dates)
         if found is not None:
-            return _dates(plain, found)
+            return _dates(plain, found, numeric is not None)
+    if code is not None:
+        return Typed(CATEGORY, plain, notes=(code,))
     if numeric is not None:
         return _numbers(plain, numeric)
     return _words(plain)
@@ -218,39 +223,30 @@ def _numbers(plain: pl.Series, found: number_formats.Found) -> Typed:
         shown = form.read(pl.Series([example]))[0]
         text = f"{name}: {example!r} was read as {shown:g}; nothing in the column tells its decimal mark."
         notes.append(guess("numbers", text, (name,), decimal=other))
+        if form.missing:
+            notes.append(words_for_missing(name, form.missing))
     elif form != PLAIN:
         text = f"{name} was read as numbers {form.describe()}."
         marks = form.decimal == "," or form.thousands in (".", ",")
         other = {"decimal": "," if form.decimal == "." else "."} if marks else {"types": {name: CATEGORY}}
         notes.append(guess("numbers", text, (name,), **other))
-    marked, bad = _divided(found.unreadable)
+    notes += doubts_on_numbers(plain)
+    marked, bad = divided(found.unreadable)
     if bad:
-        notes.append(_bad_cells(name, "number", bad))
+        notes.append(bad_cells(name, "number", bad))
     typed = number(found.values.fill_nan(None))
     return Typed(NUMBER, typed.values, whole=typed.whole, written=form, notes=tuple(notes), marked=marked)
 
 
-def _dates(plain: pl.Series, found: Dates) -> Typed:
+def _dates(plain: pl.Series, found: Dates, also_numbers: bool = False) -> Typed:
     name = str(plain.name)
     notes = written_dates.notes_on(name, found)
-    marked, bad = _divided(found.unreadable)
-    if bad:
-        notes.append(_bad_cells(name, "date", bad))
+    if also_numbers and not notes:
+        text = f"{name}: {plain.drop_nulls()[0]!r} and its like were read as dates, not as numbers."
+        notes.append(guess("dates", text, (name,), types={name: NUMBER}))
+    marked, bad = divided(found.unreadable)
+    notes += [bad_cells(name, "date", bad)] if bad else []
     return Typed(DATE, found.values, found.form, notes=tuple(notes), marked=marked)
-
-
-def _divided(unreadable: Mapping[str, int]) -> tuple[dict[str, int], dict[str, int]]:
-    """Return (marks of missing values, other cells) of those that could not be read."""
-    marked = {cell: rows for cell, rows in unreadable.items() if cell in UNDECLARED}
-    return marked, {cell: rows for cell, rows in unreadable.items() if cell not in UNDECLARED}
-
-
-def _bad_cells(name: str, kind: str, bad: Mapping[str, int]) -> Note:
-    count = sum(bad.values())
-    shown = ", ".join(repr(cell) for cell in list(bad)[:3]) + (", ..." if len(bad) > 3 else "")
-    cells = f"a cell that is no {kind}" if count == 1 else f"{count} cells that are no {kind}s"
-    text = f"{name} has {cells}, read as missing: {shown}."
-    return guess("bad cells", text, (name,), types={name: CATEGORY})
 
 
 def _words(plain: pl.Series) -> Typed:
@@ -275,6 +271,10 @@ def _words(plain: pl.Series) -> Typed:
         other = next(iter(dates.unreadable), "")
         text = f"{name} holds dates and other text such as {other!r}; it was read as {kind}."
         notes.append(guess("mixed", text, (name,), types={name: DATE}))
+    else:
+        notes += doubts_on_words(present.head(1000), name)
+    if (capitals := capitals_note(present)) is not None:
+        notes.append(capitals)
     return Typed(TEXT if free else CATEGORY, plain, notes=tuple(notes))
 
 
@@ -330,7 +330,7 @@ def _forced_numbers(plain: pl.Series, reading: Reading) -> Typed:
 
 
 def _forced_dates(plain: pl.Series, reading: Reading) -> Typed:
-    found = written_dates.find_dates(plain, 1.0, reading.dates, reading.likely_dates)
+    found = written_dates.find_dates(plain, 1.0, reading.dates, reading.likely_dates, forced=True)
     if found is None:
         form = written_dates.number_form(plain)
         return Typed(DATE, written_dates.read_format(plain, form), form, fixed=True)

@@ -10,14 +10,21 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
 
 from thalweg.core.lazy import pl
+from thalweg.problem.data.inputs.date_cells import (
+    DAY_FIRST,
+    MONTH_FIRST,
+    YEAR_FIRST,
+    moment,
+    parts_of,
+)
 from thalweg.problem.data.note import Note, guess
 
-DAY_FIRST, MONTH_FIRST = "dmy", "mdy"
 # Dates of any form in which the order of day and month is never open.
 ANY = "any"
 # Formats that can be read in one way only: the first that reads every cell is the quickest way.
@@ -32,64 +39,9 @@ FORMATS = (
     "%Y/%m/%d %H:%M:%S",
     "%Y/%m/%d %H:%M",
 )
-# A year of two digits up to this one is in this century, as in POSIX.
-CENTURY = 68
 # The first cells tell whether a column can hold dates; among them the share may be lower by chance.
 TRIED, CHANCE = 500, 0.3
 
-_MONTHS: dict[str, int] = {}
-for _number, _names in enumerate(
-    (
-        "january jan januar jänner jän janvier janv enero ene gennaio gen janeiro januari jan.",
-        "february feb februar februari février fevrier févr fevr fév febrero febbraio fevereiro fev",
-        "march mar märz mrz mär maart mrt mars marzo março marco",
-        "april apr avril avr abril abr aprile",
-        "may mai maj mei mayo may. maggio mag maio",
-        "june jun juni juin junio giugno giu junho",
-        "july jul juli juillet juil julio luglio lug julho",
-        "august aug août aout agosto ago augustus augusti",
-        "september sep sept septembre septiembre settembre set setembro",
-        "october oct oktober okt octobre octubre ottobre ott outubro out",
-        "november nov novembre noviembre novembro",
-        "december dec dezember dez décembre déc decembre diciembre dic dicembre dezembro desember des",
-    ),
-    start=1,
-):
-    _MONTHS |= dict.fromkeys(_names.split(), _number)
-
-_SEP = r"[-/. _]"
-_NAME = r"(?P<name>[a-zà-ÿ]{3,12})\.?"
-_TIME = (
-    r"(?:[t ,:]*\s*(?P<H>[01]?\d|2[0-4])(?:[:h.](?P<M>[0-5]\d))(?::(?P<S>[0-5]\d)(?:[.,](?P<f>\d{1,9}))?)?"
-    r"\s*(?P<ap>[ap]\.?\s?m\.?)?\s*(?P<z>z|utc|gmt|(?:utc|gmt)?[+-]\d{2}:?\d{2}|[+-]\d{2}|\[?[a-z]{3,4}\]?)?)?"
-)
-_HOUR = r"(?:[t ,]+(?P<H>[01]?\d|2[0-4])\s*(?P<ap>[ap]\.?m\.?))?"
-_PATTERNS = tuple(
-    re.compile(pattern)
-    for pattern in (
-        rf"(?P<y>\d{{4}})(?P<sep>{_SEP})(?P<m>\d{{1,2}})(?P=sep)(?P<d>\d{{1,2}}){_TIME}",
-        r"(?P<y>\d{4})(?P<sep>[-/])(?P<m>\d{1,2})(?P=sep)(?P<d>\d{1,2})[t ](?P<H>[01]?\d|2[0-3])(?P<z>z)?",
-        r"(?P<y>\d{4})[-/.](?P<m>\d{1,2})",
-        r"(?P<y>(?:19|20)\d{2})(?P<m>0[1-9]|1[0-2])(?P<d>0[1-9]|[12]\d|3[01])"
-        r"(?:[t_ ]?(?P<H>[01]\d|2[0-3])(?P<M>[0-5]\d)(?P<S>[0-5]\d)?(?P<z>z)?)?",
-        rf"(?P<a>\d{{1,2}})\s?(?P<sep>{_SEP})\s?(?P<b>\d{{1,2}})\s?(?P=sep)\s?(?P<y>\d{{4}}|\d{{2}}),?{_TIME}",
-        rf"(?P<a>\d{{1,2}})(?P<sep>[-/.])(?P<b>\d{{1,2}})(?P=sep)(?P<y>\d{{4}}|\d{{2}}),?{_HOUR}",
-        rf"(?P<d>\d{{1,2}})(?:st|nd|rd|th|\.)?[-/ .]*(?:of |de )?{_NAME}[-/ .,]*(?:de )?"
-        rf"(?P<y>\d{{4}}|'?\d{{2}}),?{_TIME}",
-        rf"{_NAME}[-/ .]*(?P<d>\d{{1,2}})(?:st|nd|rd|th)?\.?(?:\s*,\s*|[-/ ]+)(?P<y>\d{{4}}),?{_TIME}",
-        rf"{_NAME}\s+(?P<d>\d{{1,2}})\s+(?P<H>[01]?\d|2[0-3]):(?P<M>[0-5]\d)(?::(?P<S>[0-5]\d))?"
-        r"\s+(?:(?P<z>[a-z]{3,4}|[+-]\d{4})\s+)?(?P<y>\d{4})",
-        rf"{_NAME}[-/ .,]*(?P<y>\d{{4}}|'?\d{{2}})",
-        rf"(?P<y>\d{{4}})[-/ .]*{_NAME}(?:[-/ .]*(?P<d>\d{{1,2}}))?{_TIME}",
-        rf"(?P<y>\d{{4}})\s?年\s?(?P<m>\d{{1,2}})\s?月(?:\s?(?P<d>\d{{1,2}})\s?日)?{_TIME}",
-        r"(?P<y>\d{4})[-/ ]?q(?P<q>[1-4])",
-        r"q(?P<q>[1-4])[-/ ]?(?P<y>\d{4})",
-        r"(?P<y>\d{4})-?w(?P<w>[0-5]\d)(?:-?(?P<wd>[1-7]))?",
-    )
-)
-_WEEKDAY = re.compile(
-    r"(?:mon|tue|tues|wed|thu|thur|thurs|fri|sat|sun|mo|di|mi|do|fr|sa|so)[a-z]*\.?,?\s+", re.IGNORECASE
-)
 # Days since the end of 1899, as spreadsheets count them, from 1954 to 2064; and names of columns of dates.
 _SERIAL = (20_000, 60_000)
 _DATE_NAME = re.compile(
@@ -98,8 +50,22 @@ _DATE_NAME = re.compile(
 _DAYS_TO_1970 = 25_569
 # `202103`: year and month without a mark between them, in a column whose name says so.
 MONTHS = "%Y%m"
+# `202103` as the third week, and dates without marks, in columns whose names say so.
+WEEKS = "%G%V"
+_WEEK_NAME = re.compile(r"(?i)(^|[^a-z])(week|kw|woche|semaine|yyyyww|isoweek)([^a-z]|$)|yearweek")
+_PACKED = {6: ("%y%m%d", "%d%m%y", "%m%d%y"), 7: ("%Y%j",), 8: ("%d%m%Y", "%m%d%Y")}
+# Of dates such as `13-04-14`, the last number is a day where so many differ, and few of the first.
+LEAST_DAYS = 15
 _MONTH_NAME = re.compile(r"(?i)month|monat|mois|(^|[^a-z])mes([^a-z]|$)|period|yyyymm|date|datum")
 _EPOCH_NAME = re.compile(r"(?i)time|date|stamp|epoch|unix|created|updated|modified|(^|_)(at|ts|dt)$")
+
+
+# Numbers that may be dates, too: without marks between their parts, or a month and a year with a dot.
+_ALSO_NUMBERS = (
+    r"^\d{8}|^\d{10}|^[2-5]\d{4}(\.\d+)?$|^(19|20)\d{4}$"
+    r"|^(0?[1-9]|1[0-2])\.(19|20)\d\d$|^(19|20)\d\d\.(0[1-9]|1[0-2])$"
+)
+_VERSION_NAME = re.compile(r"(?i)(^|[^a-z])(version|ver|release|revision|firmware)([^a-z]|$)")
 
 
 @dataclass(frozen=True)
@@ -107,10 +73,10 @@ class Dates:
     """The dates of a column.
 
     Args:
-        form: How they are written: a format of `strptime`; `dmy` or `mdy` for the order of day and month in
-            any other form, or `/mdy .dmy` where it differs by separator; `any` where no order is open;
-            `epoch` for seconds or milliseconds since 1970, `days` for days since 1900, as spreadsheets count.
-            Empty for columns of date type.
+        form: How they are written: a format of `strptime`; `dmy`, `mdy` or `ymd` for the order of day and
+            month in any other form, or `/mdy .dmy` where it differs by separator; `any` where no order is
+            open; `epoch` for seconds or milliseconds since 1970, `days` for days since 1900, as
+            spreadsheets count. Empty for columns of date type.
         values: Datetime in UTC (or without a zone, as written); null where missing or unreadable.
         unreadable: The distinct cells that are not dates, with how many there are.
         reason: Why day and month were read in this order, where it was decided; empty where no cell is open.
@@ -125,7 +91,7 @@ class Dates:
 
 
 def find_dates(
-    text: pl.Series, least: float, order: str | None = None, likely: str | None = None
+    text: pl.Series, least: float, order: str | None = None, likely: str | None = None, forced: bool = False
 ) -> Dates | None:
     """Return the dates of a column, None if fewer than `least` of its cells are dates.
 
@@ -134,9 +100,12 @@ def find_dates(
         least: How many cells must be dates.
         order: The order of day and month, where the user tells it.
         likely: That order in the rest of the file, if it has one.
+        forced: Whether the user says that the column holds dates, so that seasons and versions are some.
     """
     present = text.drop_nulls()
     if present.len() == 0 or not present.head(1000).str.contains(r"\d").mean():
+        return None
+    if not forced and (_are_versions(present) or _are_seasons(present)):
         return None
     for form in FORMATS if present.str.contains(r"^\d{4}[-/]\d").all() else ():  # %Y takes any digits
         values = read_format(text, form)
@@ -153,12 +122,12 @@ def find_dates(
         if days.drop_nulls().len() >= least:
             return Dates("days", days, _unread(text, days))
     few = present.head(TRIED).to_list()
-    if sum(_match(cell) is not None for cell in few) < (least / present.len() - CHANCE) * len(few):
+    if sum(parts_of(cell) is not None for cell in few) < (least / present.len() - CHANCE) * len(few):
         return None
     matches = {
-        cell: match
+        cell: parts
         for cell in present.unique(maintain_order=True).to_list()
-        if (match := _match(cell)) is not None
+        if (parts := parts_of(cell)) is not None
     }
     read = present.is_in(list(matches)).sum() if matches else 0
     if read < least:
@@ -167,7 +136,63 @@ def find_dates(
     values = _values(text, matches, chosen)
     if values.drop_nulls().len() < least:
         return None
+    if chosen == ANY and all(_may_be_day(parts) for parts in matches.values()):
+        reason, sure = "month and year, though the numbers may be days", False
     return Dates(chosen, values, _unread(text, values), reason, sure)
+
+
+def _may_be_day(parts: re.Match[str]) -> bool:
+    """Return whether a date such as `Mar 07` may be a day of March, or March 2007."""
+    got = parts.groupdict()
+    return (
+        bool(got.get("name"))
+        and not got.get("d")
+        and re.fullmatch(r"0[1-9]|[12]\d|3[01]", got["y"]) is not None
+    )
+
+
+def may_be_dates(present: pl.Series) -> bool:
+    """Return whether most cells of a column of numbers may be dates as well, by themselves or by its name."""
+    name = present.name or ""
+    named = _DATE_NAME.search(name) or _WEEK_NAME.search(name)
+    pattern = _ALSO_NUMBERS + (r"|^\d{6,8}$" if named else "")
+    return 2 * int(present.str.contains(pattern).sum()) > present.len()
+
+
+def find_packed(text: pl.Series, least: float, order: str | None = None) -> Dates | None:
+    """Return dates and weeks that are written without marks between their parts, as their column's name says.
+
+    Args:
+        text, least, order: As for `find_dates`.
+    """
+    present, name = text.drop_nulls(), text.name or ""
+    digits = present.filter(present.str.contains(r"^\d{6,8}$"))
+    if digits.len() < least or digits.len() == 0:
+        return None
+    forms = [WEEKS] if _WEEK_NAME.search(name) else []
+    forms += _PACKED[int(digits.str.len_chars().max() or 0)] if _DATE_NAME.search(name) else []  # type: ignore[arg-type]
+    if order is not None:
+        forms.sort(key=lambda form: form[1:2].lower() != order[0])
+    for form in forms:
+        values = read_format(text, form)
+        years = values.drop_nulls().dt.year()
+        if years.len() >= least and ((years > 1930) & (years < 2070)).all():
+            return Dates(form, values, _unread(text, values), "as the column's name says", False)
+    return None
+
+
+def _are_versions(cells: pl.Series) -> bool:
+    """Return whether cells such as 2.4.19 are versions, as their column's name says."""
+    named = _VERSION_NAME.search(cells.name or "")
+    return named is not None and bool(cells.str.contains(r"^\d+\.\d+\.\d{1,2}$").any())
+
+
+def _are_seasons(cells: pl.Series) -> bool:
+    """Return whether years and months such as 2009-10 are seasons, each of which ends a year later."""
+    if cells.n_unique() < 3 or not cells.str.contains(r"^\d{4}[-/]\d\d$").all():
+        return False
+    years, months = cells.str.slice(2, 2).cast(pl.Int64), cells.str.slice(5, 2).cast(pl.Int64)
+    return bool(((years + 1) % 100 == months).mean() > 0.9)  # type: ignore[operator]
 
 
 def _unread(text: pl.Series, values: pl.Series) -> dict[str, int]:
@@ -187,18 +212,25 @@ def read_format(text: pl.Series, form: str) -> pl.Series:
         return (seconds * 1e6).round().cast(pl.Int64).cast(pl.Datetime("us"))
     if "%" not in form:
         cells = text.drop_nulls().unique(maintain_order=True).to_list()
-        return _values(text, {cell: match for cell in cells if (match := _match(cell)) is not None}, form)
-    if form in ("%Y-%m", MONTHS):  # a date needs a day
-        text, form = text + ("-01" if form == "%Y-%m" else "01"), form + ("-%d" if form == "%Y-%m" else "%d")
+        return _values(text, {cell: parts for cell in cells if (parts := parts_of(cell)) is not None}, form)
+    day = {"%Y-%m": ("-01", "-%d"), MONTHS: ("01", "%d"), WEEKS: ("1", "%u")}
+    if form in day:  # a date needs one
+        text, form = text + day[form][0], form + day[form][1]
     return text.str.to_datetime(form, strict=False, time_unit="us")
 
 
 def notes_on(name: str, found: Dates) -> list[Note]:
     """Return what is said of how the dates of a column were read."""
     notes = []
-    if found.reason and not found.sure:
-        first = {DAY_FIRST: "the day first", MONTH_FIRST: "the month first"}.get(found.form)
-        first = first or f"day and month in the orders {found.form}"
+    if "%" in found.form and not found.sure:
+        text = f"{name} was read as dates written as {found.form}, {found.reason}."
+        notes.append(guess("dates", text, (name,), types={name: "number"}))
+    elif found.form == ANY and found.reason:
+        text = f"{name}: dates were read as {found.reason}."
+        notes.append(guess("dates", text, (name,), types={name: "category"}))
+    elif found.reason and not found.sure:
+        first = {DAY_FIRST: "the day first", MONTH_FIRST: "the month first", YEAR_FIRST: "the year first"}
+        first = first.get(found.form) or f"day and month in the orders {found.form}"
         other = MONTH_FIRST if found.form == DAY_FIRST else DAY_FIRST
         text = f"{name}: dates were read with {first}, {found.reason}."
         notes.append(guess("dates", text, (name,), dates=other))
@@ -215,80 +247,13 @@ def number_form(cells: pl.Series) -> str:
     return "days" if numbers.len() and numbers.is_between(*_SERIAL).all() else "epoch"
 
 
-def _match(cell: str) -> re.Match[str] | None:
-    plain = cell.strip()
-    if plain.endswith("]"):  # [10/Oct/2000:13:55:36 -0700] of web servers, [Europe/Berlin] of Java
-        plain = plain[1:-1] if plain[0] == "[" else re.sub(r"\[[A-Za-z]+(?:/\w+)*\]$", "", plain)
-    plain = (_WEEKDAY.sub("", plain, count=1) if plain[:1].isalpha() else plain).lower()
-    for pattern in _PATTERNS:
-        match = pattern.fullmatch(plain)
-        if match is not None and ("name" not in match.groupdict() or match["name"] in _MONTHS):
-            return match
-    return None
-
-
 def _values(text: pl.Series, matches: dict[str, re.Match[str]], order: str) -> pl.Series:
-    dates = {cell: _date(match, order) for cell, match in matches.items()}
+    dates = {cell: moment(parts, order) for cell, parts in matches.items()}
     cells = pl.Series(list(dates), dtype=pl.String)
     values = pl.Series(list(dates.values()), dtype=pl.Int64).cast(pl.Datetime("us"))
     if not dates:
         return pl.Series(text.name, [None] * text.len(), dtype=pl.Datetime("us"))
     return text.replace_strict(cells, values, default=None, return_dtype=pl.Datetime("us"))
-
-
-def _date(match: re.Match[str], order: str) -> int | None:
-    """Return microseconds since 1970, None if there is no such day."""
-    got = match.groupdict()
-    year = _year(got["y"])
-    if got.get("w"):
-        return _week(year, int(got["w"]), int(got.get("wd") or 1))
-    if got.get("a"):
-        first = _order_of(order, got["sep"])
-        if first is None:
-            return None
-        day, month = (got["a"], got["b"]) if first == DAY_FIRST else (got["b"], got["a"])
-    else:
-        day, month = got.get("d") or 1, got.get("m") or _MONTHS.get(got.get("name") or "") or 1
-        month = 3 * int(got["q"]) - 2 if got.get("q") else month
-    hour, minute = int(got.get("H") or 0), int(got.get("M") or 0)
-    if got.get("ap"):
-        hour = hour % 12 + (12 if got["ap"][0] == "p" else 0)
-    try:
-        days = np.datetime64(f"{year:04d}-{int(month):02d}-{int(day):02d}", "us").astype(np.int64)
-    except ValueError:
-        return None
-    seconds = 3600 * hour + 60 * minute + int(got.get("S") or 0) - _offset(got.get("z") or "")
-    return int(days) + 1_000_000 * seconds + int((got.get("f") or "0").ljust(6, "0")[:6])
-
-
-def _year(text: str) -> int:
-    digits = text.lstrip("'")
-    if len(digits) == 2:
-        return int(digits) + (2000 if int(digits) <= CENTURY else 1900)
-    return int(digits)
-
-
-def _week(year: int, week: int, weekday: int) -> int | None:
-    """Return the microseconds of a day of an ISO week: week 1 has 4 January in it, weeks begin on Monday."""
-    january = np.datetime64(f"{year:04d}-01-04", "D")
-    monday = january - (january.astype(int) + 3) % 7
-    day = monday + 7 * (week - 1) + weekday - 1
-    return int(day.astype("datetime64[us]").astype(np.int64)) if 1 <= week <= 53 else None
-
-
-def _offset(zone: str) -> int:
-    """Return the seconds that a zone is ahead of UTC; names other than UTC's are read as no zone."""
-    match = re.search(r"([+-])(\d{2}):?(\d{2})?$", zone)
-    if match is None:
-        return 0
-    return (1 if match[1] == "+" else -1) * (3600 * int(match[2]) + 60 * int(match[3] or 0))
-
-
-def _order_of(form: str, separator: str) -> str | None:
-    """Return the order of day and month that a form has for a separator; None if it has none."""
-    if form in (DAY_FIRST, MONTH_FIRST):
-        return form
-    return next((part[1:] for part in form.split() if part[0] == separator), None)
 
 
 def _order(
@@ -327,6 +292,8 @@ def _order_of_cells(
         matches: Those with this separator.
         given, likely: As for `find_dates`.
     """
+    if given is None and _are_years_first(text, dates, matches.values()):
+        return YEAR_FIRST, "as the last numbers differ like days", False
     day_first = [cell for cell, match in matches.items() if int(match["a"]) > 12]
     month_first = [cell for cell, match in matches.items() if int(match["b"]) > 12]
     if day_first or month_first:
@@ -349,6 +316,21 @@ def _order_of_cells(
     if likely is not None:
         return likely, "as in the other columns", False
     return DAY_FIRST, "as most of the world writes", False
+
+
+def _are_years_first(
+    text: pl.Series, dates: dict[str, re.Match[str]], matches: Collection[re.Match[str]]
+) -> bool:
+    """Return whether the last number of dates such as 13-04-14 is the day: many differ, few of the first."""
+    if any(
+        len(match["y"]) != 2 or not 1 <= int(match["y"]) <= 31 or int(match["b"]) > 12 for match in matches
+    ):
+        return False
+    first, last = {int(match["a"]) for match in matches}, {match["y"] for match in matches}
+    if len(last) < LEAST_DAYS or 2 * len(first) > len(last) or len(first) == 1 or min(first) >= 28:
+        return False
+    rough = {order: _roughness(text, dates, order) for order in (DAY_FIRST, YEAR_FIRST)}
+    return rough[DAY_FIRST] > rough[YEAR_FIRST] / 2
 
 
 def _roughness(text: pl.Series, matches: dict[str, re.Match[str]], order: str) -> float:

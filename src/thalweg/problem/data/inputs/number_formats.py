@@ -39,6 +39,10 @@ MOST_CELLS = 20_000
 BAD_SHARE, LEAST_GOOD = 0.05, 10
 # Different cells, at least, of a column in which words may mean that a value is missing.
 LEAST_WORD = 10
+# What offices of statistics write behind a figure: estimated, provisional, revised, a break, confidential.
+_FLAGS = frozenset("abcdefnprsuz")
+# What a plural adds to a unit.
+_PLURALS = ("s", "es", "e", "en", "n", "er")
 _UNIT = re.compile(r"[^\W\d_°µ%‰/²³.·*^-][^\s\d\"]{0,11}\d?|°[cf]?|[µ%‰][^\s\d]{0,6}")
 
 
@@ -146,7 +150,7 @@ def _lone_word(text: pl.Series) -> str | None:
     if counts.height < LEAST_WORD or counts.height > MOST_CELLS:
         return None
     cells = {cell: rows for cell, rows in counts.iter_rows() if cell not in UNDECLARED}
-    words = [cell for cell in cells if not any(map(str.isdigit, cell))]
+    words = [cell for cell in cells if not any(map(str.isdigit, cell)) and split(cell) is None]
     if len(words) != 1 or not BAD_SHARE < cells[words[0]] / sum(cells.values()) < 0.5:
         return None
     fractions = sum(1 for cell in cells if re.search(r"\d[.,]\d", cell))
@@ -181,6 +185,8 @@ def _affixes(parts: dict[str, Parts], counts: dict[str, int]) -> tuple[tuple[str
     for cell, part in parts.items():
         rows[part.affixes] += counts[cell]
     total = rows.total()
+    if (flags := _flags(parts, rows)) is not None:
+        return flags, False
     common = [affix for affix, count in rows.items() if count > BAD_SHARE * total or total < LEAST_GOOD]
     words = sorted(with_minus({word for affixes in common for word in affixes}))
     currencies = [word for word in words if word in CURRENCIES or word in CODES]
@@ -190,6 +196,8 @@ def _affixes(parts: dict[str, Parts], counts: dict[str, int]) -> tuple[tuple[str
     if len({_canonical(word) for word in currencies}) > 1:
         return None, False
     bare = frozenset() in common or any(affixes <= set(currencies) for affixes in common)
+    if (plural := _plural(units, rows)) is not None:
+        return (*currencies, *plural), False
     if len(units) > 1 or (units and (multiples or (bare and units[0] in PER_CENT))):
         return None, False
     if units and not _UNIT.fullmatch(units[0].removeprefix("-")):
@@ -199,6 +207,34 @@ def _affixes(parts: dict[str, Parts], counts: dict[str, int]) -> tuple[tuple[str
     if multiples in (["m"], ["b"]) and not bare:  # every number is in metres, or in millions: no matter
         return (*currencies, *multiples), False
     return (*currencies, *units), bool(multiples)
+
+
+def _flags(parts: dict[str, Parts], rows: Counter[frozenset[str]]) -> tuple[str, ...] | None:
+    """Return the letters behind some of many figures that are footnotes, as offices of statistics write them.
+
+    `302a` among whole numbers may be a house: there a space has to stand before the letter.
+    """
+    found = {word for affixes in rows for word in affixes}
+    kept = rows[frozenset()] < rows.total() / 2 or not found or any(len(affixes) > 1 for affixes in rows)
+    if kept or not found <= _FLAGS or (len(found) == 1 and not found <= {"e", "p", "r", "z"}):
+        return None
+    spaced = all(cell[-2:-1] == " " for cell, part in parts.items() if part.affixes)
+    fractions = any("." in part.digits or "," in part.digits for part in parts.values())
+    return tuple(sorted(found)) if spaced or fractions else None
+
+
+def _plural(units: list[str], rows: Counter[frozenset[str]]) -> tuple[str, ...] | None:
+    """Return the singular and the plural of the one unit of a column (`1 day`, `2 days`), None for others."""
+    shortest = min(units, key=len, default="")
+    if len(shortest) < 3 or rows[frozenset()]:
+        return None
+    alike = {
+        shortest,
+        *(shortest + end for end in _PLURALS),
+        *(shortest.removesuffix(end) for end in _PLURALS),
+    }
+    found = {word for affixes in rows for word in affixes if word in alike}
+    return tuple(sorted(found)) if len(found) == 2 and set(units) <= found else None
 
 
 def _canonical(currency: str) -> str:

@@ -40,7 +40,20 @@ TIMES = {
     "mrd": 1e9,
     "billion": 1e9,
     "billions": 1e9,
+    "thousand": 1e3,
+    "tausend": 1e3,
+    "lakh": 1e5,
+    "lakhs": 1e5,
+    "crore": 1e7,
+    "crores": 1e7,
+    "trillion": 1e12,
+    "千": 1e3,
+    "万": 1e4,
+    "億": 1e8,
+    "亿": 1e8,
 }
+# Units of which a capital M makes another one: a megawatt is no milliwatt.
+_MEGA = re.compile(r"M(?:Wh?|V|VA|A|Hz|Pa|J|Ω|N|eV|g|l|mol)")
 SPACES = " \u00a0\u2007\u2009\u202f"
 THOUSANDS_MARKS = ",.'’`_" + SPACES
 # After these, a minus behind the digits is one: `12-kg`. Before other words it is a hyphen: `5-door`.
@@ -92,6 +105,13 @@ _FOOTNOTE = re.compile(r"(?<=[\d%)\-−])\s*(?:[*†‡§¶#¹²³⁴⁵⁶⁷�
 # What stands in the place of the cents of a round price (`12,-`), and what says that a number is rough.
 _NO_CENTS = re.compile(r"(?<=\d)[.,]\s?(?:[-−]{1,2}|[–—])(?=\s*[^\d\s]*$)")
 _ABOUT = re.compile(r"^(?:ca\.|[Cc]irca|[Aa]pprox\.?|[Aa]bout|etwa|env\.|[~≈])\s*(?=[-+\d.,$€£])")
+# `1.5 x 10^-3`, `2*10^4`; and how ledgers write a zero (`$ -`) and less than that (`$ (5.00)`).
+_POWER = re.compile(
+    r"(?<=[\d.,])\s*[x×*·]\s*10\s*(?:(?:\^|\*\*)\s*(?P<power>[-−+]?\d+)|(?P<above>[⁻⁺]?[⁰¹²³⁴⁵⁶⁷⁸⁹]+))$"
+)
+_PLAIN_DIGITS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺−", "0123456789-+-")
+_LEDGER_ZERO = re.compile(rf"(?P<sign>[{CURRENCIES}])\s+[-–—]|[-–—]\s+(?P<sign2>[{CURRENCIES}])")
+_LEDGER_LESS = re.compile(rf"(?P<sign>[{CURRENCIES}])\s*\((?P<rest>[^()]+)\)")
 _NUMBER = re.compile(
     rf"(?P<open>\()?\s*(?P<sign>[{_MINUS}+]?)\s*(?P<before>(?:[^{_MINUS}\d\s().,+]+[.$]?)?)\s*"
     rf"(?P<sign2>[{_MINUS}+]?)\s*(?P<digits>(?:\d[\d{THOUSANDS_MARKS}]*|[.,]\d+)?)"
@@ -213,6 +233,10 @@ class Parts:
 def split(cell: str) -> Parts | None:
     """Return a cell's number in parts, or None if it is not one number."""
     plain = _ABOUT.sub("", _NO_CENTS.sub("", cell.strip()))
+    if (zero := _LEDGER_ZERO.fullmatch(plain)) is not None:
+        return Parts("", "0", "", frozenset({zero["sign"] or zero["sign2"]}))
+    plain = _LEDGER_LESS.sub(r"(\g<sign>\g<rest>)", plain)
+    plain = _POWER.sub(lambda found: "e" + (found["power"] or found["above"]).translate(_PLAIN_DIGITS), plain)
     match = _NUMBER.fullmatch(_FOOTNOTE.sub("", plain).strip())
     if match is None or not match["digits"] or bool(match["open"]) != bool(match["close"]):
         return None
@@ -237,12 +261,16 @@ def split(cell: str) -> Parts | None:
     if hyphen and not match["gap2"]:  # `5-door`; whether `5-kg` is negative, the column tells
         negative.remove(match["trailing"])
         words = (words[0], f"-{words[1]}")
-    affixes = frozenset(word.strip().lower() for word in words if word and word.strip())
+    affixes = frozenset(_affix(word.strip()) for word in words if word and word.strip())
     digits = match["digits"].strip(SPACES)
     if not digits[-1].isdigit():  # `5.`: a decimal mark, or the dot of an ordinal
         digits = digits.rstrip(".,") if digits[-1] in ".," else digits
     exponent = (match["exponent"] or "").lower().replace("d", "e")  # Fortran's 1.5D+03
     return Parts("-" if any(negative) else "", digits, exponent, affixes)
+
+
+def _affix(word: str) -> str:
+    return word if _MEGA.fullmatch(word) else word.lower()
 
 
 def _value(digits: str, decimal: str, thousands: str) -> str | None:
@@ -283,9 +311,11 @@ def with_minus(words: Collection[str]) -> set[str]:
 _CLOCK = re.compile(
     r"(?:(?P<days>[-−]?\d+) days?,? ?\+?)?(?P<sign>[-−+]?)(?P<h>\d{1,4})"
     r"(?::|h|\.(?=[0-5]\d\s*uhr))(?P<m>[0-5]\d)"
-    r"(?::(?P<s>[0-5]\d)(?:[.,](?P<f>\d+))?)?(?:\s*(?P<half>[ap])\.?m\.?|\s*uhr)?",
+    r"(?::(?P<s>[0-5]\d)(?:[.,](?P<f>\d+))?)?(?:\s*(?P<half>[ap])\.?m\.?|\s*uhr|\s*h)?",
     re.IGNORECASE,
 )
+# `9 pm`.
+_HALF = re.compile(r"(?P<h>1[0-2]|0?[1-9])\s*(?P<half>[ap])\.?m\.?", re.IGNORECASE)
 # `9:03.5`: minutes, seconds and their fraction.
 _MINUTES = re.compile(r"(?P<sign>[-−+]?)(?P<m>\d{1,3}):(?P<s>[0-5]\d(?:[.,]\d+)?)")
 # `1h 30m`, `5 min 20 s`, `PT1H30M`.
@@ -300,7 +330,8 @@ _IN_HOURS = {"d": 24.0, "h": 1.0, "m": 1 / 60, "s": 1 / 3600}
 
 def is_clock(cell: str) -> bool:
     """Return whether a cell is a time or a duration of several parts; `5 h` alone is a number with a unit."""
-    return hours(cell) is not None and len(re.findall(r"\d+", cell)) > 1
+    several = len(re.findall(r"\d+", cell)) > 1 or _HALF.fullmatch(cell.strip()) is not None
+    return several and hours(cell) is not None
 
 
 def has_fraction(cell: str) -> bool:
@@ -316,6 +347,8 @@ def hours(cell: str, minutes: bool = False) -> float | None:
         minutes: Whether `9:03` is a time of minutes and seconds, too.
     """
     cell = cell.strip()
+    if (half := _HALF.fullmatch(cell)) is not None:
+        return float(int(half["h"]) % 12 + (12 if half["half"].lower() == "p" else 0))
     match = _CLOCK.fullmatch(cell)
     brief = _MINUTES.fullmatch(cell) if minutes or match is None else None
     if brief is not None and (minutes or not brief["s"].isdigit()):

@@ -43,6 +43,18 @@ VERSION_NAME = re.compile(r"(?i)(^|[_\s.-])(version|ver|release|revision|firmwar
 # What databases and instruments write for a missing number.
 SENTINELS = (-999.0, 999.0, -9999.0, 9999.0, -99999.0, 99999.0, -99.0, 99.0, -1.0, 999999.0, -999999.0)
 
+# What surveys write for no answer, beside answers up to the second number.
+NO_ANSWER = (
+    ({8, 9}, 5),
+    ({7, 8, 9}, 5),
+    ({66, 77, 88, 96, 97, 98, 99}, 20),
+    ({666, 777, 888, 996, 997, 998, 999}, 200),
+    ({6666, 7777, 8888, 9996, 9997, 9998, 9999}, 2000),
+)
+NO_ANSWER_BELOW = frozenset(
+    {-1, -2, -3, -4, -5, -6, -7, -8, -9, -66, -77, -88, -97, -98, -99, -997, -998, -999}
+)
+
 
 def table_format(options: LoadOptions, header: bool | None = None) -> TableFormat:
     """Return how a text table is written, as the options say; `header` where it is known from training."""
@@ -107,6 +119,9 @@ def _sentinels(columns: dict[str, Typed]) -> list[Note]:
         if typed.kind != NUMBER or typed.fixed:
             continue
         values = np.sort(typed.values.drop_nulls().to_numpy())
+        if (codes := _no_answers(name, typed)) is not None:
+            notes.append(codes)
+            continue
         for mark in SENTINELS:
             rows = int((values == mark).sum())
             others = values[values != mark]
@@ -117,6 +132,28 @@ def _sentinels(columns: dict[str, Typed]) -> list[Note]:
                 text = f"{name} is {mark:g} in {rows} rows, far from all its other values."
                 notes.append(guess("missing", text, (name,), missing=f"{mark:g}"))
     return notes
+
+
+def _no_answers(name: str, typed: Typed) -> Note | None:
+    """Note codes such as 97, 98 and 99 beside answers from 0 to 10: each alone may be an answer."""
+    values = typed.values.drop_nulls()
+    if not typed.whole or values.len() < MIN_ID_ROWS:
+        return None
+    found = {int(value) for value in values.unique().to_list()}
+    below = {value for value in found if value < 0}
+    codes: set[int] = set()
+    if len(below) > 1 and below <= NO_ANSWER_BELOW and min(below) <= -7 and len(below) < -min(below):
+        codes = below
+    for marks, largest in NO_ANSWER:
+        above = found & marks
+        if len(above) > 1 and all(0 <= value <= largest for value in found - marks):
+            codes = above
+    rows = int(values.is_in([float(code) for code in codes]).sum()) if codes else 0
+    if rows == 0 or len(found - codes) < 2 or 2 * rows > values.len():
+        return None
+    shown = ", ".join(map(str, sorted(codes)))
+    text = f"{name} is {shown} in {rows} rows, apart from its other values, as surveys write for no answer."
+    return guess("missing", text, (name,), missing=str(max(codes)))
 
 
 def _no_dates(name: str, typed: Typed) -> list[Note]:
