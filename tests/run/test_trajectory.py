@@ -4,7 +4,7 @@ import jax
 import numpy as np
 
 import thalweg as tw
-from thalweg.run.folder.folder import RunFile
+from thalweg.run.checkpoint.store import Retention, Store
 from thalweg.run.trajectory import saved_trajectory, trajectories
 
 BOWL = tw.surface("bowl")
@@ -26,10 +26,11 @@ def test_weights_are_kept_at_equal_distances_and_at_the_end():
 
 
 def test_checkpoints_are_read_in_the_order_of_training(tmp_path):
-    keep = tw.SaveOptions(tmp_path / "run", every="3", last=9)
-    run = tw.train(BOWL, RECIPE, keep=keep, progress=False)
-    path = saved_trajectory(run.folder, RunFile.read(run.folder).run, run.params)
-    assert path is not None and path.step.tolist() == sorted(path.step) and path.step[-1] == 11
-    (every,) = trajectories(BOWL, [RECIPE])
-    for step, weights in zip(path.step, path.weights, strict=True):
-        np.testing.assert_allclose(flat(weights), flat(every.weights[step]), rtol=1e-6)
+    store, params = Store(tmp_path, "run"), {"w": np.zeros(2, np.float32)}
+    assert saved_trajectory(tmp_path, "run", params) is None
+    for step in (3, 6, 9):
+        arrays = {"state.params.w": np.full((1, 2), step, np.float32)}
+        store.commit(step, arrays, {}, keep=Retention(last=3))
+    path = saved_trajectory(tmp_path, "run", params)
+    assert path is not None and path.step.tolist() == [3, 6, 9]
+    assert [np.asarray(weights["w"]).tolist() for weights in path.weights] == [[3, 3], [6, 6], [9, 9]]
