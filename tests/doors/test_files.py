@@ -148,8 +148,10 @@ def test_check_notices_a_lane_that_is_gone_or_has_no_record(runs, capsys):
 def test_check_of_an_older_sweep_finds_its_lanes_in_the_table(runs, capsys):
     shutil.copy(DATA / "old_runs" / "sweep" / "run.json", runs / "sweep")  # lists no lane
     assert checked("sweep", capsys) == (0, {})
-    shutil.rmtree(runs / "sweep" / "lanes" / "003")
     (runs / "sweep" / "lanes" / "001" / "run.json").unlink()
+    code, wrong = checked("sweep", capsys)
+    assert code == 3 and wrong.keys() == {"lanes/001/run.json"}
+    shutil.rmtree(runs / "sweep" / "lanes" / "003")
     code, wrong = checked("sweep", capsys)
     assert code == 3 and wrong.keys() == {"lanes/001/run.json", "lanes/003/run.json"}
 
