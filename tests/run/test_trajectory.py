@@ -18,6 +18,7 @@ def flat(params) -> np.ndarray:
 def test_weights_are_kept_at_equal_distances_and_at_the_end():
     (path,) = trajectories(BOWL, [RECIPE], points=3)
     assert path.step.tolist() == [0, 4, 8, 11]
+    assert path.run is not None
     np.testing.assert_array_equal(flat(path.weights[-1]), flat(path.run.params))
     (every,) = trajectories(BOWL, [RECIPE])
     assert every.step.tolist() == list(range(12))

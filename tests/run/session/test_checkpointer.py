@@ -19,7 +19,7 @@ def test_a_checkpoint_is_due_once_in_every_interval(tmp_path, monkeypatch):
 
     monkeypatch.setattr(saver, "save", save)
     for step in (3, 9, 10, 11, 19, 20, 37, 38, 41):
-        saver.save_if_due(SimpleNamespace(step=step))
+        saver.save_if_due(SimpleNamespace(step=step))  # type: ignore[arg-type]
     assert saved == [10, 20, 37, 41]
     assert [saver.next_stop(step) for step in (0, 9, 10, 11)] == [10, 10, 20, 20]
 
