@@ -1,15 +1,16 @@
 """Limits, files and documents from anybody: refused before memory is taken, and safe to show."""
 
+import io
 import os
 import socket
 
 import pytest
 
-from thalweg.core import limits
+from thalweg.core import files, limits
 from thalweg.core.documents import parse_json, parse_toml
 from thalweg.core.errors import BadInput, DataError
 from thalweg.core.escape import cell, printable, printable_json
-from thalweg.core.files import NotRegular, TooLong, read_file
+from thalweg.core.files import NotRegular, TooLong, read_file, read_up_to
 from thalweg.core.schema import NUMBER, Each, misfit
 
 
@@ -80,6 +81,12 @@ def test_a_long_file_is_not_read(tmp_path):
     assert b"Name" in read_file("/proc/self/status")
 
 
+def test_what_is_read_in_pieces_is_counted_as_a_whole(monkeypatch):
+    monkeypatch.setattr(files, "_PIECE", 4)
+    assert read_up_to(io.BytesIO(b"x" * 9), 9) == b"x" * 9
+    assert read_up_to(io.BytesIO(b"x" * 9), 8) is None
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -93,6 +100,7 @@ def test_a_long_file_is_not_read(tmp_path):
         (str(2**64), "64 bits"),
         (str(-(2**63) - 1), "64 bits"),
         ('"\\ud800"', "surrogate"),
+        ('{"\\ud800": 1}', "surrogate"),
         (b'{"\xff": 1}', "not UTF-8: byte 0xff at 2"),
         ("{", "Expecting"),
     ],
@@ -123,6 +131,8 @@ def test_what_acts_on_a_terminal_is_escaped():
     assert printable("plain\ttext\n é 汉 עברית 🙂") == "plain\ttext\n é 汉 עברית 🙂"
     assert parse_json(printable_json('"\x7f\u202e"')) == "\x7f\u202e"
     assert printable_json('"\x7f\u202e"').isascii()
+    for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A)):  # embeddings, overrides, isolates
+        assert printable(chr(code)) == f"\\u{code:04x}"
 
 
 @pytest.mark.parametrize("text", ["=1+1", "+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", " =1", "\t=1", "\uff1d1"])

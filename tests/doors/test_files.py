@@ -15,6 +15,7 @@ from thalweg.core import disk
 from thalweg.core.caller import command_line
 from thalweg.core.errors import ThalwegError
 from thalweg.doors.cli.app import app
+from thalweg.doors.cli.outfile import check_out, write_out
 from thalweg.run.folder.claim import writable
 from thalweg.run.folder.filesystem import seal, unseal
 from thalweg.run.folder.folder import RunFile
@@ -147,8 +148,10 @@ def test_check_notices_a_lane_that_is_gone_or_has_no_record(runs, capsys):
 def test_check_of_an_older_sweep_finds_its_lanes_in_the_table(runs, capsys):
     shutil.copy(DATA / "old_runs" / "sweep" / "run.json", runs / "sweep")  # lists no lane
     assert checked("sweep", capsys) == (0, {})
-    shutil.rmtree(runs / "sweep" / "lanes" / "003")
     (runs / "sweep" / "lanes" / "001" / "run.json").unlink()
+    code, wrong = checked("sweep", capsys)
+    assert code == 3 and wrong.keys() == {"lanes/001/run.json"}
+    shutil.rmtree(runs / "sweep" / "lanes" / "003")
     code, wrong = checked("sweep", capsys)
     assert code == 3 and wrong.keys() == {"lanes/001/run.json", "lanes/003/run.json"}
 
@@ -219,6 +222,16 @@ def test_predictions_replace_a_file_whole_and_only_by_force(runs, suffix, monkey
     assert code == 2 and "No space left" in said
     assert out.read_bytes() == good and not disk.left_over(runs)
     assert thalweg(*command, "--force")[0] == 0 and out.read_bytes() == good
+
+
+def test_a_file_that_another_process_made_meanwhile_is_not_overwritten(tmp_path):
+    check_out(tmp_path / "out.csv", force=False)
+    (tmp_path / "out.csv").write_text("of another")
+    with pytest.raises(tw.BadInput, match="must not exist already"):
+        write_out(tmp_path / "out.csv", b"ours", force=False)
+    assert (tmp_path / "out.csv").read_text() == "of another"
+    write_out(tmp_path / "out.csv", b"ours", force=True)
+    assert (tmp_path / "out.csv").read_bytes() == b"ours"
 
 
 @pytest.mark.parametrize("out", ["people.csv", "./fit/../people.csv", "linked.csv", "same.csv"])

@@ -51,6 +51,16 @@ def test_a_lane_that_is_not_selected_has_no_means(layout):
     np.testing.assert_array_equal(some.predictions[1], all_of_them.predictions[1])
 
 
+def test_a_metric_of_the_whole_split_is_not_made_up_for_other_lanes():
+    given = Problem(net, blobs(), metric="macro_f1")
+    recipes = [Recipe(SGD(lr=0.1), batch_size=16, steps=1, seed=seed) for seed in range(3)]
+    group, states = init_group(given, recipes)
+    state = (weights(group, states), states.model_state)
+    which = np.array([False, True, False])
+    some = evaluate(group.program, group.inputs, group.splits["test"], state, which=which)
+    assert np.isnan(some.metric).tolist() == [True, False, True]
+
+
 def test_every_third_example_gives_the_mean_over_those_examples():
     group, states = init_group(GIVEN, [Recipe(SGD(lr=0.1), batch_size=16, steps=1)])
     given, split = (weights(group, states), states.model_state), group.splits["train"]

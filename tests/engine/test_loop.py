@@ -178,3 +178,18 @@ def test_a_short_last_batch_is_weighted_by_its_rows():
     assert losses[0, 0] == pytest.approx(other_losses[0, 0], rel=1e-6)
     assert not same_bits(states.params, other.params)  # the second step saw 15 rows, not the first 20 again
     assert exact.step[0] == 3
+
+
+def test_what_other_weights_do_not_replace_is_each_lane_s_own():
+    """Fine-tuning changes some weights of every lane, and leaves the others as its seed drew them."""
+    recipes = [Recipe(SGD(lr=0.1), batch_size=16, steps=1, seed=seed) for seed in (0, 1)]
+    drawn = jax.tree.leaves(init_group(problem(), recipes)[1].params)
+
+    def halved(params):
+        leaves, treedef = jax.tree.flatten(params)
+        return jax.tree.unflatten(treedef, [leaves[0] / 2, *leaves[1:]])
+
+    started = jax.tree.leaves(init_group(problem(), recipes, halved)[1].params)
+    np.testing.assert_array_equal(started[0], drawn[0] / 2)
+    assert all(np.array_equal(one, other) for one, other in zip(started[1:], drawn[1:], strict=True))
+    assert not np.array_equal(started[0][0], started[0][1])

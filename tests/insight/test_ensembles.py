@@ -203,3 +203,23 @@ def test_few_different_rows_leave_no_fold_empty():
     model, divided = ensembles.with_members(None, data, 8)
     assert (model.members, model.folds) == (8, 1) and divided is data
     tw.Problem(model, divided)  # eight folds of five different rows were refused
+
+
+def test_the_classes_are_dealt_evenly_and_at_random_to_the_folds():
+    kinds = np.repeat([0, 1], [60, 30])
+    loaded = [
+        tw.load((RANDOM.normal(size=(90, 3)), kinds), test=0.0, validation_folds=3, split_seed=seed)
+        for seed in (0, 0, 1)
+    ]
+    for data in loaded:
+        counts = np.zeros((2, 3), int)
+        np.add.at(counts, (np.ravel(data.train.targets), np.asarray(data.train.fold)), 1)
+        assert counts.tolist() == [[20] * 3, [10] * 3]
+        fold = np.asarray(data.train.fold)
+        assert (fold[1:] == (fold[:-1] + 1) % 3).mean() < 0.6  # not in turn
+
+
+def test_the_fingerprint_tells_the_division_into_folds():
+    divided = [tw.load(TABLE, target="y", validation_folds=folds) for folds in (2, 3, 3)]
+    prints = [data.fingerprint for data in (tw.load(TABLE, target="y"), *divided)]
+    assert len(set(prints)) == 3 and prints[2] == prints[3]

@@ -78,6 +78,8 @@ def test_rows_of_training_are_counted(folder):
     assert 0 < whole.trained_on <= 120 - test and "training row" in whole.notes[0]
     changed = train.with_columns(pl.col("age") + 0.5)
     assert tw.evaluate(folder / "run", changed).trained_on == 0
+    other = pl.col("rich").replace_strict({"yes": "no", "no": "yes"})
+    assert tw.evaluate(folder / "run", train.with_columns(other)).trained_on == 0  # another target
 
 
 def test_two_kinds_of_probability_are_told_apart(folder, monkeypatch):
@@ -164,3 +166,12 @@ def test_the_commands(folder, monkeypatch):
     assert called("predict", "run", "-", "--keep", "id", at=folder).stdout == predicted.stdout
     piped_in(monkeypatch, "")
     assert called("predict", "run", "-", at=folder).returncode == 2
+
+
+def test_a_file_that_has_changed_since_is_not_taken_for_the_training_data(folder, tmp_path):
+    PEOPLE[:120].write_csv(tmp_path / "people.csv")
+    where = {"target": "rich", "model": "mlp:8", "recipe": RECIPE, "progress": False}
+    tw.fit(tmp_path / "people.csv", keep=tmp_path / "run", **where)
+    PEOPLE[:100].write_csv(tmp_path / "people.csv")
+    found = tw.evaluate(tmp_path / "run", PEOPLE[:100])
+    assert found.trained_on is None and "the training data are not at hand" in found.notes[0]

@@ -112,3 +112,10 @@ def test_differences_are_paired_over_the_seeds_that_both_have():
 def test_a_mean_of_equal_values_is_written_without_an_interval():
     assert intervals.estimate_mean([1.0, 1.0, 1.0]).text("accuracy") == "100 %"
     assert "to" in intervals.estimate_mean([1.0, 0.9, 1.0]).text("accuracy")
+
+
+def test_blocks_hold_all_rows_but_a_rest():
+    columns = np.arange(2.0 * intervals.MOST_BLOCKS + 1)[:, None]
+    blocks = intervals._in_blocks(columns, np.random.default_rng(0))
+    size = -(-len(columns) // intervals.MOST_BLOCKS)
+    assert len(blocks) == len(columns) // size and size == 3

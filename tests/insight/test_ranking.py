@@ -174,3 +174,9 @@ def test_the_json_is_plain():
     assert found["best"]["test_loss"]["number"] == 3
     assert found["rank"][0]["rank"] == 1 and found["rank"][1]["behind"]["low"] is not None
     assert len(found["rank"][0]["losses"]) == 3
+
+
+def test_the_best_setting_that_diverged_in_part_is_not_called_best():
+    ranking = of_losses({0.1: [0.1, None], 0.2: [None, None]})
+    assert [entry.status for entry in ranking.entries] == ["diverged in part", "diverged"]
+    assert ranking.best is ranking.entries[0]

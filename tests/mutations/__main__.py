@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 
-from tests.mutations import generated, record
+from tests.mutations import generated, record, reviewed
 from tests.mutations.floors import FLOORS
 from tests.mutations.mutant import Mutant
 from tests.mutations.runner import STILLBORN, UNNOTICED, Job, Outcome, run_all
@@ -40,13 +40,8 @@ def main() -> int:
     for mutant in every:
         mutant.text()  # all of them must fit before the first is run
     sound = options.tally or not options.control or _code_is_sound(every, options.workers)
-    outcomes = (
-        []
-        if options.tally
-        else run_all(_jobs(every, options.first), options.workers, partial(_tell, verbose=options.verbose))
-    )
-    if options.record:
-        record.save(outcomes)
+    tell = partial(_tell, verbose=options.verbose, keep=options.record)
+    outcomes = [] if options.tally else run_all(_jobs(every, options.first), options.workers, tell)
     found = known if options.tally else {str(each.mutant): each.word for each in outcomes}
     for kind, mutants in kinds.items():
         if mutants:
@@ -58,6 +53,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.mutations", description=__doc__)
     parser.add_argument("words", nargs="*", help="parts of paths: adam, engine/step")
     parser.add_argument("--floor", nargs="+", choices=FLOORS, default=list(FLOORS))
+    parser.add_argument("--reviewed", action="store_true", help="only those of the review: `reviewed.py`")
     parser.add_argument("--all", action="store_true", help="semantic and generated mutants")
     parser.add_argument(
         "--generated", type=int, help=f"only so many generated of a floor; --all: {GENERATED}"
@@ -74,7 +70,10 @@ def _options() -> argparse.Namespace:
 
 
 def _semantic(options: argparse.Namespace) -> list[Mutant]:
-    return _chosen([mutant for floor in options.floor for mutant in FLOORS[floor]], options.words)
+    written = [mutant for floor in options.floor for mutant in FLOORS[floor]]
+    if options.reviewed:
+        written = [mutant for mutant in written if mutant in reviewed.MUTANTS]
+    return _chosen(written, options.words)
 
 
 def _chosen(mutants: Sequence[Mutant], words: Sequence[str]) -> list[Mutant]:
@@ -112,9 +111,11 @@ def _code_is_sound(mutants: Sequence[Mutant], workers: int) -> bool:
     return all(outcome.word == UNNOTICED for outcome in outcomes)
 
 
-def _tell(job: Job, outcome: Outcome, verbose: bool) -> None:
+def _tell(job: Job, outcome: Outcome, verbose: bool, keep: bool) -> None:
     mutant = job.mutant
     assert mutant is not None
+    if keep:  # at once: a run of all of them takes hours, and may be ended before
+        record.save([outcome])
     if verbose:
         print(f"  {outcome.word} {outcome.seconds:.0f} s: {mutant}", flush=True)
     elif outcome.noticed or (outcome.word == STILLBORN and mutant.made):

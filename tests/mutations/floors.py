@@ -1,14 +1,14 @@
 """All semantic mutants, by floor."""
 
-from tests.mutations import core, engine, insight, newer, problem, recipe, run
+from tests.mutations import core, engine, insight, newer, problem, recipe, reviewed, run
 from tests.mutations.mutant import Mutant
 
 FLOORS: dict[str, list[Mutant]] = {
-    "core": [*core.MUTANTS, *newer.CORE],
-    "problem": [*problem.MUTANTS, *newer.PROBLEM],
+    "core": [*core.MUTANTS, *newer.CORE, *reviewed.CORE],
+    "problem": [*problem.MUTANTS, *newer.PROBLEM, *reviewed.PROBLEM],
     "recipe": recipe.MUTANTS,
-    "engine": engine.MUTANTS,
-    "run": [*run.MUTANTS, *newer.RUN],
-    "insight": [*insight.MUTANTS, *newer.INSIGHT],
-    "doors": newer.DOORS,
+    "engine": [*engine.MUTANTS, *reviewed.ENGINE],
+    "run": [*run.MUTANTS, *newer.RUN, *reviewed.RUN],
+    "insight": [*insight.MUTANTS, *newer.INSIGHT, *reviewed.INSIGHT],
+    "doors": [*newer.DOORS, *reviewed.DOORS],
 }

@@ -16,6 +16,12 @@ EQUIVALENT: dict[tuple[str, str, str, str], str] = {
         "np.where(distance < 0, left, right)",
         "np.where(distance < 0, right, left)",
     ): "every pair of widths is tried in both orders, and the two are summed",
+    (
+        "insight/decisions/curves.py",
+        "",
+        "above = 1 - _placed(ours, others)",
+        "above = _placed(ours, others)",
+    ): "only the variance of the placements is used, which is that of one minus them",
 }
 
 

@@ -6,6 +6,7 @@ import jax
 import numpy as np
 import polars as pl
 import pytest
+from sklearn.metrics import f1_score
 
 import thalweg as tw
 from tests.run.test_resume import BreakOff, BrokenOff
@@ -115,6 +116,14 @@ def test_the_interval_over_folds_counts_that_their_training_rows_overlap(trained
     values = runs.table["test_metric"].to_list()
     assert ranking.over == "seeds and folds" and ranking.test_metric == estimate_mean(values, 1 / 3)
     assert ranking.test_metric.half > estimate_mean(values).half
+
+
+def test_a_metric_of_the_whole_split_is_of_the_rows_of_each_fold():
+    problem = tw.Problem(parse("mlp:4"), tw.load(arrays(), folds=4), metric="macro_f1")
+    runs = tw.train(problem, tw.Recipe(tw.AdamW(lr=1e-2), batch_size=16, epochs=2), progress=False)
+    for run in runs:
+        figure = f1_score(run.record.test["target"], run.record.test["prediction"], average="macro")
+        assert run.result["test_metric"]["value"] == pytest.approx(figure, abs=1e-6)
 
 
 def test_more_folds_than_rows_of_a_class_still_give_each_fold_rows():

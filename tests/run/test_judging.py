@@ -256,3 +256,22 @@ def test_heads_answer_each_in_its_own_way(runs):
         again.record.problem["outputs"],
     )
     np.testing.assert_array_equal(predicted["prediction_price"], answers["prediction_price"])
+
+
+def test_of_a_metric_of_which_less_is_better_the_least_selects():
+    problem = Problem(MLP([3, 8, 1]), load((X, VALUES)), metric=["mae"])
+    run = train(problem, Recipe(SGD(lr=0.3), batch_size=8, epochs=60))
+    evaluations = run.record.evaluations.filter(pl.col("part") == "validation")
+    metrics, best = evaluations["metric"], run.result["best"]
+    assert best["validation_metric"] == metrics.min() > 0
+    assert best["step"] == evaluations["step"][int(metrics.arg_min())]
+    assert metrics.arg_min() not in (0, metrics.arg_max())
+
+
+def test_a_head_counts_by_its_factor():
+    given = {"a": X, "b": X[:, :1]}, {"kind": Y, "price": VALUES}
+    problem = Problem(_Heads, given, loss={"price": ("mse", 0.25)})
+    outputs, targets = {"kind": jnp.array([[2.0, 0.0]]), "price": jnp.array([[3.0]])}, (0, 1.0)
+    named = {"kind": jnp.array([targets[0]]), "price": jnp.array([[targets[1]]])}
+    entropy = float(jnp.log1p(jnp.exp(-2.0)))
+    assert float(problem.loss(outputs, named)[0]) == pytest.approx(entropy + 0.25 * 4, rel=1e-5)

@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 from thalweg.core.errors import BadInput, DataError, RunFolderError
 from thalweg.engine import plan
@@ -16,6 +17,7 @@ from thalweg.problem.models import LinearModel
 from thalweg.problem.problem import Problem
 from thalweg.recipe.optimizers import SGD
 from thalweg.recipe.recipe import Recipe
+from thalweg.recipe.schedules import Plateau
 from thalweg.run.replay import replay, saved_run
 from thalweg.run.spec import SaveOptions
 from thalweg.run.train import train
@@ -81,6 +83,21 @@ def test_without_a_checkpoint_it_starts_at_the_beginning(tmp_path):
     run = diverged(shrinking_log, tmp_path / "run", 0.02, every="off")
     replayed = replay(saved_run(run.folder, problem(shrinking_log)))
     assert replayed.start == 0 and replayed.step == run.result["steps"]
+
+
+def test_a_schedule_that_watches_the_loss_is_told_of_every_evaluation(tmp_path):
+    def falling(model, batch):
+        return 5 + shrinking_log(model, batch)
+
+    schedule = Plateau(drop=0.9, patience=0, threshold=0.9)  # drops at every evaluation but the first
+    recipe = Recipe(SGD(lr=2e-3), schedule=schedule, batch_size=4, steps=400, shuffle="none")
+    run = train(problem(falling), recipe, keep=SaveOptions(tmp_path / "run", every="off"))
+    rates = run.record.steps["learning_rate"].unique().sort().to_numpy()
+    assert run.result["stopped"] == "diverged" and len(rates) > 1
+    replayed = replay(saved_run(run.folder, problem(falling)))
+    assert (replayed.start, replayed.step) == (0, run.result["steps"])
+    final = load_file(run.folder / "final.safetensors")["w"]
+    np.testing.assert_array_equal(np.asarray(replayed.states.params.w)[0], final)
 
 
 def test_weights_that_a_finite_loss_spoils_are_found_in_the_backward_pass(tmp_path):

@@ -86,3 +86,8 @@ def test_lanes_have_numbers_labels_and_folders(tmp_path):
     (lane,) = RunSpec.of(problem(), single, many=False, plan=plan(problem(), single)).lanes(tmp_path)
     assert lane.label == "" and lane.folder.folder == tmp_path
     assert all(lane.folder.folder is None for lane in spec().lanes(None))
+
+
+def test_rungs_lie_before_the_end():
+    assert Halving().rungs == [1 / 9, 1 / 3]  # a rung at the end would freeze what has just finished
+    assert Halving(factor=2.0, first=0.25).rungs == [0.25, 0.5]

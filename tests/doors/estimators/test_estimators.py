@@ -66,6 +66,14 @@ def test_sparse_input_and_missing_values():
     assert np.isfinite(full.predict_proba(holes)).all()
 
 
+def test_the_decision_is_the_log_odds_of_the_second_class():
+    learner = ThalwegClassifier(**QUICK).fit(X, Y > 0)
+    share = learner.predict_proba(X)
+    np.testing.assert_allclose(
+        learner.decision_function(X), np.log(share[:, 1]) - np.log(share[:, 0]), rtol=1e-6
+    )
+
+
 @pytest.mark.parametrize("library", ["pandas", "polars"])
 def test_a_frame_with_words_is_typed(library):
     random = np.random.default_rng(2)

@@ -57,3 +57,10 @@ def test_an_order_is_uniform():
         counts[found] = counts.get(found, 0) + 1
     assert len(counts) == 6
     assert sum((n - 100) ** 2 / 100 for n in counts.values()) < 25.7
+
+
+def test_a_stream_begins_at_its_own_first_row():
+    # Folds lie one after another: those of the second begin at row 100.
+    feed = ResidentFeed(30, 7, "reshuffle", True, ((4, 0), (4, 100)))
+    first, second = (np.concatenate(rows(feed, 2, 9, stream=stream)) for stream in range(2))
+    assert np.array_equal(second, first + 100) and set(first) == set(range(30))

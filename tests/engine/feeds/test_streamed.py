@@ -171,3 +171,11 @@ def test_values_tokens_and_bytes():
     assert np.allclose(images.preparation.scale(images.train.first.inputs), 1.0)
     part = Rows(np.ones((2, 3), np.float32), np.ones((2, 1), np.float32))
     assert stream([(np.ones((4, 3)), np.ones(4))], validation=part).validation is part
+
+
+def test_an_error_is_raised_again_for_who_asks_again():
+    prefetcher = Prefetcher(streamed(list(itertools.islice(make(0), 1))).data.train, 0, 4)
+    prefetcher.take()
+    for _ in range(2):  # the second would wait for ever
+        with pytest.raises(DataError, match="its end before batch 1"):
+            prefetcher.take()

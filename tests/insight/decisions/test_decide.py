@@ -289,6 +289,13 @@ def test_a_column_that_the_network_makes_no_more_of_is_none(run, case):
     assert suspects(case, run.problem.data) == []  # age says much, and the network far more than it
 
 
+def test_only_columns_whose_importance_is_beyond_chance_are_followed(case):
+    given = {
+        "columns": [{"column": "town", "rise": 0.2, "low": -0.1}, {"column": "age", "rise": 0.1, "low": 0.05}]
+    }
+    assert [each["column"] for each in dependence(case, given, Budget(10**6))] == ["age"]
+
+
 def test_what_would_take_long_is_sampled_or_left_out(case):
     columns = len(case.columns)
     few = importance(case, Budget(importances.REPEATS * columns * 80))

@@ -73,3 +73,16 @@ def test_other_rules_and_batches_have_no_predicted_edge(line, recipe):
 def test_what_may_be_spent_is_held(line):
     assert predicted_edge(line, DESCENT, updates=4) == (None, 0)
     assert predicted_edge(line, DESCENT, updates=7).steps <= 7
+
+
+def test_the_edge_is_that_of_the_rate_before_the_rule_for_batches(line):
+    count = line.data.train.count()
+    ruled = Recipe(SGD(lr=0.1), batch_size=count, steps=400, rate_rule="linear", rate_batch=2 * count)
+    edge = predicted_edge(line, ruled, updates=1000)
+    assert edge.rate == pytest.approx(2 * 2 / top(line), rel=0.05)
+
+
+def test_the_largest_where_all_bend_down():
+    bends = jnp.array([-5.0, -1.0, -3.0])
+    found = sharpness(lambda at: 0.5 * (bends * at**2).sum(), jnp.ones(3))
+    assert found.value == pytest.approx(-1.0, rel=0.05)

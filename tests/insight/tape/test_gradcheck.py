@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from thalweg.core.errors import BadInput
-from thalweg.insight.tape.gradcheck import AGREES, UNRESOLVED, gradcheck
+from thalweg.insight.tape.gradcheck import AGREES, DIFFERS, UNRESOLVED, _entry, gradcheck
 
 
 @jax.custom_vjp
@@ -59,3 +59,9 @@ def test_a_large_input_is_sampled_and_says_so():
 def test_an_impossible_tolerance_is_refused(tolerance):
     with pytest.raises(BadInput, match="tolerance"):
         gradcheck(lambda x: x, 1.0, tolerance=tolerance)
+
+
+def test_a_difference_counts_from_ten_times_its_uncertainty():
+    levels = {"exact": 1.0, "difference": 1.0 + 1e-3, "tolerance": 1e-6}
+    assert _entry("x", uncertainty=9e-5, **levels).status == DIFFERS
+    assert _entry("x", uncertainty=1.1e-4, **levels).status == UNRESOLVED

@@ -426,3 +426,15 @@ def test_runs_of_earlier_versions_are_read():
         {key: value for key, value in plain.items() if key in ("kind", "table", "window", "horizon")}
     )
     assert old.inputs(ONE).shape == columns.inputs(ONE).shape == (196, 5, 3)
+
+
+def test_a_metric_of_the_whole_split_is_of_values_and_not_of_changes():
+    draw = np.random.default_rng(0)
+    table = shops().with_columns(pl.col("y") + draw.normal(0, 30, 300))
+    problem = Problem(MLP([None, 4, None]), load(table, target="y", window=5), metric="r2")
+    assert problem.data.test.offsets is not None
+    run = train(problem, SHORT)
+    target, predicted = (run.record.test[name].to_numpy() for name in ("target", "prediction"))
+    r2 = 1 - np.sum((target - predicted) ** 2) / np.sum((target - target.mean()) ** 2)
+    assert r2 > 0.9  # of changes it would be far lower: most of the variance is between shops
+    assert run.result["test_metric"] == {"name": "r2", "value": pytest.approx(r2, rel=1e-4)}

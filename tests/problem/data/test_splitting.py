@@ -4,8 +4,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.problem.data.given import refused
+from thalweg.problem.data.labels import Target
 from thalweg.problem.data.options import LoadOptions
-from thalweg.problem.data.splitting import first_copies, row_hashes, shared_rows, split_rows, units_of
+from thalweg.problem.data.splitting import (
+    first_copies,
+    fold_rows,
+    row_hashes,
+    shared_rows,
+    split_examples,
+    split_rows,
+    units_of,
+)
 
 
 def indices(split):
@@ -133,3 +142,21 @@ def test_test_rows_seen_in_training_are_counted():
     train = row_hashes(np.array([[1, 2], [3, 4]]))
     assert "1 of 2 test rows" in shared_rows(train, row_hashes(np.array([[3, 4], [5, 6]])))[0].text
     assert shared_rows(train, row_hashes(np.array([[5, 6]]))) == ()
+
+
+def test_folds_are_of_equal_size_and_validate_on_rows_of_their_own():
+    folds = fold_rows(100, LoadOptions(folds=5, validation=0.25))
+    assert [fold.test.size for fold in folds] == [20] * 5
+    assert sorted(np.concatenate([fold.test for fold in folds]).tolist()) == list(range(100))
+    times = np.bincount(np.concatenate([fold.validation for fold in folds]), minlength=100)
+    assert times.sum() == 100 and (times > 0).sum() > 50  # the same draw five times would give some 25 rows
+
+
+def test_a_share_that_groups_miss_is_noted_of_the_rows_that_were_left():
+    hashes = np.repeat(np.arange(4), 25)  # of 100 rows a quarter, then of 75 a third
+    target = Target("regression", np.zeros((100, 1)))
+    options = LoadOptions(split="group=who", test=0.1, validation=0.1)
+    _, notes = split_examples(hashes, target, options, separate_test=False)
+    text = next(note.text for note in notes if "asked" in note.text)
+    assert "test has 25 of 100 rows (25.0%, asked 10.0%)" in text
+    assert "validation has 25 of 75 rows (33.3%, asked 10.0%)" in text

@@ -8,7 +8,7 @@ from sklearn.preprocessing import label_binarize
 
 from thalweg.core.errors import ModelError
 from thalweg.insight.outcome import HIGHER_IS_BETTER, LOWER_IS_BETTER, Score
-from thalweg.problem.losses import METRICS, as_metric, check_task, reading, weighted_metric
+from thalweg.problem.losses import METRICS, as_metric, check_task, reading, weighted_metric, whole_split
 from thalweg.problem.losses.outputs import (
     LOG_RATES,
     LOGITS,
@@ -176,3 +176,17 @@ def test_reports_know_the_direction_of_every_metric():
     for name, metric in METRICS.items():
         assert Score(f"kind.{name}", 0.5).higher_is_better is metric.higher_is_better
     assert not HIGHER_IS_BETTER & LOWER_IS_BETTER
+
+
+def test_the_first_bins_of_the_calibration_error_are_apart():
+    # 0.05 is of the first of 15 bins and 0.1 of the second: their errors do not cancel.
+    confidence, right = np.array([0.05, 0.1]), np.array([False, True])
+    assert whole_split.calibration_error(confidence, right, np.ones(2)) == pytest.approx((0.05 + 0.9) / 2)
+    edge = whole_split.calibration_error(np.array([1 / 15, 0.01]), np.array([False, True]), np.ones(2))
+    assert edge == pytest.approx((0.99 - 1 / 15) / 2)  # (0, 1/15] holds its upper end
+
+
+def test_a_class_that_is_only_predicted_counts_in_macro_f1():
+    target, predicted = np.array([0, 0, 1, 1]), np.array([0, 2, 1, 1])
+    counted = whole_split.counts(target, predicted, np.ones(4), 3)
+    assert whole_split.macro_f1(counted) == pytest.approx(sk.f1_score(target, predicted, average="macro"))

@@ -215,3 +215,12 @@ def test_conditions_come_from_toml_and_from_the_command_line():
     assert recipe.loss_change_below is None and toml.read(toml.write(recipe)) == recipe
     changed = Recipe.from_dict(toml.settings(recipe.to_dict(), ["target=off", "loss_change_below=1e-4"]))
     assert changed.target is None and changed.loss_change_below == 1e-4
+
+
+def test_a_lane_that_has_stopped_keeps_its_last_figures():
+    first = float(validations(train(problem(), OFF))["loss"][0])
+    statuses = []
+    train(problem(), [with_(OFF, target=0.0), OFF], progress=statuses.append)
+    lanes = [status.lanes for status in statuses if status.note is None][-1]
+    assert lanes[0].state == "target" and lanes[1].state == "epochs"
+    assert lanes[0].validation_loss == pytest.approx(first) and lanes[1].validation_loss < first

@@ -164,3 +164,10 @@ def test_prediction_for_files_checks_too(tmp_path):
     np.save(tmp_path / "x.npy", train * 255)
     with refused("in the unit of training"):
         inputs_for(tmp_path / "x.npy", preparation)
+
+
+def test_a_faint_example_among_others_is_no_other_unit():
+    fitted = ArrayInputs.fit(RANDOM.uniform(1, 255, (50, 6)))
+    mixed = RANDOM.uniform(1, 255, (5, 6))
+    mixed[0] *= 1e-6
+    assert np.isfinite(fitted.inputs(mixed)).all()
