@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from thalweg.core.errors import RunFolderError as RunFolderError
     from thalweg.core.errors import ThalwegError as ThalwegError
     from thalweg.doors import trackers as trackers
+    from thalweg.doors.estimators import LaneHalvingSearchCV as LaneHalvingSearchCV
     from thalweg.doors.estimators import LaneSearchCV as LaneSearchCV
     from thalweg.doors.estimators import ThalwegClassifier as ThalwegClassifier
     from thalweg.doors.estimators import ThalwegRegressor as ThalwegRegressor
@@ -177,7 +178,7 @@ _MODULES = {
         "BadInput CompilerError DataError DataWarning MissingExtra ModelError RecipeError RunFolderError "
         "ThalwegError"
     ),
-    "doors.estimators": "LaneSearchCV ThalwegClassifier ThalwegRegressor",
+    "doors.estimators": "LaneHalvingSearchCV LaneSearchCV ThalwegClassifier ThalwegRegressor",
     "doors.export.export": "Export export",
     "doors.python": "best find_batch_size find_lr fit plan race resume search stream_train tape train",
     "insight.search": "Budget SearchResult",
