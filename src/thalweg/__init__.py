@@ -168,6 +168,7 @@ if TYPE_CHECKING:
     from thalweg.run.resume import Change as Change
     from thalweg.run.run import Run as Run
     from thalweg.run.run import Runs as Runs
+    from thalweg.run.folder.pretrained import Pretrained as Pretrained
     from thalweg.run.spec import Halving as Halving
     from thalweg.run.spec import SaveOptions as SaveOptions
     from thalweg.view.render import render as render
@@ -236,6 +237,7 @@ _MODULES = {
     "run.restore": "Trained restore",
     "run.resume": "Change",
     "run.run": "Run Runs",
+    "run.folder.pretrained": "Pretrained",
     "run.spec": "Halving SaveOptions",
     "view.render": "render",
     "view.schedule": "plot",

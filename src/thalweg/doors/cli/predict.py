@@ -4,6 +4,7 @@ import sys
 import warnings
 from io import BytesIO
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,12 +15,14 @@ from thalweg.doors.cli.device import Options, use_device
 from thalweg.doors.cli.json_output import print_json
 from thalweg.doors.cli.outfile import check_out, write_out
 from thalweg.doors.cli.piped import piped
-from thalweg.insight.evaluation import Evaluation, evaluation_of
-from thalweg.insight.wording import measure
+from thalweg.doors.cli.predict_parts import predict_by_parts
 from thalweg.problem.data.labelled import has_labels
-from thalweg.problem.data.predict_inputs import NewData, read_new
+from thalweg.problem.data.predict_inputs import NewData, read_new, read_parts
 from thalweg.run.restore import Trained, restore
 from thalweg.view.terminal import say
+
+if TYPE_CHECKING:
+    from thalweg.insight.evaluation import Evaluation
 
 WRITERS = (".csv", ".parquet", ".npy")
 
@@ -43,6 +46,10 @@ def predict(options: Options) -> int:
     with warnings.catch_warnings(record=True) as caught, piped(options["data"]) as source:
         warnings.simplefilter("always", DataWarning)
         trained.check_predicts()
+        table = read_parts(source, trained.preparation, options["stream"])
+        if table is not None:
+            predict_by_parts(trained, table, options, _say)
+            return EXIT_DONE
         new = read_new(source, trained.preparation, options["folder"])
         answers = trained.rows(new, options["keep"] or ()) | trained.answers_for(new, _say)
         scored = _scored(trained, new)
@@ -73,6 +80,10 @@ def _scored(trained: Trained, new: NewData) -> Evaluation | None:
     """Score data that hold their targets, and say so; None where they do not, or cannot be scored."""
     if not has_labels(new, trained.preparation, trained.task):
         return None
+    # Metrics and figures to decide by take longer to import than five rows to predict.
+    from thalweg.insight.evaluation import evaluation_of
+    from thalweg.insight.wording import measure
+
     try:
         scored = evaluation_of(trained, new)
     except DataError as error:

@@ -7,13 +7,20 @@ from typing import Any
 import numpy as np
 from jaxtyping import PyTree
 
+from thalweg.core.caller import option
 from thalweg.core.errors import DataError
+from thalweg.problem.data.chunked.chunks import ChunkedTable
+from thalweg.problem.data.chunked.table import exceeds_memory, open_chunks
 from thalweg.problem.data.files import RawArrays
 from thalweg.problem.data.files.binary_images import batch_files, idx_files, read_batch, read_idx
+from thalweg.problem.data.files.content import plain_suffix
+from thalweg.problem.data.files.json_lines import SUFFIXES as JSON_LINES
 from thalweg.problem.data.files.parts import parts_of
+from thalweg.problem.data.files.tables import TABLE_SUFFIXES, TableFormat
 from thalweg.problem.data.foreign import plain
 from thalweg.problem.data.inputs import Examples
 from thalweg.problem.data.inputs.frames import is_frame, is_pair
+from thalweg.problem.data.inputs.table import TableColumns
 from thalweg.problem.data.preparation import Preparation
 from thalweg.problem.data.reading import existing_path
 from thalweg.problem.data.sets.named import is_text, names, read_named
@@ -80,6 +87,37 @@ def read_new(source: Any, preparation: Preparation, folder: Path | str | None = 
         return NewData(columns.read(source[0], preparation.target), labels=source[1])
     raw = columns.read(source, preparation.target)
     return NewData(raw, labels=source[1] if pair and raw is source[0] else None)
+
+
+def read_parts(source: Any, preparation: Preparation, stream: bool | None = None) -> ChunkedTable | None:
+    """Open a table for a trained model that is read part by part; None where it is to be read at once.
+
+    Args:
+        source: A file, several, a folder of parts, or a pattern.
+        preparation: Of the trained run.
+        stream: Whether it is read by parts; None: if it does not fit in memory.
+
+    Raises:
+        DataError: It cannot be read by parts, though asked to; or a file is damaged.
+    """
+    columns, rule = preparation.columns, "tables in files, CSV or Parquet, are read by parts"
+    hint = f"leave {option('stream', True)} out"
+    known = isinstance(source, str) and source in names()
+    parts = parts_of(source) if isinstance(columns, TableColumns) and not known else None
+    if parts is None and isinstance(source, (str, Path)) and not known:
+        path = existing_path(Path(source))
+        if isinstance(columns, TableColumns) and not path.is_dir() and plain_suffix(path) in TABLE_SUFFIXES:
+            parts = parts_of([path])
+    suffix = "" if parts is None else plain_suffix(parts.paths[0])
+    if parts is None or suffix in JSON_LINES:
+        if stream:
+            got = f"a model of {columns.kind}" if not isinstance(columns, TableColumns) else str(source)[:200]
+            raise DataError("predict", rule, got=got, hint=hint)
+        return None
+    if stream or (stream is None and exceeds_memory(parts.paths, suffix)):
+        assert isinstance(columns, TableColumns)
+        return open_chunks(parts, suffix, TableFormat(columns.header))
+    return None
 
 
 def _named(name: str, preparation: Preparation, folder: Path | str | None) -> NewData:

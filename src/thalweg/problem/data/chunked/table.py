@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from thalweg.core.caller import option
@@ -17,7 +18,7 @@ from thalweg.problem.data.data import Data
 from thalweg.problem.data.files.content import ARRAY_COPIES, TEXT_COPIES
 from thalweg.problem.data.files.json_lines import SUFFIXES as JSON_LINES
 from thalweg.problem.data.files.parts import Parts, parts_of
-from thalweg.problem.data.files.tables import TABLE_SUFFIXES
+from thalweg.problem.data.files.tables import TABLE_SUFFIXES, TableFormat
 from thalweg.problem.data.note import guess
 from thalweg.problem.data.options import (
     RANDOM,
@@ -48,12 +49,26 @@ def _is_too_large(source: Source, options: LoadOptions) -> bool:
     paths = source.data.paths if isinstance(source.data, Parts) else (source.data,)
     if source.suffix in JSON_LINES or options.target is None or _hindrance(options) is not None:
         return False
+    return exceeds_memory(paths, source.suffix)
+
+
+def exceeds_memory(paths: Sequence[Path], suffix: str) -> bool:
+    """Return whether tables in plain files would take more memory than they may, by the sizes of the files."""
     if any(path.suffix.lower() == ".gz" or not is_regular(path) for path in paths):
         return False
-    copies = ARRAY_COPIES if source.suffix == ".parquet" else TEXT_COPIES
+    copies = ARRAY_COPIES if suffix == ".parquet" else TEXT_COPIES
     # What Parquet holds is larger when unpacked, which its reader would say; the file's own size is enough to
     # tell a large one from a small one.
     return copies * sum(path.stat().st_size for path in paths) > max_bytes()
+
+
+def open_chunks(parts: Parts, suffix: str, form: TableFormat) -> ChunkedTable:
+    """Return tables in files, Parquet or text, to be read chunk by chunk.
+
+    Raises:
+        DataError: A file is damaged, compressed, or no plain table.
+    """
+    return ParquetTable(parts) if suffix == ".parquet" else DelimitedTable(parts, form)
 
 
 def _parts(source: Source) -> Parts:
@@ -87,9 +102,7 @@ def _read(source: Source, options: LoadOptions) -> Data:
             hindrance, rule, got=source.shown, hint=f"leave it out, or use {option('stream', False)}"
         )
     parts = _parts(source)
-    table = (
-        ParquetTable(parts) if source.suffix == ".parquet" else DelimitedTable(parts, table_format(options))
-    )
+    table = open_chunks(parts, source.suffix, table_format(options))
     return from_chunks(table, source.name or "table", options)
 
 
