@@ -78,6 +78,5 @@ def _part(trained: Trained, columns: TableColumns, frame: pl.DataFrame, first: i
             ) from error
     numbers = pl.Series("row", np.arange(first, first + frame.height))
     notes = tuple(f"{warning.message} {rows}" for warning in caught)
-    return Part(
-        frame.select(keep).insert_column(0, numbers), trained.answers_of(trained.outputs(inputs)), notes
-    )
+    kept = pl.DataFrame([numbers, *(frame[name] for name in keep)])
+    return Part(kept, trained.answers_of(trained.outputs(inputs)), notes)

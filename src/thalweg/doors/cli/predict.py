@@ -1,5 +1,7 @@
 """`thalweg predict`: predictions of a trained run for new data."""
 
+from __future__ import annotations
+
 import sys
 import warnings
 from io import BytesIO
