@@ -161,6 +161,7 @@ if TYPE_CHECKING:
     from thalweg.recipe.schedules import WarmupCosine as WarmupCosine
     from thalweg.recipe.schedules import WarmupStableDecay as WarmupStableDecay
     from thalweg.run.cluster.executors import executor as executor
+    from thalweg.run.folder.pretrained import Pretrained as Pretrained
     from thalweg.run.folder.record import Record as Record
     from thalweg.run.folder.record import read as read
     from thalweg.run.restore import Trained as Trained
@@ -168,7 +169,6 @@ if TYPE_CHECKING:
     from thalweg.run.resume import Change as Change
     from thalweg.run.run import Run as Run
     from thalweg.run.run import Runs as Runs
-    from thalweg.run.folder.pretrained import Pretrained as Pretrained
     from thalweg.run.spec import Halving as Halving
     from thalweg.run.spec import SaveOptions as SaveOptions
     from thalweg.view.render import render as render

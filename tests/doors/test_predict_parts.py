@@ -1,4 +1,4 @@
-"""`thalweg predict` part by part: the predictions of the whole table, in a file that is complete or not there."""
+"""`thalweg predict` part by part: the predictions of the whole, in a file that is complete or not there."""
 
 import json
 import shutil
@@ -52,7 +52,10 @@ def test_what_does_not_fit_in_memory_is_read_by_parts(run, monkeypatch, capsys):
     monkeypatch.setenv("THALWEG_MAX_BYTES", "5000")
     assert predict("people.csv", "--out", "new.csv", "--json") == (0, "")
     facts = json.loads(capsys.readouterr().out)
-    assert facts["parts"] > 2 and facts["rows"] == pl.read_csv("people.csv").height == pl.read_csv("new.csv").height
+    assert (
+        facts["parts"] > 2
+        and facts["rows"] == pl.read_csv("people.csv").height == pl.read_csv("new.csv").height
+    )
     code, said = predict("people.csv", "--out", "new.npy")
     assert code == 2 and "where the table is read by parts" in said
     code, said = predict("people.csv", "--json")
@@ -78,7 +81,13 @@ def test_a_table_that_is_bad_in_the_middle_leaves_what_was_there(run):
     code, said = predict("bad.csv", "--stream", "--out", "new.csv", "--force")
     assert code == 2 and "column 'age' must hold numbers" in said
     assert Path("new.csv").read_text() == "before"
-    assert {path.name for path in run.iterdir()} == {"fit", "people.csv", "people.parquet", "bad.csv", "new.csv"}
+    assert {path.name for path in run.iterdir()} == {
+        "fit",
+        "people.csv",
+        "people.parquet",
+        "bad.csv",
+        "new.csv",
+    }
 
 
 def test_a_refusal_and_a_note_name_the_rows_of_the_table(run):
@@ -89,7 +98,7 @@ def test_a_refusal_and_a_note_name_the_rows_of_the_table(run):
     ages[height + 2] = "soon"
     frame.with_columns(age=pl.Series(ages)).write_parquet("some.parquet", row_group_size=height)
     parts = list(predict_parts(trained, read_parts("some.parquet", trained.preparation, True)))
-    assert [part.notes for part in parts][0] == ()
+    assert parts[0].notes == ()
     (note,) = parts[1].notes
     assert "'soon', in row 3 of rows 41 to 80" in note
     many = [*ages[:height], *["soon"] * height]
@@ -100,7 +109,8 @@ def test_a_refusal_and_a_note_name_the_rows_of_the_table(run):
 
 
 @pytest.mark.parametrize(
-    ("source", "words"), [("iris", "read by parts"), ("lines.jsonl", "read by parts"), ("packed.csv.gz", "plain")]
+    ("source", "words"),
+    [("iris", "read by parts"), ("lines.jsonl", "read by parts"), ("packed.csv.gz", "plain")],
 )
 def test_what_cannot_be_read_by_parts_is_refused(run, source, words):
     Path("lines.jsonl").write_text('{"age": 1}\n')

@@ -108,7 +108,9 @@ def test_lanes_are_those_of_each_alone_and_numbers_vary(problem):
     for one, other in zip(together, alone, strict=True):
         for name, values in by_path(one.params).items():
             np.testing.assert_array_equal(values, by_path(other.params)[name], err_msg=name)
-    assert not np.allclose(by_path(alone[0].params)["layers.0.weight"], by_path(alone[1].params)["layers.0.weight"])
+    assert not np.allclose(
+        by_path(alone[0].params)["layers.0.weight"], by_path(alone[1].params)["layers.0.weight"]
+    )
 
 
 def test_a_run_is_resumed_bit_for_bit_and_keeps_the_sum(problem, tmp_path):
@@ -128,7 +130,10 @@ def test_a_run_is_resumed_bit_for_bit_and_keeps_the_sum(problem, tmp_path):
 
 
 def test_other_parameters_are_trained_as_their_group_says(problem):
-    groups = (ParamGroup(pattern="layers.0.*", adapter="lora", rank=1), ParamGroup(pattern="*.bias", frozen=True))
+    groups = (
+        ParamGroup(pattern="layers.0.*", adapter="lora", rank=1),
+        ParamGroup(pattern="*.bias", frozen=True),
+    )
     before = by_path(start(problem, replace(RECIPE, groups=groups))[0])
     after = by_path(tw.train(problem, replace(RECIPE, groups=groups), progress=False).params)
     moved = {name: not np.array_equal(before[name], after[name]) for name in before}
@@ -170,7 +175,7 @@ def test_a_group_that_cannot_be_is_refused(settings, words):
 
 def test_adapters_that_do_not_go_with_the_model_or_the_optimizer_are_refused(problem):
     members = tw.Problem(tw.Tabular(members=2), problem.data)
-    with pytest.raises(RecipeError, match="for one matrix, or a kernel; got .* of shape"):
+    with pytest.raises(RecipeError, match="for one matrix, or a kernel"):
         tw.train(members, replace(RECIPE, groups=(ParamGroup(adapter="lora"),)), progress=False)
     biases = replace(RECIPE, groups=(ParamGroup(role="bias", adapter="lora"),))
     with pytest.raises(RecipeError, match="and one with an adapter a matrix"):

@@ -21,7 +21,7 @@ from thalweg.problem.losses.loss import Loss
 from thalweg.problem.objective import Objective
 from thalweg.problem.players import Alternating
 from thalweg.recipe import adapters, gradient
-from thalweg.recipe.groups import adapted_by, without_frozen, within
+from thalweg.recipe.groups import adapted_by, within, without_frozen
 from thalweg.recipe.recipe import Recipe
 
 

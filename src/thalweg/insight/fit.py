@@ -219,8 +219,8 @@ def fit(
             validate. None: 8 for a table of up to 10,000 rows without a model, recipe, init, folds or loss
             function of your own; else one network.
         keep: Where to write the run: a folder, `SaveOptions`, or None for memory only.
-        init: A run folder, safetensors file or PyTorch `state_dict` with weights to start from; a `Pretrained`
-            where its names differ.
+        init: A run folder, safetensors file or PyTorch `state_dict` with weights to start from; a
+            `Pretrained` where its names differ.
         resume: Continue the run in the folder of `keep` if there is one, else start it.
         references: Whether to compare the run with a linear model, nearest neighbours and boosted trees on
             the same rows, in at most a fifth of its time or half a second (`insight.rivals`).

@@ -1,4 +1,4 @@
-"""Parameter groups: parameters, by path or role, with their own learning rate or decay, adapted, or frozen."""
+"""Parameter groups: parameters, by path or role, with their own rate or decay, adapted, or frozen."""
 
 from collections.abc import Hashable, Mapping
 from fnmatch import fnmatchcase

@@ -26,8 +26,8 @@ from thalweg.problem.problem import Problem
 from thalweg.run.checkpoint.store import Checkpoint, Store
 from thalweg.run.folder.filesystem import LANES, SHARDS
 from thalweg.run.folder.folder import RunFile
-from thalweg.run.folder.record import Record, read
 from thalweg.run.folder.pretrained import InitialWeights
+from thalweg.run.folder.record import Record, read
 from thalweg.run.session.checkpointer import fill
 from thalweg.run.spec import MODELS, RunSpec
 
@@ -131,8 +131,8 @@ def replay(saved: Saved) -> Replay:
 def _prepared(saved: Saved) -> tuple[LaneGroup, State]:
     """Return the program and the first state, as the run had them."""
     spec, problem = saved.spec, saved.problem
-    initial = None if spec.init is None else InitialWeights(
-        Path(spec.init), problem.shapes.params, spec.init_names
+    initial = (
+        None if spec.init is None else InitialWeights(Path(spec.init), problem.shapes.params, spec.init_names)
     )
     shard = spec.plan.shards[0]
     group, states = init_group(problem, list(spec.recipes), initial, width=shard.width, layout=shard.layout)

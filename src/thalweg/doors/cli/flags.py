@@ -75,7 +75,8 @@ Folder = Annotated[
 InitialWeights = Annotated[
     Path | None,
     typer.Option(
-        metavar="FILE", help="Weights to start from: a run folder, .safetensors, or a PyTorch state_dict (.pt)."
+        metavar="FILE",
+        help="Weights to start from: a run folder, .safetensors, or a PyTorch state_dict (.pt).",
     ),
 ]
 InitialNames = Annotated[

@@ -29,7 +29,7 @@ def predict_by_parts(
     """Predict, and write the predictions: the file is complete, or is not there.
 
     Raises:
-        BadInput: The file of predictions is of a format that is written at once, or there is none for `--json`.
+        BadInput: The file of predictions is of a format that is written at once, or `--json` has none.
         DataError: The table cannot be used.
     """
     out: Path | None = options["out"]

@@ -81,7 +81,9 @@ class Pretrained:
         if isinstance(given, (str, Path)):
             given = _table_in(Path(given))
         given = {} if given is None else given
-        texts = isinstance(given, Mapping) and all(isinstance(each, str) for pair in given.items() for each in pair)
+        texts = isinstance(given, Mapping) and all(
+            isinstance(each, str) for pair in given.items() for each in pair
+        )
         if not texts:
             hint = 'for example {"layers.0.weight": "encoder.fc1.weight"}'
             raise _refused("must be a table of names in the file by path in the model", got=given, hint=hint)
@@ -267,9 +269,7 @@ def _mapped(
     return result
 
 
-def _other_shape(
-    to: str, shape: tuple[int, ...], name: str, got: tuple[int, ...], path: Path
-) -> ModelError:
+def _other_shape(to: str, shape: tuple[int, ...], name: str, got: tuple[int, ...], path: Path) -> ModelError:
     turned = len(shape) == 2 and got == shape[::-1]
     hint = "it is transposed: weights are (out, in) here; transpose it in the file" if turned else None
     hint = hint or "give the model the sizes of the file's, or leave the name out: it starts afresh then"
@@ -284,7 +284,9 @@ def _table_in(path: Path) -> Any:
         table = parse_json(content) if path.suffix.lower() == ".json" else parse_toml(content)
     except (OSError, ValueError) as error:
         hint = 'a line of it: "layers.0.weight" = "encoder.fc1.weight"'
-        raise _refused("must be a readable TOML or JSON file", got=str(error), where=path, hint=hint) from error
+        raise _refused(
+            "must be a readable TOML or JSON file", got=str(error), where=path, hint=hint
+        ) from error
     return _flat(table)
 
 

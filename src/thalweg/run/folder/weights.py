@@ -16,7 +16,7 @@ from jaxtyping import PyTree
 from thalweg.core import keys
 from thalweg.core.caller import option_name
 from thalweg.core.disk import DISK
-from thalweg.core.errors import ModelError, RunFolderError
+from thalweg.core.errors import ModelError
 from thalweg.core.tree import dotted
 from thalweg.run.folder.filesystem import unreadable
 from thalweg.run.folder.folder import LARGEST_FILE, WEIGHTS, is_run, missing_weights, read_weights

@@ -22,8 +22,8 @@ from thalweg.run.folder.claim import remove, writable
 from thalweg.run.folder.describe import Descriptions, describe, write_descriptions
 from thalweg.run.folder.filesystem import SHARDS, files_of, plain
 from thalweg.run.folder.folder import DATA_FILE, LARGEST_FILE, RUN_FILE, RunFile, RunFolder, reject_links
-from thalweg.run.folder.stop_request import StopRequests
 from thalweg.run.folder.pretrained import InitialWeights
+from thalweg.run.folder.stop_request import StopRequests
 from thalweg.run.problem_record import fingerprint_splits
 from thalweg.run.progress import CallerStops, Progress, Status, TrainingPlan
 from thalweg.run.run import Run, Runs

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from thalweg.core.caller import option
 from thalweg.core.errors import DataError
-from thalweg.core.files import is_regular
-from thalweg.core.limits import max_bytes
 from thalweg.problem.data.chunked.chunks import ChunkedTable, ParquetTable
 from thalweg.problem.data.chunked.delimited import DelimitedTable
 from thalweg.problem.data.chunked.feeding import ChunkedRows, ChunkReader
 from thalweg.problem.data.chunked.parted import TEST, VALIDATION
 from thalweg.problem.data.chunked.scan import scan
 from thalweg.problem.data.data import Data
-from thalweg.problem.data.files.content import ARRAY_COPIES, TEXT_COPIES
+from thalweg.problem.data.files.content import exceeds_memory
 from thalweg.problem.data.files.json_lines import SUFFIXES as JSON_LINES
 from thalweg.problem.data.files.parts import Parts, parts_of
 from thalweg.problem.data.files.tables import TABLE_SUFFIXES, TableFormat
@@ -50,16 +47,6 @@ def _is_too_large(source: Source, options: LoadOptions) -> bool:
     if source.suffix in JSON_LINES or options.target is None or _hindrance(options) is not None:
         return False
     return exceeds_memory(paths, source.suffix)
-
-
-def exceeds_memory(paths: Sequence[Path], suffix: str) -> bool:
-    """Return whether tables in plain files would take more memory than they may, by the sizes of the files."""
-    if any(path.suffix.lower() == ".gz" or not is_regular(path) for path in paths):
-        return False
-    copies = ARRAY_COPIES if suffix == ".parquet" else TEXT_COPIES
-    # What Parquet holds is larger when unpacked, which its reader would say; the file's own size is enough to
-    # tell a large one from a small one.
-    return copies * sum(path.stat().st_size for path in paths) > max_bytes()
 
 
 def open_chunks(parts: Parts, suffix: str, form: TableFormat) -> ChunkedTable:
