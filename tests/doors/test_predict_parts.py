@@ -101,6 +101,10 @@ def test_a_refusal_and_a_note_name_the_rows_of_the_table(run):
     assert parts[0].notes == ()
     (note,) = parts[1].notes
     assert "'soon', in row 3 of rows 41 to 80" in note
+    far = [pl.col(name) * 1e6 for name in ("age", "hours")]
+    pl.read_csv("people.csv").with_columns(far).write_parquet("far.parquet", row_group_size=height)
+    with pytest.raises(DataError, match="numbers of the table"):
+        list(predict_parts(trained, read_parts("far.parquet", trained.preparation, True)))
     many = [*ages[:height], *["soon"] * height]
     frame.with_columns(age=pl.Series(many)).write_parquet("many.parquet", row_group_size=height)
     table = read_parts("many.parquet", trained.preparation, True)
