@@ -1,5 +1,6 @@
 """Predictions as tables: columns of a frame, CSV and plain values."""
 
+from io import BytesIO
 from typing import Any
 
 import numpy as np
@@ -37,4 +38,6 @@ def csv_text(frame: pl.DataFrame, formulas: bool = False, *, header: bool = True
         texts = pl.col(pl.String).map_elements(cell, return_dtype=pl.String)
         frame = frame.with_columns(texts)
         frame.columns = distinct_names([cell(name) for name in frame.columns])
-    return frame.write_csv(include_header=header)
+    content = BytesIO()
+    frame.write_csv(content, include_header=header)
+    return content.getvalue().decode()

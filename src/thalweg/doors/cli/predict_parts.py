@@ -99,7 +99,7 @@ def _parquet(frames: Iterator[pl.DataFrame]) -> Iterator[bytes]:
         table = frame.to_arrow()
         if writer is None:
             writer = pq.ParquetWriter(sink, table.schema, compression="zstd")
-        writer.write_table(table.cast(writer.schema))
+        writer.write(table.cast(writer.schema))
         yield sink.taken()
     if writer is not None:
         writer.close()
