@@ -136,7 +136,7 @@ def test_a_map_of_names_is_used_recorded_and_said(mlp, foreign, tmp_path, capsys
         ),
         ({"layers.0.weight": "encoder.0.v"}, r"arrays of the file \(for layers.0.weight\)(?s:.*)encoder.0.w"),
         ({"layers.*.weight": "encoder.w"}, r"as many \* on both sides"),
-        ({"layers.0.weight": 3}, "a table of names"),
+        ({"layers.0.weight": 3}, "names"),
         ("missing.toml", "readable TOML or JSON"),
     ],
 )

@@ -19,6 +19,7 @@ import jax
 import numpy as np
 from jaxtyping import PyTree
 
+from thalweg.core.arguments import check_fields
 from thalweg.core.caller import argument
 from thalweg.core.disk import DISK
 from thalweg.core.documents import parse_json, parse_toml
@@ -70,6 +71,9 @@ class Pretrained:
 
     path: Path | str
     names: Mapping[str, str] | Path | str | None = None
+
+    def __post_init__(self) -> None:
+        check_fields(BadInput, "init", self)
 
     def table(self) -> dict[str, str]:
         """Return the names as a plain table.
