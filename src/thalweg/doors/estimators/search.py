@@ -218,6 +218,13 @@ class LaneHalvingSearchCV(_Together, BaseSuccessiveHalving):
         random_state: Any = None,
         strict: bool = False,
     ):
+        resources: dict[str, Any] = {
+            "max_resources": max_resources,
+            "min_resources": min_resources,
+            "resource": resource,
+            "factor": factor,
+            "aggressive_elimination": aggressive_elimination,
+        }
         super().__init__(
             estimator,
             scoring=scoring,
@@ -227,11 +234,7 @@ class LaneHalvingSearchCV(_Together, BaseSuccessiveHalving):
             random_state=random_state,
             error_score=error_score,
             return_train_score=return_train_score,
-            max_resources=max_resources,
-            min_resources=min_resources,
-            resource=resource,
-            factor=factor,
-            aggressive_elimination=aggressive_elimination,
+            **resources,
         )
         self.param_grid = param_grid
         self.n_candidates = n_candidates
@@ -246,11 +249,11 @@ class LaneHalvingSearchCV(_Together, BaseSuccessiveHalving):
         context = {} if callback_ctx is None else {"callback_ctx": callback_ctx}  # since scikit-learn 1.9
         super()._run_search(self._trained_first(evaluate_candidates), **context)
 
-    def _generate_candidate_params(self) -> list[dict[str, Any]]:
+    def _generate_candidate_params(self) -> Any:
         if self.n_candidates is None:
             return list(ParameterGrid(self.param_grid))
-        most: int = self.max_resources_ // self.min_resources_
-        count = most if isinstance(self.n_candidates, str) else self.n_candidates
+        most, least = int(self.max_resources_), int(self.min_resources_)
+        count = most // least if isinstance(self.n_candidates, str) else self.n_candidates
         return list(ParameterSampler(self.param_grid, count, random_state=self.random_state))
 
 

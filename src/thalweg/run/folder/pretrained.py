@@ -303,5 +303,5 @@ def _flat(table: Any, prefix: str = "") -> Any:
     return result
 
 
-def _refused(rule: str, got: Any, hint: str | None, where: object = None) -> BadInput:
+def _refused(rule: str, got: Any, hint: str, where: object = None) -> BadInput:
     return BadInput(argument("init_names"), rule, got=got, where=where, hint=hint)
