@@ -60,7 +60,7 @@ ROOMS: dict[str, list[str | tuple[str, ...]]] = {
         "problem_record",
         ("checkpoint", "spec", "run", "tracking"),
         ("session", "validate", "restore", "verify", "origin"),
-        "cluster",
+        ("cluster", "predicting"),
         ("train", "resume", "replay"),
         "trajectory",
     ],

@@ -164,6 +164,11 @@ def doors() -> dict[str, tuple[Callable[..., Any], dict[str, Any]]]:
             lambda grid, n_iter: tw.LaneSearchCV(None, grid, n_iter=n_iter),
             {"grid": {"lr": [0.1]}, "n_iter": 2},
         ),
+        "LaneHalvingSearchCV": (
+            lambda grid, factor: tw.LaneHalvingSearchCV(None, grid, factor=factor),
+            {"grid": {"lr": [0.1]}, "factor": 3},
+        ),
+        "Pretrained": (tw.Pretrained, {"path": "weights.safetensors"}),
         "examples": (tw.examples, {"tree": {"x": INPUTS}}),
         "load(x, y)": (lambda x, y: tw.load((x, y)), {"x": INPUTS, "y": TARGETS}),
         "load(frame, y)": (lambda y: tw.load((pl.DataFrame({"a": INPUTS[:, 0]}), y)), {"y": TARGETS}),

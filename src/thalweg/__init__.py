@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from thalweg.core.errors import RunFolderError as RunFolderError
     from thalweg.core.errors import ThalwegError as ThalwegError
     from thalweg.doors import trackers as trackers
+    from thalweg.doors.estimators import LaneHalvingSearchCV as LaneHalvingSearchCV
     from thalweg.doors.estimators import LaneSearchCV as LaneSearchCV
     from thalweg.doors.estimators import ThalwegClassifier as ThalwegClassifier
     from thalweg.doors.estimators import ThalwegRegressor as ThalwegRegressor
@@ -160,6 +161,7 @@ if TYPE_CHECKING:
     from thalweg.recipe.schedules import WarmupCosine as WarmupCosine
     from thalweg.recipe.schedules import WarmupStableDecay as WarmupStableDecay
     from thalweg.run.cluster.executors import executor as executor
+    from thalweg.run.folder.pretrained import Pretrained as Pretrained
     from thalweg.run.folder.record import Record as Record
     from thalweg.run.folder.record import read as read
     from thalweg.run.restore import Trained as Trained
@@ -177,7 +179,7 @@ _MODULES = {
         "BadInput CompilerError DataError DataWarning MissingExtra ModelError RecipeError RunFolderError "
         "ThalwegError"
     ),
-    "doors.estimators": "LaneSearchCV ThalwegClassifier ThalwegRegressor",
+    "doors.estimators": "LaneHalvingSearchCV LaneSearchCV ThalwegClassifier ThalwegRegressor",
     "doors.export.export": "Export export",
     "doors.python": "best find_batch_size find_lr fit plan race resume search stream_train tape train",
     "insight.search": "Budget SearchResult",
@@ -235,6 +237,7 @@ _MODULES = {
     "run.restore": "Trained restore",
     "run.resume": "Change",
     "run.run": "Run Runs",
+    "run.folder.pretrained": "Pretrained",
     "run.spec": "Halving SaveOptions",
     "view.render": "render",
     "view.schedule": "plot",

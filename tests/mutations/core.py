@@ -5,7 +5,10 @@ from tests.mutations.mutant import Mutant, mutants
 MUTANTS: list[Mutant] = [
     *mutants(
         "core/disk",
-        ("(files.rename_new if new else files.rename)(temporary, path)", "path.write_bytes(content)"),
+        (
+            "(files.rename_new if new else files.rename)(temporary, path)",
+            'path.write_bytes(b"".join(pieces))',
+        ),
         ("data = data[written:]", "data = data[WRITE_BYTES:]"),
         ("    if not stat.S_ISREG(status.st_mode):\n        os.close", "    if False:\n        os.close"),
         ("(files.rename_new if new else files.rename)", "files.rename"),

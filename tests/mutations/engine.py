@@ -12,6 +12,12 @@ MUTANTS: list[Mutant] = [
         ("gradient.select(turn == position, state, optimizer[name])", "state"),
     ),
     *mutants(
+        "engine/update",
+        ("grads = without_frozen(grads, recipe.groups, all_roles)", "pass"),
+        ("return updates, Adapted(factors, state)", "return updates, Adapted(optimizer.factors, state)"),
+        tests=("run/test_adapters.py",),
+    ),
+    *mutants(
         "engine/step:step_batch",
         (
             "jax.random.fold_in(keys.purpose_key(root, purpose), state.step) if used",

@@ -28,6 +28,12 @@ def _module(place: str, tests: str, *pairs: tuple[str, str]) -> list[Mutant]:
 _ADAM = "optax.adam(self.lr, b1=self.b1, b2=self.b2, eps=self.eps)"
 
 MUTANTS: list[Mutant] = [
+    *mutants(
+        "recipe/adapters",
+        ("after[name].b @ update.a + update.b @ before.a", "after[name].b @ update.a"),
+        ("Factors(scaled @ own.a.T, own.b.T @ scaled)", "Factors(_matrix(grad) @ own.a.T, own.b.T @ scaled)"),
+        tests=("run/test_adapters.py",),
+    ),
     *_rule(
         "sgd",
         "sgd",

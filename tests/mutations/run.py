@@ -409,11 +409,24 @@ MUTANTS: list[Mutant] = [
         ("array.shape != shape", "False"),
         ("array is not None and array.shape == leaf.shape", "array is not None and array.size == leaf.size"),
         ("if len(fresh) == len(flat):", "if False:"),
+        tests=("run/test_train.py",),
+    ),
+    *mutants(
+        "run/folder/pretrained",
         (
             'best if files_of(path).is_there(best) else path / "final.safetensors"',
             'path / "final.safetensors"',
         ),
-        tests=("run/test_train.py",),
+        ("array = array.transpose(0, 2, 3, 1)", "pass"),
+        ("to in mapped and array.shape != own[to]", "False"),
+        ("taken |= _add_second_biases(result, arrays, own)", "pass"),
+        tests=("run/folder/test_pretrained.py", "run/test_train.py"),
+    ),
+    *mutants(
+        "run/predicting",
+        ("np.arange(first, first + frame.height)", "np.arange(frame.height)"),
+        ("columns.inputs(spread)", "pass"),
+        tests=("doors/test_predict_parts.py",),
     ),
     *mutants(
         "run/session/session",

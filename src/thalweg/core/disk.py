@@ -294,10 +294,14 @@ def replace(
         OSError: The file could not be written, or a link or something else lies where it belongs. The old
             content is still there.
     """
+    _replace(path, [memoryview(content)], durable=durable, files=files, new=new)
+
+
+def _replace(path: Path, pieces: Iterable[memoryview], *, durable: bool, files: Files, new: bool) -> None:
     files.check_replaceable(path)
     temporary = temporary_name(path.parent)
     try:
-        write_file(files, temporary, [memoryview(content)], durable=durable)
+        write_file(files, temporary, pieces, durable=durable)
         (files.rename_new if new else files.rename)(temporary, path)
     except BaseException as error:
         with contextlib.suppress(OSError):
@@ -307,6 +311,16 @@ def replace(
         raise
     if durable:
         files.sync_folder(path.parent)
+
+
+def replace_by_parts(
+    path: Path, pieces: Iterable[bytes | memoryview], *, files: Files = DISK, new: bool = False
+) -> None:
+    """Write a file whose content does not fit in memory atomically, as `replace` does.
+
+    What the pieces raise while they are made leaves the old content, too.
+    """
+    _replace(path, (memoryview(piece) for piece in pieces), durable=True, files=files, new=new)
 
 
 def remove_if_there(files: Files, path: Path) -> None:

@@ -19,6 +19,7 @@ GRADIENT = 3
 AUGMENTATION = 4
 SAMPLE = 5
 EVALUATION = 6
+ADAPTERS = 7
 
 
 def lane_words(seed: int) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Predictions as tables: columns of a frame, CSV and plain values."""
 
+from io import BytesIO
 from typing import Any
 
 import numpy as np
@@ -28,9 +29,15 @@ def csv_of(answers: dict[str, np.ndarray], formulas: bool = False) -> str:
         answers: The predictions.
         formulas: Whether text that a spreadsheet would run as a formula stays as it is.
     """
-    frame = frame_of(answers)
+    return csv_text(frame_of(answers), formulas)
+
+
+def csv_text(frame: pl.DataFrame, formulas: bool = False, *, header: bool = True) -> str:
+    """Return a table of predictions as CSV, with its names or without; else as `csv_of`."""
     if not formulas:
         texts = pl.col(pl.String).map_elements(cell, return_dtype=pl.String)
         frame = frame.with_columns(texts)
         frame.columns = distinct_names([cell(name) for name in frame.columns])
-    return frame.write_csv()
+    content = BytesIO()
+    frame.write_csv(content, include_header=header)
+    return content.getvalue().decode()

@@ -232,7 +232,8 @@ def lane_bytes(problem: Problem, recipe: Recipe, parameters_only: bool = False) 
         return _bytes(built.params)
 
     def optimizer_state(params: PyTree) -> PyTree:
-        return update.initial(problem.loss, recipe, params), recipe.averaging.init(params)
+        first = update.initial(problem.loss, recipe, params, jnp.asarray(keys.lane_words(recipe.seed)))
+        return first, recipe.averaging.init(params)
 
     weights = _bytes((built.params, built.model_state))
     return 2 * (weights + _bytes(eqx.filter_eval_shape(optimizer_state, built.params))) + weights
@@ -305,7 +306,7 @@ def _states(program: Program, inputs: Inputs, params: PyTree, model_state: PyTre
         return State(
             params=params,
             model_state=model_state,
-            optimizer=update.initial(program.loss, recipe, params),
+            optimizer=update.initial(program.loss, recipe, params, key),
             schedule=recipe.schedule.init(),
             average=recipe.averaging.init(params),
             scale=loss_scale(recipe),

@@ -15,7 +15,7 @@ from thalweg.core import keys
 from thalweg.engine.backward import Batch, Lane, backward, mean_loss, read_batch
 from thalweg.engine.mesh import kept_on_each
 from thalweg.engine.state import DIVERGED, RUNNING, STATIONARY, Info, State
-from thalweg.engine.update import updates_of
+from thalweg.engine.update import as_trained, updates_of
 from thalweg.problem.models.adapter import RecurrentCarry
 from thalweg.recipe import gradient, precision
 from thalweg.recipe.schedules import Clock
@@ -46,7 +46,8 @@ def step(
     clock = Clock(state.step.astype(lane.inputs.total.dtype), lane.inputs.total, lane.inputs.epoch_steps)
     factor = lane.recipe.schedule.factor(clock, state.schedule)
     noise_key = keys.purpose_key(root, keys.GRADIENT) if lane.recipe.noise is not None else root
-    grads, norm = gradient.process(passed.grads, state.params, lane.recipe, key=noise_key, step=state.step)
+    trained, grads = as_trained(lane.recipe, state.optimizer, state.params, passed.grads)
+    grads, norm = gradient.process(grads, trained, lane.recipe, key=noise_key, step=state.step)
 
     rates = factor, lane.recipe.schedule.momentum(clock)
     updates, optimizer = updates_of(lane, grads, state.optimizer, state.params, passed, state.step, rates)

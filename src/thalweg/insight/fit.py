@@ -34,6 +34,7 @@ from thalweg.recipe.book import default_recipe, tabular_recipe
 from thalweg.recipe.recipe import Recipe, rate_path, with_rate
 from thalweg.recipe.settings import with_setting
 from thalweg.run.folder.claim import reject_taken
+from thalweg.run.folder.pretrained import Pretrained
 from thalweg.run.folder.record import finding_of
 from thalweg.run.progress import Progress, Status, listener
 from thalweg.run.resume import check_recipe, is_resumable, resume_judged
@@ -196,7 +197,7 @@ def fit(
     class_weight: Any = None,
     ensemble: int | None = None,
     keep: SaveOptions | Path | str | None = None,
-    init: Path | str | None = None,
+    init: Path | str | Pretrained | None = None,
     resume: bool = False,
     references: bool = True,
     cost: Any = None,
@@ -218,7 +219,8 @@ def fit(
             validate. None: 8 for a table of up to 10,000 rows without a model, recipe, init, folds or loss
             function of your own; else one network.
         keep: Where to write the run: a folder, `SaveOptions`, or None for memory only.
-        init: A run folder or safetensors file with weights to start from.
+        init: A run folder, safetensors file or PyTorch `state_dict` with weights to start from; a
+            `Pretrained` where its names differ.
         resume: Continue the run in the folder of `keep` if there is one, else start it.
         references: Whether to compare the run with a linear model, nearest neighbours and boosted trees on
             the same rows, in at most a fifth of its time or half a second (`insight.rivals`).

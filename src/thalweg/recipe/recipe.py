@@ -15,7 +15,7 @@ from thalweg.core.stop_reason import ENDING_SETTINGS
 from thalweg.recipe import vary
 from thalweg.recipe.averaging import AVERAGES, Average, NoAverage
 from thalweg.recipe.groups import GROUPS, ParamGroup, grouped_rule
-from thalweg.recipe.optimizers import OPTIMIZERS, AdamW, Optimizer, as_optimizer
+from thalweg.recipe.optimizers import OPTIMIZERS, AdamW, CustomRule, Optimizer, as_optimizer
 from thalweg.recipe.recompute import check_recompute
 from thalweg.recipe.schedules import SCHEDULES, Constant, Schedule, as_schedule
 from thalweg.recipe.settings import with_setting
@@ -181,6 +181,8 @@ class Recipe(Choice):
                 got=f"{len(self.groups)} groups",
                 hint="leave groups out, or take another optimizer",
             )
+        if any(group.is_adapted for group in self.groups):
+            self._check_adapters()
         for group in self.groups:
             if group.weight_decay is not None and "weight_decay" not in type(self.optimizer).described():
                 raise RecipeError(
@@ -189,6 +191,16 @@ class Recipe(Choice):
                     got=group.weight_decay,
                     hint="leave it out of the group, or take adamw or sgd",
                 )
+
+    def _check_adapters(self) -> None:
+        averaged = type(self.optimizer).evaluated is not Optimizer.evaluated
+        if averaged and not isinstance(self.optimizer, CustomRule):
+            raise RecipeError(
+                self.optimizer.name,
+                "evaluates an average of the weights and so takes no adapters",
+                got="adapter='lora'",
+                hint="take another optimizer, such as adamw",
+            )
 
     @checked(RecipeError)
     def length(self, epoch_steps: int) -> int:

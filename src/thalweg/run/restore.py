@@ -3,6 +3,7 @@
 The model is rebuilt from a name that the library knows, or from the model that the caller passes.
 """
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,7 +30,6 @@ from thalweg.run.folder import weights as files
 from thalweg.run.folder.filesystem import files_of
 from thalweg.run.folder.record import Record, read
 from thalweg.run.outputs import outputs, reject_objective
-from thalweg.run.run import Run
 
 
 @dataclass(frozen=True)
@@ -220,7 +220,10 @@ def trained_of(run: Any) -> Trained:
     """
     if isinstance(run, Trained):
         return run
-    if isinstance(run, Run):
+    # A run in memory comes from `run.run`, whose imports (recipes, optimizers) take as long to load as JAX
+    # and are not needed to predict; where it is not loaded, there is none.
+    runs = sys.modules.get("thalweg.run.run")
+    if runs is not None and isinstance(run, runs.Run):
         fixed = fixed_as_trained(run.problem.model, run.recipe.seed)
         built = PartitionedModel(run.params, run.model_state, fixed)
         which = run.result.get("weights") or "final"

@@ -141,6 +141,7 @@ class RunSpec:
         many: Whether it is a sweep, possibly of one lane.
         plan: Where the lanes run; a sweep resumes in the same shards.
         strict, halving, init: As `train` received them.
+        init_names: Names in the file of `init` by path in the model; None where they are the same.
         save: As `train` received it; run.json has its settings (`every`, `last`) at the top level.
         schedule_total: Updates that schedules are planned over, where that is not the length of the run.
         forked: Run folder and step that the run was forked from.
@@ -157,6 +158,7 @@ class RunSpec:
     strict: bool = False
     halving: Halving | None = None
     init: Path | str | None = None
+    init_names: dict[str, str] | None = None
     save: SaveOptions = field(default_factory=SaveOptions)
     schedule_total: int | None = None
     forked: dict[str, Any] | None = None

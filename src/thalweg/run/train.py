@@ -35,6 +35,7 @@ from thalweg.run.folder.claim import claim, remove, taken
 from thalweg.run.folder.filesystem import JSON_LIMIT, LANE_FOLDER, read_file
 from thalweg.run.folder.filesystem import MODEL as MODEL_FOLDER
 from thalweg.run.folder.folder import RunFile, RunFolder
+from thalweg.run.folder.pretrained import Pretrained
 from thalweg.run.folder.sweep_record import FILE, lane_folder
 from thalweg.run.progress import Progress, Status, listener
 from thalweg.run.run import Run, Runs
@@ -58,7 +59,7 @@ def train(
     recipe: Recipe | Rule | None = None,
     *,
     keep: SaveOptions | Path | str | None = None,
-    init: Path | str | None = None,
+    init: Path | str | Pretrained | None = None,
     progress: Progress | Callable[[Status], Any] | bool | None = None,
     trackers: Sequence[Tracker] = (),
     devices: Devices | int | str | None = None,
@@ -69,7 +70,7 @@ def train(
     recipe: Sequence[Recipe],
     *,
     keep: SaveOptions | Path | str | None = None,
-    init: Path | str | None = None,
+    init: Path | str | Pretrained | None = None,
     progress: Progress | Callable[[Status], Any] | bool | None = None,
     trackers: Sequence[Tracker] = (),
     strict: bool = False,
@@ -83,7 +84,7 @@ def train(
     recipe: Recipe | Sequence[Recipe] | Rule | None = None,
     *,
     keep: SaveOptions | Path | str | None = None,
-    init: Path | str | None = None,
+    init: Path | str | Pretrained | None = None,
     progress: Progress | Callable[[Status], Any] | bool | None = None,
     trackers: Sequence[Tracker] = (),
     strict: bool = False,
@@ -103,8 +104,9 @@ def train(
             of equal structure share one compiled program. Lanes of equal seed see the same batches and start
             from the same weights.
         keep: Where to write the run: a folder, a `SaveOptions`, or None for memory only.
-        init: A run folder (or a safetensors file) whose weights to start from. Arrays whose path and shape
-            agree are taken over; the others (a head for other classes) are initialised.
+        init: A run folder, a safetensors file or a PyTorch `state_dict` whose weights to start from; a
+            `Pretrained` where its names differ. Arrays whose path and shape agree are taken over; the others
+            (a head for other classes) are initialised.
         progress: Shows the run. None: a bar on a terminal, a cell in a notebook, a few lines elsewhere, on
             standard error. False: nothing. Or a function that receives each status (`print` writes lines;
             `status.stop()` ends the run), or a `Progress`.
@@ -143,7 +145,7 @@ def stream_train(
     recipe: Recipe | Sequence[Recipe] | Rule | None = None,
     *,
     keep: SaveOptions | Path | str | None = None,
-    init: Path | str | None = None,
+    init: Path | str | Pretrained | None = None,
     progress: Progress | Callable[[Status], Any] | bool | None = False,
     trackers: Sequence[Tracker] = (),
     strict: bool = False,
@@ -191,7 +193,7 @@ def train_judged(
     judged: dict[str, Any],
     *,
     keep: SaveOptions | None,
-    init: Path | str | None = None,
+    init: Path | str | Pretrained | None = None,
     progress: Progress,
     trackers: Sequence[Tracker] = (),
     devices: Devices | int | str | None = None,
@@ -212,7 +214,7 @@ def _stream(
     problem: Problem,
     recipe: Any,
     keep: SaveOptions | Path | str | None,
-    init: Path | str | None,
+    init: Path | str | Pretrained | None,
     progress: Progress,
     *,
     strict: bool,
@@ -240,7 +242,9 @@ def _stream(
     lanes = plan(problem, recipes, strict=strict, measure=True, units=units, devices=mesh)
     recipes, folds = _with_folds(problem, recipes)
     check_loss(problem)
-    options = {"strict": strict, "halving": halving, "init": init, "save": save, "folds": tuple(folds)}
+    options: dict[str, Any] = {"strict": strict, "halving": halving, "save": save, "folds": tuple(folds)}
+    options["init"] = init.path if isinstance(init, Pretrained) else init
+    options["init_names"] = (init.table() or None) if isinstance(init, Pretrained) else None
     judge, options["judged"] = judging or (None, {})
     options["devices"] = mesh
     spec = RunSpec.of(problem, recipes, many or bool(folds), lanes, **options)

@@ -8,10 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int, PyTree
 
+from thalweg.core import keys
 from thalweg.core.errors import BadInput, DataError, RecipeError
 from thalweg.core.tree import dotted, lane, roles
 from thalweg.engine.group import feed_of, initial, length
 from thalweg.engine.program import structure
+from thalweg.engine.update import Adapted, as_trained
+from thalweg.engine.update import initial as first_state
 from thalweg.problem import augment
 from thalweg.problem.data.fold_rows import FoldRows
 from thalweg.problem.data.split import Rows, Split
@@ -156,8 +159,10 @@ def check_functions(problem: Problem, recipes: Sequence[Recipe]) -> None:
 def _check_rule(problem: Problem, recipe: Recipe) -> None:
     def update(params: PyTree, recipe: Recipe) -> PyTree:
         rule = recipe.update_rule(roles(params))
-        facts = {"value": jnp.float32(0), "grad": params, "value_fn": lambda params: jnp.float32(0)}
-        return rule.update(params, rule.init(params), params, **facts)
+        state = first_state(problem.loss, recipe, params, jnp.asarray(keys.lane_words(0)))
+        trained, grads = as_trained(recipe, state, params, params)
+        facts = {"value": jnp.float32(0), "grad": grads, "value_fn": lambda params: jnp.float32(0)}
+        return rule.update(grads, state.rule if isinstance(state, Adapted) else state, trained, **facts)
 
     try:
         eqx.filter_eval_shape(update, problem.shapes.params, jax.tree.map(jnp.float32, recipe))

@@ -17,6 +17,7 @@ from thalweg.insight.fit import AUTO, RecipeRequest
 from thalweg.problem.data.options import LoadOptions
 from thalweg.problem.targets import BALANCED
 from thalweg.run.cluster.executors import executor
+from thalweg.run.folder.pretrained import Pretrained
 from thalweg.run.spec import SaveOptions
 from thalweg.run.tracking import Tracker
 
@@ -51,6 +52,17 @@ def recipe_request(options: Options, *, allow_auto: bool = True) -> RecipeReques
     return RecipeRequest(
         options["recipe"], settings, options["lr"], *lengths, options["seed"], allow_auto=allow_auto
     )
+
+
+def initial(options: Options) -> Path | Pretrained | None:
+    """Return the weights to start from, with the names that their file has."""
+    names = options["init_names"]
+    if names is None:
+        return options["init"]
+    if options["init"] is None:
+        rule, hint = "are names in a file of weights", "name the file, too: --init FILE"
+        raise RecipeError("--init-names", rule, got="no --init", hint=hint)
+    return Pretrained(options["init"], names)
 
 
 def save_options(options: Options) -> SaveOptions:

@@ -6,7 +6,7 @@ from typing import Any
 
 from thalweg.core.errors import RecipeError
 from thalweg.core.stop_reason import EXIT_DONE, EXIT_FAILED
-from thalweg.doors.cli.arguments import judging, load_options, recipe_request
+from thalweg.doors.cli.arguments import initial, judging, load_options, recipe_request
 from thalweg.doors.cli.device import Options, use_device
 from thalweg.doors.cli.output import FINDING_PAGE, FINDING_SUBJECT, draw_finding, print_finding
 from thalweg.insight.ensembles import single_network_note
@@ -102,7 +102,8 @@ def read_sizes(text: str | None) -> list[int] | None:
 
 def _check(options: Options) -> None:
     """Reject options of `fit` that a search cannot use."""
-    if options["init"] is not None:
+    start = initial(options)
+    if start is not None:
         raise RecipeError(
             "--init",
             "a learning rate is searched for new weights only",

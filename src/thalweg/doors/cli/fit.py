@@ -4,7 +4,15 @@ import sys
 
 from thalweg.core.device import leads
 from thalweg.core.stop_reason import EXIT_FAILED
-from thalweg.doors.cli.arguments import judging, load_options, resumes, save_options, trackers, workers
+from thalweg.doors.cli.arguments import (
+    initial,
+    judging,
+    load_options,
+    resumes,
+    save_options,
+    trackers,
+    workers,
+)
 from thalweg.doors.cli.device import Options, use_device
 from thalweg.doors.cli.distributed import together
 from thalweg.doors.cli.output import brief, exit_code, finish, print_json
@@ -42,8 +50,9 @@ def _fitted(options: Options) -> Run | Runs:
         options["model"],
         options["recipe"],
         settings=options["set_"] or (),
-        **{name: options[name] for name in ("lr", "epochs", "steps", "seed", "init")},
+        **{name: options[name] for name in ("lr", "epochs", "steps", "seed")},
         **{name: options[name] for name in ("ensemble", "devices", "cost")},
+        init=initial(options),
         by=options["by"] or (),
         references=options["references"] and here,
         **judging(options),

@@ -33,6 +33,14 @@ Streaming = Annotated[
         show_default=False,
     ),
 ]
+ReadByParts = Annotated[
+    bool | None,
+    typer.Option(
+        "--stream/--no-stream",
+        help="Read and predict a table in files part by part; default: where it does not fit in memory.",
+        show_default=False,
+    ),
+]
 Target = Annotated[str | None, typer.Option(help="Column to predict: its name, or its index from 0.")]
 Missing = Annotated[
     list[str] | None, typer.Option(help="A mark that stands for a missing value (repeatable).")
@@ -63,6 +71,19 @@ Types = Annotated[
 ]
 Folder = Annotated[
     Path | None, typer.Option(help="Folder with named data sets, searched before THALWEG_DATA.")
+]
+InitialWeights = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Weights to start from: a run folder, .safetensors, or a PyTorch state_dict (.pt).",
+    ),
+]
+InitialNames = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE", help='Names in the file of --init, TOML or JSON: "layers.*.weight" = "encoder.*.w".'
+    ),
 ]
 Chosen = Annotated[Device | None, typer.Option(help="Device to compute on; default: what JAX finds.")]
 Track = Annotated[

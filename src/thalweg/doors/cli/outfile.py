@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Iterable
 from pathlib import Path
 
-from thalweg.core.disk import DISK, replace
+from thalweg.core.disk import DISK, replace, replace_by_parts
 from thalweg.core.errors import BadInput
 from thalweg.run.folder.folder import FIGURES, OWN_FILES, is_run
 
@@ -47,6 +47,18 @@ def write_out(path: Path, content: bytes, option: str = "--out", *, force: bool)
     """
     try:
         replace(path, content, new=not force)
+    except FileExistsError as error:
+        raise _taken(path, option) from error
+    except OSError as error:
+        raise _unwritable(path, option, error) from error
+
+
+def write_out_by_parts(
+    path: Path, pieces: Iterable[bytes | memoryview], option: str = "--out", *, force: bool
+) -> None:
+    """Write the file as `write_out` does, from pieces that are made on the way."""
+    try:
+        replace_by_parts(path, pieces, new=not force)
     except FileExistsError as error:
         raise _taken(path, option) from error
     except OSError as error:

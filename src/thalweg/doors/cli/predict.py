@@ -1,25 +1,35 @@
 """`thalweg predict`: predictions of a trained run for new data."""
 
+from __future__ import annotations
+
 import sys
 import warnings
 from io import BytesIO
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from thalweg.core.errors import BadInput, DataError, DataWarning
+from thalweg.core.lazy import LazyModule
 from thalweg.core.stop_reason import EXIT_DONE
 from thalweg.doors.answers import csv_of, frame_of
 from thalweg.doors.cli.device import Options, use_device
 from thalweg.doors.cli.json_output import print_json
 from thalweg.doors.cli.outfile import check_out, write_out
 from thalweg.doors.cli.piped import piped
-from thalweg.insight.evaluation import Evaluation, evaluation_of
-from thalweg.insight.wording import measure
 from thalweg.problem.data.labelled import has_labels
-from thalweg.problem.data.predict_inputs import NewData, read_new
+from thalweg.problem.data.predict_inputs import NewData, read_new, read_parts
 from thalweg.run.restore import Trained, restore
 from thalweg.view.terminal import say
+
+if TYPE_CHECKING:
+    from thalweg.insight.evaluation import Evaluation
+
+# Metrics and figures to decide by take longer to import than five rows to predict.
+evaluation: Any = LazyModule("thalweg.insight.evaluation")
+wording: Any = LazyModule("thalweg.insight.wording")
+by_parts: Any = LazyModule("thalweg.doors.cli.predict_parts")
 
 WRITERS = (".csv", ".parquet", ".npy")
 
@@ -43,6 +53,10 @@ def predict(options: Options) -> int:
     with warnings.catch_warnings(record=True) as caught, piped(options["data"]) as source:
         warnings.simplefilter("always", DataWarning)
         trained.check_predicts()
+        table = read_parts(source, trained.preparation, options["stream"])
+        if table is not None:
+            by_parts.predict_by_parts(trained, table, options, _say)
+            return EXIT_DONE
         new = read_new(source, trained.preparation, options["folder"])
         answers = trained.rows(new, options["keep"] or ()) | trained.answers_for(new, _say)
         scored = _scored(trained, new)
@@ -74,13 +88,15 @@ def _scored(trained: Trained, new: NewData) -> Evaluation | None:
     if not has_labels(new, trained.preparation, trained.task):
         return None
     try:
-        scored = evaluation_of(trained, new)
+        scored = evaluation.evaluation_of(trained, new)
     except DataError as error:
         _say(
             f"the data hold {trained.preparation.target!r}, and were not scored: {str(error).splitlines()[0]}"
         )
         return None
-    shown = ", ".join(f"{name} {measure(name, value)}" for name, value in list(scored.metrics.items())[:2])
+    shown = ", ".join(
+        f"{name} {wording.measure(name, value)}" for name, value in list(scored.metrics.items())[:2]
+    )
     _say(f"the data hold {trained.preparation.target!r}: {shown} on {scored.rows} rows.")
     for text in scored.notes:
         _say(text)

@@ -3,6 +3,7 @@
 from thalweg.core.errors import RecipeError
 from thalweg.core.stop_reason import EXIT_DONE
 from thalweg.doors.cli.arguments import (
+    initial,
     judging,
     load_options,
     recipe_request,
@@ -71,7 +72,7 @@ def sweep(options: Options) -> int:
             problems,
             recipes,
             keep=save,
-            init=options["init"],
+            init=initial(options),
             progress=progress,
             trackers=trackers(options),
             strict=options["strict"],

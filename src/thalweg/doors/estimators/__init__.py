@@ -1,6 +1,6 @@
-"""For scikit-learn: `ThalwegClassifier`, `ThalwegRegressor`, and `LaneSearchCV` over their parameters."""
+"""For scikit-learn: `ThalwegClassifier`, `ThalwegRegressor`, and searches over their parameters as lanes."""
 
 from thalweg.doors.estimators.learners import ThalwegClassifier, ThalwegRegressor
-from thalweg.doors.estimators.search import LaneSearchCV
+from thalweg.doors.estimators.search import LaneHalvingSearchCV, LaneSearchCV
 
-__all__ = ["LaneSearchCV", "ThalwegClassifier", "ThalwegRegressor"]
+__all__ = ["LaneHalvingSearchCV", "LaneSearchCV", "ThalwegClassifier", "ThalwegRegressor"]

@@ -1,22 +1,36 @@
 """New raw data for a trained model: read as the training data were, with or without the target."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import PyTree
 
+from thalweg.core.caller import option
 from thalweg.core.errors import DataError
+from thalweg.core.lazy import LazyModule
 from thalweg.problem.data.files import RawArrays
 from thalweg.problem.data.files.binary_images import batch_files, idx_files, read_batch, read_idx
+from thalweg.problem.data.files.content import exceeds_memory, plain_suffix
+from thalweg.problem.data.files.json_lines import SUFFIXES as JSON_LINES
 from thalweg.problem.data.files.parts import parts_of
+from thalweg.problem.data.files.tables import TABLE_SUFFIXES, TableFormat
 from thalweg.problem.data.foreign import plain
 from thalweg.problem.data.inputs import Examples
 from thalweg.problem.data.inputs.frames import is_frame, is_pair
+from thalweg.problem.data.inputs.table import TableColumns
 from thalweg.problem.data.preparation import Preparation
-from thalweg.problem.data.reading import existing_path
-from thalweg.problem.data.sets.named import is_text, names, read_named
+
+if TYPE_CHECKING:
+    from thalweg.problem.data.chunked.chunks import ChunkedTable
+
+# Where a table in a file is predicted, named sets and chunks are not needed: a quarter of what is imported.
+named: Any = LazyModule("thalweg.problem.data.sets.named")
+reading: Any = LazyModule("thalweg.problem.data.reading")
+chunked: Any = LazyModule("thalweg.problem.data.chunked.table")
 
 
 @dataclass(frozen=True)
@@ -63,13 +77,13 @@ def read_new(source: Any, preparation: Preparation, folder: Path | str | None = 
     columns = preparation.columns
     other = plain(source, preparation.target)
     source = source if other is None else other.source
-    if isinstance(source, str) and source in names():
+    if _is_name(source):
         return _named(source, preparation, folder)
     parts = parts_of(source) if columns.takes_frames else None
     if parts is not None:
         return NewData(columns.read(parts, preparation.target))
     if isinstance(source, (str, Path)):
-        path = existing_path(Path(source))
+        path = _existing(Path(source))
         files = columns.file_names(path)
         return NewData(columns.read(path, preparation.target), files, _labels_of(path, preparation, files))
     if columns.writes_text:
@@ -82,13 +96,56 @@ def read_new(source: Any, preparation: Preparation, folder: Path | str | None = 
     return NewData(raw, labels=source[1] if pair and raw is source[0] else None)
 
 
+def read_parts(source: Any, preparation: Preparation, stream: bool | None = None) -> ChunkedTable | None:
+    """Open a table for a trained model that is read part by part; None where it is to be read at once.
+
+    Args:
+        source: A file, several, a folder of parts, or a pattern.
+        preparation: Of the trained run.
+        stream: Whether it is read by parts; None: if it does not fit in memory.
+
+    Raises:
+        DataError: It cannot be read by parts, though asked to; or a file is damaged.
+    """
+    columns, rule = preparation.columns, "tables in files, CSV or Parquet, are read by parts"
+    hint = f"leave {option('stream', True)} out"
+    known = _is_name(source)
+    parts = parts_of(source) if isinstance(columns, TableColumns) and not known else None
+    if parts is None and isinstance(source, (str, Path)) and not known:
+        path = _existing(Path(source))
+        if isinstance(columns, TableColumns) and not path.is_dir() and plain_suffix(path) in TABLE_SUFFIXES:
+            parts = parts_of([path])
+    suffix = "" if parts is None else plain_suffix(parts.paths[0])
+    if parts is None or suffix in JSON_LINES:
+        if stream:
+            got = f"a model of {columns.kind}" if not isinstance(columns, TableColumns) else str(source)[:200]
+            raise DataError("predict", rule, got=got, hint=hint)
+        return None
+    if stream or (stream is None and exceeds_memory(parts.paths, suffix)):
+        assert isinstance(columns, TableColumns)
+        return chunked.open_chunks(parts, suffix, TableFormat(columns.header))
+    return None
+
+
+def _is_name(source: Any) -> bool:
+    """Return whether a source is the name of a set; none ends like the name of a table."""
+    if not isinstance(source, str) or plain_suffix(Path(source)) in TABLE_SUFFIXES:
+        return False
+    return source in named.names()
+
+
+def _existing(path: Path) -> Path:
+    """Return a path that exists; errors are those of `reading.existing_path`."""
+    return path if path.exists() else reading.existing_path(path)
+
+
 def _named(name: str, preparation: Preparation, folder: Path | str | None) -> NewData:
     """Return the inputs of a named set in the form that the training data had."""
     columns = preparation.columns
-    if columns.writes_text != is_text(name):
+    if columns.writes_text != named.is_text(name):
         rule = "the model takes " + ("text, not arrays" if columns.writes_text else "arrays, not text")
         raise DataError("predict", rule, got=name, hint="give another set")
-    raw = read_named(name, folder)
+    raw = named.read_named(name, folder)
     if isinstance(raw, str):
         return NewData(raw)
     if isinstance(raw, RawArrays):

@@ -157,6 +157,7 @@ ORIGIN = {
     "strict": bool,
     "halving": _HALVING,
     "init": str,
+    "init_names": Each(str),
     "every": str,
     "last": int,
     "data": bool,

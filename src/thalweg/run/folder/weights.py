@@ -16,9 +16,9 @@ from jaxtyping import PyTree
 from thalweg.core import keys
 from thalweg.core.caller import option_name
 from thalweg.core.disk import DISK
-from thalweg.core.errors import ModelError, RunFolderError
+from thalweg.core.errors import ModelError
 from thalweg.core.tree import dotted
-from thalweg.run.folder.filesystem import files_of, unreadable
+from thalweg.run.folder.filesystem import unreadable
 from thalweg.run.folder.folder import LARGEST_FILE, WEIGHTS, is_run, missing_weights, read_weights
 
 STATE = "state:"  # prefix of arrays that change without gradients (batch-norm statistics)
@@ -49,16 +49,29 @@ def load(path: Path, unverified: bool = False, hint: str | None = None) -> dict[
     Raises:
         RunFolderError: The file is missing, damaged or unverified.
     """
+    return arrays_in(content_of(path, unverified, hint), path)
+
+
+def content_of(path: Path, unverified: bool = False, hint: str | None = None) -> bytes:
+    """Read a file of weights, and verify it; arguments and errors are those of `load`."""
     try:
         if path.name in WEIGHTS and is_run(path.parent):
-            content = read_weights(path.parent, path.name, unverified, hint)
-        else:
-            content = DISK.read(Path(os.path.realpath(path)), LARGEST_FILE)  # the user may name a link
-        return safetensors.numpy.load(content)
+            return read_weights(path.parent, path.name, unverified, hint)
+        return DISK.read(Path(os.path.realpath(path)), LARGEST_FILE)  # the user may name a link
     except FileNotFoundError as error:
         raise missing_weights(path) from error
-    except RunFolderError:
-        raise
+    except (OSError, ValueError) as error:
+        raise unreadable(path, error) from error
+
+
+def arrays_in(content: bytes, path: Path) -> dict[str, np.ndarray]:
+    """Return the arrays of a safetensors file by name.
+
+    Raises:
+        RunFolderError: It is damaged.
+    """
+    try:
+        return safetensors.numpy.load(content)
     except (safetensors.SafetensorError, OSError, ValueError) as error:
         raise unreadable(path, error) from error
 
@@ -120,27 +133,3 @@ def transfer(params: PyTree, arrays: dict[str, np.ndarray]) -> tuple[PyTree, lis
             hint=f"use the model of that run ({option_name('model')})",
         )
     return jax.tree_util.tree_unflatten(treedef, leaves), fresh
-
-
-class InitialWeights:
-    """Weights of another run, to start from.
-
-    Args:
-        path: A safetensors file, or a run folder: then its best weights, or the final ones.
-        shapes: The parameters of this run, or their shapes.
-
-    Attributes:
-        fresh: Parameters that are not in the other run.
-    """
-
-    def __init__(self, path: Path, shapes: PyTree):
-        if path.is_dir():
-            best = path / "best.safetensors"
-            path = best if files_of(path).is_there(best) else path / "final.safetensors"
-        hint = "see `thalweg check`; to start from them nevertheless, copy the file out of the folder"
-        self._arrays = load(path, hint=hint)
-        self.fresh = transfer(shapes, self._arrays)[1]
-
-    def __call__(self, params: PyTree) -> PyTree:
-        """Return a lane's parameters, with those of the other run that fit."""
-        return transfer(params, self._arrays)[0]

@@ -22,8 +22,8 @@ from thalweg.run.folder.claim import remove, writable
 from thalweg.run.folder.describe import Descriptions, describe, write_descriptions
 from thalweg.run.folder.filesystem import SHARDS, files_of, plain
 from thalweg.run.folder.folder import DATA_FILE, LARGEST_FILE, RUN_FILE, RunFile, RunFolder, reject_links
+from thalweg.run.folder.pretrained import InitialWeights
 from thalweg.run.folder.stop_request import StopRequests
-from thalweg.run.folder.weights import InitialWeights
 from thalweg.run.problem_record import fingerprint_splits
 from thalweg.run.progress import CallerStops, Progress, Status, TrainingPlan
 from thalweg.run.run import Run, Runs
@@ -100,7 +100,7 @@ class Session:
             raise RecipeError("halving", "needs a validation split to compare by", got="none", hint=hint)
         self._places = spec.places(problem)
         init, shapes = spec.init, problem.shapes.params
-        self._initial_weights = None if init is None else InitialWeights(Path(init), shapes)
+        self._initial_weights = None if init is None else InitialWeights(Path(init), shapes, spec.init_names)
         self._runs: dict[int, Run] = {}
         self._run_file = RunFile() if resumed is None else RunFile(resumed.run)
         compilation.enable_cache()
@@ -387,3 +387,6 @@ class Session:
         if self._initial_weights is not None and self._initial_weights.fresh:
             fresh = ", ".join(self._initial_weights.fresh)
             self._progress.note(f"initialised afresh (not in the run this one starts from): {fresh}")
+        if self._initial_weights is not None and self._initial_weights.unused:
+            unused = ", ".join(self._initial_weights.unused)
+            self._progress.note(f"arrays of the file that this model does not have: {unused}")

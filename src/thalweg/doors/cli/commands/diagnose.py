@@ -40,6 +40,7 @@ NOT_RACED = (
     "resume",
     "track",
     "init",
+    "init_names",
     "lr",
 )
 

@@ -21,6 +21,7 @@ from thalweg.doors.cli.flags import (
     Formulas,
     Keep,
     Port,
+    ReadByParts,
     ReportFile,
     RunsFolder,
     SortBy,
@@ -50,6 +51,7 @@ def predict(
     formulas: Formulas = False,
     allow_import: AllowImport = False,
     folder: Folder = None,
+    stream: ReadByParts = None,
     device: Chosen = None,
     json: AsJson = False,
 ) -> None:

@@ -36,6 +36,8 @@ from thalweg.doors.cli.flags import (
     HalvingFlag,
     Header,
     Horizon,
+    InitialNames,
+    InitialWeights,
     LearningRate,
     Lines,
     LongerSchedule,
@@ -113,7 +115,8 @@ def fit(
     loss: Loss = None,
     metric: MetricNames = None,
     class_weight: ClassWeight = None,
-    init: Annotated[Path | None, typer.Option(help="Run folder whose weights to start from.")] = None,
+    init: InitialWeights = None,
+    init_names: InitialNames = None,
     references: References = True,
     cost: Cost = None,
     by: By = None,
@@ -211,7 +214,7 @@ ModelsTried = Annotated[
 @with_options_of(
     fit,
     without=(
-        *("watch", "folds", "lr", "epochs", "steps", "init", "devices", "distributed", "track"),
+        *("watch", "folds", "lr", "epochs", "steps", "init", "init_names", "devices", "distributed", "track"),
         "checkpoint_every",
     ),
 )

@@ -6,18 +6,16 @@ from pathlib import Path
 
 from thalweg.core.caller import option
 from thalweg.core.errors import DataError
-from thalweg.core.files import is_regular
-from thalweg.core.limits import max_bytes
 from thalweg.problem.data.chunked.chunks import ChunkedTable, ParquetTable
 from thalweg.problem.data.chunked.delimited import DelimitedTable
 from thalweg.problem.data.chunked.feeding import ChunkedRows, ChunkReader
 from thalweg.problem.data.chunked.parted import TEST, VALIDATION
 from thalweg.problem.data.chunked.scan import scan
 from thalweg.problem.data.data import Data
-from thalweg.problem.data.files.content import ARRAY_COPIES, TEXT_COPIES
+from thalweg.problem.data.files.content import exceeds_memory
 from thalweg.problem.data.files.json_lines import SUFFIXES as JSON_LINES
 from thalweg.problem.data.files.parts import Parts, parts_of
-from thalweg.problem.data.files.tables import TABLE_SUFFIXES
+from thalweg.problem.data.files.tables import TABLE_SUFFIXES, TableFormat
 from thalweg.problem.data.note import guess
 from thalweg.problem.data.options import (
     RANDOM,
@@ -48,12 +46,16 @@ def _is_too_large(source: Source, options: LoadOptions) -> bool:
     paths = source.data.paths if isinstance(source.data, Parts) else (source.data,)
     if source.suffix in JSON_LINES or options.target is None or _hindrance(options) is not None:
         return False
-    if any(path.suffix.lower() == ".gz" or not is_regular(path) for path in paths):
-        return False
-    copies = ARRAY_COPIES if source.suffix == ".parquet" else TEXT_COPIES
-    # What Parquet holds is larger when unpacked, which its reader would say; the file's own size is enough to
-    # tell a large one from a small one.
-    return copies * sum(path.stat().st_size for path in paths) > max_bytes()
+    return exceeds_memory(paths, source.suffix)
+
+
+def open_chunks(parts: Parts, suffix: str, form: TableFormat) -> ChunkedTable:
+    """Return tables in files, Parquet or text, to be read chunk by chunk.
+
+    Raises:
+        DataError: A file is damaged, compressed, or no plain table.
+    """
+    return ParquetTable(parts) if suffix == ".parquet" else DelimitedTable(parts, form)
 
 
 def _parts(source: Source) -> Parts:
@@ -87,9 +89,7 @@ def _read(source: Source, options: LoadOptions) -> Data:
             hindrance, rule, got=source.shown, hint=f"leave it out, or use {option('stream', False)}"
         )
     parts = _parts(source)
-    table = (
-        ParquetTable(parts) if source.suffix == ".parquet" else DelimitedTable(parts, table_format(options))
-    )
+    table = open_chunks(parts, source.suffix, table_format(options))
     return from_chunks(table, source.name or "table", options)
 
 

@@ -4,7 +4,7 @@ import gzip
 import io
 import re
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
@@ -247,3 +247,13 @@ def _gunzip_slowly(content: bytes, most: int) -> bytes:
 
 class _Longer(Exception):
     """A file unpacks to more than it may."""
+
+
+def exceeds_memory(paths: Sequence[Path], suffix: str) -> bool:
+    """Return whether tables in plain files would take more memory than they may, by the files' sizes."""
+    if any(path.suffix.lower() == ".gz" or not is_regular(path) for path in paths):
+        return False
+    copies = ARRAY_COPIES if suffix == ".parquet" else TEXT_COPIES
+    # What Parquet holds is larger when unpacked, which its reader would say; the file's own size is enough to
+    # tell a large one from a small one.
+    return copies * sum(path.stat().st_size for path in paths) > max_bytes()

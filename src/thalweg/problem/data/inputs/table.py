@@ -49,19 +49,20 @@ class TableColumns(Columns):
         """Names of the inputs, in order."""
         return tuple(feature for rule in self.rules for feature in rule.features)
 
-    def inputs(self, raw: Any, *, new: bool = True) -> np.ndarray:
+    def inputs(self, raw: Any, *, new: bool = True, whole: bool = True) -> np.ndarray:
         """Return float32 inputs, `row feature`, from a frame.
 
         Args:
             raw: The frame.
             new: Whether its cells are new, and to be checked; those of the training table have been.
+            whole: Whether these are all rows, so that their range can be compared with that of training.
 
         Raises:
             DataError: Columns are missing, or hold something else than in training.
         """
         frame = flattened(as_frame(raw))[0]
         check_columns([rule.column for rule in self.rules], self.names, frame.columns)
-        if new:
+        if new and whole:
             self._check_range(frame)
         blocks = [rule.apply(frame[rule.column], self.missing, new=new) for rule in self.rules]
         return np.concatenate([*blocks, np.zeros((frame.height, self.padding), np.float32)], axis=1)
@@ -90,6 +91,10 @@ class TableColumns(Columns):
             raise DataError("predict", rule, got=str(source), hint=hint)
         else:
             frame = read_table(source, TableFormat(self.header)).frame
+        return self.named(frame)
+
+    def named(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Return the table of a file with the names that its columns had in training."""
         if not self.header and frame.width == len(self.names) - 1:  # a file without names and without target
             frame.columns = [name for name in self.names if name != self.target]
         return frame
