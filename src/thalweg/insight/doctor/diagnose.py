@@ -309,12 +309,20 @@ def _screen(case: Case) -> None:
             if not {move.change.fix for move in moves} & tried:
                 chosen.append(Trial(finding, moves, f"{finding.cause}.{number}"))
     chosen = sorted(chosen, key=lambda each: (each.name.endswith(".1"), -each.finding.weight))[: max(0, most)]
-    arms = [*controls, *((each.name, (*case.accepted, *each.moves)) for each in chosen)]
-    results = case.bench.run(arms, case.steps, seeds=seeds)
-    case.short_base, case.irrelevant = results.get(CONTROL), results.get(IRRELEVANT)
-    for trial in chosen:
-        trial.judge(results.get(trial.name), case.short_base)
-    case.trials += chosen
+    # What is suspected strongly goes first: where its own change does nearly all, no other has to be tried.
+    own = [each for each in chosen if each.finding.weight >= STRONG and not is_generic(each.finding)]
+    rest = [each for each in chosen if each not in own]
+    for stage in [own, rest] if own else [rest]:
+        if max((each.effect for each in case.trials if each in own), default=0.0) >= ALMOST:
+            return
+        arms = [*controls, *((each.name, (*case.accepted, *each.moves)) for each in stage)]
+        results = case.bench.run(arms, case.steps, seeds=seeds)
+        if controls:
+            case.short_base, case.irrelevant = results.get(CONTROL), results.get(IRRELEVANT)
+        for trial in stage:
+            trial.judge(results.get(trial.name), case.short_base)
+        case.trials += stage
+        controls = []
 
 
 def _pairs(case: Case, best: Sequence[Trial]) -> list[Trial]:

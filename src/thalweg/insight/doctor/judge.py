@@ -23,7 +23,7 @@ MISSED = 0.4
 # The same where something is suspected strongly before the first step, such as inputs of the wrong scale.
 MISSED_SUSPECTED = 0.2
 # Share from which on such a suspicion is tried, although the run passes.
-MISSED_DOUBTED = 0.1
+MISSED_DOUBTED = 0.06
 # Absolute difference of the metric, beyond noise, below which nobody would look.
 MARGIN = 0.03
 # Different rows up to which a classifier without other rows should know all of them by heart: truth tables.

@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from thalweg.engine.group import length
 from thalweg.insight.doctor.anatomy import Anatomy
 from thalweg.insight.doctor.diagnosis import Change
 from thalweg.insight.doctor.plan import Move, Plan
@@ -44,7 +45,7 @@ def more_rows(anatomy: Anatomy) -> Move | None:
     further = np.setdiff1d(np.arange(other.count()), looked)
     if not len(further):
         return None
-    line = "train on more rows"
+    line, steps = "train on more rows", length(anatomy.problem, anatomy.recipe)
     change = Change("add_data", "data.train", train.count(), train.count() + len(further), line)
 
     def joined(first: Any, second: Any) -> Any:
@@ -54,6 +55,7 @@ def more_rows(anatomy: Anatomy) -> Move | None:
         own = plan.data or data
         both = jax.tree.map(joined, train, other)
         rest = jax.tree.map(lambda leaf: np.asarray(leaf)[looked], other)
-        return replace(plan, data=replace(own, train=both, validation=rest))
+        recipe = replace(plan.recipe, epochs=None, steps=plan.recipe.steps or steps)  # as many updates
+        return replace(plan, recipe=recipe, data=replace(own, train=both, validation=rest))
 
     return Move(change, apply)

@@ -1,4 +1,4 @@
-"""The doctor's checks, by family: head and loss, several outputs, gradient, data, labels, model, optimisation."""
+"""The doctor's checks, by family: head and loss, gradient, data and labels, model, optimisation."""
 
 from thalweg.insight.doctor.checks import data, flow, head, labels, model, optimisation, several
 from thalweg.insight.doctor.finding import Check

@@ -17,9 +17,10 @@ SHUFFLES = 19
 # Rows from which on references that are no better than a constant tell something, unless one class has nearly
 # all rows; fewest rows of one split alone.
 MANY_ROWS, MOSTLY_ONE, FEWEST_ALONE = 150, 0.75, 40
-# Share of labels that nearly all neighbours contradict, and from which on, beyond what shuffled labels have,
-# it is likelier a fault than noise: of labels of which a third is wrong, about a quarter is.
-CONTRADICTED, MANY_CONTRADICTED = 0.15, 0.2
+# Share of labels that nearly all neighbours contradict. Suspected strongly is that share of the rows whose
+# neighbours agree, if so many do, and so far beyond what shuffled labels have. Where a third of the labels is
+# wrong, a quarter of all rows is contradicted, and a third of those with agreeing neighbours.
+CONTRADICTED, OF_AGREEING, MANY_AGREE, BEYOND_NOISE = 0.15, 0.25, 0.2, 0.1
 # Neighbours that are looked at; so many agree, and at most so many have the row's own label.
 NEAREST, AGREEING, OWN = 15, 9, 3
 # Rows held out for each training row from which on they tell what more rows would, and how much further a
@@ -49,11 +50,15 @@ def corrupted_labels(view: View) -> Iterator[Finding]:
         # Of few rows, or of one class nearly alone, that says little.
         telling = every.rows >= MANY_ROWS and every.constant < MOSTLY_ONE
         yield Finding("labels_corrupted", 0.8 if telling else 0.5, why)
-    elif known.metric == "accuracy":
-        wrong, by_noise = _contradicted(anatomy), _by_noise(anatomy)
-        share = float(wrong.mean()) if len(wrong) else 0.0
-        if share > CONTRADICTED and (view.after is not None or share > MANY_CONTRADICTED + by_noise):
-            many = share > MANY_CONTRADICTED + by_noise
+    elif known.metric == "accuracy" and anatomy.classes is not None:
+        agree, wrong = _contradicted(anatomy, anatomy.classes)
+        many = agree.mean() > MANY_AGREE and _of_agreeing(agree, wrong) > OF_AGREEING
+        if many:
+            shuffled = np.random.default_rng(0).permutation(anatomy.classes)
+            by_chance = _of_agreeing(*_contradicted(anatomy, shuffled))
+            many = _of_agreeing(agree, wrong) > by_chance + BEYOND_NOISE
+        share = float(wrong.mean())
+        if many or (share > CONTRADICTED and view.after is not None):
             why = f"{share:.0%} of the labels differ from those of nearly all of their neighbours"
             move = cleaned(anatomy, wrong)
             fix = () if move is None else ((move,),)
@@ -116,19 +121,20 @@ def _every_row(view: View) -> tuple[Any, Any]:
     return np.concatenate(x), np.concatenate(y)
 
 
-def _contradicted(anatomy: Anatomy, labels: np.ndarray | None = None) -> np.ndarray:
-    """Return for each training row whether its nearest others agree, and hardly any has its label, `row`.
+def _contradicted(anatomy: Anatomy, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return for each training row whether its nearest others agree, and whether hardly any has its label.
 
     Args:
         anatomy: The problem.
-        labels: Other labels than its own.
+        labels: Its own, or others, `row`.
     """
-    labels = anatomy.classes if labels is None else labels
-    if labels is None or anatomy.train.x is None:
-        return np.zeros(0, bool)
     nearest = labels[_nearest(anatomy)]
     agree = np.array([np.bincount(row).max() >= AGREEING for row in nearest])
-    return agree & ((nearest == labels[:, None]).sum(axis=1) <= OWN)
+    return agree, agree & ((nearest == labels[:, None]).sum(axis=1) <= OWN)
+
+
+def _of_agreeing(agree: np.ndarray, wrong: np.ndarray) -> float:
+    return float(wrong.sum() / max(agree.sum(), 1))
 
 
 def _nearest(anatomy: Anatomy) -> np.ndarray:
@@ -140,14 +146,6 @@ def _nearest(anatomy: Anatomy) -> np.ndarray:
         np.fill_diagonal(distance, np.inf)
         anatomy.notes["nearest"] = np.argpartition(distance, NEAREST, axis=1)[:, :NEAREST]
     return anatomy.notes["nearest"]
-
-
-def _by_noise(anatomy: Anatomy) -> float:
-    """Return the share of rows that are contradicted if labels are shuffled: of two classes, many are."""
-    labels = anatomy.classes
-    if labels is None:
-        return 0.0
-    return float(_contradicted(anatomy, np.random.default_rng(0).permutation(labels)).mean())
 
 
 def few_rows(view: View) -> Iterator[Finding]:
@@ -181,7 +179,7 @@ CHECKS = (
     Check(
         "corrupted labels",
         "references, and labels of neighbours",
-        "no better than a constant; 15 % contradict",
+        "no better than a constant; a quarter contradict",
         "Northcutt et al., Confident Learning, 2021, takes predicted classes; limits ours",
         corrupted_labels,
     ),
