@@ -67,7 +67,7 @@ def table(result: dict[str, Any]) -> str:
                 _share([row["rank"] is not None and row["rank"] <= 3 for row in bad]),
                 _share([row["repaired"] for row in bad]),
                 _share([row["unsound"] for row in bad]),
-                _share([row["sure"] for row in bad]),
+                _share([row["sure"] for row in bad if "sure" in row]),
                 _median([row["trainings"] for row in bad]),
                 _median([row["seconds"] for row in bad]),
             ]
