@@ -17,9 +17,9 @@ SHUFFLES = 19
 # Rows from which on references that are no better than a constant tell something, unless one class has nearly
 # all rows; fewest rows of one split alone.
 MANY_ROWS, MOSTLY_ONE, FEWEST_ALONE = 150, 0.75, 40
-# Share of labels that nearly all neighbours contradict. Suspected strongly is that share of the rows whose
-# neighbours agree, if so many do, and so far beyond what shuffled labels have. Where a third of the labels is
-# wrong, a quarter of all rows is contradicted, and a third of those with agreeing neighbours.
+# Share of labels that nearly all neighbours contradict. It is suspected strongly if they are a quarter of the
+# rows whose neighbours agree, many of which do, and more than shuffled labels have. Of labels of which a third
+# is wrong, about a fifth is contradicted, and nearly a third of those with agreeing neighbours.
 CONTRADICTED, OF_AGREEING, MANY_AGREE, BEYOND_NOISE = 0.15, 0.25, 0.2, 0.1
 # Neighbours that are looked at; so many agree, and at most so many have the row's own label.
 NEAREST, AGREEING, OWN = 15, 9, 3
@@ -52,12 +52,11 @@ def corrupted_labels(view: View) -> Iterator[Finding]:
         yield Finding("labels_corrupted", 0.8 if telling else 0.5, why)
     elif known.metric == "accuracy" and anatomy.classes is not None:
         agree, wrong = _contradicted(anatomy, anatomy.classes)
-        many = agree.mean() > MANY_AGREE and _of_agreeing(agree, wrong) > OF_AGREEING
+        share = float(wrong.mean())
+        many = agree.mean() > MANY_AGREE and share > OF_AGREEING * agree.mean()
         if many:
             shuffled = np.random.default_rng(0).permutation(anatomy.classes)
-            by_chance = _of_agreeing(*_contradicted(anatomy, shuffled))
-            many = _of_agreeing(agree, wrong) > by_chance + BEYOND_NOISE
-        share = float(wrong.mean())
+            many = share > _contradicted(anatomy, shuffled)[1].mean() + BEYOND_NOISE
         if many or (share > CONTRADICTED and view.after is not None):
             why = f"{share:.0%} of the labels differ from those of nearly all of their neighbours"
             move = cleaned(anatomy, wrong)
@@ -131,10 +130,6 @@ def _contradicted(anatomy: Anatomy, labels: np.ndarray) -> tuple[np.ndarray, np.
     nearest = labels[_nearest(anatomy)]
     agree = np.array([np.bincount(row).max() >= AGREEING for row in nearest])
     return agree, agree & ((nearest == labels[:, None]).sum(axis=1) <= OWN)
-
-
-def _of_agreeing(agree: np.ndarray, wrong: np.ndarray) -> float:
-    return float(wrong.sum() / max(agree.sum(), 1))
 
 
 def _nearest(anatomy: Anatomy) -> np.ndarray:
