@@ -18,8 +18,8 @@ SHUFFLES = 19
 # all rows; fewest rows of one split alone.
 MANY_ROWS, MOSTLY_ONE, FEWEST_ALONE = 150, 0.75, 40
 # Share of labels that nearly all neighbours contradict. It is suspected strongly if they are a quarter of the
-# rows whose neighbours agree, many of which do, and more than shuffled labels have. Where a third of the labels
-# is wrong, about a fifth of them is contradicted, and nearly a third of those with agreeing neighbours.
+# rows whose neighbours agree, many of which do, and more than shuffled labels have. If a third of the labels
+# is wrong, about a fifth is contradicted, and nearly a third of those with agreeing neighbours.
 CONTRADICTED, OF_AGREEING, MANY_AGREE, BEYOND_NOISE = 0.15, 0.25, 0.2, 0.1
 # Neighbours that are looked at; so many agree, and at most so many have the row's own label.
 NEAREST, AGREEING, OWN = 15, 9, 3
