@@ -90,6 +90,8 @@ def _later(view: View, first: np.ndarray) -> np.ndarray:
     if held is None or held.x is None or held.distinct < 10:
         return np.zeros(len(first))
     other = np.asarray(held.x, np.float64).reshape(held.count, -1)
+    if other.shape[1] != len(first):  # series of another length, say
+        return np.zeros(len(first))
     return np.sqrt(np.mean((other - first) ** 2, axis=0))
 
 
