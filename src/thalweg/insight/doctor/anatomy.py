@@ -71,7 +71,7 @@ class Rows:
     @property
     def different(self) -> np.ndarray:
         """Positions of rows that differ: those of a small split are repeated (see `_rows`)."""
-        return np.unique(np.linspace(0, self.count - 1, self.distinct).astype(int))
+        return np.unique(np.linspace(0, self.count - 1, self.distinct).round().astype(int))
 
     def some(self, which: Any) -> "Rows":
         """Return some of the rows."""

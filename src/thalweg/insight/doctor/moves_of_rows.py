@@ -55,7 +55,7 @@ def more_rows(anatomy: Anatomy) -> Move | None:
         own = plan.data or data
         both = jax.tree.map(joined, train, other)
         rest = jax.tree.map(lambda leaf: np.asarray(leaf)[looked], other)
-        recipe = replace(plan.recipe, epochs=None, steps=plan.recipe.steps or steps)  # as many updates
+        recipe = replace(plan.recipe, epochs=None, steps=plan.recipe.steps or max(1, steps))  # as many updates
         return replace(plan, recipe=recipe, data=replace(own, train=both, validation=rest))
 
     return Move(change, apply)
