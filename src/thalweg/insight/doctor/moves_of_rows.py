@@ -55,7 +55,8 @@ def more_rows(anatomy: Anatomy) -> Move | None:
         own = plan.data or data
         both = jax.tree.map(joined, train, other)
         rest = jax.tree.map(lambda leaf: np.asarray(leaf)[looked], other)
-        recipe = replace(plan.recipe, epochs=None, steps=plan.recipe.steps or max(1, steps))  # as many updates
+        updates = plan.recipe.steps or max(1, steps)  # as many as the recipe has, not as many epochs
+        recipe = replace(plan.recipe, epochs=None, steps=updates)
         return replace(plan, recipe=recipe, data=replace(own, train=both, validation=rest))
 
     return Move(change, apply)
