@@ -205,7 +205,8 @@ def _of_values(anatomy: Anatomy) -> tuple[str, str, float, float, bool, bool]:
 def _keeps_within(losses: np.ndarray) -> bool:
     """Return whether losses of `INSIDE` vary between 0 and 1 only, where outputs are cut off for a log."""
     below, within, above = losses[:2], losses[2:-2], losses[-2:]
-    return _is_flat(below) and _is_flat(above) and np.isfinite(within).all() and not _is_flat(within)
+    varies = bool(np.isfinite(within).all()) and not _is_flat(within)
+    return _is_flat(below) and _is_flat(above) and varies
 
 
 def _growth(anatomy: Anatomy) -> tuple[float | None, int]:
