@@ -119,3 +119,18 @@ def test_blocks_hold_all_rows_but_a_rest():
     blocks = intervals._in_blocks(columns, np.random.default_rng(0))
     size = -(-len(columns) // intervals.MOST_BLOCKS)
     assert len(blocks) == len(columns) // size and size == 3
+
+
+def test_an_interval_looked_at_as_it_grows_holds_at_all_looks_and_is_narrow_at_three():
+    random = np.random.default_rng(0)
+    missed = 0
+    for _ in range(2000):
+        values = random.normal(size=6)
+        ends = [intervals.sequential(values[:n]) for n in (3, 4, 5, 6)]
+        missed += not all(low <= 0 <= high for low, high in ends)
+    assert missed < 0.05 * 2000
+    three = np.array([0.1, 0.2, 0.4])
+    assert np.ptp(intervals.sequential(three)) < 0.65 * np.ptp(intervals.anytime(three))
+    assert intervals.sequential([0.1]) is None
+    assert intervals.sequential([0.1, 0.1]) == (0.1, 0.1)
+    assert intervals.sequential([0.1, 0.2]) == (-np.inf, np.inf)

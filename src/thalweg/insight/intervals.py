@@ -233,3 +233,29 @@ def anytime(
         return (mean, mean) if squares == 0 else (-math.inf, math.inf)
     half = math.sqrt((limit - 1) * (n + spread) * squares / denominator)
     return mean - half, mean + half
+
+
+def sequential(differences: Iterable[float], level: float = 0.95) -> tuple[float, float] | None:
+    """Return an interval of a mean that may be looked at from three values on; None for fewer than two.
+
+    Student's interval at the confidence `1 - (1 - level) / 2^(n - 2)`: the errors of all looks, at three,
+    four, five values and so on, sum to `1 - level`, so that all of them hold at once. At three values it is
+    0.6 times as wide as `anytime`, at six as wide, beyond that wider. Two values have one only if they are
+    equal.
+
+    Args:
+        differences: Values, such as paired differences over seeds.
+        level: Its confidence over all looks.
+
+    Reference: the union bound over looks, as in Jennison & Turnbull, Group Sequential Methods, 1999.
+    """
+    values = np.asarray(list(differences), np.float64)
+    n = len(values)
+    if n < 2 or not np.isfinite(values).all():
+        return None
+    mean = float(values.mean())
+    if n == 2:
+        return (mean, mean) if values[0] == values[1] else (-math.inf, math.inf)
+    error = (1 - level) / 2 ** (n - 2)
+    half = float(special.stdtrit(n - 1, 1 - error / 2) * values.std(ddof=1) / math.sqrt(n))
+    return mean - half, mean + half

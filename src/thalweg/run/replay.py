@@ -27,16 +27,9 @@ from thalweg.problem.data.stream import Streamed
 from thalweg.problem.problem import Problem
 from thalweg.recipe.recipe import Recipe
 from thalweg.run.checkpoint.store import Checkpoint, Store
-<<<<<<< HEAD
-from thalweg.run.folder.record import Record, read
-from thalweg.run.folder.weights import InitialWeights
-from thalweg.run.origin import Origin, origin_of
-=======
-from thalweg.run.folder.filesystem import LANES, SHARDS
-from thalweg.run.folder.folder import RunFile
 from thalweg.run.folder.pretrained import InitialWeights
 from thalweg.run.folder.record import Record, read
->>>>>>> w-doors
+from thalweg.run.origin import Origin, origin_of
 from thalweg.run.session.checkpointer import fill
 from thalweg.run.spec import RunSpec
 
@@ -148,22 +141,14 @@ def replay(saved: Saved) -> Replay:
 
 
 def _prepared(saved: Saved) -> tuple[LaneGroup, State]:
-<<<<<<< HEAD
     """Return the program and the first state, as the run had them; of a lane, those of the lane alone."""
     spec, problem = saved.origin.spec, saved.problem
-    initial = None if spec.init is None else InitialWeights(Path(spec.init), problem.shapes.params)
-    shard = saved.origin.shard
-    width, layout = (1, MAP) if spec.many else (shard.width, shard.layout)
-    group, states = init_group(problem, [saved.recipe], initial, width=width, layout=layout)
-=======
-    """Return the program and the first state, as the run had them."""
-    spec, problem = saved.spec, saved.problem
     initial = (
         None if spec.init is None else InitialWeights(Path(spec.init), problem.shapes.params, spec.init_names)
     )
-    shard = spec.plan.shards[0]
-    group, states = init_group(problem, list(spec.recipes), initial, width=shard.width, layout=shard.layout)
->>>>>>> w-doors
+    shard = saved.origin.shard
+    width, layout = (1, MAP) if spec.many else (shard.width, shard.layout)
+    group, states = init_group(problem, [saved.recipe], initial, width=width, layout=layout)
     if spec.schedule_total is not None:
         planned = jnp.asarray(spec.schedule_total, group.inputs.total.dtype)
         inputs = eqx.tree_at(lambda inputs: inputs.total, group.inputs, planned)

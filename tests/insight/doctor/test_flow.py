@@ -15,7 +15,7 @@ from thalweg.insight.doctor import answer, full
 from thalweg.insight.doctor.anatomy import opened
 from thalweg.insight.doctor.arms import Result, effect, paired, proves
 from thalweg.insight.doctor.case import STRONG, Case, Trial
-from thalweg.insight.doctor.checks import data, flow, head, model
+from thalweg.insight.doctor.checks import data, flow, head, labels, model
 from thalweg.insight.doctor.diagnose import _overrides
 from thalweg.insight.doctor.finding import Finding, View
 from thalweg.insight.doctor.judge import Scale, scale_of
@@ -212,7 +212,7 @@ def test_a_weak_signal_beside_much_noise_is_no_corruption(slope):
     y = (slope * x[:, 0] + 2 * random.normal(size=400)).astype(np.float32)
     view = seen(tw.Problem(net([4, 4, 1]), examples({"x": x, "y": y}), objective=squared), loss=False)
     known = dataclasses.replace(view, references=scale_of(view.anatomy, trees=False).references)
-    assert causes(data.corrupted_labels, known) == ({} if slope else {"labels_corrupted": False})
+    assert causes(labels.corrupted_labels, known) == ({} if slope else {"labels_corrupted": False})
 
 
 @pytest.mark.parametrize("part", ["weight", "bias"])

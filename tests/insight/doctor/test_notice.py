@@ -11,6 +11,7 @@ from tests.insight.doctor.programs import blobs
 from thalweg.doors.cli import doctor
 from thalweg.insight.doctor import judge
 from thalweg.insight.doctor.arms import Result
+from thalweg.insight.doctor.diagnose import diagnosed
 from thalweg.insight.doctor.notice import noticed
 from thalweg.insight.fit import fit
 from thalweg.run.progress import Silent
@@ -80,6 +81,21 @@ def test_the_command_of_a_repair_reads_the_data_as_the_run_did(tmp_path):
         f"thalweg fit {table} --recipe {tmp_path / 'd' / 'recipe.toml'} --model mlp:1-4-2"
     )
     assert command.endswith("--target y")
+
+
+@pytest.mark.parametrize(("rate", "cause"), [(1e-7, "lr_low"), (0.1, None)])
+def test_a_look_at_a_run_says_what_the_run_says(tmp_path, rate, cause):
+    problem = tw.Problem(tw.MLP([None, 8, None]), DATA)
+    recipe = tw.Recipe(tw.SGD(lr=rate), steps=200, batch_size=16)
+    fit(problem.data, problem.model, recipe, keep=tmp_path / "run", progress=False)
+    options = {"data": str(tmp_path / "run"), "quick": True, "budget": 10.0}
+    finished = doctor._finished(options, problem)
+    diagnosis = diagnosed(problem, recipe, 0.0, 3, True, Silent(), finished)
+    assert [each.name for each in diagnosis.causes[:1]] == ([cause] if cause else [])
+    assert diagnosis.healthy == (cause is None)
+    assert len(diagnosis.arms) == 1 and diagnosis.cost.updates == 0
+    assert doctor._finished({**options, "quick": False}, problem) is None
+    assert doctor._finished({**options, "data": "digits"}, problem) is None
 
 
 def test_a_loss_that_only_differs_between_batches_is_flat():

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from thalweg.core.errors import RunFolderError
 from thalweg.core.stop_reason import EXIT_DONE, EXIT_FAILED
 from thalweg.doors.cli.arguments import load_options, recipe_request
 from thalweg.doors.cli.device import Options, use_device
 from thalweg.doors.cli.output import print_json, print_text, write_file
-from thalweg.insight.doctor.diagnose import diagnose
+from thalweg.insight.doctor.diagnose import diagnose, diagnosed
 from thalweg.insight.doctor.diagnosis import Diagnosis
 from thalweg.insight.fit import read_problem
 from thalweg.problem.models.architecture import Architecture
@@ -20,6 +21,8 @@ from thalweg.recipe.recipe import Recipe
 from thalweg.run.folder.claim import claim, reject_taken
 from thalweg.run.folder.describe import environment
 from thalweg.run.folder.folder import RUN_FILE, RunFile
+from thalweg.run.progress import listener
+from thalweg.run.restore import Trained, restore
 from thalweg.run.spec import RunSpec
 from thalweg.view import progress as showing
 from thalweg.view.doctor import page
@@ -35,7 +38,13 @@ def doctor(options: Options) -> int:
     reject_taken(options["out"], options["force"])
     problem, recipe = _subject(options)
     progress = showing.progress(quiet=options["quiet"])
-    diagnosis = diagnose(problem, recipe, budget=options["budget"], quick=options["quick"], progress=progress)
+    finished = _finished(options, problem)
+    if finished is None:
+        diagnosis = diagnose(
+            problem, recipe, budget=options["budget"], quick=options["quick"], progress=progress
+        )
+    else:
+        diagnosis = diagnosed(problem, recipe, 0.0, 3, True, listener(progress), finished)
     content = diagnosis.to_dict()
     folder, command = None, None
     if not diagnosis.healthy:
@@ -60,6 +69,17 @@ def _subject(options: Options) -> tuple[Problem, Recipe]:
     request = recipe_request(options, allow_auto=False)
     problem = read_problem(options["data"], options["model"], **load_options(options))
     return problem, request.for_data(problem.data)
+
+
+def _finished(options: Options, problem: Problem) -> Trained | None:
+    """Return what the run gave, where nothing else is trained; None where there is no run, or no weights."""
+    folder = _run_folder(options)
+    if folder is None or not (options["quick"] or options["budget"] == 0):
+        return None
+    try:
+        return restore(folder, model=problem.model)
+    except RunFolderError:  # one that was stopped before it had any
+        return None
 
 
 def _command(options: Options, diagnosis: Diagnosis, folder: Path) -> str | None:

@@ -27,6 +27,8 @@ from thalweg.recipe.recipe import Recipe
 
 # Rows that are looked at, evenly spaced over a split.
 ROWS = 2000
+# Training rows below which more validation rows than these are looked at, and how many.
+FEW_ROWS, MANY_HELD = 60, 200
 # Distinct whole numbers up to which a target of one column is taken as classes.
 MOST_CLASSES = 64
 CLASSES, BINARY, LABELS, VALUES, SELF, TEXT, NONE = (
@@ -69,7 +71,7 @@ class Rows:
     @property
     def different(self) -> np.ndarray:
         """Positions of rows that differ: those of a small split are repeated (see `_rows`)."""
-        return np.unique(np.linspace(0, self.count - 1, self.distinct).astype(int))
+        return np.unique(np.linspace(0, self.count - 1, self.distinct).round().astype(int))
 
     def some(self, which: Any) -> "Rows":
         """Return some of the rows."""
@@ -165,6 +167,9 @@ def opened(problem: Problem, recipe: Recipe) -> Anatomy:
         raise DataError("doctor", rule, got="a stream of batches", hint=hint)
     built = build_as_trained(problem.model, recipe.seed)
     count = min(ROWS, problem.data.train.count())
+    other = problem.data.validation
+    if other is not None and count < FEW_ROWS:  # a score on as few rows would be mostly chance
+        count = max(count, min(MANY_HELD, other.count()))
     train, held = _rows(problem, "train", count), _rows(problem, "validation", count)
     assert train is not None
     first = passed(problem, built, train)
@@ -271,6 +276,16 @@ def held_of(anatomy: Anatomy, problem: Problem) -> Rows | None:
     if rows is None:
         return None
     return _described(changed, rows, passed(anatomy.problem, anatomy.built, rows), anatomy.leaf)[0]
+
+
+def further_rows(anatomy: Anatomy) -> Rows | None:
+    """Return the validation rows, as many as may be looked at; None where there are none."""
+    split = anatomy.problem.data.validation
+    if split is None:
+        return None
+    rows = _rows(anatomy.problem, "validation", min(ROWS, split.count()))
+    assert rows is not None
+    return _described(anatomy.problem, rows, passed(anatomy.problem, anatomy.built, rows), anatomy.leaf)[0]
 
 
 def given(problem: Problem) -> dict[str, Any]:

@@ -102,12 +102,8 @@ def _causes(case: Case) -> tuple[tuple[Cause, ...], tuple[Cause, ...]]:
     """Return the causes, ranked, and those that were refuted."""
     ranked: list[tuple[float, Cause]] = []
     refuted: list[Cause] = []
-    by_cause: dict[str, Trial] = {}
-    for trial in case.trials:
-        known = by_cause.get(trial.finding.cause)
-        if known is None or _worth(case, trial) > _worth(case, known):
-            by_cause[trial.finding.cause] = trial
-    proven = _proven(case, by_cause)
+    by_cause = _by_cause(case)
+    shown = _proven(case, by_cause)
     for finding in case.findings:
         trial = by_cause.get(finding.cause)
         change = (
@@ -119,12 +115,12 @@ def _causes(case: Case) -> tuple[tuple[Cause, ...], tuple[Cause, ...]]:
         )
         evidence = None if trial is None else _evidence(case, trial)
         # A change of the rate rescues half of everything a little: its effect says less about the cause.
-        worth = GENERIC if _is_generic(finding) else 1.0
+        worth = GENERIC if is_generic(finding) else 1.0
         rank = finding.weight + (0.0 if trial is None else worth * min(1.0, max(trial.effect, 0.0)))
         proof = UNPROVEN
         if finding.certain:
             proof, rank = STATIC, rank + 3
-        elif finding.cause in proven:
+        elif finding.cause in shown:
             proof, rank = PROVEN, rank + 2.5
         elif trial is not None and _repairs(case, trial) and not _rivalled(case, trial, by_cause):
             rank += 1.5
@@ -143,9 +139,24 @@ def _causes(case: Case) -> tuple[tuple[Cause, ...], tuple[Cause, ...]]:
     sure = [cause for _, cause in ranked if cause.proof != UNPROVEN]
     likely = [cause for rank, cause in ranked if cause.proof == UNPROVEN and rank >= LEAST]
     if sure and (case.quick or _repair(case) is not None):  # what is left over explains nothing more
-        strong = {each.cause for each in case.findings if each.weight >= LEFT_OVER and not _is_generic(each)}
+        strong = {each.cause for each in case.findings if each.weight >= LEFT_OVER and not is_generic(each)}
         return (*sure, *[cause for cause in likely if cause.name in strong][:1]), tuple(refuted)
     return (*sure, *likely[:MOST_UNPROVEN]), tuple(refuted)
+
+
+def proven(case: Case) -> tuple[str, ...]:
+    """Return the causes that arms have proven."""
+    return _proven(case, _by_cause(case))
+
+
+def _by_cause(case: Case) -> dict[str, Trial]:
+    """Return the trial of each cause that recovered most."""
+    found: dict[str, Trial] = {}
+    for trial in case.trials:
+        known = found.get(trial.finding.cause)
+        if known is None or _worth(case, trial) > _worth(case, known):
+            found[trial.finding.cause] = trial
+    return found
 
 
 def _worth(case: Case, trial: Trial) -> float:
@@ -185,7 +196,7 @@ def _repairs(case: Case, trial: Trial) -> bool:
 def _rivalled(case: Case, trial: Trial, by_cause: dict[str, Any]) -> bool:
     """Return whether a change that rescues much a little has a suspicion beside it that is as strong, and
     whose own arm was not tried or does as much."""
-    if not _is_generic(trial.finding):
+    if not is_generic(trial.finding):
         return False
     for other in case.findings:
         if other.cause == trial.finding.cause or other.weight < max(RIVAL, trial.finding.weight):
@@ -196,7 +207,7 @@ def _rivalled(case: Case, trial: Trial, by_cause: dict[str, Any]) -> bool:
     return False
 
 
-def _is_generic(finding: Finding) -> bool:
+def is_generic(finding: Finding) -> bool:
     """Return whether a finding is tried by what rescues much: a change of the optimisation alone, or a second
     network beside the model, which does without whatever is wrong inside of that."""
     groups = {move.change.group for moves in finding.moves for move in moves}

@@ -8,7 +8,7 @@ an arm changes, it is scored by the metric of the problem as it was diagnosed.
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,12 +18,13 @@ from thalweg.engine.group import length
 from thalweg.insight.doctor.anatomy import Anatomy, given, held_of, passed
 from thalweg.insight.doctor.diagnosis import Arm
 from thalweg.insight.doctor.plan import Move, Plan, planned
-from thalweg.insight.intervals import anytime
+from thalweg.insight.intervals import sequential
 from thalweg.insight.trials import Variant, run_trials
 from thalweg.problem.models.adapter import PartitionedModel, fixed_as_trained
 from thalweg.problem.problem import Problem
 from thalweg.recipe.recipe import Recipe
 from thalweg.run.progress import Progress
+from thalweg.run.restore import Trained
 
 # Values of a curve that are kept: enough to draw it and to see where it falls.
 BINS = 40
@@ -244,6 +245,13 @@ class Bench:
                 results[name] = self._result(name, light, own, held_of(self.anatomy, problem.problem))
         return {name: results[name] for name, _ in arms if name in results}
 
+    def of_run(self, name: str, trained: Trained) -> Result:
+        """Return the result of a run that was trained before, as a lane of its own."""
+        record, built = trained.record, trained.built
+        recipe = replace(self.anatomy.recipe, seed=int(record.recipe.get("seed", self.anatomy.recipe.seed)))
+        run = _Finished(recipe, built.params, built.model_state, record, record.result)
+        return self._result(name, self.anatomy.problem, [run], self.anatomy.held)
+
     def _grouped(self, arms: Sequence[tuple[str, tuple[Move, ...]]]) -> dict[Any, list[tuple[str, Recipe]]]:
         groups: dict[_ById, list[tuple[str, Recipe]]] = {}
         for name, moves in arms:
@@ -289,6 +297,16 @@ class Bench:
             self.ceiling,
             lowest,
         )
+
+
+class _Finished(NamedTuple):
+    """What `Bench._result` reads of a run."""
+
+    recipe: Recipe
+    params: Any
+    model_state: Any
+    record: Any
+    result: Any
 
 
 @dataclass(frozen=True, eq=False)
@@ -337,7 +355,7 @@ def effect(result: Result, base: Result) -> float:
 def paired(result: Result, base: Result) -> tuple[float, float] | None:
     """Return the interval of the paired difference of the metric over the seeds of both."""
     pairs = zip(_floored(result, base), _floored(base, base), strict=False)
-    return anytime([new - old for new, old in pairs])
+    return sequential([new - old for new, old in pairs])
 
 
 def _floored(result: Result, base: Result) -> list[float]:

@@ -2,7 +2,8 @@
 
 1. Static checks of problem and recipe, and a probe of the network before training.
 2. The base: the recipe as it is, over the seeds. It is judged against what the data allow (`judge`). A
-   healthy run ends here.
+   healthy run ends here; one that passes and misses something beside a strong suspicion does, too, unless
+   the repair of that is proven to do better.
 3. What is certain from problem and recipe alone is changed first, all at once, and trained.
 4. Else arms: single changes for suspected causes, short, beside two controls; then pairs of the best ones.
 5. The best arm is trained in full. It is the proof if it recovers half of the gap, its interval excludes
@@ -22,8 +23,8 @@ from thalweg.core.caller import option
 from thalweg.core.errors import BadInput
 from thalweg.engine.feeds import feed_for
 from thalweg.insight.doctor.anatomy import Anatomy, opened
-from thalweg.insight.doctor.answer import answer
-from thalweg.insight.doctor.arms import BASE, Bench, effect
+from thalweg.insight.doctor.answer import answer, is_generic, proven
+from thalweg.insight.doctor.arms import BASE, Bench, Result, effect
 from thalweg.insight.doctor.case import STRONG, Case, Trial
 from thalweg.insight.doctor.checks import CHECKS
 from thalweg.insight.doctor.diagnosis import Diagnosis
@@ -40,7 +41,7 @@ from thalweg.insight.doctor.full import (
     simpler,
     strengthen,
 )
-from thalweg.insight.doctor.judge import failing, scale_of
+from thalweg.insight.doctor.judge import doubtful, failing, scale_of
 from thalweg.insight.doctor.moves import setting
 from thalweg.insight.doctor.plan import Move
 from thalweg.insight.doctor.probe import probed
@@ -49,6 +50,7 @@ from thalweg.problem.problem import Problem
 from thalweg.recipe.book import default_recipe
 from thalweg.recipe.recipe import Recipe, own_rate
 from thalweg.run.progress import Progress, Status, listener
+from thalweg.run.restore import Trained
 from thalweg.run.validate import check_loss, check_recipe
 
 # The best arms are trained longer, up to this share of a run, where the budget allows.
@@ -59,7 +61,15 @@ ALMOST = 0.85  # effect of the best arm above which no pairs are tried
 FAINT = 0.25
 CONTROL, IRRELEVANT = "no change", "irrelevant change"
 # Weight of a suspicion that is nearly sure; causes that are then an alarm also where the metric looks well.
-SURE, ALARMING = 0.8, ("data_leakage", "train_eval_mismatch", "labels_corrupted")
+SURE, ALARMING = (
+    0.8,
+    (
+        "data_leakage",
+        "train_eval_mismatch",
+        "labels_corrupted",
+        "data_too_little",
+    ),
+)
 LEARNED = 0.03  # what a network is ahead of a constant, at least, where something can be learned
 MOST_LANES = 100  # seeds of an arm
 
@@ -101,28 +111,57 @@ def diagnose(
     if budget < 0 or 0 < budget < 1:
         rule = "budget must be 0, or one training or more"
         raise BadInput("doctor", rule, got=budget, hint=f"for example {option('budget', 10)}")
-    started = time.perf_counter()
     recipe = recipe or default_recipe(problem.data.task, problem.data.train.count())
+    return diagnosed(problem, recipe, budget, seeds, quick or budget == 0, listener(progress))
+
+
+def diagnosed(
+    problem: Problem,
+    recipe: Recipe,
+    budget: float,
+    seeds: int,
+    quick: bool,
+    progress: Progress,
+    finished: Trained | None = None,
+) -> Diagnosis:
+    """Diagnose, see `diagnose`.
+
+    Args:
+        problem, recipe, budget, seeds, quick, progress: As there.
+        finished: What a run of the recipe gave. Where nothing is trained, it is the base that is judged, so
+            that a look at a run says no less than the run does.
+    """
+    started = time.perf_counter()
     with np.errstate(all="ignore"):  # losses and outputs that are not finite are what is looked at
-        case = _examined(problem, recipe, budget, seeds, quick or budget == 0, listener(progress))
+        case = _examined(problem, recipe, budget, seeds, quick, progress, trees=not quick or bool(finished))
         if not case.quick:
             _train_base(case)
-            if case.unhealthy:
+            doubted = not case.unhealthy and _doubted(case)
+            if case.unhealthy or doubted:
                 _search(case)
                 settle(case)
                 strengthen(case)
+            case.unhealthy |= doubted and bool(set(proven(case)) & _sure(case))
+        elif finished is not None:
+            _take_base(case, case.bench.of_run(BASE, finished))
         return answer(case, time.perf_counter() - started)
 
 
 def _examined(
-    problem: Problem, recipe: Recipe, budget: float, seeds: int, quick: bool, progress: Progress
+    problem: Problem,
+    recipe: Recipe,
+    budget: float,
+    seeds: int,
+    quick: bool,
+    progress: Progress,
+    trees: bool,
 ) -> Case:
     """Return the case after static checks."""
     check_recipe(problem, recipe)
     check_loss(problem)
     anatomy: Anatomy = opened(problem, recipe)
     probe, profile = probed(anatomy, anatomy.built), profiled(anatomy)
-    scale = scale_of(anatomy, trees=not quick)
+    scale = scale_of(anatomy, trees=trees)
     epoch = feed_for(problem.data.train, [recipe], whole=problem.whole_batches).epoch_steps
     view = View(anatomy, probe, profile, scale.references, recipe.length(epoch), epoch, scale.ceiling)
     bench = Bench(anatomy, tuple(range(recipe.seed, recipe.seed + seeds)), progress)
@@ -145,7 +184,11 @@ def _found(view: View) -> list[Finding]:
 
 def _train_base(case: Case) -> None:
     seeds = case.bench.seeds[: max(1, int(min(len(case.bench.seeds), case.budget)))]
-    base = case.bench.run([(BASE, ())], None, seeds=seeds)[BASE]
+    _take_base(case, case.bench.run([(BASE, ())], None, seeds=seeds)[BASE])
+
+
+def _take_base(case: Case, base: Result) -> None:
+    """Judge the runs as diagnosed."""
     case.base = base
     finite = next((m for m, bad in zip(base.modules, base.diverged, strict=True) if not bad), base.modules[0])
     worst = int(np.argmin(base.values))
@@ -160,6 +203,18 @@ def _train_base(case: Case) -> None:
         alarming = [each for each in alarming if each.cause != "labels_corrupted"]
     certain = any(each.certain for each in case.findings)
     case.unhealthy = fails or bool(alarming) or (certain and base.gap > 0.15)
+
+
+def _sure(case: Case) -> set[str]:
+    """Return the causes that are suspected strongly and have changes of their own: rates rescue anything."""
+    own = (each for each in case.findings if each.moves and not is_generic(each))
+    return {each.cause for each in own if each.weight >= SURE}
+
+
+def _doubted(case: Case) -> bool:
+    """Return whether a run that passes is tried against a strong suspicion, as it misses some of the way."""
+    base = case.base
+    return bool(base is not None and case.left > 0 and _sure(case) and doubtful(base, case.scale))
 
 
 def _search(case: Case) -> None:
@@ -254,12 +309,20 @@ def _screen(case: Case) -> None:
             if not {move.change.fix for move in moves} & tried:
                 chosen.append(Trial(finding, moves, f"{finding.cause}.{number}"))
     chosen = sorted(chosen, key=lambda each: (each.name.endswith(".1"), -each.finding.weight))[: max(0, most)]
-    arms = [*controls, *((each.name, (*case.accepted, *each.moves)) for each in chosen)]
-    results = case.bench.run(arms, case.steps, seeds=seeds)
-    case.short_base, case.irrelevant = results.get(CONTROL), results.get(IRRELEVANT)
-    for trial in chosen:
-        trial.judge(results.get(trial.name), case.short_base)
-    case.trials += chosen
+    # What is suspected strongly goes first: where its own change does nearly all, no other has to be tried.
+    own = [each for each in chosen if each.finding.weight >= STRONG and not is_generic(each.finding)]
+    rest = [each for each in chosen if each not in own]
+    for stage in [own, rest] if own else [rest]:
+        if max((each.effect for each in case.trials if each in own), default=0.0) >= ALMOST:
+            return
+        arms = [*controls, *((each.name, (*case.accepted, *each.moves)) for each in stage)]
+        results = case.bench.run(arms, case.steps, seeds=seeds)
+        if controls:
+            case.short_base, case.irrelevant = results.get(CONTROL), results.get(IRRELEVANT)
+        for trial in stage:
+            trial.judge(results.get(trial.name), case.short_base)
+        case.trials += stage
+        controls = []
 
 
 def _pairs(case: Case, best: Sequence[Trial]) -> list[Trial]:

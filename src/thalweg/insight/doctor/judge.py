@@ -22,6 +22,8 @@ from thalweg.problem.players import Alternating
 MISSED = 0.4
 # The same where something is suspected strongly before the first step, such as inputs of the wrong scale.
 MISSED_SUSPECTED = 0.2
+# Share from which on such a suspicion is tried, although the run passes.
+MISSED_DOUBTED = 0.06
 # Absolute difference of the metric, beyond noise, below which nobody would look.
 MARGIN = 0.03
 # Different rows up to which a classifier without other rows should know all of them by heart: truth tables.
@@ -119,6 +121,19 @@ def failing(view: View, base: Result, scale: Scale, suspected: bool = False) -> 
     if isinstance(view.anatomy.problem.objective, Alternating):  # one loss rises as the other falls
         return False
     return bool(base.fall < FLAT) and len(curve) >= 8
+
+
+def doubtful(base: Result, scale: Scale) -> bool:
+    """Return whether runs that do not fail miss so much that a strong suspicion is worth a trial.
+
+    Only a proof makes a fault of it: see `diagnose`.
+    """
+    span = scale.ceiling - scale.constant
+    if span <= max(scale.noise, 0.02):
+        return False
+    slack = MARGIN + scale.noise
+    short = [base.share(value) > MISSED_DOUBTED and scale.ceiling - value > slack for value in base.values]
+    return bool(np.mean(short) > 0.3)
 
 
 def symptoms(view: View, base: Result, scale: Scale, fails: bool) -> Iterator[Symptom]:

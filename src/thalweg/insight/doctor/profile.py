@@ -29,6 +29,8 @@ TRIED_ROWS = 5
 SURE, LIKELY = 20.0, 0.99
 # Outputs around a target, in units of the targets' standard deviation.
 STEPS = np.array([-3.0, -1.0, -0.3, 0.0, 0.3, 1.0, 3.0])
+# Outputs below 0, within 0 and 1, and above.
+INSIDE = np.array([-3.0, -1.0, 0.1, 0.4, 0.7, 2.0, 4.0])
 # Rows on which a loss of a batch is compared with those of single rows.
 JOINED = 6
 
@@ -192,11 +194,19 @@ def _of_values(anatomy: Anatomy) -> tuple[str, str, float, float, bool, bool]:
         lowest = min(lowest, float(losses[finite].min(initial=np.inf)))
         breaks |= not finite.all()
         middle = len(STEPS) // 2
+        breaks |= _keeps_within(_losses(anatomy, int(row), np.repeat(INSIDE[:, None], width, axis=1)))
         if not finite[middle] or losses[finite].min() < losses[middle] - 1e-6 * abs(losses[middle]):
             off += 1
             away += bool(finite.all() and losses.argmax() == middle)
     prefers = WRONG if away == len(rows) else RIGHT
     return DISTANCE, prefers, off / len(rows), lowest, breaks, False
+
+
+def _keeps_within(losses: np.ndarray) -> bool:
+    """Return whether losses of `INSIDE` vary between 0 and 1 only, where outputs are cut off for a log."""
+    below, within, above = losses[:2], losses[2:-2], losses[-2:]
+    varies = bool(np.isfinite(within).all()) and not _is_flat(within)
+    return _is_flat(below) and _is_flat(above) and varies
 
 
 def _growth(anatomy: Anatomy) -> tuple[float | None, int]:

@@ -133,26 +133,6 @@ def few_outputs(view: View) -> Iterator[Finding]:
         yield Finding("head_units_wrong", 1.0 if of_two else 0.7, why, certain=of_two)
 
 
-def several_labels(view: View) -> Iterator[Finding]:
-    """Several labels that may apply together, to a softmax, of which one gets all."""
-    anatomy, profile = view.anatomy, view.profile
-    if anatomy.kind != LABELS or profile is None or anatomy.train.y is None:
-        return
-    outputs = view.outputs()
-    if outputs is None or outputs.shape[1] < 2:
-        return
-    summing = view.are_probabilities and np.allclose(outputs.sum(axis=1), 1.0, atol=1e-3)
-    if not summing and profile.prefers != NOTHING:
-        return
-    counts = np.asarray(anatomy.train.y).reshape(anatomy.train.count, -1).sum(axis=1)
-    why = (
-        f"0 to {int(counts.max())} labels apply to a row, and a softmax gives its probability to one of them"
-    )
-    fix = moves.usual(anatomy, probabilities=summing)
-    head = (moves.output(anatomy, "sigmoid", view.head),) if summing else ()
-    yield Finding("label_encoding_wrong", 0.95, why, ((*head, fix),), certain=True)
-
-
 def wrong_activation(view: View) -> Iterator[Finding]:
     """An output function other than the usual one for the task: something to try."""
     anatomy, bounds = view.anatomy, _bounds(view)
@@ -336,13 +316,6 @@ CHECKS = (
         "fewer outputs than classes; a logarithm of one output for three whole numbers",
         "definition of cross-entropy",
         few_outputs,
-    ),
-    Check(
-        "several labels",
-        "labels, and sums of outputs",
-        "outputs that sum to 1 for labels that do not",
-        "definition of softmax",
-        several_labels,
     ),
     Check(
         "uphill",

@@ -162,8 +162,8 @@ def capacity(view: View) -> Iterator[Finding]:
     ):
         return
     hidden = [layer.width for layer in layers[:-1]]
-    if hidden and min(hidden) >= view.anatomy.train.distinct:
-        return  # as many units as rows can know all of them by heart (Huang & Babri, 1998)
+    if hidden and min(hidden) >= view.anatomy.train.distinct - 1:
+        return  # one unit less than there are rows can know all of them by heart (Sartori & Antsaklis, 1991)
     if not hidden and references is not None and _beyond_linear(view):
         why = "the model is linear, and other methods find more in the data than a linear one"
         yield Finding("capacity_low", 0.85, why, ((moves.wider(view.anatomy),),))
