@@ -59,8 +59,7 @@ def members_by_default(data: Data) -> int | None:
 
     That of other data, of folds, of large tables, and of inputs that are not a table's.
     """
-    table = isinstance(data.preparation.columns, TableColumns) and not isinstance(data, FoldedData)
-    return MEMBERS if table and _suits(data) and _rows(data) <= MOST_ROWS else None
+    return MEMBERS if _is_small_table(data) and not isinstance(data, FoldedData) else None
 
 
 def single_network_note(data: Data, model: Any) -> str | None:
@@ -70,14 +69,17 @@ def single_network_note(data: Data, model: Any) -> str | None:
         data: The data, or their folds.
         model: As it was asked for; None for the default.
     """
-    table = isinstance(data.preparation.columns, TableColumns) and _suits(data) and _rows(data) <= MOST_ROWS
-    if model is not None or not table:
+    if model is not None or not _is_small_table(data):
         return None
     where = "on each fold" if isinstance(data, FoldedData) else "here"
     return (
         f"single networks are trained {where}; fit alone trains an ensemble of {MEMBERS} on such a table, "
         "which is usually better."
     )
+
+
+def _is_small_table(data: Data) -> bool:
+    return isinstance(data.preparation.columns, TableColumns) and _suits(data) and _rows(data) <= MOST_ROWS
 
 
 def _suits(data: Data) -> bool:
