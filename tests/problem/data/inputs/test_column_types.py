@@ -107,3 +107,12 @@ def test_new_cells_must_have_the_type_of_training():
         read_dates(pl.Series("c", ["2020-01-01", "1/2/2020"]), "%Y-%m-%d")
     with refused("column 'c' must hold dates"):
         read_dates(pl.Series("c", [5, 6]), "%Y-%m-%d")
+
+
+@pytest.mark.parametrize("after", ["", "*", " kg"])
+def test_dots_before_three_digits_are_doubted_whatever_stands_behind_them(after):
+    cells = [f"{head}.{head + 100}{after if head % 2 else ''}" for head in range(2, 40)]
+    column = read_column(pl.Series("c", cells, dtype=pl.String), Reading(likely_decimal="."))
+    assert column.kind == "number" and "nothing in the column tells its decimal mark" in column.notes[0].text
+    known = read_column(pl.Series("c", [*cells, "2.5"], dtype=pl.String), Reading(likely_decimal="."))
+    assert all("decimal mark" not in note.text for note in known.notes)

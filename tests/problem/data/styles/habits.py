@@ -254,6 +254,7 @@ def bounds(rng: random.Random, rows: int, language: Language) -> Column:
         form.format(n) if alone or rng.random() < 0.3 else str(n)
         for n in (rng.randint(1, 99) for _ in range(rows))
     ]
+    cells[0] = form.format(rng.randint(1, 99))
     return _open(rng.choice(language.number), cells, f"bound as {form}")
 
 

@@ -132,6 +132,8 @@ def find_format(
     for cell, part in parts.items():
         digits[part.digits + (EXPONENT if part.exponent else "")] += counts[cell]
     mark, thousands, doubtful = _marks(digits, decimal or likely)
+    if decimal is None and (mark, thousands) == (".", ""):
+        doubtful = doubtful or _may_be_grouped(pl.Series(list(digits), dtype=pl.String))
     form = NumberFormat(mark, thousands, affixes, multiples)
     values = form.read(text)
     bad = text.filter(values.is_null() & text.is_not_null())
