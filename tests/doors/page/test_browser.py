@@ -5,6 +5,7 @@ Needs Chromium (`apt-get install chromium`; `.ci/run` does it).
 
 import shutil
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is install
 # Without the last ones Chromium asks its maker's servers for news at every start.
 OPTIONS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
 OPTIONS += ["--disable-component-update", "--disable-sync", "--disable-quic"]
-PATIENCE = 120_000  # milliseconds; how long a busy machine may take
+PATIENCE = 300_000  # milliseconds; how long a busy machine may take
 LOSS_STEP = "() => watched.charts.loss.lines.length ? watched.charts.loss.across()[1] : 0"
 
 
@@ -57,11 +58,15 @@ def show(browser, tmp_path, monkeypatch):
 
 
 def train(folder):
-    """Train a tiny model for long in a thread; return the thread, and a list that will hold the run."""
+    """Train a tiny model for long in a thread; return the thread, and a list that will hold the run.
+
+    It rests after each chunk: a browser that draws has to get a processor, too.
+    """
     x = np.random.default_rng(0).normal(size=(200, 4)).astype("float32")
     problem = tw.Problem(tw.MLP([4, 8, 2]), tw.load((x, (x[:, 0] > 0).astype(int))))
     recipe, runs = tw.Recipe(tw.SGD(lr=0.1), batch_size=32, epochs=1_000_000), []
-    thread = threading.Thread(target=lambda: runs.append(tw.train(problem, recipe, keep=folder)), daemon=True)
+    rests = {"keep": folder, "progress": lambda status: time.sleep(1.0)}
+    thread = threading.Thread(target=lambda: runs.append(tw.train(problem, recipe, **rests)), daemon=True)
     thread.start()
     return thread, runs
 

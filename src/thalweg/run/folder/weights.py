@@ -16,7 +16,7 @@ from jaxtyping import PyTree
 from thalweg.core import keys
 from thalweg.core.caller import option_name
 from thalweg.core.disk import DISK
-from thalweg.core.errors import ModelError
+from thalweg.core.errors import ModelError, RunFolderError
 from thalweg.core.tree import dotted
 from thalweg.run.folder.filesystem import unreadable
 from thalweg.run.folder.folder import LARGEST_FILE, WEIGHTS, is_run, missing_weights, read_weights
@@ -60,6 +60,8 @@ def content_of(path: Path, unverified: bool = False, hint: str | None = None) ->
         return DISK.read(Path(os.path.realpath(path)), LARGEST_FILE)  # the user may name a link
     except FileNotFoundError as error:
         raise missing_weights(path) from error
+    except RunFolderError:  # a ValueError, too
+        raise
     except (OSError, ValueError) as error:
         raise unreadable(path, error) from error
 
