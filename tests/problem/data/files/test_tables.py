@@ -100,3 +100,9 @@ def test_a_comment_with_as_many_commas_as_row_names_is_no_header(tmp_path):
     assert [column.name for column in tw.understand(str(path)).columns] == ["length", "width", "target"]
     path.write_text("# a, b\n" + rows)  # names in a comment, above values
     assert [column.name for column in tw.understand(str(path)).columns] == ["index", "a", "b"]
+
+
+def test_a_column_called_index_keeps_its_name_beside_one_without_a_name(tmp_path):
+    path = tmp_path / "printed.csv"
+    path.write_text(",index,a\n" + "".join(f"{i},ID{i:03d},{i * 1.5}\n" for i in range(8)))
+    assert [column.name for column in tw.understand(str(path)).columns] == ["row", "index", "a"]

@@ -116,3 +116,17 @@ def test_dots_before_three_digits_are_doubted_whatever_stands_behind_them(after)
     assert column.kind == "number" and "nothing in the column tells its decimal mark" in column.notes[0].text
     known = read_column(pl.Series("c", [*cells, "2.5"], dtype=pl.String), Reading(likely_decimal="."))
     assert all("decimal mark" not in note.text for note in known.notes)
+
+
+@pytest.mark.parametrize(
+    ("cells", "doubted"),
+    [
+        (["27.11", "24.10", "12.07", "16.03", "30.06"], True),
+        (["07.11", "24.10", "12.07"], True),  # a padded day
+        (["27.11", "24.10", "12.07"], False),  # chance
+        (["27.11", "24.10", "12.07", "16.03", "30.36"], False),
+    ],
+)
+def test_numbers_that_may_be_days_without_a_year_are_doubted(cells, doubted):
+    notes = read_column(pl.Series("c", cells, dtype=pl.String)).notes
+    assert any("days without a year" in note.text for note in notes) == doubted

@@ -325,7 +325,8 @@ def _are_counted(numbers: Sequence[str], least: int = 3) -> bool:
 def _names(first: Sequence[str]) -> tuple[list[str], tuple[Note, ...]]:
     """Return the names of the columns, made different from one another."""
     plain = [cell.strip('"').strip() for cell in first]
-    plain = [name or (INDEX if i == 0 and len(first) > 1 else f"column_{i}") for i, name in enumerate(plain)]
+    index = INDEX if INDEX not in plain else "row"  # a column that is called so keeps its name
+    plain = [name or (index if i == 0 and len(first) > 1 else f"column_{i}") for i, name in enumerate(plain)]
     names = distinct_names(plain)
     repeated = tuple(name for name, before in zip(names, plain, strict=True) if name != before)
     return names, repeated_names(repeated)

@@ -15,6 +15,7 @@ from thalweg.problem.data.note import Note, guess
 MOST = 0.9
 # A column of one value tells nothing.
 LEAST = 2
+SEVERAL = 5
 SOME = 1000  # cells that are looked at
 LONGEST = 40  # characters of a cell that is one number
 _TIME_NAME = re.compile(
@@ -53,7 +54,8 @@ def doubts_on_numbers(text: pl.Series) -> list[Note]:
 
     shown = repr(cells[0]) if cells.len() else ""
     said = ""
-    padded = cells.str.contains(r"^0\d\.|\.$").any()
+    # Of numbers with two decimals, few in a row have an end between .01 and .12.
+    padded = cells.str.contains(r"^0\d\.|\.$").any() or cells.n_unique() >= SEVERAL
     if all_fit(_DAY_AND_MONTH) and padded and cells.str.contains(r"\.(?:\d\d|\d\.)").all():
         said = f"{name}: {shown} and its like may be days without a year, or times"
     elif _TIME_NAME.search(name) and (all_fit(_HOURS) or all_fit(_PACKED_HOURS)):
