@@ -95,6 +95,14 @@ def test_rows_that_only_look_like_sums_stay(tmp_path, content, rows):
     assert understood(tmp_path, content, header=True).columns[0].values.len() == rows
 
 
+def test_a_row_of_sums_of_numbers_in_scientific_notation_is_left_out(tmp_path):
+    rows = "".join(f"{word},{i}.25,{i}.08E+02\n" for i, word in enumerate(["a", "b", "c"] * 3, 1))
+    found = understood(tmp_path, "word,x,y\n" + rows + ",47.25,4572\n")
+    assert found.columns[0].values.len() == 9
+    other = understood(tmp_path, "word,x,y\n" + rows + ",47.25,4573\n", "other.csv")
+    assert other.columns[0].values.len() == 10
+
+
 @pytest.mark.parametrize(
     ("cells", "meant"),
     [

@@ -128,5 +128,7 @@ def test_dots_before_three_digits_are_doubted_whatever_stands_behind_them(after)
     ],
 )
 def test_numbers_that_may_be_days_without_a_year_are_doubted(cells, doubted):
+    named = read_column(pl.Series("Verkauft am", cells, dtype=pl.String)).notes
+    assert any("days without a year" in note.text for note in named) == ("30.36" not in cells)
     notes = read_column(pl.Series("c", cells, dtype=pl.String)).notes
     assert any("days without a year" in note.text for note in notes) == doubted

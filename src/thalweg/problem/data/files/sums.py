@@ -90,6 +90,7 @@ STATISTICS = (
 )
 # From so few rows a sum cannot be told from a value.
 LEAST_ROWS = 5
+_POWER = r"(?i)(\d)(e[+-]?\d+)\s*$"  # of a number in scientific notation
 _REMARK = re.compile(
     r"(?i)(?:notes?|source|quelle|fuente|fonte|remarks?|hinweis|anmerkung|bemerkung)\b|[*†©]"
 )
@@ -184,9 +185,11 @@ def _is_sum(column: pl.Series, place: int, decimal: str) -> bool | None:
     if cell is None:
         return None
     other = "," if decimal == "." else "."
-    plain = pl.concat([cells, pl.Series(cells.name, [cell])]).str.replace_all(r"[^\d.,\-]", "")
+    written = pl.concat([cells, pl.Series(cells.name, [cell])]).str.replace("\N{MINUS SIGN}", "-")
+    powers = written.str.extract(_POWER, 2).fill_null("")
+    plain = written.str.replace(_POWER, "$1").str.replace_all(r"[^\d.,\-]", "")
     plain = plain.str.replace_all(other, "", literal=True).str.replace_all(decimal, ".", literal=True)
-    numbers = plain.cast(pl.Float64, strict=False)
+    numbers = (plain + powers).cast(pl.Float64, strict=False)
     total, parts = numbers[-1], numbers[:-1].drop_nulls().to_numpy()
     if total is None or parts.size < LEAST_ROWS or np.count_nonzero(parts) < LEAST_ROWS - 1:
         return False

@@ -21,6 +21,9 @@ LONGEST = 40  # characters of a cell that is one number
 _TIME_NAME = re.compile(
     r"(?i)(^|[^a-z])(time|uhrzeit|zeit|heure|hora|ora|hour|clock|tijd|tid)([^a-z]|$)|[a-z]Time$"
 )
+_DAY_NAME = re.compile(
+    r"(?i)(^|[^a-z])(day|date|tag|datum|jour|fecha|d[ií]a|data|dag|am|geburtstag)([^a-z]|$)"
+)
 _DAY = r"(?:0?[1-9]|[12]\d|3[01])"
 _DAY_AND_MONTH = rf"^{_DAY}\.(?:0?[1-9]|1[0-2])\.?$"
 _DAY_OF_YEAR = re.compile(rf"{_DAY}[/-](?:0?[1-9]|1[0-2])|(?:0?[1-9]|1[0-2])[/-]{_DAY}")
@@ -55,8 +58,9 @@ def doubts_on_numbers(text: pl.Series) -> list[Note]:
     shown = repr(cells[0]) if cells.len() else ""
     said = ""
     # Of numbers with two decimals, few in a row have an end between .01 and .12.
-    padded = cells.str.contains(r"^0\d\.|\.$").any() or cells.n_unique() >= SEVERAL
-    if all_fit(_DAY_AND_MONTH) and padded and cells.str.contains(r"\.(?:\d\d|\d\.)").all():
+    told = bool(_DAY_NAME.search(name)) or cells.n_unique() >= SEVERAL
+    padded = cells.str.contains(r"^0\d\.|\.$").any()
+    if all_fit(_DAY_AND_MONTH) and (padded or told) and cells.str.contains(r"\.(?:\d\d|\d\.)").all():
         said = f"{name}: {shown} and its like may be days without a year, or times"
     elif _TIME_NAME.search(name) and (all_fit(_HOURS) or all_fit(_PACKED_HOURS)):
         said = f"{name}: {shown} and its like may be times of day"
