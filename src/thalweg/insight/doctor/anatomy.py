@@ -380,7 +380,8 @@ def _boundary(problem: Problem, built: PartitionedModel, rows: Rows, first: Pass
         )
         for at in (low, high)
     ]
-    difference = losses[0] - losses[1]  # positive where the second class is likelier
+    with np.errstate(invalid="ignore"):  # both may be infinite
+        difference = losses[0] - losses[1]  # positive where the second class is likelier
     good = np.isfinite(difference)
     signs = np.sign(difference[good])
     changed = np.flatnonzero((signs[1:] > 0) & (signs[:-1] <= 0))
