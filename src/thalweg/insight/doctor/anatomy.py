@@ -372,14 +372,8 @@ def _boundary(problem: Problem, built: PartitionedModel, rows: Rows, first: Pass
     shape = np.asarray(first.outputs).shape[1:]
     grid = np.sort(GRID).astype(np.float32)
     anatomy = Anatomy(problem, None, built, rows, None, first, NONE)  # type: ignore[arg-type]
-    losses = [
-        tried_losses(
-            anatomy,
-            rows.some(at),
-            np.broadcast_to(grid.reshape(-1, 1, *[1] * len(shape)), (len(grid), 1, *shape)).copy(),
-        )
-        for at in (low, high)
-    ]
+    outputs = np.broadcast_to(grid.reshape(-1, 1, *[1] * len(shape)), (len(grid), 1, *shape))
+    losses = [tried_losses(anatomy, rows.some(at), outputs.copy()) for at in (low, high)]
     with np.errstate(invalid="ignore"):  # both may be infinite
         difference = losses[0] - losses[1]  # positive where the second class is likelier
     good = np.isfinite(difference)

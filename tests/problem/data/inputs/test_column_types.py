@@ -132,3 +132,9 @@ def test_numbers_that_may_be_days_without_a_year_are_doubted(cells, doubted):
     assert any("days without a year" in note.text for note in named) == ("30.36" not in cells)
     notes = read_column(pl.Series("c", cells, dtype=pl.String)).notes
     assert any("days without a year" in note.text for note in notes) == doubted
+
+
+@pytest.mark.parametrize("marks", [0, 8])
+def test_days_among_marks_of_missing_values_are_said_to_be_dates(marks):
+    column = read_column(pl.Series("c", ["Nov 9", "May 29", "Nov 14", "May 9"] * 5 + ["."] * marks))
+    assert column.kind == "category" and "holds dates and other text" in column.notes[0].text

@@ -26,6 +26,7 @@ from thalweg.problem.data.inputs.doubts import (
     divided,
     doubts_on_numbers,
     doubts_on_words,
+    known,
     words_for_missing,
 )
 from thalweg.problem.data.inputs.numbers import PLAIN, NumberFormat, split
@@ -255,8 +256,7 @@ def _words(plain: pl.Series) -> Typed:
     words = float(present.head(1000).str.count_matches(r"\S+").mean() or 0)  # type: ignore[arg-type]
     least = DISTINCT_OF_TEXT if words < WORDS_OF_SENTENCE else DISTINCT_OF_TEXT / 2
     free = words >= WORDS_OF_TEXT and present.n_unique() > least * present.len()
-    kind = "text" if free else "categories"
-    notes = []
+    kind, notes = "text" if free else "categories", []
     numbers = [split(cell) is not None for cell in present.head(1000)]
     if numbers and all(numbers) and (limits := number_formats.limits_note(present)) is not None:
         notes.append(limits)
@@ -267,7 +267,7 @@ def _words(plain: pl.Series) -> Typed:
     elif np.mean(numbers) == 1:
         text = f"{name} holds numbers written in ways that do not fit together; it was read as {kind}."
         notes.append(guess("mixed", text, (name,), types={name: NUMBER}))
-    elif (dates := written_dates.find_dates(plain, MANY_NUMBERS * present.len())) is not None:
+    elif (dates := written_dates.find_dates(plain, MANY_NUMBERS * known(present))) is not None:
         other = next(iter(dates.unreadable), "")
         text = f"{name} holds dates and other text such as {other!r}; it was read as {kind}."
         notes.append(guess("mixed", text, (name,), types={name: DATE}))

@@ -95,6 +95,11 @@ def doubts_on_words(cells: Iterable[str], name: str) -> list[Note]:
     return []
 
 
+def known(present: pl.Series) -> int:
+    """Return how many cells are no marks of missing values."""
+    return present.len() - int(present.is_in(list(UNDECLARED)).sum() or 0)
+
+
 def capitals_note(present: pl.Series) -> Note | None:
     """Return what is said of categories that differ by their capitals alone; None if there are none.
 
