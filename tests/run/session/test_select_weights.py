@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+import thalweg as tw
 from thalweg.run.session import finalize
 from thalweg.run.session.finalize import BEST, FINAL, select_weights
 
@@ -42,3 +43,15 @@ def test_the_rule_of_one_standard_error(monkeypatch, stopped, shift, expected):
 
 def test_without_an_evaluation_the_last_weights_count():
     assert select_weights(lane_states("interrupted", step=-1), "final") == [FINAL]
+
+
+def test_final_evaluations_have_the_step_of_the_weights_that_were_tested():
+    x = np.random.default_rng(1).normal(size=(90, 3)).astype(np.float32)
+    data = tw.load((x, (x[:, 0] + np.random.default_rng(2).normal(size=90) > 0).astype(int)))
+    # A metric that is asked for selects outright, and the first of equal ones counts.
+    problem = tw.Problem(tw.MLP([3, 16, 2]), data, metric="accuracy")
+    run = tw.train(problem, tw.Recipe(tw.Adam(lr=0.05), batch_size=16, epochs=40), progress=False)
+    best = run.result["best"]["step"]
+    assert run.result["weights"] == "best" and best < run.result["steps"]
+    last = run.record.evaluations.group_by("part").last()
+    assert dict(zip(last["part"], last["step"], strict=True))["test"] == best
