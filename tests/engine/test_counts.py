@@ -20,7 +20,7 @@ from jax.extend.core import jaxprs_in_params
 
 from tests.made import blobs, problem
 from thalweg.core.tree import lane as take_lane
-from thalweg.engine import dispatch
+from thalweg.engine import compilation, dispatch
 from thalweg.engine.backward import Lane
 from thalweg.engine.compilation import TRACES, forget
 from thalweg.engine.dispatch import run_chunk
@@ -240,3 +240,10 @@ def test_restoring_a_run_compiles_nothing_and_predicting_one_program(tmp_path):
         answers = trained.answers(rows)
     assert len(compiled) == 1
     np.testing.assert_array_equal(answers["prediction"], expected.argmax(axis=1))
+
+
+def test_programs_that_are_given_up_give_their_memory_back(monkeypatch):
+    returned = []
+    monkeypatch.setattr(compilation, "return_freed_memory", lambda: returned.append(True))
+    forget()
+    assert returned == [True]

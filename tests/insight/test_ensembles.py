@@ -129,7 +129,10 @@ def test_what_trains_single_networks_on_a_table_says_so(
         app._outcome()
     told = " ".join(capsys.readouterr().err.split())
     assert ("single networks" in told) == (where is not None)
-    assert where is None or f"trained {where}; fit alone trains an ensemble of 8" in told
+    assert (
+        where is None
+        or f"trained {where}; plain fit, without a model or a recipe, trains an ensemble of 8" in told
+    )
 
 
 def test_the_doctor_looks_at_an_ensemble(run):

@@ -73,8 +73,8 @@ def single_network_note(data: Data, model: Any) -> str | None:
         return None
     where = "on each fold" if isinstance(data, FoldedData) else "here"
     return (
-        f"single networks are trained {where}; fit alone trains an ensemble of {MEMBERS} on such a table, "
-        "which is usually better."
+        f"single networks are trained {where}; plain fit, without a model or a recipe, trains an ensemble of "
+        f"{MEMBERS} on such a table."
     )
 
 
