@@ -12,8 +12,8 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 
-from tests.mutations import generated, record, reviewed
-from tests.mutations.floors import FLOORS
+from tests.mutations import generated, record
+from tests.mutations.floors import FLOORS, REVIEWS
 from tests.mutations.mutant import Mutant
 from tests.mutations.runner import STILLBORN, UNNOTICED, Job, Outcome, run_all
 from tests.mutations.survivors import reason
@@ -53,7 +53,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.mutations", description=__doc__)
     parser.add_argument("words", nargs="*", help="parts of paths: adam, engine/step")
     parser.add_argument("--floor", nargs="+", choices=FLOORS, default=list(FLOORS))
-    parser.add_argument("--reviewed", action="store_true", help="only those of the review: `reviewed.py`")
+    parser.add_argument("--review", choices=REVIEWS, help="only those of a review: `reviewed.py`, `fresh.py`")
     parser.add_argument("--all", action="store_true", help="semantic and generated mutants")
     parser.add_argument(
         "--generated", type=int, help=f"only so many generated of a floor; --all: {GENERATED}"
@@ -71,8 +71,8 @@ def _options() -> argparse.Namespace:
 
 def _semantic(options: argparse.Namespace) -> list[Mutant]:
     written = [mutant for floor in options.floor for mutant in FLOORS[floor]]
-    if options.reviewed:
-        written = [mutant for mutant in written if mutant in reviewed.MUTANTS]
+    if options.review:
+        written = [mutant for mutant in written if mutant in REVIEWS[options.review]]
     return _chosen(written, options.words)
 
 

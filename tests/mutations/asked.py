@@ -4,6 +4,7 @@ _EVALUATED = ("run/test_wired_evaluation.py",)
 _TRAINED = ("run/test_wired_training.py",)
 _NOISE = ("run/test_wired_noise.py",)
 _WORDS = ("insight/test_directions.py", "insight/test_figures_in_statements.py")
+_REFERENCE = ("reference/test_reference.py",)
 _FINDERS = ("insight/finder", "insight/test_fit.py")
 
 # By the beginning of a module's path; the longest that fits counts.
@@ -12,9 +13,15 @@ ASKED: dict[str, tuple[str, ...]] = {
     "core/caller": ("core", "recipe", "problem/data/test_options.py"),
     "core/keys": ("core", *_TRAINED, "engine/feeds", "engine/test_loop.py", "run/test_sample.py"),
     "core/tree": ("core", *_TRAINED, "recipe/test_groups.py", "engine/test_loop.py"),
-    "core/stop_reason": ("core", "run/session", "insight/test_ranking.py", "insight/test_summary.py"),
     "core/jaxprs": ("core", "engine/layout", "contracts/test_lanes.py"),
     "core/limits": ("core/test_limits.py", "problem/data/files"),
+    "core/choice": (
+        "recipe",
+        "problem/models/test_options.py",
+        "problem/losses/test_loss.py",
+        "test_arguments.py",
+    ),
+    "core/stop_reason": ("core", "run/session", "insight/test_ranking.py", "insight/test_summary.py"),
     "core/escape": ("core/test_limits.py", "doors/test_hostile.py", "doors/test_files.py"),
     "core/documents": ("core/test_limits.py", "run/folder"),
     "core/disk": ("core/test_disk.py", "run/checkpoint"),
@@ -59,6 +66,12 @@ ASKED: dict[str, tuple[str, ...]] = {
     "doors/cli/outfile": ("doors/test_files.py", "doors/test_hostile.py"),
     "doors/answers": ("doors/test_hostile.py", "doors/test_files.py", "doors/test_cli.py"),
     "doors/estimators": ("doors/estimators",),
+    "doors/cli/arguments": (
+        "doors/test_cli.py",
+        "doors/test_find.py",
+        "doors/test_sweep.py",
+        "doors/test_cli_sequences.py",
+    ),
     "doors/cli": ("doors/test_cli.py", "doors/test_sweep.py"),
     "problem/augment": ("problem/test_augment.py",),
     "problem/problem": ("problem/test_single_logit.py", "problem/losses", "problem/models/test_checks.py"),
@@ -71,6 +84,8 @@ ASKED: dict[str, tuple[str, ...]] = {
         "problem/test_single_logit.py",
     ),
     "problem/models": ("problem/models", "contracts/test_models.py"),
+    "problem/models/layers/normalisation": ("problem/models/layers", "contracts/test_models.py", *_REFERENCE),
+    "problem/models/sampling": ("problem/models/test_sequences.py", "run/test_sample.py", "problem/models"),
     "problem/data": ("problem/data",),
     "problem/data/split": (
         "engine/feeds",
@@ -94,6 +109,7 @@ ASKED: dict[str, tuple[str, ...]] = {
         "problem/data/test_tasks.py",
         "problem/data/tables",
     ),
+    "problem/data/inputs/rules": ("problem/data/inputs", "problem/data/tables", "problem/data/test_load.py"),
     "problem/data/inputs": ("problem/data/inputs", "problem/data/test_preparation.py", "problem/data/tables"),
     "problem/data/inputs/dates": ("problem/data/inputs", "problem/data/test_messy.py"),
     "problem/data/inputs/numbers": ("problem/data/inputs", "problem/data/test_messy.py"),
@@ -104,11 +120,12 @@ ASKED: dict[str, tuple[str, ...]] = {
         "contracts/test_optimizers_program.py",
         "contracts/test_line_search.py",
         "recipe",
+        *_REFERENCE,
     ),
-    "recipe/schedules": ("contracts/test_schedules.py", "recipe/test_shortened.py", *_TRAINED),
-    "recipe/averaging": ("recipe/test_averaging.py", "recipe/test_shortened.py", *_TRAINED),
-    "recipe/gradient": ("recipe/test_gradient.py", "engine/test_padding.py", *_TRAINED),
-    "recipe/precision": ("engine/test_precision.py", *_TRAINED),
+    "recipe/schedules": ("contracts/test_schedules.py", "recipe/test_shortened.py", *_TRAINED, *_REFERENCE),
+    "recipe/averaging": ("recipe/test_averaging.py", "recipe/test_shortened.py", *_TRAINED, *_REFERENCE),
+    "recipe/gradient": ("recipe/test_gradient.py", "engine/test_padding.py", *_TRAINED, *_REFERENCE),
+    "recipe/precision": ("engine/test_precision.py", *_TRAINED, *_REFERENCE),
     "engine": (*_TRAINED, *_NOISE, *_EVALUATED, "engine/test_loop.py", "engine/test_padding.py"),
     "engine/step": (
         *_TRAINED,
@@ -117,6 +134,7 @@ ASKED: dict[str, tuple[str, ...]] = {
         "run/session/test_stop_conditions.py",
         "engine/test_precision.py",
         "engine/feeds/test_continued.py",
+        *_REFERENCE,
     ),
     "engine/group": (
         *_TRAINED,
@@ -132,9 +150,10 @@ ASKED: dict[str, tuple[str, ...]] = {
         "engine/test_padding.py",
         "engine/test_precision.py",
         *_TRAINED,
+        *_REFERENCE,
     ),
     "engine/program": (*_NOISE, "engine/test_counts.py", "engine/test_loop.py"),
-    "engine/feeds": ("engine/feeds", "engine/test_loop.py"),
+    "engine/feeds": ("engine/feeds", "engine/test_loop.py", "run/test_folds.py"),
     "engine/layout": ("engine/layout", "engine/test_loop.py", *_TRAINED, "contracts/test_lanes.py"),
     "engine/plan": ("engine/test_plan.py",),
     "engine/autotune": ("engine/test_plan.py",),
@@ -145,6 +164,9 @@ ASKED: dict[str, tuple[str, ...]] = {
         *_EVALUATED,
         "engine/feeds/test_continued.py",
         *_TRAINED,
+        "problem/data/test_weights.py",
+        "problem/losses/test_metrics_sklearn.py",
+        *_REFERENCE,
     ),
     "run": (*_EVALUATED, "run/test_wired_training.py", "run/test_train.py", "run/test_resume.py"),
     "run/scores": (
@@ -172,6 +194,7 @@ ASKED: dict[str, tuple[str, ...]] = {
         "run/session/test_best.py",
         "run/test_wired_training.py",
         "run/session/test_stop_conditions.py",
+        *_REFERENCE,
     ),
     "run/session/finalize": (
         "run/session/test_select_weights.py",
@@ -184,7 +207,7 @@ ASKED: dict[str, tuple[str, ...]] = {
     ),
     "run/session/halving": ("run/session/test_halving.py", "run/test_many.py"),
     "run/session/scheduler": ("run/session/test_scheduler.py", "run/test_many.py"),
-    "run/resume": ("run/test_resume.py"),
+    "run/resume": ("run/test_resume.py",),
     "run/restore": (*_EVALUATED, "run/test_old_folders.py", "run/test_train.py"),
     "run/run": (*_EVALUATED, "run/test_right_values.py", "run/test_train.py"),
     "run/validate": ("run/test_validate.py",),
@@ -193,6 +216,7 @@ ASKED: dict[str, tuple[str, ...]] = {
     "problem/losses/metric_rules": ("problem/losses/test_metrics_sklearn.py", "problem/losses"),
     "problem/losses/whole_split": ("problem/losses/test_metrics_sklearn.py",),
     "run/spec": ("run/test_spec.py", "run/test_resume.py", "run/test_many.py"),
+    "run/predicting": ("doors/test_predict_parts.py", "doors/test_cli.py", "run/test_train.py"),
     "run/folder": ("run/folder", "run/test_verify.py", "run/test_train.py"),
     "run/checkpoint": ("run/checkpoint", "run/test_resume.py"),
     "run/progress": ("run/test_train.py", "view/test_progress.py"),
@@ -212,6 +236,9 @@ ASKED: dict[str, tuple[str, ...]] = {
     "insight/race": ("insight/race/test_race.py", "insight/race"),
     "insight/race/space": ("insight/race/test_space.py", "insight/race/test_race.py"),
     "insight/race/verdict": ("insight/race/test_verdict.py",),
+    "insight/doctor": ("insight/doctor/test_static.py", "insight/doctor"),
+    "insight/cost": ("insight/cost",),
+    "insight/landscape": ("insight/landscape", "doors/test_landscape.py"),
     "insight/rivals": ("insight/test_rivals.py",),
     "insight/standing": ("insight/test_standing.py", "insight/test_rivals.py"),
     "doors/serve": ("doors/serve",),
