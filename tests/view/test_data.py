@@ -2,6 +2,7 @@
 
 import re
 
+import numpy as np
 import pytest
 
 import thalweg as tw
@@ -33,6 +34,18 @@ def test_the_text_fits_eighty_columns_and_names_the_columns(found):
     assert max(map(len, text.splitlines())) <= 80
     for word in ("size", "<b>kind</b>", "number (target)", "category", "explains"):
         assert word in text
+
+
+def test_pictures_are_described_by_size_splits_and_classes():
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 9, 12, 3)).astype(np.uint8)
+    found = tw.understand((pixels, np.array(["cat", "dog", "cat", "cow"] * 10)))
+    text = plain(data_view.show(found))
+    assert "pictures of 12 x 9 pixels, in colour" in text
+    assert "40: train 29, validation 3, test 8" in text
+    counts = found.class_counts()
+    assert sum(counts["train"].values()) == 29 and set(counts) == {"train", "validation", "test"}
+    assert f"cat ({counts['train']['cat']})" in text and found.to_dict()["data"]["classes"] == counts
+    assert not tw.understand((pixels, np.linspace(0, 1, 40))).class_counts()  # numbers have no classes
 
 
 def test_the_command_prints_the_same_as_json(tmp_path, capsys):

@@ -7,6 +7,7 @@ allocated for it, and what a file unpacks to is counted on the way.
 """
 
 import ctypes
+import math
 import os
 import re
 import sys
@@ -89,7 +90,8 @@ def check_memory(
 def too_large(error: type[E], who: str, got: str, most: int, where: object) -> E:
     """Return the error for a file whose content would take more memory than it may."""
     rule = f"the content of a file may take at most {as_bytes(most)} of memory"
-    hint = f"give a smaller file, or set the limit where there is room: {VARIABLE}=8GB"
+    room = math.ceil(2 * most / 1e9)
+    hint = f"give a smaller file, or set the limit where there is room: {VARIABLE}={room}GB"
     return error(who, rule, got=got, where=where, hint=hint)
 
 

@@ -161,7 +161,9 @@ class Problem:
         model = self.model
         counts = loss.output_counts(data.task, data.outputs)
         if model is None:
-            model = default_model(data.task, data.input_shape, data.train.count(), counts[0])
+            images = data.preparation.columns.is_image
+            count = data.train.count()
+            model = default_model(data.task, data.input_shape, count, counts[0], images=images)
         if data.task == LANGUAGE and getattr(model, "causal", True) is False:
             rule = "must be causal to predict the next token: it would see what it predicts"
             hint = f"leave {option('causal', False)} out, or train it with an objective of its own"

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from thalweg.insight.wording import plural
+from thalweg.problem.data.data import Data
 from thalweg.problem.data.understanding import DATE, NUMBER, Column, Understanding
 from thalweg.view.figure.frame import table
 from thalweg.view.figure.html import Content, Markup, element, join
@@ -18,6 +19,7 @@ from thalweg.view.report.page import document, head, score, tiles
 
 BARS = 24  # of a histogram
 MOST_CATEGORIES = 8  # drawn; the rest share a bar
+MOST_CLASSES = 12  # named in the text
 
 
 def show(found: Understanding) -> RenderableType:
@@ -38,6 +40,11 @@ def show(found: Understanding) -> RenderableType:
         for column in found.columns:
             cells = [column.name, _kind(column), _missing(column), column.summary()]
             grid.add_row(*map(Text, [*cells, _explains(column)] if _has_target(found) else cells))
+        parts += [grid, Text()]
+    if found.data is not None:
+        grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
+        for label, text in _facts(found, found.data):
+            grid.add_row(Text(label, style="bold"), Text(text))
         parts += [grid, Text()]
     parts += [Text.assemble("- ", note.text[0].upper() + note.text[1:]) for note in found.notes]
     if found.far:
@@ -71,6 +78,31 @@ def _headline(found: Understanding) -> str:
     about = found.data
     what = {"classification": f"{about.outputs} classes of", "regression": "values of", "language": "text in"}
     return f"{found.name}: {what.get(about.task, about.task)} {about.preparation.target}"
+
+
+def _facts(found: Understanding, data: Data) -> list[tuple[str, str]]:
+    """Return what is known of all examples: splits, inputs, classes."""
+    rows = _splits(found)
+    facts = [("examples", f"{sum(n for _, n in rows):,}: " + ", ".join(f"{s} {n:,}" for s, n in rows))]
+    if not found.columns:
+        facts.append(("inputs", _inputs(data)))
+    counts = found.class_counts().get("train", {})
+    if counts:
+        shown = [f"{name} ({count:,})" for name, count in counts.items()][:MOST_CLASSES]
+        more = f", and {len(counts) - len(shown)} more" if len(counts) > len(shown) else ""
+        facts.append(("classes", f"{', '.join(shown)}{more}, in training"))
+    return facts
+
+
+def _inputs(data: Data) -> str:
+    shape = data.input_shape
+    if data.preparation.columns.is_image:
+        height, width, channels = (*shape, 1)[:3]
+        colours = {1: "grey", 3: "in colour"}.get(channels, f"{channels} channels")
+        return f"pictures of {width} x {height} pixels, {colours}"
+    if data.task == "language":
+        return f"{shape[0]} characters at a time, {data.outputs} different"
+    return "one number" if not shape else " x ".join(map(str, shape)) + " numbers"
 
 
 def _guesses(number: int) -> str:

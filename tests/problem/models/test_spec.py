@@ -127,3 +127,18 @@ def test_the_default_model_fits_any_data(task, shape, count, outputs):
     model = default_model(task, shape, count, outputs)
     assert model.fitted(shape, outputs) == model
     assert parse(model.spec()) == model
+
+
+@pytest.mark.parametrize(
+    ("shape", "name"),
+    [
+        ((32, 32, 3), "mlp"),
+        ((28, 28), "mlp"),
+        ((33, 32), "cnn"),
+        ((110, 147, 3), "cnn"),
+        ((4, 2000), "mlp"),  # too low for three poolings
+    ],
+)
+def test_larger_images_are_convolved_by_default(shape, name):
+    assert default_model("classification", shape, 500, 3, images=True).name == name
+    assert default_model("classification", shape, 500, 3).name == "mlp"  # such as the window of a series

@@ -10,7 +10,7 @@ import numpy as np
 
 from thalweg.core.errors import DataError
 from thalweg.core.lazy import pl
-from thalweg.problem.data.data import Data
+from thalweg.problem.data.data import CLASSIFICATION, Data
 from thalweg.problem.data.files.parts import Parts
 from thalweg.problem.data.files.tables import ReadTable, find_column, looks_like_table
 from thalweg.problem.data.foreign import plain
@@ -124,6 +124,18 @@ class Understanding:
     data: Data | None = None
     far: tuple[FarValue, ...] = ()
 
+    def class_counts(self) -> dict[str, dict[str, int]]:
+        """Return how many examples of each class every split has; empty unless classes are predicted."""
+        if self.data is None or self.data.task != CLASSIFICATION or self.data.train.known_targets is None:
+            return {}
+        names, outputs = self.data.preparation.classes, self.data.outputs
+        counts = {
+            name: np.bincount(np.asarray(split.known_targets).ravel().astype(int), minlength=outputs)
+            for name, split in self.data.splits.items()
+        }
+        labels = [str(name) for name in names or range(outputs)]
+        return {name: dict(zip(labels, map(int, count), strict=True)) for name, count in counts.items()}
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON."""
         data = None
@@ -131,6 +143,7 @@ class Understanding:
             splits = {name: split.count() for name, split in self.data.splits.items()}
             data = {"task": self.data.task, "outputs": self.data.outputs, "splits": splits}
             data |= {"inputs": list(self.data.input_shape), "target": self.data.preparation.target}
+            data |= {"classes": self.class_counts()}
         columns = [column.to_dict() for column in self.columns]
         rows = self.columns[0].values.len() if self.columns else None
         notes = [asdict(note) for note in self.notes]

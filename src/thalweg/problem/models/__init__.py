@@ -28,6 +28,8 @@ FEW_EXAMPLES = 2_000
 # With so few inputs there is little to memorise, and curves in the plane need all units (spirals: 70 % with
 # dropout 0.5, 99.5 % without and with more updates).
 FEW_INPUTS = 4
+# Pixels of an image up to which a layer over all of them is quick, and the side that three poolings need.
+SMALL_IMAGE, LEAST_SIDE = 32 * 32, 8
 
 
 def parse(text: str) -> Architecture:
@@ -58,10 +60,14 @@ def parse(text: str) -> Architecture:
 
 
 @checked(ModelError)
-def default_model(task: str, input_shape: tuple[int, ...], count: int, outputs: int) -> Architecture:
+def default_model(
+    task: str, input_shape: tuple[int, ...], count: int, outputs: int, *, images: bool = False
+) -> Architecture:
     """Return a sensible model for data of this shape.
 
-    Language: the small GPT. Images (two or three axes): one hidden layer of 512 units, as in textbooks.
+    Language: the small GPT. Images above 32 x 32 pixels: three convolutions, because a layer over all pixels
+    of a photograph has millions of weights for each hundred units. Smaller images, and other inputs of two or
+    three axes: one hidden layer of 512 units, as in textbooks.
     Tables: two of 256 with dropout 0.3 (0.1 for regression, whose outputs suffer from the noise; 0.5 below
     2,000 examples). Chosen on digits, california_housing, titanic and adult; `python -m benchmarks run
     defaults` shows the results there.
@@ -71,12 +77,15 @@ def default_model(task: str, input_shape: tuple[int, ...], count: int, outputs: 
         input_shape: Shape of one example.
         count: Number of training examples.
         outputs: Number of classes, of target values, or of tokens in the vocabulary.
+        images: Whether the inputs are known to be images.
 
     Returns:
         The architecture, its open sizes filled in.
     """
     if task == "language":
         return GPT().fitted(input_shape, outputs)
+    if images and min(input_shape[:2]) >= LEAST_SIDE and math.prod(input_shape[:2]) > SMALL_IMAGE:
+        return CNN((16, 32, 64), normalisation="batch").fitted(input_shape, outputs)
     if len(input_shape) >= 2:
         return MLP([None, 512, None]).fitted(input_shape, outputs)
     dropout = 0.1 if task == "regression" else 0.5 if count < FEW_EXAMPLES else 0.3

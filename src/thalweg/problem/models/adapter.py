@@ -134,7 +134,10 @@ def reject_large(params: PyTree) -> None:
     taken, most = sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in leaves), max_bytes()
     if taken > most:
         rule = f"the parameters may take at most {as_bytes(most)} of memory"
-        hint = f"use a smaller model, or set the limit where there is room: {VARIABLE}=8GB"
+        room = f"{math.ceil(1.5 * taken / 1e9)}GB"
+        hint = (
+            f"use a smaller model or smaller inputs, or set the limit where there is room: {VARIABLE}={room}"
+        )
         raise ModelError("model", rule, got=as_bytes(taken), hint=hint)
 
 

@@ -45,6 +45,9 @@ PIPES = lines(" | ")
         wrote(f" {PIPES[0]} ", "-----+------+--------", *(f" {p} " for p in PIPES[1:]), "(6 rows)"),
         wrote(*lines(), "", "Source: own survey, values are estimated"),
         wrote(*lines(":")),
+        wrote(lines()[0], *(f'"=""{a}""",{b},{c}' for a, b, c in ROWS)),  # a formula that keeps zeros, quoted
+        wrote(PIPES[0], *(f'="{a}" | {b} | {c}' for a, b, c in ROWS)),
+        wrote(PIPES[0], *(f'{a} | ="{b}" | {c}' for a, b, c in ROWS)),
         wrote(*lines("\\t")),
         wrote("day,temp,colour", ",°C,-", *lines()[1:]).replace("°C", "degC"),  # a single unit
         wrote("day,temp,colour", "c,c,d", ",,class", *lines()[1:]),  # Orange's three lines

@@ -564,6 +564,15 @@ def test_size_is_asked_for_or_follows_from_memory(tmp_path, monkeypatch):
     assert again.fingerprint == reduced.fingerprint
 
 
+def test_photographs_are_made_small_unless_their_size_is_asked_for(tmp_path):
+    classes(tmp_path, colour=True, size=(300, 400))  # height, width
+    data = load(tmp_path, test=0, validation=0)
+    assert data.input_shape == (110, 147, 3)
+    assert "resized to 147x110, from 400x300" in texts(data) and data.notes[0].change == "size='400x300'"
+    assert load(tmp_path, size="400x300").input_shape == (300, 400, 3)
+    assert not texts(load(tmp_path, size="400x300", test=0, validation=0))
+
+
 def test_a_size_that_does_not_fit_or_makes_no_sense_is_refused(tmp_path, monkeypatch):
     classes(tmp_path, colour=True)
     with refused("fit into a quarter of the free memory", "60000x60000", "ask for less, such as size="):

@@ -92,10 +92,19 @@ def test_columns_that_hold_no_values_are_refused():
 
 def test_infinite_numbers_are_refused():
     with refused("column 'c' must hold finite numbers", "1 inf", "inf, in row 2", "missing='inf'"):
-        read_column(pl.Series("c", ["1", "inf", "2"]))
+        read_column(pl.Series("c", ["1", "1e999", "2"]))
+    with refused("column 'c' must hold finite numbers", "1 inf"):
+        read_column(pl.Series("c", [1.0, float("inf"), 2.0]))
     with refused("that fit float32", "1e+300, in row 1"):
         read_column(pl.Series("c", [1e300, 2.0]))
     assert read_column(pl.Series("c", ["1", "inf", "2"]), Reading(("inf",))).values.null_count() == 1
+
+
+@pytest.mark.parametrize("word", ["inf", "-Inf", "Infinity"])
+def test_words_for_infinity_among_numbers_are_missing_and_counted(word):
+    typed = read_column(pl.Series("c", ["1.5", word, "2.5", "3.5"]))
+    assert typed.values.to_list() == [1.5, None, 2.5, 3.5] and typed.marked == {word: 1}
+    assert read_numbers(pl.Series("c", ["1.5", word, "4"])).to_list() == [1.5, None, 4.0]
 
 
 def test_new_cells_must_have_the_type_of_training():

@@ -134,6 +134,11 @@ def test_numbers(cells, value):
 def test_flags_behind_figures_are_footnotes_but_house_numbers_are_not():
     figures = ["12.5", "13.1 e", "9.9", "8.7 p", "7.0", "1.5"]
     assert first(column(*figures), 2) == [12.5, 13.1]
+    assert first(column("12.5", "13.1 b", "9.9", "8.7 b", ":", "1.5"), 2) == [
+        12.5,
+        13.1,
+    ]  # a break, not a billion
+    assert column("12.5", "13 a", "9.9", "8.7", "7.0", "1.5").kind == "number"
     assert column("12", "12a", "13", "14b", "15", "16").kind == "category"
 
 

@@ -33,6 +33,7 @@ from thalweg.problem.data.files.separator import (
     WIDE,
     find_separator,
 )
+from thalweg.problem.data.files.short_rows import ended_early, short_rows
 from thalweg.problem.data.files.sums import without_sums
 from thalweg.problem.data.note import Note, guess
 
@@ -90,6 +91,10 @@ class _Lines:
         width = self.width
         return sum(count not in (0, width) for count in self.fields)
 
+    def number(self, index: int) -> int:
+        """Return the number of a line in the file, from 1."""
+        return 1 + sum(line.count("\n") + 1 for line in self.text[:index])
+
 
 def read_cells(text: str, path: Path, separator: str | None = None) -> Cells:
     """Divide a text table into cells.
@@ -143,7 +148,11 @@ def _single(text: str, separator: str) -> tuple[str, str]:
     if len(separator) > 1:
         return text.replace(separator, _UNIT), _UNIT
     spaced = f'{separator} "'
-    return (text.replace(spaced, f'{separator}"') if spaced in text else text), separator
+    if spaced in text:  # a mark quotes only where it touches the separator
+        text = text.replace(spaced, f'{separator}"').replace(f'" {separator}', f'"{separator}')
+    elif f'" {separator}' in text:
+        text = re.sub(rf'(?m)^("(?:[^"\n]|"")*") +(?={re.escape(separator)})', r"\1", text)
+    return text, separator
 
 
 def _lines(text: str, mark: str, path: Path) -> _Lines:
@@ -205,6 +214,11 @@ def _table_lines(lines: _Lines, mark: str, path: Path, spaced: bool) -> tuple[st
     wrong = [i for i in range(first, last) if fields[i] not in (0, width) and i not in remarks]
     apart = [i for i in after if not fields[i - 1] or i - 1 in after]
     wrong += [i for i in after if not _is_footer(lines.text[i], mark, i in apart)]
+    short = [] if mark == _UNIT else short_rows(lines.text, fitting, wrong, mark)
+    if short:
+        wrong = [i for i in wrong if i not in short]
+        after = [i for i in after if i not in short]
+        last = max(last, *short)
     if not header and not _is_header([lines.text[i] for i in fitting]):
         header = _narrower_header(lines, fitting, before, mark, spaced)
     if not _is_header([lines.text[i] for i in fitting]):  # lines with more fields may be the header
@@ -212,7 +226,11 @@ def _table_lines(lines: _Lines, mark: str, path: Path, spaced: bool) -> tuple[st
         wrong = [i for i in longer if not _is_comment(lines.text[i])] + wrong
     if wrong:
         raise _ragged(lines, wrong, width, path)
-    rows = [lines.text[i] for i in range(first, last + 1) if (fields[i] or width == 1) and i not in remarks]
+    rows = [
+        lines.text[i] + mark * (width - fields[i] if i in short else 0)
+        for i in range(first, last + 1)
+        if (fields[i] or width == 1) and i not in remarks and i not in after
+    ]
     named = QUOTED.sub("", header[0]).count(mark) + 1 if header else width
     if named < width and all(row.endswith(mark) for row in rows):  # every row ends in a separator
         rows = [row[: -len(mark)] for row in rows]
@@ -222,6 +240,7 @@ def _table_lines(lines: _Lines, mark: str, path: Path, spaced: bool) -> tuple[st
         rows[0] = rows[0].lstrip("#% ")  # names in a comment
     places = (("before", before), ("inside", sorted(remarks)), ("after", after))
     notes = tuple(left_out(where, [lines.text[i] for i in which]) for where, which in places if which)
+    notes += (ended_early(short, width, lines.number(short[0])),) if short else ()
     return "\n".join([*header, *rows]), notes
 
 
@@ -338,11 +357,10 @@ def _is_footer(line: str, mark: str, apart: bool) -> bool:
 
 
 def _ragged(lines: _Lines, wrong: list[int], width: int, path: Path) -> DataError:
-    number = 1 + sum(line.count("\n") + 1 for line in lines.text[: wrong[0]])
     return DataError(
         "table",
         f"every line must have {width} fields, as most have",
-        got=f"{lines.fields[wrong[0]]} in line {number}",
+        got=f"{lines.fields[wrong[0]]} in line {lines.number(wrong[0])}",
         where=f"{path}: {len(wrong)} such lines" if len(wrong) > 1 else path,
         hint="quote fields that contain the separator, complete or remove the line, or name the separator: "
         f"{option('separator', ';')}",

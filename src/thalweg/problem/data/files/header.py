@@ -27,7 +27,7 @@ INDEX = "index"  # name of a first column without one
 # Marks that people use for a missing value without saying so. Between numbers they are taken for one.
 # fmt: off
 UNDECLARED = (
-    "?", "??", "-", "--", "---", "–", "—", ".", "..", "...", "*", "-/-", "#DIV/0!",
+    "?", "??", "-", "--", "---", "–", "—", ".", "..", "...", "*", "-/-", ":", "#DIV/0!",
     "#VALUE!", "#REF!", "#NUM!", "#NAME?", "na", "Na", "n.a.", "N.A.", "k.A.", "none", "NONE", "nil", "NIL",
     "missing", "Missing", "MISSING", "unknown", "Unknown", "UNKNOWN", "(null)", "\\N", "Null", "NAN", "n/d",
     "N/D", "nd", "ND", "n.d.", "tbd", "TBD", "blank", "(blank)", "empty", "Empty", "EMPTY", "n. a.", "k. A.",
@@ -35,7 +35,8 @@ UNDECLARED = (
     "No answer", "<null>", "<NULL>", "[NULL]", "[null]", "(NULL)", "n/v", "k.A", "o.A.", "keine Angabe",
     "nicht verfügbar", "fehlt", "non disponible", "sin dato", "s/d", "N.R.", "#DIV/0", "#WERT!", "#BEZUG!",
     "#ZAHL!", "#NV", "#VALEUR!", "#¡VALOR!", "#N/D", "1.#QNAN", "1.#IND", "-1.#IND", "-nan", "-nan(ind)",
-    "0000-00-00", "0000-00-00 00:00:00", "00/00/0000",
+    "inf", "Inf", "INF", "-inf", "-Inf", "-INF", "Infinity", "-Infinity", "0000-00-00",
+    "0000-00-00 00:00:00", "00/00/0000",
     *(f".{letter}" for letter in "abcdefghijklmnopqrstuvwxyz"),  # Stata's
 )
 # fmt: on

@@ -44,6 +44,9 @@ _COMMON = 0.5
 # Share of free memory that the pictures may take. While splits are made they are in memory twice, and once
 # more on a device; the rest is for the model.
 MEMORY_SHARE = 0.25
+# Pixels of a picture that nobody asked to be larger: 128 x 128, or as many in another shape. A photograph has
+# a hundred times as many, which would make an epoch a hundred times as long.
+MOST_PIXELS = 128 * 128
 _SMALLEST = 8  # pixels a side; below, hardly anything can be told apart
 _SAME_SHAPE = 0.05  # relative difference in width : height that the eye does not notice
 _NAMED = 10  # broken files that a message names
@@ -63,7 +66,7 @@ def read_picture_folder(
         folder: The folder of the set.
         name: Name of the set.
         size: Size of all pictures, `64` or `64x48` (width x height), in pixels. None: the one that most of
-            them have, or medians, reduced where they would take more than `MEMORY_SHARE` of free memory.
+            them have, or medians, reduced to `MOST_PIXELS` and to `MEMORY_SHARE` of free memory.
         skip_broken: Whether files that cannot be read are left out.
         target: Column with the labels, if a table names the files.
 
@@ -216,10 +219,17 @@ def _fitted_size(headers: Mapping[Path, Header], asked: tuple[int, int] | None) 
     natural = common if is_common else (medians[0], medians[1])
     pixel = len(headers) * (3 if any(header.colour for header in headers.values()) else 1)
     free = device.free_memory()
-    largest = _largest(asked or natural, pixel, int(free * MEMORY_SHARE))
     if asked is not None:
-        _check_fits(asked, largest, pixel, free)
+        _check_fits(asked, _largest(asked, pixel, int(free * MEMORY_SHARE)), pixel, free)
         return FittedSize(asked, _resized(sizes, asked, "the size asked for"))
+    moderate = _reduced(natural, MOST_PIXELS / math.prod(natural))
+    largest = _largest(moderate, pixel, int(free * MEMORY_SHARE))
+    if largest == moderate != natural:
+        text = (
+            f"All pictures were resized to {_text(moderate)}, from {_text(natural)}: larger ones take more "
+            f"time and memory to train. {_stretched(sizes, moderate)}"
+        ).strip()
+        return FittedSize(moderate, (guess("size", text, size=_text(natural)),))
     if largest == natural:
         why = "the most common size" if is_common else "the median size"
         notes = _resized(sizes, natural, why)
@@ -237,10 +247,7 @@ def _fitted_size(headers: Mapping[Path, Header], asked: tuple[int, int] | None) 
 
 def _largest(size: tuple[int, int], pixel: int, budget: int) -> tuple[int, int]:
     """Return the size, reduced so far that `pixel` bytes for each of its pixels stay within the budget."""
-    factor = math.sqrt(budget / (pixel * math.prod(size)))
-    if factor >= 1:
-        return size
-    reduced = (int(size[0] * factor), int(size[1] * factor))
+    reduced = _reduced(size, budget / (pixel * math.prod(size)))
     if min(reduced) < min(_SMALLEST, *size):
         rule = (
             f"the pictures must fit into a quarter of the free memory with at least {_SMALLEST} pixels a side"
@@ -248,6 +255,12 @@ def _largest(size: tuple[int, int], pixel: int, budget: int) -> tuple[int, int]:
         got = f"{_gigabytes(budget)} for {_gigabytes(pixel * math.prod(size))}"
         raise DataError("pictures", rule, got=got, hint="free some memory, or give fewer pictures")
     return reduced
+
+
+def _reduced(size: tuple[int, int], share: float) -> tuple[int, int]:
+    """Return the size with so large a share of its pixels, or the size itself where that is above 1."""
+    width, height = (max(1, int(side * math.sqrt(min(share, 1.0)))) for side in size)
+    return size if share >= 1 else (width, height)
 
 
 def _check_fits(asked: tuple[int, int], largest: tuple[int, int], pixel: int, free: int) -> None:

@@ -10,6 +10,7 @@ from thalweg.problem.data.note import Note
 # A line that draws a table: `---+---`, `|:--|--:|`, `====  ====`.
 _RULE = re.compile(r"[ \t|+]*(?::?(?:-{2,}|={2,}):?[ \t|+]*)+")
 _FORMULA = re.compile(r'(?:(?<=[,;\t|])|(?<=[;|] )|(?<=\n)|\A)"?="{1,2}([^"\n]*)"{1,3}(?= ?[,;\t|\n]|\Z)')
+_QUOTED_FORMULA = re.compile(r'"=""([^"\n]*)"""')  # the same, quoted once more
 _SINGLE_QUOTED = re.compile(r"(?:(?<=[,;\t|])|(?<=\n)|\A)'(?:[^'\n]|'')*'(?=[,;\t|\n]|\Z)")
 # A line that is one quoted cell: Excel writes whole lines so if a file is opened and saved as one column.
 _ONE_CELL = re.compile(r'"((?:[^"]|"")*)"[,;\t]*')
@@ -23,6 +24,7 @@ def usual_quotes(text: str) -> str:
     Some programs quote with ', write a quotation mark inside a cell as \\", or ="00123" to keep zeros.
     """
     if '="' in text:
+        text = _QUOTED_FORMULA.sub(r'"\1"', text)
         text = _FORMULA.sub(r'"\1"', text)
     if '\\"' in text:
         other = text.replace('\\"', '""')

@@ -113,7 +113,7 @@ def find_format(
     if present.len() == 0:
         return Found(PLAIN, PLAIN.read(text), {}) if forced else None
     plain = present.cast(pl.Float64, strict=False)
-    if plain.null_count() == 0 and (decimal or likely) != ",":
+    if plain.null_count() == 0 and not plain.is_infinite().any() and (decimal or likely) != ",":
         doubtful = decimal is None and _may_be_grouped(present)
         return Found(PLAIN, PLAIN.read(text), {}, doubtful)
     counts = dict(zip(*present.alias("").value_counts(name="rows").get_columns(), strict=True))
@@ -218,10 +218,12 @@ def _flags(parts: dict[str, Parts], rows: Counter[frozenset[str]]) -> tuple[str,
     """
     found = {word for affixes in rows for word in affixes}
     kept = rows[frozenset()] < rows.total() / 2 or not found or any(len(affixes) > 1 for affixes in rows)
-    if kept or not found <= _FLAGS or (len(found) == 1 and not found <= {"e", "p", "r", "z"}):
+    if kept or not found <= _FLAGS:
         return None
     spaced = all(cell[-2:-1] == " " for cell, part in parts.items() if part.affixes)
     fractions = any("." in part.digits or "," in part.digits for part in parts.values())
+    if len(found) == 1 and not found <= {"e", "p", "r", "z"} and not (spaced and fractions):
+        return None
     return tuple(sorted(found)) if spaced or fractions else None
 
 

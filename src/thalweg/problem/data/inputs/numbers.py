@@ -120,6 +120,10 @@ _NUMBER = re.compile(
 )
 
 
+# What programs write where a number overflowed, or something was counted to no end.
+_INFINITE = r"(?i)^[-+]?inf(?:inity)?$"
+
+
 @dataclass(frozen=True)
 class NumberFormat:
     """How the numbers of a column are written.
@@ -156,6 +160,8 @@ class NumberFormat:
         if self.affixes or self.multiples or self.clock:
             return self._read_each(text, text)
         numbers = quick.cast(pl.Float64, strict=False)
+        if numbers.is_infinite().any():  # words that say so, not 1e999
+            numbers = numbers.set(text.str.contains(_INFINITE).fill_null(False), None)
         rest = text.filter(numbers.is_null() & text.is_not_null())
         return numbers if rest.len() == 0 else numbers.fill_null(self._read_each(text, rest))
 
