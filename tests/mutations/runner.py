@@ -32,9 +32,10 @@ CAUGHT, UNNOTICED, ENDLESS, STILLBORN, UNCLEAR = "caught", "unnoticed", "endless
 # A mutant counts as noticed because it never ends: after so many seconds of processor time, once all of its
 # threads have slept for so many on the clock, or when both limits are far away but an hour has passed. The
 # first is twice what the longest tests need.
-PROCESSOR_SECONDS, IDLE_SECONDS, CLOCK_SECONDS = 150, 240, 3600
-# pytest's exit codes: a failed test, and an error before the first test, as of an import.
-_WORDS = {0: UNNOTICED, 1: CAUGHT, 2: STILLBORN}
+PROCESSOR_SECONDS, IDLE_SECONDS, CLOCK_SECONDS = 400, 240, 3600
+# pytest's exit codes: a failed test, an error before the first test, as of an import, and no test at all.
+_WORDS = {0: UNNOTICED, 1: CAUGHT, 2: STILLBORN, 5: UNNOTICED}
+_OPTIMISED = "mark.optimised"
 
 
 class Outcome(NamedTuple):
@@ -62,16 +63,24 @@ class _Running:
     """A process: its job, when it started, and when one of its threads was last seen to compute."""
 
     index: int
+    job: "Job"
     started: float
     moved: float
 
 
 class Job(NamedTuple):
-    """A run of tests, with a mutant or (None) without."""
+    """A run of tests, with a mutant or (None) without; of those marked `optimised`, or of the others."""
 
     mutant: Mutant | None
     tests: tuple[str, ...]
     words: str = ""
+    optimised: bool = False
+
+    @property
+    def rest(self) -> "Job | None":
+        """The tests marked `optimised`, which have a session of their own; None if there are none."""
+        marked = () if self.optimised else tuple(filter(_has_optimised, self.tests))
+        return self._replace(tests=marked, optimised=True) if marked else None
 
 
 def run_all(jobs: Sequence[Job], workers: int, tell: Callable[[Job, Outcome], None]) -> list[Outcome]:
@@ -81,17 +90,27 @@ def run_all(jobs: Sequence[Job], workers: int, tell: Callable[[Job, Outcome], No
         while waiting and len(running) < workers:
             index, job = waiting.pop(0)
             now = time.monotonic()
-            running[_start(job)] = _Running(index, now, now)
+            running[_start(job)] = _Running(index, job, now, now)
         child, status = os.waitpid(-1, os.WNOHANG)
         if not child:
             _end_idle(running)
             time.sleep(0.1)
             continue
         ended = running.pop(child)
-        job = jobs[ended.index]
-        outcomes[ended.index] = Outcome(job.mutant, _word(status), time.monotonic() - ended.started)
+        job, word, seconds = ended.job, _word(status), time.monotonic() - ended.started
+        if word == UNNOTICED and (rest := job.rest) is not None:
+            waiting.insert(0, (ended.index, rest))
+            continue
+        outcomes[ended.index] = Outcome(job.mutant, word, seconds)
         tell(job, outcomes[ended.index])
     return [outcomes[index] for index in range(len(jobs))]
+
+
+def _has_optimised(name: str) -> bool:
+    """Return whether a file of tests, or one in the folder, has some that are marked `optimised`."""
+    place = ROOT / "tests" / name
+    files = [place] if place.is_file() else place.rglob("test_*.py")
+    return any(_OPTIMISED in file.read_text(encoding="utf-8") for file in files)
 
 
 def _word(status: int) -> str:
@@ -154,6 +173,7 @@ def _run_tests(job: Job) -> int:
     os.dup2(quiet, 2)
     sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: SIM115
     chosen = ["-k", job.words] if job.words else []
+    chosen += ["--optimised"] if job.optimised else []
     files = [str(ROOT / "tests" / name) for name in job.tests]
     return int(
         pytest.main(["-x", "-q", "--tb=no", "--assert=plain", "-p", "no:cacheprovider", *files, *chosen])
