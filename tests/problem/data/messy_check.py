@@ -214,11 +214,15 @@ def _name(
 
 def _column(seen: SeenColumn, meant: Column, understood: Understood) -> Iterable[Problem]:
     topic = _topic(meant)
+    if meant.ambiguous and seen.kind == "skip" and _about(understood, seen):
+        return  # left out with a word, such as a constant: nothing was taken
     if meant.ambiguous and not _leads(understood, seen, topic, COLUMN_SWITCHES[topic]):
         yield Problem(meant.style, f"{_label(seen)}: ambiguous, and nothing said of what was taken", True)
         return
     if meant.ambiguous:
         return
+    if seen.kind == "number" and meant.style.startswith("answers") and _all_plain(meant):
+        return  # none of the rows that are left has one of the ends of the scale, which have names
     if seen.kind not in meant.kinds:
         said = _leads(understood, seen, topic, KIND_SWITCHES)
         yield Problem(meant.style, f"{_label(seen)} ({meant.cells[0]!r}) is {seen.kind}", not said)
@@ -233,6 +237,11 @@ def _column(seen: SeenColumn, meant: Column, understood: Understood) -> Iterable
         yield Problem(meant.style, f"{_label(seen)} {difference}", not said)
     elif meant.word_on and not _about(understood, seen, meant.word_on):
         yield Problem(meant.style, f"{_label(seen)}: no word on {meant.word_on!r} taken for missing", True)
+
+
+def _all_plain(meant: Column) -> bool:
+    """Return whether every cell is a plain whole number, or marks a missing value."""
+    return all(cell.strip('" ').isdigit() for cell in meant.cells if cell.strip() not in ("", *KNOWN_MARKS))
 
 
 def _topic(meant: Column) -> str:

@@ -297,3 +297,10 @@ def test_aligned_columns_without_a_plain_number_are_a_table(tmp_path):
     assert looks_like_table(tmp_path / "t.txt")
     (tmp_path / "p.txt").write_text("It was so.  Then not.\nNobody knew.  It rained.\nThe end.  Perhaps.\n")
     assert not looks_like_table(tmp_path / "p.txt")
+
+
+def test_rows_of_quoted_cells_are_a_table_and_their_last_space_is_said(tmp_path):
+    rows = "".join(f'"car {i}" "{i},5" \n"bus {i}" NA \n' for i in range(12))
+    found = understood(tmp_path, '"age" "sex"\n' + rows, "t.txt")
+    assert [column.name for column in found.columns] == ["age", "sex"]
+    assert any("ends in a space" in note.text and note.change for note in found.notes)

@@ -39,6 +39,7 @@ from thalweg.problem.data.note import Note, guess
 
 # ASCII's own separator of fields stands for separators of several characters: no text holds it.
 _UNIT = "\x1f"
+_SPACE_ENDS = re.compile(r"\n*[^\n]*[^ \n]\n+(?:[^\n]* \n+)+(?:[^\n]* )?\Z")
 _RUNS = {SPACES: re.compile(r'"[^"\n]*"|[ \t]+'), WIDE: re.compile(r'"[^"\n]*"|\t| {2,}')}
 
 
@@ -124,6 +125,9 @@ def read_cells(text: str, path: Path, separator: str | None = None) -> Cells:
     elif not sure and lines.width > 1:
         other = ";" if chosen == "," else ","
         notes = (guess("separator", f"cells are separated by {shown!r}.", separator=other), *notes)
+    if chosen in _RUNS and _SPACE_ENDS.match(text):
+        end = "every row but the first ends in a space: it was not read as one more, empty cell."
+        notes = (guess("separator", end, separator=","), *notes)
     return Cells(frame, chosen, (*wrapped, *drawn, *notes, *total))
 
 
@@ -150,6 +154,7 @@ def _single(text: str, separator: str) -> tuple[str, str]:
     spaced = f'{separator} "'
     if spaced in text:  # a mark quotes only where it touches the separator
         text = text.replace(spaced, f'{separator}"').replace(f'" {separator}', f'"{separator}')
+        text = re.sub(r'(?m)" +$', '"', text)
     elif f'" {separator}' in text:
         text = re.sub(rf'(?m)^("(?:[^"\n]|"")*") +(?={re.escape(separator)})', r"\1", text)
     return text, separator

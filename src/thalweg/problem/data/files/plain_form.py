@@ -9,7 +9,9 @@ from thalweg.problem.data.note import Note
 
 # A line that draws a table: `---+---`, `|:--|--:|`, `====  ====`.
 _RULE = re.compile(r"[ \t|+]*(?::?(?:-{2,}|={2,}):?[ \t|+]*)+")
-_FORMULA = re.compile(r'(?:(?<=[,;\t|])|(?<=[;|] )|(?<=\n)|\A)"?="{1,2}([^"\n]*)"{1,3}(?= ?[,;\t|\n]|\Z)')
+_FORMULA = re.compile(
+    r'(?:(?<=[,;\t|])|(?<=[;|] )|(?<=::)|(?<=\n)|\A)"?="{1,2}([^"\n]*)"{1,3}(?= ?(?:[,;\t|\n]|::)| ?\Z)'
+)
 _QUOTED_FORMULA = re.compile(r'"=""([^"\n]*)"""')  # the same, quoted once more
 _SINGLE_QUOTED = re.compile(r"(?:(?<=[,;\t|])|(?<=\n)|\A)'(?:[^'\n]|'')*'(?=[,;\t|\n]|\Z)")
 # A line that is one quoted cell: Excel writes whole lines so if a file is opened and saved as one column.

@@ -50,6 +50,9 @@ def divided_equally(text: str) -> bool:
         any(word[-1].isdigit() for word in line.split()) or line.split().count("q") > 1 for line in lines
     )
     digits = sum(any(map(str.isdigit, line)) for line in lines)
+    quoted = sum(line[0] == "q" and {"q"} <= set(line.split()) <= {"q", "NA"} for line in lines)
+    if quoted >= 0.95 * len(lines):  # quoted cells and nothing else
+        return True
     aligned = _agreement(lines, WIDE)[0] >= 0.95 and digits >= 0.9 * (len(lines) - 1)
     return aligned or (_agreement(lines, SPACES)[0] >= 0.95 and numbers >= 0.9 * len(lines))
 
