@@ -8,6 +8,7 @@ from tests.made import blobs, net
 from thalweg.engine.evaluate import EVALUATION_ROWS, evaluate, losses_of
 from thalweg.engine.group import init_group, weights
 from thalweg.engine.program import BATCH, MAP
+from thalweg.problem.data.load import load
 from thalweg.problem.problem import Problem
 from thalweg.recipe.optimizers import SGD
 from thalweg.recipe.recipe import Recipe
@@ -72,3 +73,17 @@ def test_every_third_example_gives_the_mean_over_those_examples():
     whole = evaluate(group.program, group.inputs, split, given, predict=largest)
     assert whole.loss[0] == pytest.approx(each.mean(), rel=1e-5)
     np.testing.assert_array_equal(means.predictions[0], whole.predictions[0, ::3])
+
+
+def test_every_third_of_weighted_examples_gives_their_weighted_mean():
+    inputs = np.random.default_rng(0).normal(size=(400, 6)).astype(np.float32)
+    counts = np.random.default_rng(1).integers(1, 9, 400).astype(np.float64)
+    data = load((inputs, np.arange(400) % 3), weights=counts, test=0, validation=0)
+    group, states = init_group(Problem(net, data), [Recipe(SGD(lr=0.1), batch_size=16, steps=1)])
+    split, given = group.splits["train"], (weights(group, states), states.model_state)
+    every = np.asarray(split.example_weights)
+    own = every[::3]
+    losses = np.asarray(losses_of(group.program, group.inputs, split, given)[0]) / every
+    means = evaluate(group.program, group.inputs, split, given, stride=3)
+    assert own.mean() != pytest.approx(1.0, rel=1e-3)
+    assert means.loss[0] == pytest.approx((own * losses[::3]).sum() / own.sum(), rel=1e-5)

@@ -180,3 +180,15 @@ def test_the_best_setting_that_diverged_in_part_is_not_called_best():
     ranking = of_losses({0.1: [0.1, None], 0.2: [None, None]})
     assert [entry.status for entry in ranking.entries] == ["diverged in part", "diverged"]
     assert ranking.best is ranking.entries[0]
+
+
+def test_every_fold_of_every_seed_counts():
+    """By the last fold of each seed alone, the other setting would be the best."""
+    rows = []
+    for rate, found in {0.1: (0.1, 0.9), 0.2: (0.6, 0.6)}.items():
+        for seed in range(2):
+            for fold, loss in enumerate(found):
+                rows.append(row(len(rows), loss, **{"optimizer.lr": rate, "seed": seed, "fold": fold}))
+    ranking = rank(table(rows), VARIED, "accuracy")
+    assert ranking.best.setting == {"optimizer.lr": 0.1} and ranking.best.loss.mean == pytest.approx(0.5)
+    assert ranking.best.loss.number == 4 and ranking.entries[1].behind.number == 4

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from thalweg.problem.calibration import Calibration
+from thalweg.problem.data.inputs.array import ArrayInputs
+from thalweg.problem.data.preparation import Preparation
 
 RANDOM = np.random.default_rng(0)
 
@@ -70,3 +72,14 @@ def test_a_result_without_one_has_none_and_plain_values_give_it_back():
     own = Calibration(40, half_width=0.5)
     assert Calibration.of({}) is None
     assert Calibration.of({"calibration": own.to_dict()}) == own
+
+
+def test_an_interval_is_as_wide_as_the_errors_in_the_unit_of_the_target():
+    """Half-widths are of standardised targets; people read kilograms."""
+    columns = ArrayInputs.fit(np.zeros((2, 1), np.float32), standardise=False)
+    preparation = Preparation(columns, target_mean=(100.0,), target_scale=(20.0,))
+    own = Calibration(40, half_width=0.5)
+    answers = preparation.answers(np.array([[0.0], [1.0]]), "regression", "values", calibration=own)
+    np.testing.assert_allclose(answers["prediction"], [100, 120])
+    np.testing.assert_allclose(answers["low"], [90, 110])
+    np.testing.assert_allclose(answers["high"], [110, 130])

@@ -11,9 +11,9 @@ from tests.run.one_number import EPOCH, MEAN, RATE, TEST, TRAIN, UNIT, VALIDATIO
 from thalweg.core import keys
 from thalweg.problem.data.split import Rows
 from thalweg.recipe.averaging import EMA
-from thalweg.recipe.optimizers import SGD
+from thalweg.recipe.optimizers import SGD, ScheduleFreeSGD
 from thalweg.recipe.recipe import Recipe
-from thalweg.recipe.schedules import Cosine, OneCycle, Plateau, Warmup
+from thalweg.recipe.schedules import Constant, Cosine, OneCycle, Plateau, Warmup
 from thalweg.run.resume import Change, resume
 from thalweg.run.spec import SaveOptions
 from thalweg.run.train import train
@@ -282,3 +282,21 @@ def test_a_target_and_settled_losses_end_a_run_where_they_hold():
     settled = train(problem(), recipe(loss_change_below=float(changes.min()) * 1.01))
     assert settled.result["stopped"] == "loss_change_below"
     assert settled.result["steps"] == EPOCH * (int(np.argmin(changes)) + 2)
+
+
+def test_a_schedule_free_rule_is_evaluated_and_kept_at_its_average(tmp_path):
+    """Defazio et al. 2024, equations 3 to 5: the gradient is taken at y, and x, the mean of all z, counts."""
+    rule = ScheduleFreeSGD(lr=RATE, b1=0.6)
+    run = train(problem(), Recipe(rule, schedule=Constant(), batch_size=2, steps=2 * EPOCH), keep=tmp_path)
+    x = z = 0.0
+    averages = []
+    for t in range(2 * EPOCH):
+        y = 0.4 * z + 0.6 * x
+        z -= RATE * 2 * (y - TRAIN)
+        x += (z - x) / (t + 1)
+        averages.append(x)
+    assert abs(0.4 * z + 0.6 * x - x) > 1e-3  # the point of the next gradient is another one
+    np.testing.assert_allclose(
+        validated(run)["loss"], [(averages[i * EPOCH - 1] - VALIDATION) ** 2 for i in (1, 2)], **NEAR
+    )
+    assert weight(tmp_path, "final") == pytest.approx(x, rel=1e-5)

@@ -1,5 +1,7 @@
 """Static checks name a planted fault by probing the function, on modules and losses of a user's own."""
 
+from types import SimpleNamespace
+
 import jax
 import numpy as np
 import pytest
@@ -17,8 +19,11 @@ from tests.insight.doctor.programs import (
     squared,
     unit,
 )
-from thalweg.insight.doctor.anatomy import opened
+from thalweg.insight.doctor.anatomy import BINARY, CLASSES, opened
+from thalweg.insight.doctor.checks.head import label_form
 from thalweg.insight.doctor.diagnose import diagnose
+from thalweg.insight.doctor.plan import planned
+from thalweg.insight.doctor.profile import LOGITS, PROBABILITIES, RIGHT
 from thalweg.insight.doctor.vocabulary import CAUSES, FIXES, SYMPTOMS
 
 NOT_OF_THE_HEAD = ("hidden_linear",)  # certain only beside references, which `quick` computes without trees
@@ -94,3 +99,26 @@ def test_the_words_are_those_of_the_vocabulary():
     assert {symptom["name"] for symptom in values["symptoms"]} <= set(SYMPTOMS)
     assert {cause["change"]["fix"] for cause in values["causes"] if "change" in cause} <= set(FIXES)
     assert set(values) >= {"healthy", "symptoms", "causes", "refuted", "repair", "controls", "cost"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "labels", "profile", "right"),
+    [
+        (BINARY, [-1, 1, 1], {"takes": LOGITS, "lowest": -0.5}, [0, 1, 1]),
+        (BINARY, [2, 4, 2], {"takes": PROBABILITIES, "lowest": -3.0}, [0, 1, 0]),
+        (BINARY, [0, 1, 1], {"takes": LOGITS, "deaf": True}, [-1, 1, 1]),
+        (CLASSES, [1, 3, 2], {"takes": LOGITS, "wrong": 0.3}, [0, 2, 1]),
+        (CLASSES, [10, 30, 20], {"takes": LOGITS, "wrong": 1.0}, [0, 2, 1]),
+    ],
+)
+def test_labels_are_repaired_to_those_that_the_loss_means(kind, labels, profile, right):
+    usual = {"prefers": RIGHT, "lowest": 0.0, "deaf": False, "wrong": 0.0}
+    anatomy = SimpleNamespace(kind=kind, leaf=0, levels=np.unique(labels), train=SimpleNamespace(y=labels))
+    view = SimpleNamespace(
+        anatomy=anatomy, profile=SimpleNamespace(**usual | profile), are_probabilities=False
+    )
+    (finding,) = label_form(view)  # type: ignore[arg-type]
+    assert finding.cause == "label_encoding_wrong"
+    ((move,),) = finding.moves
+    scale, shift = planned(tw.Recipe(), (move,)).relabel
+    np.testing.assert_allclose(np.multiply(labels, scale) + shift, right, atol=1e-12)

@@ -27,8 +27,22 @@ def problem():
 
 
 @pytest.fixture(scope="module")
-def result(problem):
-    return racing.race(problem, RECIPE, optimizers="adamw,sgd", budget=10, progress=False)
+def trained():
+    """The recipes of every call of `train` in the race of `result`, in order."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def result(problem, trained):
+    honest = racing.train
+
+    def noted(problem, recipes, **settings):
+        trained.append(recipes)
+        return honest(problem, recipes, **settings)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(racing, "train", noted)
+        return racing.race(problem, RECIPE, optimizers="adamw,sgd", budget=10, progress=False)
 
 
 def test_every_contestant_computes_the_same_updates(result):
@@ -134,3 +148,10 @@ def test_the_command_writes_a_folder_and_refuses_before_training(tmp_path):
     assert (tmp_path / "r" / "race.html").is_file() and (tmp_path / "r" / "recipe.toml").is_file()
     ended = called("race", "iris", "--budget", "5", at=tmp_path)
     assert ended.returncode != 0 and "--budget 30" in ended.stderr
+
+
+def test_no_seed_that_tunes_is_a_seed_of_the_race(result, trained):
+    """A recipe that is lucky with a seed would win the race by that seed."""
+    *tuned, raced = [{recipe.seed for recipe in recipes} for recipes in trained]
+    assert result.seeds == 5 and raced == {RECIPE.seed + i for i in range(5)}
+    assert tuned and not raced & set.union(*tuned)

@@ -130,3 +130,15 @@ def test_weights_of_another_shape_are_refused():
         Weighted(MeanSquaredError())(OUTPUTS, (TARGETS, jnp.ones(3)))
     with pytest.raises(ModelError, match=r"\(targets, weights\)"):
         Weighted(MeanSquaredError())(OUTPUTS, TARGETS)
+
+
+@pytest.mark.parametrize("classes", [2, 3, 7])
+def test_smoothed_labels_are_shares_that_sum_to_one(classes):
+    """Szegedy et al. 2016: `(1 - a)` of the label and `a / K` of each class, that of the label included."""
+    logits = np.random.default_rng(0).normal(size=(5, classes))
+    labels = np.arange(5) % classes
+    log_shares = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    own = -log_shares[np.arange(5), labels]
+    expected = 0.7 * own + 0.3 * -log_shares.mean(axis=1)
+    found = CrossEntropy(0.3)(jnp.asarray(logits, jnp.float32), jnp.asarray(labels))
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
