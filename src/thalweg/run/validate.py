@@ -37,6 +37,11 @@ FEW_EXAMPLES = 80
 TRIED_STEPS = 256
 
 
+def _eighth(count: int) -> int:
+    """Return the power of two next below an eighth of the examples: at least eight updates an epoch."""
+    return 2 ** max(0, (count // 8).bit_length() - 1)
+
+
 def check_recipe(problem: Problem, recipe: Recipe) -> None:
     """Reject a recipe that does not fit the data, the metric or the machine.
 
@@ -51,7 +56,7 @@ def check_recipe(problem: Problem, recipe: Recipe) -> None:
             "recipe",
             f"batch_size must be at most the training split's {count} examples",
             got=recipe.batch_size,
-            hint=f"try batch_size={'full' if count < FEW_EXAMPLES else count // 10}, or more data",
+            hint=f"try batch_size={'full' if count < FEW_EXAMPLES else _eighth(count)}, or more data",
             cause="batch_large",
         )
     updates = length(problem, recipe)

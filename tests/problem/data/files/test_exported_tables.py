@@ -7,6 +7,7 @@ from datetime import datetime
 import polars as pl
 import pytest
 
+import thalweg as tw
 from tests.problem.data.files.test_real_tables import said, understood, values
 from thalweg.problem.data.files.tables import looks_like_table
 from thalweg.problem.data.load import load
@@ -304,3 +305,19 @@ def test_rows_of_quoted_cells_are_a_table_and_their_last_space_is_said(tmp_path)
     found = understood(tmp_path, '"age" "sex"\n' + rows, "t.txt")
     assert [column.name for column in found.columns] == ["age", "sex"]
     assert any("ends in a space" in note.text and note.change for note in found.notes)
+
+
+def test_windows_and_koi8_are_told_apart_by_capitals(tmp_path):
+    """In the other encoding, small letters are capitals: `dOHOD`."""
+    names = ["\u0414\u043e\u0445\u043e\u0434", "\u0440\u043e\u0441\u0442"]  # Dohod, rost
+    rows = "".join(f"{2598 + 37 * i}\t{i}368,64\n" for i in range(1, 15))
+    for encoding in ("cp1251", "koi8_r"):
+        (tmp_path / "t.tsv").write_bytes(("\t".join(names) + "\n" + rows).encode(encoding))
+        assert [column.name for column in tw.understand(tmp_path / "t.tsv").columns] == names
+
+
+def test_names_in_a_comment_above_prices(tmp_path):
+    rows = "".join(f'"{"red" if i % 2 else "blue"}";"¥{i}7.35"\n' for i in range(1, 15))
+    found = understood(tmp_path, '# "colour";"price"\n' + rows)
+    assert [column.name for column in found.columns] == ["colour", "price"]
+    assert values(found)["price"][0] == 17.35

@@ -169,9 +169,10 @@ def _frequent_letters(sample: bytes, encoding: str, letters: str, rare: str) -> 
     """Return the share of a language's most frequent letters less that of its rarest, beyond ASCII."""
     words = set(re.findall(r"[^\x00-\x7f]+", sample.decode(encoding, errors="replace")))
     # KOI8-R has small letters where Windows-1251 has capitals; a capital inside a word says it is the other.
-    words = {word for word in words if not re.search(r"[а-яё][А-ЯЁ]", word)}
-    found = "".join(words).lower()
-    return sum((char in letters) - (char in rare) for char in found) / max(len(found), 1)
+    odd = {word for word in words if re.search(r"[а-яё][А-ЯЁ]", word)}
+    found, against = "".join(words - odd).lower(), sum(map(len, odd))
+    common = sum((char in letters) - (char in rare) for char in found)
+    return (common - against) / max(len(found) + against, 1)
 
 
 def decompress_ahead(paths: Iterable[Path]) -> None:

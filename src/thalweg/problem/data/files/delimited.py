@@ -315,7 +315,7 @@ def _is_remark(first: list[str]) -> bool:
 
 def _has_values(line: str) -> bool:
     """Return whether a field begins like a number."""
-    return bool(re.search(r'(?:^|[,;|\t\x1f])\s*"?[-+(]?\d', line))
+    return bool(re.search(r'(?:^|[,;|\t\x1f])\s*"?[-+(]?[$€£¥]?\d', line))
 
 
 def _settings(lines: list[str], mark: str, width: int) -> int:
