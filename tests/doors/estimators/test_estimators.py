@@ -96,6 +96,14 @@ def test_partial_fit_goes_on_from_where_it_was():
         learner.partial_fit(X, Y + 1)
 
 
+def test_partial_fit_of_values_keeps_their_unit():
+    values = 500 + 20 * X[:, 0]
+    learner = ThalwegRegressor(**QUICK | {"steps": None})
+    losses = [learner.partial_fit(X, values).loss_ for _ in range(4)]
+    assert losses[3] < losses[0]
+    assert np.abs(learner.predict(X) - values).mean() < 2 * np.abs(values - values.mean()).mean()
+
+
 def test_a_frame_that_lacks_a_class_is_refused():
     """The network of a frame has outputs for the classes that it saw: another numbering would be wrong."""
     frame = pd.DataFrame({"size": X[:100, 0], "kind": np.where(X[:100, 1] > 3, "wide", "narrow")})

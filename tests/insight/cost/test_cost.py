@@ -65,6 +65,14 @@ def test_the_backward_pass_of_a_layer_is_twice_its_forward_pass_and_of_the_first
     assert hidden[1].products_multiply == 2 * hidden[0].products_multiply == 2 * 32 * 128 * 128
 
 
+def test_the_layers_of_microbatches_add_up_to_those_of_the_whole_batch(deep):
+    whole = tw.cost(deep, one_step(batch_size=32), measure=False).layers
+    parts = tw.cost(deep, one_step(batch_size=32, accumulate=4), measure=False).layers
+    for name in ("layers.0", "layers.1"):
+        for one, other in zip(whole[name], parts[name], strict=True):
+            assert other.products_multiply == one.products_multiply
+
+
 CONFIGURATIONS = {
     "adamw": (tw.MLP([64, 128, 128, 3]), (64,), tw.Recipe(tw.AdamW(), batch_size=64, steps=60)),
     "large batch": (tw.MLP([64, 256, 3]), (64,), one_step(batch_size=240)),

@@ -78,6 +78,8 @@ def test_a_folder_gives_what_its_run_gives(saved):
 def test_rise_and_bezier_by_hand():
     assert rise(np.array([0.0, 0.5, 1.0]), np.array([1.0, 3.0, 2.0])) == 1.5
     assert rise(np.array([0.0, 0.5, 1.0]), np.array([1.0, np.nan, 2.0])) == np.inf
+    unequal = np.array([0.0, 0.25, 1.0]), np.array([1.0, 2.0, 2.0])  # the line is at 1.25 there
+    assert rise(*unequal) == 0.75
     assert bezier(0.5) == (0.25, 0.25, 0.5) and bezier(0.0) == (1.0, 0.0, 0.0)
 
 

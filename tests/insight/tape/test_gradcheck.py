@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from thalweg.core.errors import BadInput
-from thalweg.insight.tape.gradcheck import AGREES, DIFFERS, UNRESOLVED, _entry, gradcheck
+from thalweg.insight.tape.gradcheck import AGREES, DIFFERS, UNRESOLVED, _entry, extrapolated, gradcheck
 
 
 @jax.custom_vjp
@@ -65,3 +65,11 @@ def test_a_difference_counts_from_ten_times_its_uncertainty():
     levels = {"exact": 1.0, "difference": 1.0 + 1e-3, "tolerance": 1e-6}
     assert _entry("x", uncertainty=9e-5, **levels).status == DIFFERS
     assert _entry("x", uncertainty=1.1e-4, **levels).status == UNRESOLVED
+
+
+def test_differences_at_halved_steps_are_extrapolated_by_the_powers_of_their_errors():
+    """Errors of central differences are a series in h^2: Richardson divides by 4^k - 1 (Ridders 1982)."""
+    steps = 0.5 / 2.0 ** np.arange(6)
+    levels = np.stack([np.sinh(steps) / steps, np.ones(6), 16.0 ** -np.arange(6)], axis=1)
+    value, uncertainty = extrapolated(levels)
+    assert abs(value - 1) < 1e-12 and abs(value - 1) <= uncertainty < 1e-9

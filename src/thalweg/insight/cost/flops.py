@@ -212,8 +212,9 @@ def _sinks(computation: Computation, ends: dict[int, set[str]]) -> dict[int, str
     reach = {key: set(names) for key, names in ends.items()}
     for node in reversed(computation.nodes):
         goals = set().union(*(reach.get(id(value), set()) for value in node.writes))
-        if not node.inner:
-            ends |= {id(value): goals for value in node.writes if goals}
+        # Every result of a loop leads to goals of its own; a plain node has one result.
+        each = {id(v): reach.get(id(v), set()) if node.inner else goals for v in node.writes}
+        ends |= {key: set(found) for key, found in each.items() if found}
         for value in node.reads:
             reach.setdefault(id(value), set()).update(goals)
     return {key: next(iter(names)) for key, names in reach.items() if len(names) == 1}
