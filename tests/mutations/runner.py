@@ -32,7 +32,7 @@ CAUGHT, UNNOTICED, ENDLESS, STILLBORN, UNCLEAR = "caught", "unnoticed", "endless
 # A mutant counts as noticed because it never ends: after so many seconds of processor time, once all of its
 # threads have slept for so many on the clock, or when both limits are far away but an hour has passed. The
 # first is twice what the longest tests need.
-PROCESSOR_SECONDS, IDLE_SECONDS, CLOCK_SECONDS = 150, 240, 3600
+PROCESSOR_SECONDS, IDLE_SECONDS, CLOCK_SECONDS = 400, 240, 3600
 # pytest's exit codes: a failed test, and an error before the first test, as of an import.
 _WORDS = {0: UNNOTICED, 1: CAUGHT, 2: STILLBORN}
 
