@@ -26,6 +26,16 @@ def test_a_full_disk_leaves_the_old_content_and_nothing_else(tmp_path, durable):
     assert file.read_bytes() == b"before" and os.listdir(tmp_path) == ["answers.csv"]
 
 
+def test_a_write_that_takes_only_some_bytes_is_continued_where_it_ended(tmp_path):
+    class Slow(Files):
+        def write(self, descriptor, data):
+            return os.write(descriptor, data[:7])
+
+    content = bytes(range(200))
+    replace(tmp_path / "step.bin", content, files=Slow())
+    assert (tmp_path / "step.bin").read_bytes() == content
+
+
 def test_an_interrupt_while_writing_leaves_nothing(tmp_path):
     class Interrupted(Files):
         def write(self, descriptor, data):

@@ -109,6 +109,22 @@ def test_weights_that_a_finite_loss_spoils_are_found_in_the_backward_pass(tmp_pa
     assert birth is not None and (birth.name, birth.phase) == ("sqrt", "backward")
 
 
+def test_the_update_that_spoils_the_weights_is_found_long_before_a_loss_tells(tmp_path):
+    """Only one batch of five asks for the weight, so that the losses of the next ones are finite as ever."""
+
+    def seldom(model, batch):
+        return jnp.where(batch["x"] > 0, root(model, batch), 0.0)
+
+    x = np.where(np.arange(60) % 20, 0, 0.4).astype(np.float32)
+    given = Problem(Weight, {"x": x}, objective=seldom)
+    recipe = Recipe(SGD(lr=0.2), batch_size=4, steps=400, shuffle="none", clip_norm=1e9)
+    run = train(given, recipe, keep=SaveOptions(tmp_path / "run", every="off"))
+    spoilt = int(np.isnan(run.record.steps["gradient_norm"].to_numpy()).argmax())
+    assert run.result["stopped"] == "diverged" and spoilt < run.result["steps"] - 2
+    replayed = replay(saved_run(run.folder, given))
+    assert (replayed.reason, replayed.step) == ("weights", spoilt)
+
+
 def test_a_run_that_did_not_diverge_has_nothing_to_replay(tmp_path):
     recipe = Recipe(SGD(lr=1e-3), batch_size=4, steps=2)
     run = train(problem(root), recipe, keep=tmp_path / "run")

@@ -1,20 +1,30 @@
 """The figures of predictions, against small tables worked out by hand."""
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
 import pytest
 
+from thalweg.engine.evaluate import Means
 from thalweg.problem.data.data import CLASSIFICATION, MULTILABEL, REGRESSION, Data
 from thalweg.problem.data.inputs.array import ArrayInputs
+from thalweg.problem.data.load import load
 from thalweg.problem.data.preparation import Preparation
 from thalweg.problem.data.split import Rows
-from thalweg.run.scores import baseline, for_people, scores
+from thalweg.run.scores import baseline, for_people, prediction_table, scores
 
 
 def table(target, prediction) -> pl.DataFrame:
     return pl.DataFrame({"target": target, "prediction": prediction})
+
+
+def answers(values) -> Means:
+    """Return an evaluation of two lanes, of which the second predicts these values."""
+    nothing = np.zeros(2)
+    predictions = np.array([np.full(len(values), 99.0), values], np.float32)
+    return Means(nothing, nothing, nothing, 0.0, predictions)
 
 
 def data(task: str, train, test, **preparation) -> Data:
@@ -81,6 +91,24 @@ def test_baselines_come_from_the_training_split():
     )
     assert labels is not None and labels["value"] == pytest.approx(2 / 6)
     assert baseline(data(REGRESSION, np.zeros((2, 3)), np.zeros((2, 3)))) is None
+
+
+def test_the_table_has_values_in_the_targets_own_unit():
+    unit = {"target_mean": (10.0,), "target_scale": (4.0,)}
+    given = data(REGRESSION, np.zeros((2, 1)), np.array([[0.5], [-1.0]]), **unit)
+    found = prediction_table(SimpleNamespace(data=given), answers([0.25, -2.0]), lane=1)
+    assert found.to_dict(as_series=False) == {"target": [12.0, 6.0], "prediction": [11.0, 2.0]}
+
+
+def test_the_table_has_values_of_a_series_and_not_their_changes():
+    """The rows of the test split are 16 to 19, so that its one window of three ends at row 18."""
+    y = 7.0 * np.arange(20)
+    frame = pl.DataFrame({"shop": np.repeat(["a", "b"], 20), "y": np.concatenate([y, y + 1000])})
+    given = load(frame, target="y", window=3, series="shop", validation=0)
+    assert given.test is not None and given.test.offsets is not None
+    found = prediction_table(SimpleNamespace(data=given), answers([0.0, 0.0]), lane=1)
+    np.testing.assert_allclose(found["target"], [19 * 7, 19 * 7 + 1000], rtol=1e-5)
+    np.testing.assert_allclose(found["prediction"], [18 * 7, 18 * 7 + 1000], rtol=1e-5)  # no change
 
 
 def test_the_saved_table_has_names_and_rows_of_the_source():

@@ -6,7 +6,7 @@ import pytest
 from thalweg.core.errors import RunFolderError
 from thalweg.run.checkpoint.store import Store
 from thalweg.run.folder.folder import RunFile
-from thalweg.run.verify import inspect
+from thalweg.run.verify import examine, inspect
 
 
 def test_an_inspection_lists_sound_damaged_and_left_over_files(tmp_path):
@@ -21,6 +21,16 @@ def test_an_inspection_lists_sound_damaged_and_left_over_files(tmp_path):
     assert any("left over" in check.why for check in inspection.files)
     (tmp_path / "notes.txt").write_text("MINE")
     assert [check.name for check in inspect(tmp_path).damaged] == ["notes.txt"]
+
+
+def test_a_lane_without_run_json_is_damaged_once_its_sweep_has_ended(tmp_path):
+    (tmp_path / "lanes" / "000").mkdir(parents=True)
+    RunFile("run").write(tmp_path, [])
+    running = examine(tmp_path)
+    assert not running.damaged
+    assert ("lanes/000/run.json", None, "is not written yet") in running.files
+    RunFile("run").write(tmp_path, [], ended=True)
+    assert examine(tmp_path).damaged == [("lanes/000/run.json", False, "no such file or directory")]
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path):

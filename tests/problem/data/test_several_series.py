@@ -306,6 +306,13 @@ def test_repeated_dates_are_said_or_asked_about():
     assert load(pl.concat([ONE, ONE]), target="y", window=5, types={"day": "skip"}).train.count() == 288 - 5
 
 
+def test_a_series_that_begins_on_the_day_on_which_another_ends_repeats_no_day():
+    later = shops("z").with_columns(day=pl.Series(days(100, days(100)[-1])))
+    for options in ({"series": "shop"}, {}):
+        data = load(pl.concat([shops("a"), later]), target="y", window=5, **options)
+        assert data.preparation.columns.series == ("shop",) and not texts(data, "repeats")
+
+
 def test_rows_without_a_date_are_left_out_and_counted():
     frame = ONE.with_columns(day=pl.when(pl.int_range(200) % 50 == 3).then(None).otherwise("day"))
     data = load(frame, target="y", window=5)
