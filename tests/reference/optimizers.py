@@ -333,6 +333,16 @@ class Rules:
             after |= self._rules[number].step(some, grads, own, share, momentum, again)
         return {path: after[path] for path in w}
 
+    def without_frozen(self, g: Arrays) -> Arrays:
+        """Return the gradient with zeros for frozen parameters, which count in no norm."""
+        frozen = {
+            path
+            for number, paths in self._members.items()
+            for path in paths
+            if number >= 0 and self._groups[number].get("frozen")
+        }
+        return {path: 0 * leaf if path in frozen else leaf for path, leaf in g.items()}
+
     def evaluated(self, w: Arrays, state: Settings) -> Arrays:
         """Return the weights to evaluate; see `Rule.evaluated`."""
         after = dict(w)

@@ -85,6 +85,7 @@ SWEEPS: dict[str, tuple[str, dict[str, Any], list[dict[str, Any]], tuple[int, ..
             "optimizer": {"name": "sgd", "lr": 0.1},
             "schedule": {"name": "step", "every": 31.0, "drop": 0.5, "unit": "steps"},
             "gradient_below": 0.1,
+            "groups": [{"pattern": "layers.0.bias", "frozen": True}],
             "last_batch": "drop",
             "epochs": 3,
         },

@@ -196,6 +196,7 @@ class Reference:
     def _processed(self, t: int, g: Arrays) -> tuple[Arrays, float]:
         """Return the gradient after clipping and noise, and its norm before (NaN where nothing needs it)."""
         recipe, norm = self.recipe, math.nan
+        g = self.rules.without_frozen(g)
         if recipe["clip_norm"] is not None or recipe["gradient_below"] is not None:
             norm = _global_norm(g)
         if recipe["clip_value"] is not None:

@@ -76,14 +76,17 @@ def _adapted(
 
 
 def as_trained(recipe: Recipe, optimizer: PyTree, params: PyTree, grads: PyTree) -> tuple[PyTree, PyTree]:
-    """Return parameters and gradient as the rule takes them: where there are adapters, the thin matrices in
-    the place of each matrix, and no gradient of what is frozen.
+    """Return parameters and gradient as the rule takes them: no gradient of what is frozen, which would count
+    in the norm that is clipped; and where there are adapters, the thin matrices in the place of each matrix.
     """
-    if not isinstance(optimizer, Adapted):
+    adapted = isinstance(optimizer, Adapted)
+    if not adapted and not any(group.frozen for group in recipe.groups):
         return params, grads
     all_roles = roles(params)
-    scales = _scales(recipe, all_roles)
     grads = without_frozen(grads, recipe.groups, all_roles)
+    if not adapted:
+        return params, grads
+    scales = _scales(recipe, all_roles)
     trained = adapters.trained(params, optimizer.factors)
     return trained, adapters.gradients(grads, optimizer.factors, scales)
 
