@@ -99,6 +99,7 @@ ASKED: dict[str, tuple[str, ...]] = {
     "problem/data/splitting": ("problem/data/test_splitting.py", "problem/data/test_dealing.py"),
     "problem/data/dealing": ("problem/data/test_dealing.py", "problem/data/test_splitting.py"),
     "problem/data/preparation": (
+        "problem/test_calibration.py",
         "problem/data/test_preparation.py",
         "problem/data/test_arrays.py",
         *_EVALUATED,
