@@ -153,6 +153,13 @@ ASKED: dict[str, tuple[str, ...]] = {
         *_TRAINED,
         *_REFERENCE,
     ),
+    "engine/update": (
+        "contracts/test_line_search.py",
+        "problem/test_objective.py",
+        *_TRAINED,
+        "run/test_adapters.py",
+        *_REFERENCE,
+    ),
     "engine/program": (*_NOISE, "engine/test_counts.py", "engine/test_loop.py"),
     "engine/feeds": ("engine/feeds", "engine/test_loop.py", "run/test_folds.py"),
     "engine/layout": ("engine/layout", "engine/test_loop.py", *_TRAINED, "contracts/test_lanes.py"),
