@@ -301,10 +301,18 @@ def test_aligned_columns_without_a_plain_number_are_a_table(tmp_path):
 
 
 def test_rows_of_quoted_cells_are_a_table_and_their_last_space_is_said(tmp_path):
-    rows = "".join(f'"car {i}" "{i},5" \n"bus {i}" NA \n' for i in range(12))
+    rows = "".join(f'"car" "{i},5" \n"bus" NA \n' for i in range(12))
     found = understood(tmp_path, '"age" "sex"\n' + rows, "t.txt")
     assert [column.name for column in found.columns] == ["age", "sex"]
     assert any("ends in a space" in note.text and note.change for note in found.notes)
+
+
+def test_names_of_rows_before_a_column_that_is_empty_everywhere(tmp_path):
+    """R has no name for them: `sex` is the column behind the last space."""
+    rows = "".join(f'"car {i}" "{i},5" \n' for i in range(12))
+    found = understood(tmp_path, '"age" "sex"\n' + rows, "t.txt")
+    assert [column.name for column in found.columns][1:] == ["age", "sex"]
+    assert values(found)["age"][1] == 1.5 and found.columns[2].values.null_count() == 12
 
 
 def test_windows_and_koi8_are_told_apart_by_capitals(tmp_path):

@@ -33,7 +33,7 @@ from thalweg.problem.data.files.separator import (
     WIDE,
     find_separator,
 )
-from thalweg.problem.data.files.short_rows import ended_early, short_rows
+from thalweg.problem.data.files.short_rows import ended_early, filled_ends, names_of_rows, short_rows
 from thalweg.problem.data.files.sums import without_sums
 from thalweg.problem.data.note import Note, guess
 
@@ -113,6 +113,9 @@ def read_cells(text: str, path: Path, separator: str | None = None) -> Cells:
     text, drawn = without_drawing(usual_quotes(text))
     given = SPELLINGS.get(separator or "", separator) or stated
     chosen, sure = (given, True) if given else find_separator(text)
+    ended = chosen in _RUNS and _SPACE_ENDS.match(text) is not None
+    if ended and names_of_rows(text):
+        text, ended = filled_ends(text), False
     single, mark = _single(text, chosen)
     lines = _lines(single, mark, path)
     body, notes = _table_lines(lines, mark, path, chosen in _RUNS)
@@ -125,7 +128,7 @@ def read_cells(text: str, path: Path, separator: str | None = None) -> Cells:
     elif not sure and lines.width > 1:
         other = ";" if chosen == "," else ","
         notes = (guess("separator", f"cells are separated by {shown!r}.", separator=other), *notes)
-    if chosen in _RUNS and _SPACE_ENDS.match(text):
+    if ended:
         end = "every row but the first ends in a space: it was not read as one more, empty cell."
         notes = (guess("separator", end, separator=","), *notes)
     return Cells(frame, chosen, (*wrapped, *drawn, *notes, *total))

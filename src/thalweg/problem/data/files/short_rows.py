@@ -1,4 +1,4 @@
-"""Rows of a text table that end after their last cell that is not empty, as some programs write them."""
+"""Rows of a text table whose last cells are empty and not written, or not seen."""
 
 from __future__ import annotations
 
@@ -44,6 +44,23 @@ def short_rows(lines: Sequence[str], whole: Sequence[int], wrong: Sequence[int],
         if not habit and any(moved):
             return []
     return list(wrong)
+
+
+def names_of_rows(text: str) -> bool:
+    """Return whether rows begin with names of their own in quotation marks, as R writes them.
+
+    If such rows end in a space and the line of names does not, their last cell is empty: R has no name for
+    the names of rows.
+    """
+    head, *rows = (line for line in text.split("\n") if line.strip())
+    first = [QUOTED.match(row) for row in rows]
+    names = {match[0] for match in first if match}
+    return QUOTED.sub("", head).strip() == "" and len(names) == len(rows) > 1
+
+
+def filled_ends(text: str) -> str:
+    """Return the text with an empty cell in quotation marks behind the space that rows end in."""
+    return re.sub(r"(?m) $", ' ""', text)
 
 
 def ended_early(short: Sequence[int], width: int, first: int) -> Note:
