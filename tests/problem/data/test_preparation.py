@@ -67,6 +67,15 @@ def test_answers_name_the_classes():
     assert answers["prediction"].tolist() == ["yes"] and np.allclose(answers["probability_yes"], 0.75)
 
 
+def test_every_label_has_a_probability_of_its_own():
+    columns = MAKERS["array"]().preparation.columns
+    outputs = np.log(np.array([[1.0, 3.0, 1 / 4], [9.0, 1 / 3, 1.5]]))
+    answers = Preparation(columns, classes=("a", "b", "c")).answers(outputs, "multilabel")
+    np.testing.assert_allclose(
+        [answers[f"probability_{name}"] for name in "abc"], [[0.5, 0.9], [0.75, 0.25], [0.2, 0.6]], rtol=1e-5
+    )
+
+
 def test_every_kind_is_registered_by_its_class_alone():
     assert set(kinds()) >= {"table", "array", "image", "text", "lines", "series"}
     assert all(issubclass(columns, Columns) for columns in kinds().values())
