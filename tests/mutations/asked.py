@@ -154,7 +154,7 @@ ASKED: dict[str, tuple[str, ...]] = {
         *_REFERENCE,
     ),
     "engine/update": (
-        "contracts/test_line_search.py",
+        "contracts/test_optimizers_program.py",
         "problem/test_objective.py",
         *_TRAINED,
         "run/test_adapters.py",

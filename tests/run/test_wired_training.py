@@ -300,3 +300,24 @@ def test_a_schedule_free_rule_is_evaluated_and_kept_at_its_average(tmp_path):
         validated(run)["loss"], [(averages[i * EPOCH - 1] - VALIDATION) ** 2 for i in (1, 2)], **NEAR
     )
     assert weight(tmp_path, "final") == pytest.approx(x, rel=1e-5)
+
+
+def test_an_overflow_of_float16_is_skipped_and_training_goes_on():
+    """At the first scale the gradient of 6 is above 65504: the weight waits until the scale has fallen."""
+    settings = {"schedule": Constant(), "batch_size": 2, "steps": 40, "precision": "f16"}
+    run = train(problem(rows_of(3.0)), Recipe(SGD(lr=0.05), **settings))
+    losses = run.record.steps["loss"].to_numpy()
+    skipped = int((losses == losses[0]).sum()) - 1
+    assert run.result["stopped"] == "steps" and 0 < skipped < 10
+    w = path(40 - skipped, lambda t: 0.05, 3.0)
+    np.testing.assert_allclose(losses[skipped:], (w[:-1] - 3.0) ** 2, rtol=2e-2, atol=1e-3)  # of float16
+
+
+def cliff(outputs, targets):
+    """The squared error; from a half on a million, without a slope."""
+    return jnp.where(outputs < 0.5, (outputs - targets) ** 2, 1e6)[:, 0]
+
+
+def test_a_lane_that_diverges_where_there_is_no_slope_has_diverged():
+    run = train(problem(loss=cliff), recipe(lr=0.02, gradient_below=1e-3))
+    assert run.result["stopped"] == "diverged"

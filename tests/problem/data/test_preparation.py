@@ -67,6 +67,13 @@ def test_answers_name_the_classes():
     assert answers["prediction"].tolist() == ["yes"] and np.allclose(answers["probability_yes"], 0.75)
 
 
+def test_values_are_in_the_unit_of_the_target_with_what_is_added_to_each():
+    ready = Preparation(MAKERS["array"]().preparation.columns, target_mean=(10.0,), target_scale=(4.0,))
+    outputs, offsets = np.array([[0.5], [1.0]]), np.array([2.0, -1.0])
+    assert ready.answers(outputs, "regression")["prediction"].tolist() == [12.0, 14.0]
+    assert ready.answers(outputs, "regression", offsets=offsets)["prediction"].tolist() == [20.0, 10.0]
+
+
 def test_every_label_has_a_probability_of_its_own():
     columns = MAKERS["array"]().preparation.columns
     outputs = np.log(np.array([[1.0, 3.0, 1 / 4], [9.0, 1 / 3, 1.5]]))
