@@ -152,6 +152,7 @@ ASKED: dict[str, tuple[str, ...]] = {
         "engine/test_precision.py",
         *_TRAINED,
         *_REFERENCE,
+        "problem/test_objective.py",
     ),
     "engine/update": (
         "contracts/test_optimizers_program.py",
