@@ -11,6 +11,7 @@ import numpy as np
 from thalweg.core.caller import option
 from thalweg.core.errors import DataError
 from thalweg.core.lazy import pl
+from thalweg.problem.data.files.units import UNITS
 from thalweg.problem.data.note import Note, guess
 
 # What begins like a number, an amount or a date: `-1.5`, `$ 3`, `(12)`, `07-Sep`, `.5`.
@@ -42,70 +43,6 @@ UNDECLARED = (
 # fmt: on
 # Such marks say nothing about whether a row holds names.
 _MARKS = {"", "na", "n/a", "nan", "null", "#n/a", "<na>", *(mark.lower() for mark in UNDECLARED)}
-# Units without brackets, which need no second word beside them.
-_UNITS = {
-    *(
-        "kg",
-        "g",
-        "mg",
-        "µg",
-        "t",
-        "lb",
-        "oz",
-        "m",
-        "cm",
-        "mm",
-        "µm",
-        "nm",
-        "km",
-        "ft",
-        "in",
-        "l",
-        "ml",
-        "h",
-        "min",
-        "s",
-    ),
-    *(
-        "ms",
-        "d",
-        "km/h",
-        "m/s",
-        "mph",
-        "degc",
-        "c",
-        "k",
-        "deg",
-        "pa",
-        "hpa",
-        "kpa",
-        "mpa",
-        "bar",
-        "mbar",
-        "v",
-        "mv",
-    ),
-    *(
-        "a",
-        "ma",
-        "w",
-        "kw",
-        "kwh",
-        "hz",
-        "khz",
-        "mhz",
-        "ppm",
-        "ppb",
-        "db",
-        "usd",
-        "eur",
-        "€",
-        "$",
-        "°",
-        "mm/h",
-        "m²",
-    ),
-}
 # A unit in brackets, as under a name: `[kg]`, `(°C)`.
 _UNIT = r"^([\[(][^\])]{1,15}[\])]|%|‰|°[CF]?)$"
 
@@ -196,7 +133,7 @@ def _lines_under(frame: pl.DataFrame, incomplete: bool = False) -> int:
         cells = {name: cell for name, cell in zip(frame.columns, row, strict=True) if not _is_blank(cell)}
         words = {name: cell for name, cell in cells.items() if name in valued}
         fresh = all(not is_value(word) and word not in below[name] for name, word in words.items())
-        unit = len(words) == len(cells) == 1 and next(iter(words.values())).strip().lower() in _UNITS
+        unit = len(words) == len(cells) == 1 and next(iter(words.values())).strip().lower() in UNITS
         least = 0 if count or unit or (incomplete and _is_blank(row[0])) else 1
         named = fresh and len(words) > least and below.height >= LEAST_BELOW
         flags = count and not words and all(cell not in below[name] for name, cell in cells.items())

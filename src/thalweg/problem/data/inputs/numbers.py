@@ -11,6 +11,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from thalweg.core.lazy import pl
+from thalweg.problem.data.files.units import MEASURES
 
 CURRENCIES = "$€£¥₹₽₩₺₫฿₴₦₱¢"
 # fmt: off
@@ -56,49 +57,6 @@ TIMES = {
 _MEGA = re.compile(r"M(?:Wh?|V|VA|A|Hz|Pa|J|Ω|N|eV|g|l|mol)")
 SPACES = " \u00a0\u2007\u2009\u202f"
 THOUSANDS_MARKS = ",.'’`_" + SPACES
-# After these, a minus behind the digits is one: `12-kg`. Before other words it is a hyphen: `5-door`.
-_MEASURES = {
-    *(
-        "kg",
-        "g",
-        "mg",
-        "t",
-        "lb",
-        "m",
-        "cm",
-        "mm",
-        "km",
-        "ft",
-        "l",
-        "ml",
-        "h",
-        "min",
-        "s",
-        "ms",
-        "km/h",
-        "m/s",
-    ),
-    *(
-        "°c",
-        "°f",
-        "°",
-        "k",
-        "m²",
-        "m³",
-        "v",
-        "mv",
-        "a",
-        "ma",
-        "w",
-        "kw",
-        "kwh",
-        "pa",
-        "hpa",
-        "kpa",
-        "bar",
-        "db",
-    ),
-}
 _MINUS = "-−–‒—﹣－"  # a hyphen that is not first in a class of characters would make a range
 EXPONENT = "e"  # marks digits before an exponent: a mark in them is a decimal mark
 _FOOTNOTE = re.compile(r"(?<=[\d%)\-−])\s*(?:[*†‡§¶#¹²³⁴⁵⁶⁷⁸⁹]+|\[\w{1,3}\]|\([a-z]\)|\^\w)+$")
@@ -304,14 +262,14 @@ def _value(digits: str, decimal: str, thousands: str) -> str | None:
 def _with_minus(parts: Parts, affixes: Collection[str]) -> Parts:
     """Return the parts of `5-kg` as those of -5 kg, in a column that has `5 kg` too."""
     hyphen = next((word for word in parts.affixes if word[0] == "-"), "")
-    if hyphen[1:] not in _MEASURES or hyphen[1:] not in affixes:
+    if hyphen[1:] not in MEASURES or hyphen[1:] not in affixes:
         return parts
     return replace(parts, sign="-", affixes=parts.affixes - {hyphen} | {hyphen[1:]})
 
 
 def with_minus(words: Collection[str]) -> set[str]:
     """Return the affixes of a column without those such as `-kg` that are a minus before a unit."""
-    return {word for word in words if word[0] != "-" or word[1:] not in _MEASURES or word[1:] not in words}
+    return {word for word in words if word[0] != "-" or word[1:] not in MEASURES or word[1:] not in words}
 
 
 _CLOCK = re.compile(
