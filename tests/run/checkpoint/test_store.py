@@ -70,6 +70,14 @@ def test_a_checkpoint_of_another_run_is_damaged(tmp_path):
     assert isinstance(anyone, Checkpoint)
 
 
+def test_a_checkpoint_under_the_name_of_another_step_is_damaged(tmp_path):
+    store = Store(tmp_path, "run")
+    path = store.commit(1, ARRAYS, {})
+    path.rename(path.with_name("step-0000000009"))
+    (checkpoint,) = store.sound()
+    assert isinstance(checkpoint, Damaged) and "step in its folder's name (1)" in checkpoint.why
+
+
 def test_another_schema_is_refused_with_the_reason(tmp_path):
     store = Store(tmp_path, "run")
     store.commit(1, ARRAYS, {})
