@@ -45,6 +45,8 @@ def test_the_checkpoints_up_to_a_step_include_that_of_the_step(tmp_path):
         store.commit(step, ARRAYS, {}, keep=Retention(last=3))
     found = [each.manifest.step for each in store.sound(4) if isinstance(each, Checkpoint)]
     assert found == [4, 2]
+    store.forget_after(4)
+    assert steps(store) == [4, 2]
 
 
 @pytest.mark.parametrize("size", ["as long", "shorter", "longer"])

@@ -38,7 +38,7 @@ def test_a_file_that_was_edited_is_damaged(tmp_path, content, why):
 def test_a_file_without_a_checksum_is_not_used_unasked(tmp_path):
     folder(tmp_path, listed=False)
     for read in (lambda: check_files(tmp_path, [FILE]), lambda: read_weights(tmp_path, WEIGHTS)):
-        with pytest.raises(RunFolderError, match="unverified: has no checksum in run.json"):
+        with pytest.raises(RunFolderError, match=r"unverified: has no checksum in run\.json"):
             read()
     check_files(tmp_path, [FILE], unverified=True)
     assert read_weights(tmp_path, WEIGHTS, unverified=True) == b"first"
