@@ -18,6 +18,7 @@ from thalweg.problem.models import MLP
 from thalweg.problem.problem import Problem
 from thalweg.recipe.optimizers.sgd import SGD
 from thalweg.recipe.recipe import Recipe
+from thalweg.run.problem_record import check_same, describe_problem, unnamed
 from thalweg.run.restore import restore
 from thalweg.run.resume import Change, resume
 from thalweg.run.train import train
@@ -275,3 +276,32 @@ def test_a_head_counts_by_its_factor():
     named = {"kind": jnp.array([targets[0]]), "price": jnp.array([[targets[1]]])}
     entropy = float(jnp.log1p(jnp.exp(-2.0)))
     assert float(problem.loss(outputs, named)[0]) == pytest.approx(entropy + 0.25 * 4, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "noun"),
+    [
+        ("spec", "model"),
+        ("loss", "loss"),
+        ("metric", "metric"),
+        ("meaning", "outputs"),
+        ("select", "selection"),
+    ],
+)
+def test_what_a_run_was_started_with_is_not_changed(judged, name, noun):
+    given = judged.problem
+    before = describe_problem(given)
+    check_same(before, given, {})
+    with pytest.raises(ModelError, match=f"must have the {noun} that the run was started with"):
+        check_same(before | {name: "another"}, given, {})
+
+
+def test_a_loss_of_ones_own_is_not_rebuilt_as_the_librarys_of_its_name():
+    def mse(outputs, targets):
+        return jnp.abs(outputs - targets).mean(axis=-1)
+
+    given = Problem(MLP([3, 4, 1]), load((X, VALUES)), loss=mse)
+    before = describe_problem(given)
+    assert before["loss"] == "mse" and unnamed(before, keeps_data=True) == "loss"
+    named = describe_problem(Problem(MLP([3, 4, 1]), load((X, VALUES)), loss="mse"))
+    assert unnamed(named, keeps_data=True) is None

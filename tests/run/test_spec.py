@@ -6,7 +6,7 @@ from dataclasses import fields
 import pytest
 
 from tests.made import problem
-from thalweg.core.errors import RunFolderError
+from thalweg.core.errors import RecipeError, RunFolderError
 from thalweg.engine.mesh import Devices
 from thalweg.recipe.optimizers import SGD, AdamW
 from thalweg.recipe.recipe import Recipe
@@ -64,6 +64,12 @@ def test_where_a_run_is_saved_is_no_part_of_what_is_read_back(tmp_path):
     assert RunSpec.from_dict(written, "run.json").save == SaveOptions(every="500")
 
 
+def test_a_file_of_weights_is_found_from_any_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    given = RunSpec.of(problem(), RECIPES, many=True, plan=plan(problem(), RECIPES), init="first/final")
+    assert given.to_dict()["init"] == str(tmp_path / "first" / "final")
+
+
 def test_a_folder_without_a_newer_option_gets_its_default():
     written = spec().to_dict()
     required = {"problem", "recipes", "many", "plan"}
@@ -93,3 +99,9 @@ def test_lanes_have_numbers_labels_and_folders(tmp_path):
 def test_rungs_lie_before_the_end():
     assert Halving().rungs == [1 / 9, 1 / 3]  # a rung at the end would freeze what has just finished
     assert Halving(factor=2.0, first=0.25).rungs == [0.25, 0.5]
+
+
+@pytest.mark.parametrize("factor", [1.0, 0.5])
+def test_a_factor_that_halves_nothing_is_refused(factor):
+    with pytest.raises(RecipeError, match="factor must be above 1"):
+        Halving(factor=factor)

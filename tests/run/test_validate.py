@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.made import blobs, line, net, problem
-from thalweg.core.errors import DataError, ModelError
+from thalweg.core.errors import DataError, ModelError, RecipeError
 from thalweg.engine.compilation import TRACES
 from thalweg.problem.data.data import Data
 from thalweg.problem.losses import BinaryCrossEntropy, CrossEntropy, KullbackLeibler
@@ -17,7 +17,7 @@ from thalweg.problem.problem import Problem
 from thalweg.recipe.optimizers import SGD
 from thalweg.recipe.recipe import Recipe
 from thalweg.run.train import train
-from thalweg.run.validate import check_loss
+from thalweg.run.validate import check_loss, check_recipe
 
 RECIPE = Recipe(SGD(lr=0.1), batch_size=16, steps=2)
 
@@ -100,3 +100,30 @@ def test_our_own_architectures_are_checked_without_a_computation(monkeypatch):
     check_loss(Problem(MLP([6, 8, 3]), blobs()))
     with pytest.raises(ZeroDivisionError):
         check_loss(problem())
+
+
+def test_a_batch_is_at_most_the_training_split():
+    count = blobs().train.count()
+    check_recipe(problem(), Recipe(SGD(lr=0.1), batch_size=count, steps=2))
+    with pytest.raises(RecipeError, match=f"at most the training split's {count} examples"):
+        check_recipe(problem(), Recipe(SGD(lr=0.1), batch_size=count + 1, steps=2))
+
+
+@pytest.mark.parametrize(
+    ("given", "reached", "missed", "said"),
+    [
+        (problem(), [0.5, 1.0], 1.5, "at most 1, the best possible accuracy"),
+        (Problem(MLP([1, 4, 1]), line()), [3.0, 0.0], -0.5, "at least 0, the best possible rmse"),
+    ],
+)
+def test_a_target_better_than_the_best_is_refused(given, reached, missed, said):
+    for target in reached:
+        check_recipe(given, replace(RECIPE, target=target))
+    with pytest.raises(RecipeError, match=f"target must be {said}"):
+        check_recipe(given, replace(RECIPE, target=missed))
+
+
+def test_several_values_in_place_of_one_are_refused():
+    several = Recipe(SGD(lr=jnp.array([0.1, 0.2])), batch_size=16, steps=2)
+    with pytest.raises(RecipeError, match=r"lr must be one number.*\nhint: .*recipe\.vary"):
+        check_recipe(problem(), several)

@@ -71,3 +71,10 @@ def test_predictions_for_new_data(run):
         assert answers["prediction"].tolist() == outputs.argmax(axis=1).tolist()
         for label in range(3):
             np.testing.assert_allclose(answers[f"probability_{label}"], shares[:, label], atol=1e-5)
+
+
+def test_outputs_for_more_rows_than_one_slice(run):
+    inputs = np.resize(DATA.train.inputs, (4100, 6))
+    found = run.outputs(inputs)
+    assert found.shape == (4100, 3)
+    np.testing.assert_allclose(found, logits(run, inputs), rtol=1e-4, atol=1e-5)

@@ -53,6 +53,12 @@ def test_other_readers_of_the_format_read_the_file():
     assert all(arrays[name].tobytes() == ARRAYS[name].tobytes() for name in ARRAYS)
 
 
+def test_arrays_begin_at_a_multiple_of_eight_bytes():
+    for length in range(1, 9):
+        content = content_of({"a" * length: np.arange(3.0)})
+        assert (8 + int.from_bytes(content[:8], "little")) % 8 == 0
+
+
 def test_arrays_of_any_memory_layout_are_written_by_value():
     wide = np.arange(12, dtype=np.float32).reshape(3, 4)
     arrays = {"t": wide.T, "s": wide[:, ::2]}

@@ -39,6 +39,47 @@ def test_the_newest_of_several_checkpoints_of_a_step_is_used(tmp_path):
     assert newest.arrays["a"].tolist() == [2, 2, 2]
 
 
+def test_the_checkpoints_up_to_a_step_include_that_of_the_step(tmp_path):
+    store = Store(tmp_path, "run")
+    for step in (2, 4, 6):
+        store.commit(step, ARRAYS, {}, keep=Retention(last=3))
+    found = [each.manifest.step for each in store.sound(4) if isinstance(each, Checkpoint)]
+    assert found == [4, 2]
+    store.forget_after(4)
+    assert steps(store) == [4, 2]
+
+
+@pytest.mark.parametrize("size", ["as long", "shorter", "longer"])
+def test_arrays_with_other_bytes_are_damaged(tmp_path, size):
+    store = Store(tmp_path, "run")
+    path = store.commit(1, ARRAYS, {}) / "arrays.safetensors"
+    content = path.read_bytes()
+    last = bytes([content[-1] ^ 1])  # of the last number, so that the header is sound
+    path.write_bytes(
+        {"as long": content[:-1] + last, "shorter": content[:-1], "longer": content + last}[size]
+    )
+    (checkpoint,) = store.sound()
+    assert isinstance(checkpoint, Damaged)
+    with pytest.raises(RunFolderError, match=r"length and checksum|readable"):
+        store.read(store.names()[0])
+
+
+def test_a_checkpoint_of_another_run_is_damaged(tmp_path):
+    Store(tmp_path, "run").commit(1, ARRAYS, {})
+    (checkpoint,) = Store(tmp_path, "another").sound()
+    assert isinstance(checkpoint, Damaged) and "of this run (run)" in checkpoint.why
+    (anyone,) = Store(tmp_path).sound()
+    assert isinstance(anyone, Checkpoint)
+
+
+def test_a_checkpoint_under_the_name_of_another_step_is_damaged(tmp_path):
+    store = Store(tmp_path, "run")
+    path = store.commit(1, ARRAYS, {})
+    path.rename(path.with_name("step-0000000009"))
+    (checkpoint,) = store.sound()
+    assert isinstance(checkpoint, Damaged) and "step in its folder's name (1)" in checkpoint.why
+
+
 def test_another_schema_is_refused_with_the_reason(tmp_path):
     store = Store(tmp_path, "run")
     store.commit(1, ARRAYS, {})

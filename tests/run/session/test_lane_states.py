@@ -7,10 +7,15 @@ import numpy as np
 import pytest
 
 from thalweg.engine.evaluate import Means
+from thalweg.engine.state import RUNNING, STOPPED, State
 from thalweg.problem.data.split import Rows, Windows
 from thalweg.problem.losses.metrics import accuracy, rmse
+from thalweg.recipe.optimizers import SGD
+from thalweg.recipe.recipe import Recipe
+from thalweg.run.folder.log import Log
 from thalweg.run.session import lane_states
 from thalweg.run.session.lane_states import MOST_ROWS, MOST_WINDOWS, LaneStates, Timings
+from thalweg.run.spec import Lane
 
 
 @pytest.mark.parametrize(
@@ -62,6 +67,44 @@ def test_only_a_large_training_split_is_sampled(monkeypatch, split, data, stride
         means = LaneStates.evaluate(lanes, split, (None, None), np.array([True]))
         assert means.metric[0] == 0.25 and means.loss[0] == 0.5  # metrics come finished
     assert strides == [stride] * 2
+
+
+NAN = float("nan")
+
+
+def four_lanes(monkeypatch, metrics, losses, **settings) -> LaneStates:
+    """Return four lanes of one model of a number each, whose evaluations give these figures in turn.
+
+    The last lane only fills the width of the program. Lanes that are not evaluated have NaN.
+    """
+    program = SimpleNamespace(metric=rmse, mesh=None, select="loss", batch_size=1)
+    recipes = [Recipe(SGD(lr=0.1), batch_size=1, steps=10, **settings)] * 3
+    places = {"splits": {"validation": rows(4)}, "feed": SimpleNamespace(epoch_steps=50), "total": 10}
+    group = SimpleNamespace(recipes=recipes, width=4, program=program, inputs=None, **places)
+    nothing, codes = np.zeros(4), np.array([RUNNING] * 3 + [STOPPED], np.int32)
+    states = State(nothing, None, None, None, None, None, None, np.full(4, 5), codes, nothing)
+    figures = iter(zip(losses, metrics, strict=True))
+
+    def evaluate(program, inputs, examples, weights, every, which, predict):
+        loss, metric = (np.where(which, [*each, NAN], NAN) for each in next(figures))
+        return Means(loss, metric, np.full(4, 4), 0.0)
+
+    monkeypatch.setattr(lane_states, "evaluate", evaluate)
+    lanes = tuple(Lane(number, recipes[0], "", None) for number in range(3))
+    return LaneStates(group, lanes, states, Log(None, [], lanes=3))
+
+
+def test_a_lane_that_stopped_keeps_its_reason_and_its_last_evaluation(monkeypatch):
+    losses = [[1.0, 1.0, 1.0], [2.0, 3.0, 0.5], [NAN, NAN, 0.25]]
+    metrics = [[9.0, 8.0, 7.0], [0.5, 8.0, 7.0], [NAN, NAN, 6.0]]
+    lanes = four_lanes(monkeypatch, metrics, losses, patience=1, target=0.5)
+    for _ in losses:
+        lanes.validate()
+    # At its second evaluation the first lane has reached the target, and has run out of patience as well.
+    assert lanes.stopped == ["target", "patience", None, "unused"]
+    assert np.asarray(lanes.states.code).tolist() == [STOPPED, STOPPED, RUNNING, STOPPED]
+    shown = [(lane.state, lane.validation_loss, lane.metric) for lane in lanes.status().lanes]
+    assert shown == [("target", 2.0, 0.5), ("patience", 3.0, 8.0), ("running", 0.25, 6.0)]
 
 
 def test_a_resumed_run_has_spent_what_it_had_spent_before():
