@@ -45,6 +45,9 @@ def test_pictures_are_described_by_size_splits_and_classes():
     counts = found.class_counts()
     assert sum(counts["train"].values()) == 29 and set(counts) == {"train", "validation", "test"}
     assert f"cat ({counts['train']['cat']})" in text and found.to_dict()["data"]["classes"] == counts
+    page = data_view.render(found)
+    assert "pictures of 12 x 9 pixels, in colour" in page
+    assert f'<th scope="row">cat</th><td>{counts["train"]["cat"]}</td>' in page
     assert not tw.understand((pixels, np.linspace(0, 1, 40))).class_counts()  # numbers have no classes
 
 

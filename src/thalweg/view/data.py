@@ -57,6 +57,11 @@ def render(found: Understanding) -> str:
     """Render what was understood as one HTML file without outside references; write it as UTF-8."""
     sections = [
         ("columns", "Columns", _cards(found) if found.columns else None),
+        (
+            "examples",
+            "Examples",
+            None if found.columns or found.data is None else _examples(found, found.data),
+        ),
         ("notes", "Notes", _notes(found)),
         ("far", "Far values", _far(found) if found.far else None),
     ]
@@ -76,6 +81,8 @@ def _headline(found: Understanding) -> str:
         columns = plural(len(found.columns), "column")
         return f"{found.name}: {columns}, {usable} of them usable; no target is named"
     about = found.data
+    if about.task == "classification" and about.preparation.target == "class":
+        return f"{found.name}: {plural(about.outputs, 'class', 'classes')}"
     what = {"classification": f"{about.outputs} classes of", "regression": "values of", "language": "text in"}
     return f"{found.name}: {what.get(about.task, about.task)} {about.preparation.target}"
 
@@ -92,6 +99,26 @@ def _facts(found: Understanding, data: Data) -> list[tuple[str, str]]:
         more = f", and {len(counts) - len(shown)} more" if len(counts) > len(shown) else ""
         facts.append(("classes", f"{', '.join(shown)}{more}, in training"))
     return facts
+
+
+def _examples(found: Understanding, data: Data) -> Markup:
+    """List what is known of all examples, and how many of each class every split has."""
+    items: list[Content] = [
+        element("li", f"{label.capitalize()}: {text}") for label, text in _facts(found, data)[1:]
+    ]
+    counts = found.class_counts()
+    if not 1 < data.outputs <= MOST_CLASSES:
+        return element("ul", items, class_="notes")
+    rows = [
+        element(
+            "tr",
+            element("th", name, scope="row"),
+            *(element("td", f"{of_split[name]:,}") for of_split in counts.values()),
+        )
+        for name in next(iter(counts.values()), {})
+    ]
+    grid = element("div", table(["class", *counts], rows, "by-class"), class_="scrolls") if rows else None
+    return element("div", element("ul", items[:1] if rows else items, class_="notes"), grid)
 
 
 def _inputs(data: Data) -> str:
@@ -218,4 +245,6 @@ def _far(found: Understanding) -> Markup:
         for far in found.far
     ]
     note = element("p", "Rows count from 1, without the header.", class_="note")
-    return element("div", table(["row", "column", "value", "middle 98 %"], rows, ""), note, class_="scrolls")
+    return element(
+        "div", table(["row", "column", "value", "middle 98 %"], rows, "by-class"), note, class_="scrolls"
+    )
