@@ -64,6 +64,8 @@ def test_the_training_loss_beside_a_rising_validation_loss(falls):
     losses = np.linspace(1.0, 0.1, 60) if falls else np.linspace(0.1, 1.0, 60)
     record = replace(record, steps=record.steps.with_columns(pl.Series("loss", losses, pl.Float32)))
     assert ("while the training loss fell from " in text_of(record, "trend")) is falls
+    endless = record.steps.with_columns(pl.Series("loss", [*losses[:-1], -np.inf], pl.Float32))
+    assert "training loss" not in text_of(replace(record, steps=endless), "trend")
 
 
 def test_the_interval_of_an_absolute_error_is_not_that_of_its_square():

@@ -302,7 +302,7 @@ def _rise(record: Record, curve: Curve, lowest: int) -> str:
     losses = per_step(record, "loss")
     means = smooth(losses, smoothing_window(len(losses)))
     at = int(np.searchsorted(means.step, curve.step[lowest]))
-    if at < len(means) and means.value[-1] < means.value[at]:
+    if at < len(means) and -np.inf < means.value[-1] < means.value[at] < np.inf:
         text += f", while the training loss fell from {figure(means.value[at])} to {figure(means.value[-1])}"
     return text + "."
 
