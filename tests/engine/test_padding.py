@@ -8,7 +8,7 @@ import pytest
 
 from tests.made import blobs
 from thalweg.core.tree import lane as take_lane
-from thalweg.engine.backward import Backward, Batch, Lane, backward, read_batch
+from thalweg.engine.backward import Backward, Batch, Lane, _weighted_sum, backward, read_batch
 from thalweg.engine.group import init_group
 from thalweg.problem.models.layers.normalisation import BatchNorm
 from thalweg.problem.problem import Problem
@@ -90,3 +90,10 @@ def test_a_microbatch_of_padding_does_not_change_running_statistics():
         assert_close(found.model_state, computed(whole, half, at_once).model_state)
         assert_close(found.loss, computed(whole, half, at_once).loss)
         assert_close(found.grads, computed(whole, half, at_once).grads)
+
+
+def test_a_row_of_padding_in_a_microbatch_adds_nothing_whatever_its_loss_is():
+    losses = jnp.asarray([2.0, jnp.inf, 3.0, jnp.nan])
+    assert _weighted_sum(losses, jnp.asarray([1.0, 0.0, 0.5, 0.0])) == 3.5
+    slopes = jax.grad(lambda x: _weighted_sum(jnp.where(x > 2, jnp.inf, x) ** 2, jnp.asarray([1.0, 0.0])))
+    assert slopes(jnp.asarray([2.0, 3.0])).tolist() == [4.0, 0.0]

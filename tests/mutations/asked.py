@@ -160,6 +160,7 @@ ASKED: dict[str, tuple[str, ...]] = {
         *_TRAINED,
         "run/test_adapters.py",
         *_REFERENCE,
+        "run/test_resume.py",
     ),
     "engine/program": (*_NOISE, "engine/test_counts.py", "engine/test_loop.py"),
     "engine/feeds": ("engine/feeds", "engine/test_loop.py", "run/test_folds.py"),
