@@ -8,7 +8,7 @@ from tests.made import blobs
 from thalweg.engine import autotune
 from thalweg.engine import plan as lanes
 from thalweg.engine.layout.compaction import width_for
-from thalweg.engine.program import BATCH, MAP
+from thalweg.engine.program import BATCH, HOST_SETTINGS, MAP
 from thalweg.problem.models import MLP
 from thalweg.problem.problem import Problem
 from thalweg.recipe.optimizers import SGD
@@ -98,3 +98,8 @@ def test_batched_lanes_are_divided_by_seed():
     plan = lanes.plan(Problem(MLP(TINY), blobs()), recipes, workers=2)
     for shard in plan.shards:
         assert len({recipes[lane].seed for lane in shard.lanes}) == 1
+
+
+def test_settings_that_the_program_reads_select_it():
+    """Lanes with and without `gradient_below` have programs of their own; patience is read by the host."""
+    assert {"epochs", "steps", "patience", "target", "seconds", "loss_change_below"} == set(HOST_SETTINGS)

@@ -1,12 +1,15 @@
 """What `fit` passes on: the cost of a search, the rate that it found, and what may be overwritten."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from tests.made import blobs
 from thalweg.core.errors import RecipeError
 from thalweg.insight import fit as fits
 from thalweg.insight.fit import RecipeRequest, fit, restart_options
-from thalweg.recipe.recipe import Recipe, own_rate
+from thalweg.recipe.recipe import Recipe, own_rate, with_rate
+from thalweg.run.progress import Silent
 from thalweg.run.spec import SaveOptions
 
 
@@ -23,6 +26,19 @@ def test_a_search_costs_at_most_a_tenth_of_the_run(monkeypatch):
         fit(blobs(), "mlp:4", lr="auto", epochs=3, seed=5)
     share, recipe = stopped.value.args
     assert share == 0.1 and (recipe.epochs, recipe.seed) == (3, 5)
+
+
+@pytest.mark.parametrize("save", [None, SaveOptions()])
+def test_the_rate_that_was_found_is_trained_with(monkeypatch, save):
+    recipe = Recipe(epochs=3, seed=5)
+    found = SimpleNamespace(value=0.0123, recipe=with_rate(recipe, 0.0123), to_dict=dict)
+    monkeypatch.setattr(fits, "find_lr", lambda *arguments, **settings: found)
+    monkeypatch.setattr(fits, "in_a_line", str)
+    monkeypatch.setattr(fits, "as_dict", lambda finding, recipe: {"lr": finding.value})
+    problem = SimpleNamespace(data=None)
+    options, searched = fits._with_searched_rate(problem, recipe, save, Silent())  # type: ignore[arg-type]
+    assert own_rate(searched) == 0.0123 and (searched.epochs, searched.seed) == (3, 5)
+    assert options is None if save is None else options.finding == {"lr": 0.0123}
 
 
 def test_a_restart_overwrites_no_more_than_it_was_asked_to(tmp_path):
