@@ -162,7 +162,7 @@ ASKED: dict[str, tuple[str, ...]] = {
         *_REFERENCE,
         "run/test_resume.py",
     ),
-    "engine/program": (*_NOISE, "engine/test_counts.py", "engine/test_loop.py"),
+    "engine/program": ("engine/test_plan.py", *_NOISE, "engine/test_counts.py", "engine/test_loop.py"),
     "engine/feeds": ("engine/feeds", "engine/test_loop.py", "run/test_folds.py"),
     "engine/layout": ("engine/layout", "engine/test_loop.py", *_TRAINED, "contracts/test_lanes.py"),
     "engine/plan": ("engine/test_plan.py",),

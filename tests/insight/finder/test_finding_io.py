@@ -49,6 +49,14 @@ def test_a_folder_of_its_own(tmp_path):
     assert not kept.is_finding(tmp_path)  # a run that holds a finding is a run
 
 
+def test_what_a_killed_search_left_half_written_is_removed(tmp_path):
+    (tmp_path / ".thalweg-0123456789abcdef.part").write_bytes(b"half")
+    (tmp_path / ".thalweg-notes.part").write_bytes(b"somebody's")
+    finding = found.finding()
+    kept.write(tmp_path, kept.as_dict(finding, Recipe()), finding)
+    assert [path.name for path in tmp_path.glob("*.part")] == [".thalweg-notes.part"]
+
+
 def test_damage_is_refused(tmp_path):
     finding = found.finding()
     kept.write(tmp_path, kept.as_dict(finding, Recipe()), finding)

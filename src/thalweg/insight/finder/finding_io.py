@@ -17,6 +17,7 @@ from typing import Any
 
 import polars as pl
 
+from thalweg.core.disk import left_over
 from thalweg.core.errors import RunFolderError
 from thalweg.insight.finder.finding import (
     FITTED,
@@ -31,7 +32,7 @@ from thalweg.insight.finder.finding import (
 from thalweg.recipe import toml
 from thalweg.recipe.recipe import Recipe
 from thalweg.run.folder.describe import environment
-from thalweg.run.folder.filesystem import plain, read_json
+from thalweg.run.folder.filesystem import files_of, plain, read_json
 from thalweg.run.folder.folder import RunFolder
 
 FILE, LANES, SIZES, PROBLEM = "finding.json", "lanes.parquet", "sizes.parquet", "problem.json"
@@ -92,14 +93,16 @@ def is_finding(folder: Path | str) -> bool:
 
 
 def write(folder: Path, values: Mapping[str, Any], finding: LearningRateFinding | BatchFinding) -> None:
-    """Write the folder of a finding.
+    """Write the folder of a finding; what a killed search left half written there is removed.
 
     Args:
         folder: The folder, which exists.
         values: The contents of finding.json.
         finding: The finding.
     """
-    run_folder, table = RunFolder(folder), BytesIO()
+    run_folder, table, files = RunFolder(folder), BytesIO(), files_of(folder)
+    for part in left_over(folder, files):
+        files.remove(part)
     is_rate = isinstance(finding, LearningRateFinding)
     (finding.curve if is_rate else finding.table).write_parquet(table)
     run_folder.write_json("environment.json", plain(environment()))
