@@ -571,6 +571,8 @@ def test_photographs_are_made_small_unless_their_size_is_asked_for(tmp_path):
     assert "resized to 147x110, from 400x300" in texts(data) and data.notes[0].change == "size='400x300'"
     assert load(tmp_path, size="400x300").input_shape == (300, 400, 3)
     assert not texts(load(tmp_path, size="400x300", test=0, validation=0))
+    picture(tmp_path / "dog" / "00", size=(200, 400), colour=True)
+    assert "from the most common size, 400x300" in texts(load(tmp_path, test=0, validation=0))
 
 
 def test_a_size_that_does_not_fit_or_makes_no_sense_is_refused(tmp_path, monkeypatch):
