@@ -227,8 +227,8 @@ def _fitted_size(headers: Mapping[Path, Header], asked: tuple[int, int] | None) 
     if largest == moderate != natural:
         several = ("the most common size, " if is_common else "the median size, ") * (len(sizes) > 1)
         text = (
-            f"All pictures were resized to {_text(moderate)}, from {several}{_text(natural)}: larger ones take "
-            f"more time and memory to train. {_stretched(sizes, moderate)}"
+            f"All pictures were resized to {_text(moderate)}, from {several}{_text(natural)}: larger ones "
+            f"take more time and memory to train. {_stretched(sizes, moderate)}"
         ).strip()
         return FittedSize(moderate, (guess("size", text, size=_text(natural)),))
     if largest == natural:
