@@ -127,6 +127,8 @@ def test_a_short_name_stands_for_the_one_path_that_ends_with_it():
         ),
         (Recipe(), {"weight_decy": [1.0]}, "did you mean 'weight_decay'"),
         (Recipe(), {"optimizer": ["sgd", "adamv"]}, "did you mean 'adam'"),
+        (Recipe(), {"optimizer": ["adam", "Momentum"]}, "Momentum is sgd with momentum=0.9"),
+        (Recipe(), {"optimizer": ["nesterov"]}, "nesterov is sgd with momentum=0.9 and nesterov=true"),
         (Recipe(), {"lr": ["adam", "sgd"]}, "lr must be a number; got adam (where lr=adam)"),
         (Recipe(), {"optimizer": "1..3:3lin"}, "optimizer is a choice, not a number"),
         (Recipe(), {"shuffle": "1..3:3lin"}, "known are reshuffle, once, none, replacement"),

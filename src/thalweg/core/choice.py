@@ -131,10 +131,12 @@ class Choice(eqx.Module):
     Class attributes:
         name: Standard name in lower case, as in TOML.
         refused: Settings that users expect here but that are impossible, each with the reason.
+        other_names: What else the class is called where it has certain settings, each with these settings.
     """
 
     name: ClassVar[str]
     refused: ClassVar[Mapping[str, str]] = {}
+    other_names: ClassVar[Mapping[str, str]] = {}
 
     def __new__(cls, *args: Any, **settings: Any) -> Self:
         """Reject unknown settings with a `RecipeError` that suggests the nearest known name."""
@@ -200,9 +202,18 @@ def choose(among: Mapping[str, type], choice: Any, who: str, where: object = Non
     if kind is None and isinstance(among, Registry) and is_path(name):
         kind = among.for_function(name, settings, where)
     if kind is None:
-        hint = did_you_mean(str(name), among)
+        hint = _meant(among, str(name)) or did_you_mean(str(name), among)
         raise RecipeError(who, "must be one of the known names", got=name, where=where, hint=hint)
     return kind.from_dict(settings, where=where)  # type: ignore[attr-defined]
+
+
+def _meant(among: Mapping[str, type], name: str) -> str:
+    """Return the class that a name stands for together with settings; empty if there is none."""
+    for own, kind in among.items():
+        settings = getattr(kind, "other_names", {}).get(name.lower())
+        if settings is not None:
+            return f"{name} is {own} with {settings}"
+    return ""
 
 
 def registry(base: type[T], *modules: ModuleType) -> dict[str, type[T]]:

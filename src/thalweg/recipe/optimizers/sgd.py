@@ -31,6 +31,7 @@ class SGD(Optimizer):
     )
     momentum_field = "momentum"
     refused = {"b1": "its momentum is named momentum"}
+    other_names = {"momentum": "momentum=0.9", "nesterov": "momentum=0.9 and nesterov=true"}
 
     lr: float = rate(0.01, "the textbooks' plain SGD")
     momentum: float | None = optional_momentum()
