@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from tests.made import blobs
-from thalweg.core.errors import RecipeError
+from thalweg.core.errors import RecipeError, RunFolderError
 from thalweg.insight import fit as fits
 from thalweg.insight.fit import RecipeRequest, fit, restart_options
 from thalweg.recipe.recipe import Recipe, own_rate, with_rate
@@ -55,3 +55,16 @@ def test_each_change_of_a_request_reaches_the_recipe():
     assert (changed.epochs, changed.steps, changed.seed, changed.clip_norm) == (None, 70, 4, 0.5)
     assert own_rate(changed) == 0.25
     assert RecipeRequest(base).for_data(blobs()) == base
+
+
+def test_a_taken_folder_is_refused_before_a_rate_is_searched(monkeypatch, tmp_path):
+    def find_lr(problem, recipe, *, share, progress):
+        raise Stopped
+
+    monkeypatch.setattr(fits, "find_lr", find_lr)
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "run.json").write_text("{}")
+    with pytest.raises(RunFolderError):
+        fit(blobs(), "mlp:4", lr="auto", epochs=3, keep=SaveOptions(tmp_path / "taken"))
+    with pytest.raises(Stopped):
+        fit(blobs(), "mlp:4", lr="auto", epochs=3, keep=SaveOptions(tmp_path / "new"))

@@ -134,3 +134,11 @@ def test_an_interval_looked_at_as_it_grows_holds_at_all_looks_and_is_narrow_at_t
     assert intervals.sequential([0.1]) is None
     assert intervals.sequential([0.1, 0.1]) == (0.1, 0.1)
     assert intervals.sequential([0.1, 0.2]) == (-np.inf, np.inf)
+
+
+def test_folds_that_share_rows_widen_the_interval_of_their_mean():
+    # Nadeau & Bengio 2003, by hand: three values with a deviation of 1, t = 4.303, 30 test rows for 60.
+    found = intervals.estimate_mean([1.0, 2.0, 3.0], overlap=30 / 60)
+    assert found.half == pytest.approx(4.302653 * (1 / 3 + 0.5) ** 0.5, rel=1e-6)
+    paired = intervals.paired_difference({0: 2.0, 1: 4.0, 2: 6.0}, {0: 1.0, 1: 2.0, 2: 3.0}, overlap=0.5)
+    assert (paired.mean, paired.half) == (2.0, pytest.approx(found.half))

@@ -10,7 +10,7 @@ import pytest
 from tests import made
 from thalweg.core.errors import BadInput, MissingExtra
 from thalweg.insight import trials
-from thalweg.insight.search import Budget, search
+from thalweg.insight.search import Budget, _value, search
 from thalweg.problem.problem import Problem
 from thalweg.recipe.optimizers import SGD
 from thalweg.recipe.ranges import Range
@@ -68,6 +68,17 @@ def test_the_best_is_the_lowest_mean(result):
         result.recipe.optimizer.lr == lowest["lr"] and result.recipe.optimizer.momentum == lowest["momentum"]
     )
     assert result.best.recipe.optimizer.lr == lowest["lr"]
+    first = 2 * (lowest["trial"] % 4)  # its runs are adjacent, and no two losses are equal
+    runs = result.batches[lowest["batch"]][first : first + 2]
+    losses = [run.result["validation_loss"] for run in runs]
+    assert result.best.result["validation_loss"] == min(losses) < max(losses)
+
+
+def test_a_trial_of_which_one_lane_diverged_has_no_value():
+    table = pl.DataFrame({"variant": ["a", "a", "b"], "diverged_at": [None, 7, None]})
+    losses = {"a": {0: 0.5, 1: None}, "b": {0: 0.25}}
+    made_up = SimpleNamespace(losses=losses.get, table=table)
+    assert _value(made_up, "a") == (None, 1) and _value(made_up, "b") == (0.25, 0)  # type: ignore[arg-type]
 
 
 def pretended(problem, recipes, **settings):

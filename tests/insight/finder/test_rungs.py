@@ -98,3 +98,9 @@ def test_brief_lanes_are_compiled_fast(monkeypatch):
 
 class BrokenOff(Exception):
     """Ends a rung before it trains."""
+
+
+def test_rates_are_tried_without_the_test_split():
+    rungs = Rungs(problem(), Recipe(SGD(lr=0.1), batch_size=32, steps=10))
+    assert rungs.problem.data.test is None and problem().data.test is not None
+    assert rungs.problem.data.validation is not None

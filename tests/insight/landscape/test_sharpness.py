@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from tests.insight.finder import planted
-from thalweg.insight.landscape.sharpness import full_loss, predicted_edge, sharpness
+from thalweg.core.tree import lane
+from thalweg.engine.group import init_group
+from thalweg.insight.landscape.sharpness import full_loss, losses_of_rows, predicted_edge, sharpness
 from thalweg.problem.models import MLP
 from thalweg.problem.problem import Problem
 from thalweg.recipe.optimizers import SGD, Adam
@@ -86,3 +88,12 @@ def test_the_largest_where_all_bend_down():
     bends = jnp.array([-5.0, -1.0, -3.0])
     found = sharpness(lambda at: 0.5 * (bends * at**2).sum(), jnp.ones(3))
     assert found.value == pytest.approx(-1.0, rel=0.05)
+
+
+def test_rows_have_the_losses_of_running_statistics():
+    problem = Problem(MLP([4, 8, 1], normalisation="batch"), planted.regression())
+    group, states = init_group(problem, [DESCENT])
+    params, state = (lane(tree, 0) for tree in (states.params, states.model_state))
+    together = losses_of_rows(group, params, state, jnp.arange(8))
+    alone = [losses_of_rows(group, params, state, jnp.array([row]))[0] for row in range(8)]
+    np.testing.assert_allclose(together, np.array(alone), rtol=1e-5)
