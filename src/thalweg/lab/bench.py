@@ -134,7 +134,7 @@ class Bench:
 
         Args:
             what: The figure, in words.
-            text: As the text gives it.
+            text: As the text gives it; a share that it gives in percent is written so.
             came: As measured: a number, or one for each seed.
             value: The text's figure, in the unit of `came`.
             within: The largest difference at which they count as the same.
@@ -142,8 +142,11 @@ class Bench:
         numbers = [came] if isinstance(came, (int, float)) else _numbers(came)
         estimate = estimate_mean(numbers)
         assert estimate is not None
-        ends = "" if estimate.low is None else f" ({figure(estimate.low)} to {figure(estimate.high)})"
-        written = f"{figure(estimate.mean, 6 if len(numbers) == 1 else 4)}{ends}"
+        scale, unit = (100.0, " %") if text.endswith("%") and abs(value) <= 1 else (1.0, "")
+        ends = ""
+        if estimate.low is not None and estimate.high is not None:
+            ends = f" ({figure(scale * estimate.low)} to {figure(scale * estimate.high)}{unit})"
+        written = f"{figure(scale * estimate.mean, 6 if len(numbers) == 1 else 4)}{unit}{ends}"
         self.told.append(Told(what, text, written, abs(estimate.mean - value) <= within))
 
     def row(self, **figures: Any) -> None:
