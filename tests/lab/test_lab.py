@@ -117,7 +117,7 @@ def test_a_share_is_written_in_percent_where_the_text_does():
     lab.tell("accuracy", "97.2 %", {0: 0.94, 1: 0.95, 2: 0.96}, 0.972, 0.005)
     lab.tell("loss", "0.97", 0.95, 0.97, 0.005)
     lab.tell("accuracy", "97.2 %", 0.97, 0.972, 0.005)
-    assert [told.came for told in lab.told] == ["95 % (92.52 to 97.48 %)", "0.95", "97 %"]
+    assert [told.came for told in lab.told] == ["95.00 % (92.52 to 97.48 %)", "0.950000", "97.00 %"]
     assert [told.same for told in lab.told] == [False, False, True]
 
 

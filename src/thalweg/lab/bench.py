@@ -146,7 +146,7 @@ class Bench:
         ends = ""
         if estimate.low is not None and estimate.high is not None:
             ends = f" ({figure(scale * estimate.low)} to {figure(scale * estimate.high)}{unit})"
-        written = f"{figure(scale * estimate.mean, 6 if len(numbers) == 1 else 4)}{unit}{ends}"
+        written = f"{figure(scale * estimate.mean, 6 if len(numbers) == 1 and not unit else 4)}{unit}{ends}"
         self.told.append(Told(what, text, written, abs(estimate.mean - value) <= within))
 
     def row(self, **figures: Any) -> None:
