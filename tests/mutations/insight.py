@@ -246,7 +246,7 @@ MUTANTS: list[Mutant] = [
         ("self.problem = validation_only(self.problem)", "pass"),
         ("self.spent += trials.lane_steps", "self.spent += steps"),
         ("range(FIRST_SEED, FIRST_SEED + seeds)", "range(seeds)"),
-        ("step <= min(share, MOST)", "step <= share"),
+        ("step <= share]])", "step < share]])"),
     ),
     *mutants(
         "insight/finder/learning_rate",

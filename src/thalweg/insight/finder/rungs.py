@@ -22,9 +22,9 @@ from thalweg.problem.problem import Problem
 from thalweg.recipe.recipe import Recipe, with_rate
 from thalweg.run.progress import Progress
 
-# The default budget: what fits in six seconds of training, at least a tenth of the run, at most ten runs.
-# Ten runs locate the best rate about as precisely as any number of seeds can distinguish rates.
-SECONDS, LEAST, MOST = 6.0, 0.1, 10.0
+# The default budget: what fits in six seconds of training, at least a tenth of the run, at most ten runs
+# (`SHARES`). Ten runs locate the best rate about as precisely as any number of seeds can distinguish rates.
+SECONDS, LEAST = 6.0, 0.1
 # Of a machine that is not measured but assumed, so that neither another one nor other work on this one
 # changes what is found: operations a second in products and elsewhere, and seconds of bookkeeping an update.
 # About those of lanes on two cores of an EPYC, for which the seconds above were chosen.
@@ -99,7 +99,7 @@ def default_share(seconds_per_step: float, total: int) -> float:
         total: Updates of the run.
     """
     share = SECONDS / max(seconds_per_step, 1e-9) / total
-    return max([LEAST, *[step for step in SHARES if step <= min(share, MOST)]])
+    return max([LEAST, *[step for step in SHARES if step <= share]])
 
 
 def plan_rungs(share: float, total: int, seeds: int | None = None, spent: int = 0) -> SearchPlan:
