@@ -3,26 +3,32 @@
 Models x batch sizes x optimizers x precisions on made data. The rules of the prediction were chosen on the
 configurations of `DEVELOPMENT`; those of `SET_ASIDE` were first predicted when the rules stood. `COST_SET` in
 the environment takes one of the two. Memory: arguments, results and temporaries less aliases, from
-`memory_analysis()` of the compiled loop. Time: the median seconds of an update over the chunks of some seconds
-of training, with `COST_SECONDS=1` only, as it needs a quiet machine; the first chunks, which are short, do not
-count. `COST_AGAIN=1` measures no more than before: it predicts anew what the results of the last run timed.
+`memory_analysis()` of the compiled loop. Time: the median seconds of an update over the chunks of a second of
+training, with `COST_SECONDS=1` only, as it needs a quiet machine; the first chunks, which are short, do not
+count. `COST_AGAIN=1` measures nothing: it predicts anew the times of what the last run measured, and
+`COST_FIT=1` fits `insight.cost.timing.WITHIN` to those of `DEVELOPMENT`.
 """
 
 import itertools
+import json
 import os
 import statistics
 import time
+from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
+from scipy import optimize
 
 import thalweg as tw
 from benchmarks.machine import data_folder, markdown
 from thalweg.engine.dispatch import ChunkLength, run_chunks
 from thalweg.engine.group import init_group
+from thalweg.insight.cost import graph, timing, trace
 from thalweg.insight.cost.cost import memory_bytes
 from thalweg.insight.cost.fitting import compiled_bytes
+from thalweg.insight.cost.rates import rates
 from thalweg.problem.models import parse
 
 OPTIMIZERS = {
@@ -77,7 +83,7 @@ SET_ASIDE: tuple[Family, ...] = (
     ("resnet:8", "rgb", (20,), ("adamw",), ("f32",)),
 )
 # Updates planned, far more than are made, and the seconds of chunks that are.
-UPDATES, TIMED_SECONDS = 200_000, 1.5
+UPDATES, TIMED_SECONDS = 200_000, 1.0
 
 
 def configurations(families: tuple[Family, ...]) -> list[tuple[str, str, int, str, str]]:
@@ -91,6 +97,8 @@ def configurations(families: tuple[Family, ...]) -> list[tuple[str, str, int, st
 
 def run(quick: bool) -> dict:
     """Predict and compile every configuration; `COST_SECONDS=1` in the environment also times them."""
+    if os.environ.get("COST_AGAIN") or os.environ.get("COST_FIT"):
+        return _predicted_again()
     timed = bool(os.environ.get("COST_SECONDS"))
     only = os.environ.get("COST_SET", "")
     limit, started = float(os.environ.get("COST_LIMIT", "inf")), time.perf_counter()
@@ -104,9 +112,7 @@ def run(quick: bool) -> dict:
             if time.perf_counter() - started > limit:
                 break
             data.setdefault(kind, made(kind))
-            problem = tw.Problem(parse(model), data[kind])
-            settings: dict[str, Any] = {"batch_size": batch, "steps": UPDATES, "precision": precision}
-            recipe = tw.Recipe(OPTIMIZERS[optimizer], **settings)
+            problem, recipe = _run(data[kind], model, batch, optimizer, precision)
             row = {"set": name, "configuration": f"{model} {kind} {batch} {optimizer} {precision}"}
             row |= {"predicted": memory_bytes(problem, recipe), "compiled": compiled_bytes(problem, recipe)}
             if timed:
@@ -114,6 +120,41 @@ def run(quick: bool) -> dict:
             rows.append(row)
             jax.clear_caches()
     return {"rows": rows}
+
+
+def _run(data: tw.Data, model: str, batch: int, optimizer: str, precision: str) -> tuple[Any, tw.Recipe]:
+    settings: dict[str, Any] = {"batch_size": batch, "steps": UPDATES, "precision": precision}
+    return tw.Problem(parse(model), data), tw.Recipe(OPTIMIZERS[optimizer], **settings)
+
+
+def _predicted_again() -> dict:
+    """Return the results of the last run with the seconds that are predicted now."""
+    kept = json.loads((Path(__file__).parent / "results" / "cost.json").read_text())
+    data: dict[str, tw.Data] = {}
+    for row in kept["rows"]:
+        model, kind, batch, optimizer, precision = row["configuration"].split()
+        data.setdefault(kind, made(kind))
+        asked = _run(data[kind], model, int(batch), optimizer, precision)
+        row["predicted_seconds"] = _predicted(*asked)
+        row["alone"] = _alone(*asked)
+    if os.environ.get("COST_FIT"):
+        kept["within"] = fitted([row for row in kept["rows"] if row["set"] == "development"])
+    return kept
+
+
+def _alone(problem: tw.Problem, recipe: tw.Recipe) -> dict[str, float]:
+    update = graph.computation(trace.one_update(trace.shapes(problem, recipe)))
+    return timing.by_kind(update, rates())
+
+
+def fitted(rows: list[dict[str, Any]]) -> dict[str, float]:
+    """Return factors, none below 0, with the least absolute relative errors (reweighted least squares)."""
+    spent = np.array([[row["alone"][kind] / row["seconds"] for kind in timing.WITHIN] for row in rows])
+    weights, factors = np.ones(len(rows)), np.ones(len(timing.WITHIN))
+    for _ in range(50):
+        factors = optimize.nnls(spent * weights[:, None], weights)[0]
+        weights = 1 / np.sqrt(np.maximum(np.abs(spent @ factors - 1), 0.02))
+    return dict(zip(timing.WITHIN, factors.round(3).tolist(), strict=True))
 
 
 def made(kind: str) -> tw.Data:
@@ -171,4 +212,5 @@ def table(result: dict) -> str:
         for row in worst
     ]
     header = ["configurations", "", "number", "median error", "worst", "within 10 %"]
-    return "\n".join([markdown(header, rows), "", "Farthest off in memory:", *lines])
+    fit = [f"factors: {result['within']}"] if "within" in result else []
+    return "\n".join([markdown(header, rows), "", "Farthest off in memory:", *lines, *fit])

@@ -2,6 +2,7 @@
 
 import os
 import platform
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -46,6 +47,18 @@ def _first_processor() -> dict[str, str]:
     lines = text.split("\n\n")[0].splitlines()
     pairs = (line.partition(":")[::2] for line in lines)
     return {name.strip(): value.strip() for name, value in pairs}
+
+
+def waited_seconds() -> float | None:
+    """Return how long the threads of this process have waited for a processor that other programs had.
+
+    None where the system does not say (Linux does).
+    """
+    try:
+        texts = [path.read_text() for path in Path("/proc/self/task").glob("*/schedstat")]
+    except OSError:  # a thread has ended meanwhile
+        return None
+    return sum(int(text.split()[1]) for text in texts) / 1e9 if texts else None
 
 
 def free_memory() -> int:

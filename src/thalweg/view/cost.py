@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from thalweg.core.caller import setting
+from thalweg.core.caller import option, setting
 from thalweg.core.limits import as_bytes
 from thalweg.insight.cost.cost import Cost
 from thalweg.insight.cost.devices import CPU
@@ -11,6 +11,8 @@ from thalweg.insight.cost.flops import Flops
 
 # Layers that are listed one by one; of deeper models the first and the last are.
 MOST_LAYERS = 24
+# From this share of waiting on, the rates of a machine are not its own.
+BUSY = 0.1
 
 
 def text(cost: Cost) -> str:
@@ -127,7 +129,15 @@ def _time(cost: Cost) -> list[str]:
         f"{seconds(step * cost.steps)} in all",
         f"               predicted for {where}; without compilation and evaluations",
     ]
-    return lines if not cost.source else [*lines, f"               by {cost.source}"]
+    if cost.source:
+        lines.append(f"               by {cost.source}")
+    if (cost.waited or 0.0) > BUSY:
+        share = f"{100 * cost.waited:.0f} %"  # type: ignore[operator]
+        lines += [
+            f"               too long: in {share} of the time in which the rates were measured, other",
+            f"               programs had the processors; {option('measure')} measures again",
+        ]
+    return lines
 
 
 def seconds(value: float) -> str:

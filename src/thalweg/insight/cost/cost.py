@@ -67,6 +67,8 @@ class Cost(Shown):
         step_seconds: Predicted seconds of an update; None where the machine's rates were not measured.
         device: What it is predicted for.
         source: The data sheet of the device; empty for this machine.
+        waited: Share of the measurement of this machine's rates in which other programs had its processors,
+            so that the rates, and `step_seconds`, are too high; None where it is not known.
     """
 
     model: str
@@ -85,6 +87,7 @@ class Cost(Shown):
     step_seconds: float | None
     device: str
     source: str
+    waited: float | None = None
 
     @property
     def step(self) -> int:
@@ -133,6 +136,7 @@ class Cost(Shown):
                 "step": self.step_seconds,
                 "epoch": self.step_seconds * self.epoch_steps,
                 "run": self.step_seconds * self.steps,
+                "rates_waited": self.waited,
             },
             "device": self.device,
             "source": self.source,
@@ -154,8 +158,8 @@ def cost(
         recipe: How; None for the default of the data.
         device: `cpu` for this machine, or a device with a known data sheet: `A100`, `H100`, `H200`, `L4`,
             `T4`, `RTX4090`, `TPUv4`, `TPUv5e`. Its time is a lower bound, by the data sheet.
-        measure: Whether this machine's rates are measured first (in some ten seconds) if they are not known:
-            None does it if necessary, True measures again, False leaves the time unknown.
+        measure: Whether this machine's rates are measured first (in some twenty seconds) if they are not
+            known: None does it if necessary, True measures again, False leaves the time unknown.
 
     Raises:
         BadInput: The device is not known, or the recipe does not fit the problem.
@@ -178,6 +182,7 @@ def cost(
     counted = flops.count(gradient)
     batch = shapes.group.program.batch_size
     inference = flops.count(graph.computation(parts.predict))
+    seconds, waited = _seconds(whole, chosen, recipe, measure)
     order = list(dict.fromkeys([*names, *by_layer.forward, *by_layer.backward]))
     return Cost(
         model=problem.model_spec,
@@ -197,9 +202,10 @@ def cost(
         },
         memory=_memory(shapes, gradient, owners),
         lane=lane_bytes(problem, recipe),
-        step_seconds=_seconds(whole, chosen, recipe, measure),
+        step_seconds=seconds,
         device=chosen.name if chosen else CPU,
         source=chosen.source if chosen else "",
+        waited=waited,
     )
 
 
@@ -249,11 +255,14 @@ def _kept(computation: nodes.Computation) -> list[nodes.Value]:
 
 def _seconds(
     whole: nodes.Computation, device: Device | None, recipe: Recipe, measure: bool | None
-) -> float | None:
+) -> tuple[float | None, float | None]:
+    """Return the seconds of an update, and the share of time in which the measurement of the rates waited."""
     if device is not None:
-        return timing.seconds(whole, timing.on_device(device, recipe.precision in ("bf16", "f16")))
+        return timing.on_device(whole, device, recipe.precision in ("bf16", "f16")), None
     measured = known() if measure is False else rates(again=measure is True)
-    return None if measured is None else timing.seconds(whole, timing.measured(measured))
+    if measured is None:
+        return None, None
+    return timing.of_update(whole, measured), measured.waited
 
 
 def _plain(part: Flops) -> dict[str, int]:

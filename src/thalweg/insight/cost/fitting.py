@@ -160,7 +160,7 @@ def work(problem: Problem, recipe: Recipe) -> float:
     """Return the predicted seconds of an update, or its operations where the rates are not known."""
     whole = graph.computation(trace.one_update(trace.shapes(problem, recipe)))
     measured = known()
-    return timing.seconds(whole, timing.measured(measured)) if measured else float(max(1, count(whole).total))
+    return timing.of_update(whole, measured) if measured else float(max(1, count(whole).total))
 
 
 def compiled_bytes(problem: Problem, recipe: Recipe) -> int:

@@ -1,14 +1,14 @@
 """How fast this machine is: measured once, and kept in the cache folder by machine and version of JAX.
 
 Each rate is measured inside of a compiled loop, as training runs: products of matrices over a grid of shapes,
-memory traffic by size, functions, sums, gathered rows, and what starting an operation costs.
+memory traffic by size, functions, sums, gathered rows, random numbers, and what starting an operation costs.
 """
 
 import itertools
 import math
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import jax
@@ -18,13 +18,14 @@ import numpy as np
 
 from thalweg.core.cache import recall, remember
 from thalweg.core.compiler import jit
-from thalweg.core.device import backend, instruction_sets, processor, usable_cores
+from thalweg.core.device import backend, instruction_sets, processor, usable_cores, waited_seconds
 
 FILE = "rates.json"
-VERSION = 1  # of the measurements; rates of other versions are measured again
-ROWS, SUMMED, COLUMNS = (4, 32, 256, 2048), (8, 64, 512, 2048), (8, 64, 512, 2048)
+VERSION = 2  # of the measurements; rates of other versions are measured again
+ROWS, SUMMED, COLUMNS = (4, 32, 256, 2048, 16384), (8, 64, 512, 2048, 16384), (8, 64, 512, 2048)
 SIZES = (2**12, 2**15, 2**18, 2**21, 2**24)  # elements
-MOST_WORK = 3e9  # operations of a product in the grid; larger ones run at the rate of the largest
+SMALL, LARGE = SIZES[1], SIZES[3]  # elements of what is measured on one core, and on all
+MOST_WORK = 1e9  # operations of a product in the grid; larger ones run at the rate of the largest
 SECONDS, REPEATS = 4e-3, 5  # of a measurement, and how many; the fastest counts
 
 
@@ -37,19 +38,24 @@ class Rates:
             shape of the grid, rows changing slowest; 0 where it was not measured.
         batched: By dtype, seconds of 64 products of 64 x 32 with 32 x 64 matrices at once.
         traffic: Seconds to read one array and write another, for each of `SIZES` elements of float32.
-        function: Seconds of an exp of one number, from a large array.
-        summing: Seconds to sum one number of an array along its first axis, and along its last.
+        function: Seconds of an exp of one number, from a small array and from a large one.
+        summing: Seconds to sum one number, from a small array and from a large one.
         gather: Seconds to gather one number, in rows of 784.
+        random: Seconds of a random number, from a small array and from a large one.
         start: Seconds to start an operation.
+        waited: Share of the measurement in which this process waited for a processor, which other programs
+            had; None where the system does not say.
     """
 
     products: dict[str, list[float]]
     batched: dict[str, float]
     traffic: list[float]
-    function: float
+    function: list[float]
     summing: list[float]
     gather: float
+    random: list[float]
     start: float
+    waited: float | None = None
 
     def product(self, batch: int, rows: int, summed: int, columns: int, dtype: str) -> float:
         """Return the seconds of a product; between the shapes of the grid its rate is interpolated."""
@@ -58,6 +64,10 @@ class Rates:
         if batch > 1 and max(rows, summed, columns) <= 256:
             one = self.batched.get(dtype) or self.batched["float32"]
             return batch * max(work, 2.0 * 8**3) * one / (64 * 2.0 * 64 * 32 * 64)
+        return batch * work / self._rate(table, rows, summed, columns)
+
+    def _rate(self, table: list[float], rows: int, summed: int, columns: int) -> float:
+        """Return the operations a second of a shape."""
         points = [_place(rows, ROWS), _place(summed, SUMMED), _place(columns, COLUMNS)]
         rate, weight = 0.0, 0.0
         for corner in itertools.product((0, 1), repeat=3):
@@ -68,11 +78,9 @@ class Rates:
                 shape = ROWS[at[0]] * SUMMED[at[1]] * COLUMNS[at[2]]
                 rate += share * math.log(2.0 * shape / table[index])
                 weight += share
-        return batch * work / math.exp(rate / weight) if weight else batch * work / self._fastest(table)
-
-    def _fastest(self, table: list[float]) -> float:
-        shapes = itertools.product(ROWS, SUMMED, COLUMNS)
-        return max(2.0 * math.prod(s) / t for s, t in zip(shapes, table, strict=True) if t > 0)
+        if weight:
+            return math.exp(rate / weight)
+        return max(2.0 * math.prod(s) / t for s, t in zip(_grid(), table, strict=True) if t > 0)
 
     def moving(self, taken: float) -> float:
         """Return the seconds to read and write `taken` bytes in all."""
@@ -84,8 +92,16 @@ class Rates:
         return elements * each
 
 
+def between(measured: Sequence[float], elements: float) -> float:
+    """Return the rate for an array of some size, from those of a small and of a large one."""
+    small, large = measured
+    share = math.log(max(elements, 1.0) / SMALL) / math.log(LARGE / SMALL)
+    share = min(max(share, 0.0), 1.0)
+    return math.exp((1 - share) * math.log(small) + share * math.log(large))
+
+
 def rates(again: bool = False) -> Rates:
-    """Return the rates of this machine; the first call measures them, in about ten seconds.
+    """Return the rates of this machine; the first call measures them, in about twenty seconds.
 
     Args:
         again: Measure even if there are rates.
@@ -107,20 +123,25 @@ def known() -> Rates | None:
 
 def measure() -> Rates:
     """Measure this machine."""
+    begun, waiting = time.perf_counter(), waited_seconds()
     types = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
     products = {name: [_product(shape, dtype) for shape in _grid()] for name, dtype in types.items()}
-    batched = {name: _batched(dtype) for name, dtype in types.items()}
-    start = _started()
-    large = SIZES[3]
-    return Rates(
+    start, plain = _started(), [_elementwise(size, lambda x: x * 0.9 + 0.1) for size in SIZES]
+    functions = [_elementwise(size, jnp.exp) - plain[SIZES.index(size)] for size in (SMALL, LARGE)]
+    measured = Rates(
         products,
-        batched,
-        [max(_elementwise(size, lambda x: x * 0.9 + 0.1) - start, 1e-9) for size in SIZES],
-        max(_elementwise(large, jnp.exp) - _elementwise(large, lambda x: x * 0.9 + 0.1), 1e-6) / large,
-        [_summing(axis) for axis in (0, 1)],
+        {name: _batched(dtype) for name, dtype in types.items()},
+        [max(seconds - start, 1e-9) for seconds in plain],
+        [max(seconds, 1e-7) / size for seconds, size in zip(functions, (SMALL, LARGE), strict=True)],
+        [_summing(size) for size in (SMALL, LARGE)],
         _gathering(),
+        [_drawn(size) for size in (SMALL, LARGE)],
         start,
     )
+    after = waited_seconds()
+    if waiting is None or after is None:
+        return measured
+    return replace(measured, waited=min(1.0, (after - waiting) / (time.perf_counter() - begun)))
 
 
 def _grid() -> list[tuple[int, int, int]]:
@@ -129,7 +150,7 @@ def _grid() -> list[tuple[int, int, int]]:
 
 def _product(shape: tuple[int, int, int], dtype: Any) -> float:
     rows, summed, columns = shape
-    if 2.0 * rows * summed * columns > MOST_WORK * (1 if dtype == jnp.float32 else 0.1):
+    if 2.0 * rows * summed * columns > MOST_WORK * (1 if dtype == jnp.float32 else 0.3):
         return 0.0
     left, right = jnp.ones((rows, summed), dtype), jnp.ones((summed, columns), dtype)
 
@@ -160,12 +181,23 @@ def _elementwise(size: int, function: Callable[[Any], Any]) -> float:
     return _per_pass(once, (jnp.full(size, 0.5), jnp.zeros(size)))
 
 
-def _summing(axis: int) -> float:
+def _summing(size: int) -> float:
+    side = math.isqrt(size)
+
     def once(carry: Any) -> Any:
         array, total = carry
-        return array.at[0, 0].set(total[0] * 0), array.sum(axis)
+        array = array.at[0, 0].set(total[0] * 0)
+        return array, array.sum(0) + array.sum(1)
 
-    return _per_pass(once, (jnp.ones((1024, 1024)), jnp.zeros(1024))) / 1024**2
+    return _per_pass(once, (jnp.ones((side, side)), jnp.zeros(side))) / (2 * side**2)
+
+
+def _drawn(size: int) -> float:
+    def once(carry: Any) -> Any:
+        key, _ = carry
+        return key + 1, jax.random.bits(jax.random.wrap_key_data(key, impl="threefry2x32"), (size,))
+
+    return _per_pass(once, (jnp.zeros(2, jnp.uint32), jnp.zeros(size, jnp.uint32))) / size
 
 
 def _gathering() -> float:

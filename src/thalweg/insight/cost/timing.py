@@ -7,65 +7,104 @@ its operations and its traffic at the rates of the data sheet (the roofline), an
 Reference: Williams, Waterman & Patterson, Roofline: An Insightful Visual Performance Model, 2009.
 """
 
-from collections.abc import Callable
-
 from thalweg.insight.cost import flops
 from thalweg.insight.cost.devices import LAUNCH, Device
 from thalweg.insight.cost.fusion import Kernel, kernels
 from thalweg.insight.cost.nodes import Computation
 from thalweg.insight.cost.primitives import EXPENSIVE, REDUCTIONS
-from thalweg.insight.cost.rates import Rates
+from thalweg.insight.cost.rates import Rates, between
 
 FUNCTIONS = EXPENSIVE - REDUCTIONS - {"div", "rem", "sqrt", "rsqrt"}
+# How much longer an operation takes in a training step than alone in a loop, where its operands are in cache
+# and nothing else runs: fitted to the development configurations of `python -m benchmarks run cost`
+# (`COST_FIT=1`).
+WITHIN: dict[str, float] = {
+    "products": 1.0,
+    "batched": 1.0,
+    "traffic": 1.0,
+    "functions": 1.0,
+    "sums": 1.0,
+    "gathers": 1.0,
+    "random": 1.0,
+    "starts": 1.0,
+    "passes": 1.0,
+}
+RANDOM = {"random_bits", "threefry2x32", "rng_bit_generator"}
 # Passes of a loop whose length only the run knows: those of a random number generator.
 UNKNOWN_TRIPS = 1
 
 
-def seconds(computation: Computation, of_kernel: Callable[[Kernel], float]) -> float:
-    """Return the seconds of a computation, loops with all their passes, branches as the longest."""
+def of_update(update: Computation, rates: Rates) -> float:
+    """Return the seconds of an update on this machine; it is a pass of the training loop."""
+    return _within(by_kind(update, rates)) + WITHIN["passes"] * rates.start
+
+
+def by_kind(computation: Computation, rates: Rates) -> dict[str, float]:
+    """Return what the kernels would take alone on this machine, by the kinds of `WITHIN`.
+
+    Loops count with all their passes, branches as the longest.
+    """
+    total = dict.fromkeys(WITHIN, 0.0)
+    for kernel in kernels(computation):
+        node, spent = kernel.node, parts(rates, kernel)
+        if node.inner:
+            inside = max((by_kind(inner, rates) for inner in node.inner), key=_within)
+            trips = node.trips or UNKNOWN_TRIPS
+            spent = {kind: trips * (inside[kind] + spent.get(kind, 0.0)) for kind in WITHIN}
+        for kind, more in spent.items():
+            total[kind] += more
+    return total
+
+
+def _within(spent: dict[str, float]) -> float:
+    return sum(WITHIN[kind] * more for kind, more in spent.items())
+
+
+def parts(rates: Rates, kernel: Kernel) -> dict[str, float]:
+    """Return what a kernel would take alone, by the kinds of `WITHIN`; of a loop, what starts a pass."""
+    node = kernel.node
+    if node.inner:
+        return {"passes": rates.start}
+    if node.name == "dot_general" and node.equation is not None:
+        dtype = str(node.equation.outvars[0].aval.dtype)  # type: ignore[attr-defined]
+        shape = flops.product_shape(node)
+        kind = "products" if shape[0] == 1 else "batched"
+        return {kind: rates.product(*shape, dtype), "starts": rates.start}
+    size = max((one.writes[0].elements for one in kernel.inside if one.writes), default=1)
+    spent: dict[str, float] = {"starts": rates.start, "traffic": rates.moving(_traffic(kernel))}
+    if node.name in RANDOM:
+        # Threefry writes two words for each number that is drawn.
+        spent["random"] = between(rates.random, size) * node.writes[0].elements
+        return spent
+    called = sum(one.writes[0].elements for one in kernel.inside if one.name in FUNCTIONS and one.writes)
+    spent["functions"] = between(rates.function, size) * called
+    if node.name in REDUCTIONS:
+        spent["sums"] = between(rates.summing, size) * node.reads[0].elements
+    if any(one.name == "gather" for one in kernel.inside):
+        spent["gathers"] = rates.gather * node.writes[0].elements
+    return spent
+
+
+def on_device(computation: Computation, device: Device, narrow: bool) -> float:
+    """Return the seconds of a computation on another device: at best, by its data sheet.
+
+    Args:
+        computation: The computation; loops count with all their passes, branches as the longest.
+        device: The device.
+        narrow: Whether products are of 16-bit numbers.
+    """
     total = 0.0
     for kernel in kernels(computation):
         node = kernel.node
         if node.inner:
-            inside = max(seconds(inner, of_kernel) for inner in node.inner)
+            inside = max(on_device(inner, device, narrow) for inner in node.inner)
             total += inside * (node.trips or UNKNOWN_TRIPS)
-        else:
-            total += of_kernel(kernel)
-    return total
-
-
-def measured(rates: Rates) -> Callable[[Kernel], float]:
-    """Return the seconds of a kernel on this machine."""
-
-    def of(kernel: Kernel) -> float:
-        node = kernel.node
-        if node.name == "dot_general" and node.equation is not None:
-            dtype = str(node.equation.outvars[0].aval.dtype)  # type: ignore[attr-defined]
-            return rates.product(*flops.product_shape(node), dtype) + rates.start
-        taken = _traffic(kernel)
-        spent = rates.start + rates.moving(taken)
-        spent += rates.function * sum(
-            one.writes[0].elements for one in kernel.inside if one.name in FUNCTIONS and one.writes
-        )
-        if node.name in REDUCTIONS:
-            spent += max(rates.summing) * node.reads[0].elements
-        if any(one.name == "gather" for one in kernel.inside):
-            spent += rates.gather * node.writes[0].elements
-        return spent
-
-    return of
-
-
-def on_device(device: Device, narrow: bool) -> Callable[[Kernel], float]:
-    """Return the seconds of a kernel on another device: at best, by its data sheet."""
-
-    def of(kernel: Kernel) -> float:
+            continue
         work = sum((flops.of_node(one) for one in kernel.inside), flops.Flops())
         rate = device.bf16 if narrow else device.f32
         computing = work.products / rate + (work.total - work.products) / device.vector
-        return LAUNCH + max(computing, _traffic(kernel) / device.bandwidth)
-
-    return of
+        total += LAUNCH + max(computing, _traffic(kernel) / device.bandwidth)
+    return total
 
 
 def _traffic(kernel: Kernel) -> float:
