@@ -8,8 +8,9 @@ import pytest
 
 import thalweg as tw
 from tests.faults.cluster import different
-from thalweg.run.cluster import executors
-from thalweg.run.cluster.executors import Dask, Jobs, Processes
+from thalweg.run.cluster import jobs as cluster_jobs
+from thalweg.run.cluster.executors import Dask, Processes
+from thalweg.run.cluster.jobs import Jobs
 
 RECIPES = [tw.Recipe(tw.SGD(lr=rate), batch_size=16, steps=40) for rate in (0.01, 0.1)]
 
@@ -55,7 +56,7 @@ class _Job:
     def result(self):
         return self._call()
 
-    def cancel(self):
+    def cancel(self, check=True):
         self.cancelled = True
 
 
@@ -80,7 +81,7 @@ class _Submitter:
 
 
 def test_jobs_that_are_submitted_at_once_are_one_array(monkeypatch):
-    monkeypatch.setattr(executors, "JOB_SECONDS", 0.05)
+    monkeypatch.setattr(cluster_jobs, "JOB_SECONDS", 0.05)
     submitter = _Submitter()
     jobs = Jobs(submitter)
     futures = [jobs.submit(divmod, 7, number) for number in (1, 2, 0)]
