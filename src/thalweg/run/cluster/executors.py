@@ -245,7 +245,12 @@ def _slurm(rest: str) -> Executor:
         raise BadInput(WHO, "submitit must accept the options", got=got, where=rest, hint=hint) from error
     if local:
         return Jobs(submitter)
-    check(submitter, outside_of_a_job)
+    try:
+        check(submitter, outside_of_a_job)
+    except BadInput:
+        with suppress(OSError):  # submitit made it
+            folder.rmdir()
+        raise
     return Jobs(submitter, Queue(), outside_of_a_job)
 
 
@@ -258,35 +263,44 @@ def _number(text: str) -> int | float | str:
 
 def _ray(rest: str) -> Executor:
     ray = _package("ray", "thalweg[ray]")
+    rest = f"ray:{rest}" if rest.startswith("//") else rest  # of Ray Client: `ray://HOST:PORT`
     if ray.is_initialized() and not rest:
         return Ray(ray, owned=False)
-    _check_reached(rest)
-    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if rest:
-        quiet["address"] = rest
-    else:
-        quiet["include_dashboard"] = False
+        _check_reached(ray, rest)
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    where = {"address": rest} if rest else {"include_dashboard": False}
     try:
-        ray.init(**quiet)
+        ray.init(**quiet, **where)
     except Exception as error:  # of many kinds, in Ray itself or where it connects
-        hint = "start one with `ray start --head`; `ray status` shows it"
-        got = str(error).partition("\n")[0] or type(error).__name__
-        raise BadInput(WHO, "Ray must answer", got=got, where=f"ray:{rest}", hint=hint) from error
+        raise _no_ray(rest, error) from error
     return Ray(ray)
 
 
-def _check_reached(address: str) -> None:
-    """Refuse an address at which nothing answers, for which Ray itself would wait a minute."""
-    host, colon, port = address.rpartition("//")[2].rpartition(":")
-    if not address or address in ("auto", "local"):
+def _no_ray(address: str, error: Exception) -> BadInput:
+    """Return the error for a Ray cluster that cannot be used."""
+    hint = "start one with `ray start --head`; ray:HOST:6379 is one elsewhere, ray that of this machine"
+    if type(error).__name__ == "AuthenticationError":
+        hint = "set RAY_AUTH_MODE=token, with the token of the cluster in ~/.ray/auth_token"
+    got = str(error).partition("\n")[0].partition(" Note: ")[0] or type(error).__name__
+    return BadInput(WHO, "Ray must answer", got=got, where=f"ray:{address}", hint=hint)
+
+
+def _check_reached(ray: Any, address: str) -> None:
+    """Refuse an address at which no Ray answers, for which Ray itself would wait for minutes."""
+    client, _, place = address.rpartition("//")
+    host, colon, port = place.rpartition(":")
+    if address in ("auto", "local"):
         return
-    hint = "for example ray:HOST:6379, of `ray start --head`; ray alone finds the one of this machine"
     if not (host and colon and port.isascii() and port.isdigit() and int(port) < 65536):
+        hint = "for example ray:HOST:6379, as `ray start --head` says it"
         raise BadInput(WHO, "the address of Ray must be HOST:PORT", got=f"ray:{address}", hint=hint)
     try:
         socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
-    except OSError as error:
-        raise BadInput(WHO, "Ray must answer", got=str(error), where=f"ray:{address}", hint=hint) from error
+        if not client:
+            ray._raylet.GcsClient(address=address)
+    except Exception as error:  # of the network, or one of Ray's many
+        raise _no_ray(address, error) from error
 
 
 def _mpi(rest: str) -> Executor:
