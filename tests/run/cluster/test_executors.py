@@ -1,13 +1,14 @@
 """Executors of other libraries, each through the same sweep; skipped where its package is missing."""
 
 import logging
+import random
 from concurrent.futures import Future
 
 import numpy as np
 import pytest
 
 import thalweg as tw
-from tests.faults.cluster import different
+from tests.faults.cluster import Sweep, different, kill
 from thalweg.run.cluster import jobs as cluster_jobs
 from thalweg.run.cluster.executors import Dask, Processes
 from thalweg.run.cluster.jobs import Jobs
@@ -44,6 +45,18 @@ def test_a_sweep_on_dask(problem, alone, tmp_path):
     workers.shutdown()
     with pytest.raises(RuntimeError, match="scheduler is gone"):
         workers.submit(int)
+
+
+def test_a_dask_worker_that_is_killed_costs_nothing_but_time(tmp_path):
+    """The shortest form of `scripts/distributed`: real processes, of which one gets SIGKILL."""
+    pytest.importorskip("distributed", reason="needs thalweg[dask]")
+    lanes = ["--steps", "800", "--vary", "optimizer.lr=1e-3..1e-1:4log"]
+    reference = Sweep(tmp_path, "reference", *lanes, "--strict")
+    assert reference.end(300) == 0, reference.said()
+    sweep = Sweep(tmp_path, "killed", *lanes, "--on", "dask:local:2")
+    killed = kill(sweep, 1, random.Random(0), most_at_once=1, pause=0.0)
+    assert sweep.end(300) == 0, sweep.said()
+    assert killed == 1 and different(reference.folder, sweep.folder) == ""
 
 
 class _Job:

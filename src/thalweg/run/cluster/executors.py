@@ -49,7 +49,8 @@ def executor(name: str) -> AbstractContextManager[Executor]:
         name: `processes:N` for N processes on this machine (default: one per core); `dask:local:N` for Dask
             workers on this machine, `dask:ADDRESS` for a Dask scheduler; `slurm:OPTIONS` for jobs through
             submitit, with its options (`partition=cpu,timeout_min=60`) and `local` for jobs on this machine;
-            `ray` or `ray:ADDRESS`; `mpi` within `mpiexec -n N python -m mpi4py.futures`.
+            `ray` for the Ray cluster of this machine, or one started for this, `ray:HOST:PORT` for another;
+            `mpi` within `mpiexec -n N python -m mpi4py.futures`.
 
     Returns:
         A context manager; what it gives is a `concurrent.futures.Executor`.
@@ -314,7 +315,11 @@ def _mpi(rest: str) -> Executor:
     if not any(word.startswith("mpi4py.futures") for word in sys.orig_argv):
         got = "a process that mpi4py.futures did not start"
         raise BadInput(WHO, "mpi needs the processes of mpi4py.futures", got=got, hint=hint)
-    return _package("mpi4py.futures", "thalweg[mpi]").MPIPoolExecutor()
+    try:
+        return _package("mpi4py.futures", "thalweg[mpi]").MPIPoolExecutor()
+    except RuntimeError as error:
+        hint = "apt-get install openmpi-bin, or the module of the cluster that provides mpiexec"
+        raise MissingExtra(WHO, "mpi4py needs an MPI library", got=str(error), hint=hint) from error
 
 
 _MAKERS: dict[str, Callable[[str], Executor]] = {
