@@ -14,8 +14,9 @@ import pytest
 import thalweg as tw
 from tests.faults.cluster import different
 from thalweg.core.errors import BadInput, MissingExtra
-from thalweg.run.cluster import jobs
+from thalweg.run.cluster import jobs, unit
 from thalweg.run.cluster.jobs import Jobs, LostWorker, Queue, check, outcome, outside_of_a_job
+from thalweg.run.folder import stop_request
 
 RECIPES = [tw.Recipe(tw.SGD(lr=rate), batch_size=16, steps=40) for rate in (0.01, 0.1)]
 # Run where the executor is started: a call that fails, a worker that dies, and a sweep after both.
@@ -257,7 +258,7 @@ class GivesWay(Executor):
         return future
 
 
-def test_a_stop_waits_for_workers_whose_futures_give_way(problem, alone, tmp_path):
+def test_a_stop_waits_for_workers_whose_futures_give_way(problem, tmp_path, monkeypatch):
     many = [tw.Recipe(tw.SGD(lr=0.01), batch_size=1, steps=20_000, seed=seed) for seed in range(6)]
     workers, begun = GivesWay(), threading.Event()
 
@@ -270,3 +271,7 @@ def test_a_stop_waits_for_workers_whose_futures_give_way(problem, alone, tmp_pat
         tw.train(problem, many, keep=tmp_path / "s", executor=workers, progress=stop)
     assert begun.is_set() and all(call.done() for call in workers.calls)
     workers.pool.shutdown()
+
+    stop_request.ask(tmp_path / "s")
+    monkeypatch.setattr(unit, "Session", None)
+    assert unit.train_unit(str(tmp_path / "s"), 5), "what has not begun returns at once"
