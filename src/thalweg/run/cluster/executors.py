@@ -122,6 +122,12 @@ def _ignore_interrupt() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
+def dask_setup(worker: object) -> None:
+    """Prepare a worker process that Dask starts on this machine; Dask calls it."""
+    del worker
+    _ignore_interrupt()
+
+
 class Dask(Executor):
     """Workers of a Dask cluster.
 
@@ -205,6 +211,7 @@ def _dask(rest: str) -> Executor:
             threads_per_worker=1,
             dashboard_address="127.0.0.1:0",
             silence_logs=logging.CRITICAL,
+            preload=[__name__],
         )
         return Dask(distributed.Client(cluster), cluster)
     if not rest:
