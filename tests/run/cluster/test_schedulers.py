@@ -68,6 +68,7 @@ def trained(folder, name, *launcher):
     environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"} | more
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0 and "trained" in done.stdout, done.stdout + done.stderr
+    assert "os.fork" not in done.stderr, done.stderr
     return folder / "sweep"
 
 

@@ -11,6 +11,7 @@ import signal
 import socket
 import sys
 import uuid
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -279,7 +280,10 @@ def _ray(rest: str) -> Executor:
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     where = {"address": rest} if rest else {"include_dashboard": False}
     try:
-        ray.init(**quiet, **where)
+        with warnings.catch_warnings():
+            # Of JAX: Ray forks to start its processes, which run other programs at once.
+            warnings.filterwarnings("ignore", "os.fork", RuntimeWarning)
+            ray.init(**quiet, **where)
     except Exception as error:  # of many kinds, in Ray itself or where it connects
         raise _no_ray(rest, error) from error
     return Ray(ray)
