@@ -291,7 +291,7 @@ def _ray(rest: str) -> Executor:
 
 def _no_ray(address: str, error: Exception) -> BadInput:
     """Return the error for a Ray cluster that cannot be used."""
-    hint = "start one with `ray start --head`; ray:HOST:6379 is one elsewhere, ray that of this machine"
+    hint = "ray:HOST:6379 is what `ray start` prints for a head node; ray alone is that of this machine"
     if type(error).__name__ == "AuthenticationError":
         hint = "set RAY_AUTH_MODE=token, with the token of the cluster in ~/.ray/auth_token"
     got = str(error).partition("\n")[0].partition(" Note: ")[0] or type(error).__name__
@@ -305,7 +305,7 @@ def _check_reached(ray: Any, address: str) -> None:
     if address in ("auto", "local"):
         return
     if not (host and colon and port.isascii() and port.isdigit() and int(port) < 65536):
-        hint = "for example ray:HOST:6379, as `ray start --head` says it"
+        hint = "for example ray:HOST:6379, which `ray start` prints for a head node"
         raise BadInput(WHO, "the address of Ray must be HOST:PORT", got=f"ray:{address}", hint=hint)
     try:
         socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
