@@ -1,11 +1,12 @@
 """`--distributed`: what is refused beforehand, and two processes of which one is killed."""
 
+import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.faults.processes import trials
+from tests.faults.processes import Together, ended, trials
 from thalweg.core.errors import BadInput
 from thalweg.doors.cli.distributed import ADDRESS, COUNT, NUMBER, together
 
@@ -36,6 +37,14 @@ def test_without_other_processes_the_message_says_how_they_are_found(monkeypatch
 def test_without_the_option_nothing_is_joined():
     with together(BASE | {"distributed": False}) as own:
         assert own["devices"] is None
+
+
+def test_of_two_processes_one_is_killed_and_the_restart_gives_the_same_bytes(tmp_path):
+    """The shortest form of `scripts/distributed processes`."""
+    whole = Together(tmp_path, "whole", 2, 400)
+    assert not any(whole.end()), whole.said()
+    (said,) = ended(whole, 1, signal.SIGKILL)
+    assert said.startswith("equal"), said
 
 
 @pytest.mark.long

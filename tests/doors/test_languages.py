@@ -133,6 +133,7 @@ def test_a_refusal_is_written_for_its_caller(case, run, tmp_path, monkeypatch, c
 FLAGS_ALLOWED = (
     "doors/cli/",
     "core/caller.py",
+    "run/cluster/jobs.py",  # calls commands of SLURM
     "view/figure/",
     "view/report/",
     "view/sweep/",

@@ -14,18 +14,22 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import psutil
 
-BASE = ["--recipe", "sgd", "--model", "mlp:32", "--checkpoint-every", "200"]
+BASE = ["digits", "--recipe", "sgd", "--model", "mlp:32", "--checkpoint-every", "200"]
+# The command of docs/cluster.md, with a small model and few updates: 256 lanes in 16 units.
+MANY = ["mnist", "--vary", "optimizer.lr=1e-4..1e-1:64log", "--vary", "seed=0..3"]
+MANY += ["--model", "mlp:16", "--steps", "300", "--checkpoint-every", "50"]
 # Entries of result.json that depend on where and how long a lane ran.
 VARYING = ("run", "seconds", "examples_per_second")
 TABLES = ("steps", "evaluations", "layers", "test")
 LONGEST = 3600.0
+TRIALS = ("kills", "disk", "slow", "scheduler")
 
 
 def lanes(few: bool) -> list[str]:
@@ -68,6 +72,7 @@ def _rows(name: str) -> Callable[[Path], Any]:
 
 def _result(folder: Path) -> Any:
     result = json.loads((folder / "result.json").read_text())
+    result.get("decisions", {}).pop("seconds", None)
     return json.dumps({name: value for name, value in result.items() if name not in VARYING})
 
 
@@ -79,20 +84,22 @@ PARTS: dict[str, Callable[[Path], Any]] = {
 
 
 class Sweep:
-    """`thalweg sweep digits` as a process.
+    """`thalweg sweep` as a process.
 
     Args:
         place: Where its folder and its output lie.
         name: The folder's name.
         arguments: Further arguments.
         resumed: Whether the folder is resumed.
+        base: The data, and the arguments of every sweep.
     """
 
-    def __init__(self, place: Path, name: str, *arguments: str, resumed: bool = False):
+    def __init__(
+        self, place: Path, name: str, *arguments: str, resumed: bool = False, base: Sequence[str] = BASE
+    ):
         self.folder, self.output = place / name, place / f"{name}.txt"
-        words = (
-            ["resume", str(self.folder)] if resumed else ["sweep", "digits", *BASE, "--out", str(self.folder)]
-        )
+        words = ["resume"] if resumed else ["sweep", *base, "--out"]
+        words.append(str(self.folder))
         command = [sys.executable, "-m", "thalweg", *words, *arguments]
         with self.output.open("a") as output:
             self.process = subprocess.Popen(
@@ -122,8 +129,15 @@ class Sweep:
         return self.output.read_text()[-1500:]
 
 
-def kill(sweep: Sweep, most: int, rng: random.Random) -> int:
-    """Kill workers at random, one after another, until the sweep ends or `most` are dead; return how many."""
+def kill(sweep: Sweep, most: int, rng: random.Random, most_at_once: int = 4, pause: float = 1.5) -> int:
+    """Kill workers at random, one after another, until the sweep ends or `most` are dead; return how many.
+
+    Args:
+        sweep: Whose workers.
+        most, most_at_once: How many in all, and after each new checkpoint.
+        rng: Decides which, when and how many.
+        pause: Seconds before each kill, at most.
+    """
     killed, before = 0, set[str]()
     while sweep.process.poll() is None and killed < most:
         waited = time.monotonic()
@@ -133,8 +147,8 @@ def kill(sweep: Sweep, most: int, rng: random.Random) -> int:
         ):
             time.sleep(0.1)
         before |= sweep.progress()
-        for _ in range(rng.randint(1, 4)):
-            time.sleep(rng.uniform(0.0, 1.5))
+        for _ in range(rng.randint(1, most_at_once)):
+            time.sleep(rng.uniform(0.0, pause))
             living = sweep.workers()
             if living and killed < most:
                 with _gone():
@@ -161,6 +175,23 @@ def killed_workers(place: Path, reference: Path, on: str, kills: int, few: bool)
         own = kill(sweep, kills - dead, rng)
         dead, number = dead + own, number + 1
         yield _compared(sweep, reference, f"{on}: {own} workers killed ({dead} so far)")
+
+
+def many_lanes(place: Path, on: str, kills: int) -> Iterator[str]:
+    """Train 256 lanes on MNIST, by one machine and by workers that are killed at random."""
+    start = time.monotonic()
+    one = Sweep(place, "many", "--strict", base=MANY)
+    if one.end() != 0:
+        yield f"BROKEN 256 lanes on one machine: {one.said()}"
+        return
+    alone = time.monotonic() - start
+    sweep = Sweep(place, "many-killed", "--on", on, base=MANY)
+    dead = kill(sweep, kills, random.Random(0))
+    code = sweep.end()
+    seconds = time.monotonic() - start - alone
+    words = f"256 lanes, {on}: {dead} workers killed; {seconds:.0f} s, {alone:.0f} s on one machine"
+    wrong = different(one.folder, sweep.folder) if code == 0 else f"it ended with {code}: {sweep.said()}"
+    yield f"BROKEN {words}: {wrong}" if wrong else f"equal  {words}"
 
 
 def full_disk(place: Path, reference: Path, on: str, few: bool) -> Iterator[str]:
@@ -253,29 +284,37 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=6, help="workers to kill in all (default 6)")
     parser.add_argument("--on", default="dask:local:4", help="whose workers (default dask:local:4)")
     parser.add_argument("--long", action="store_true", help="32 lanes of 6,000 updates instead of 8 of 1,500")
-    parser.add_argument("--only", choices=["kills", "disk", "slow", "scheduler"], help="one trial alone")
+    parser.add_argument("--only", choices=[*TRIALS, "many"], help="one trial alone")
     options = parser.parse_args()
-    few = not options.long
     broken, start = 0, time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder)
-        reference = Sweep(place, "reference", *lanes(few), "--strict")
-        if reference.end() != 0:
-            print(reference.said())
-            return 1
-        print(f"on one machine: {time.monotonic() - start:.0f} s", flush=True)
-        trials = {
-            "kills": lambda: killed_workers(place, reference.folder, options.on, options.kills, few),
-            "disk": lambda: full_disk(place, reference.folder, options.on, few),
-            "slow": lambda: slow_worker(place, reference.folder, options.on, few),
-            "scheduler": lambda: lost_scheduler(place, reference.folder, few),
-        }
-        for name, trial in trials.items():
-            for line in trial() if options.only in (None, name) else ():
-                broken += line.startswith("BROKEN")
-                print(f"{time.monotonic() - start:6.0f} s  {line}", flush=True)
+        for line in trials(Path(folder), options):
+            broken += line.startswith("BROKEN")
+            print(f"{time.monotonic() - start:6.0f} s  {line}", flush=True)
     print(f"{broken} broken")
     return int(broken > 0)
+
+
+def trials(place: Path, options: argparse.Namespace) -> Iterator[str]:
+    """Run the trials that the options name."""
+    if options.only == "many":
+        yield from many_lanes(place, options.on, options.kills)
+        return
+    few = not options.long
+    reference = Sweep(place, "reference", *lanes(few), "--strict")
+    if reference.end() != 0:
+        yield f"BROKEN one machine: {reference.said()}"
+        return
+    yield "       on one machine"
+    each = {
+        "kills": lambda: killed_workers(place, reference.folder, options.on, options.kills, few),
+        "disk": lambda: full_disk(place, reference.folder, options.on, few),
+        "slow": lambda: slow_worker(place, reference.folder, options.on, few),
+        "scheduler": lambda: lost_scheduler(place, reference.folder, few),
+    }
+    for name in TRIALS:
+        if options.only in (None, name):
+            yield from each[name]()
 
 
 if __name__ == "__main__":

@@ -1,15 +1,17 @@
 """Executors of other libraries, each through the same sweep; skipped where its package is missing."""
 
 import logging
+import random
 from concurrent.futures import Future
 
 import numpy as np
 import pytest
 
 import thalweg as tw
-from tests.faults.cluster import different
-from thalweg.run.cluster import executors
-from thalweg.run.cluster.executors import Dask, Jobs, Processes
+from tests.faults.cluster import Sweep, different, kill
+from thalweg.run.cluster import jobs as cluster_jobs
+from thalweg.run.cluster.executors import Dask, Processes
+from thalweg.run.cluster.jobs import Jobs
 
 RECIPES = [tw.Recipe(tw.SGD(lr=rate), batch_size=16, steps=40) for rate in (0.01, 0.1)]
 
@@ -45,6 +47,18 @@ def test_a_sweep_on_dask(problem, alone, tmp_path):
         workers.submit(int)
 
 
+def test_a_dask_worker_that_is_killed_costs_nothing_but_time(tmp_path):
+    """The shortest form of `scripts/distributed`: real processes, of which one gets SIGKILL."""
+    pytest.importorskip("distributed", reason="needs thalweg[dask]")
+    lanes = ["--steps", "800", "--vary", "optimizer.lr=1e-3..1e-1:4log"]
+    reference = Sweep(tmp_path, "reference", *lanes, "--strict")
+    assert reference.end(300) == 0, reference.said()
+    sweep = Sweep(tmp_path, "killed", *lanes, "--on", "dask:local:2")
+    killed = kill(sweep, 1, random.Random(0), most_at_once=1, pause=0.0)
+    assert sweep.end(300) == 0, sweep.said()
+    assert killed == 1 and different(reference.folder, sweep.folder) == ""
+
+
 class _Job:
     def __init__(self, call):
         self._call, self.cancelled = call, False
@@ -55,7 +69,7 @@ class _Job:
     def result(self):
         return self._call()
 
-    def cancel(self):
+    def cancel(self, check=True):
         self.cancelled = True
 
 
@@ -80,7 +94,7 @@ class _Submitter:
 
 
 def test_jobs_that_are_submitted_at_once_are_one_array(monkeypatch):
-    monkeypatch.setattr(executors, "JOB_SECONDS", 0.05)
+    monkeypatch.setattr(cluster_jobs, "JOB_SECONDS", 0.05)
     submitter = _Submitter()
     jobs = Jobs(submitter)
     futures = [jobs.submit(divmod, 7, number) for number in (1, 2, 0)]

@@ -8,20 +8,24 @@ import importlib
 import logging
 import multiprocessing
 import signal
-import threading
+import socket
+import sys
+import uuid
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from thalweg.core.arguments import checked
 from thalweg.core.device import usable_cores
 from thalweg.core.errors import BadInput, MissingExtra, did_you_mean
+from thalweg.run.cluster.jobs import Jobs, LostWorker, Queue, check, outcome, outside_of_a_job, settle
 
 # Seconds until a scheduler must have answered.
 CONNECT_SECONDS = 15
-# Seconds between two looks at the jobs of a cluster, which its scheduler answers.
-JOB_SECONDS = 2.0
 # Deaths of a worker in which Dask itself tries a unit again, before it is submitted anew.
 DASK_DEATHS = 3
 WHO = "executor"
@@ -46,7 +50,8 @@ def executor(name: str) -> AbstractContextManager[Executor]:
         name: `processes:N` for N processes on this machine (default: one per core); `dask:local:N` for Dask
             workers on this machine, `dask:ADDRESS` for a Dask scheduler; `slurm:OPTIONS` for jobs through
             submitit, with its options (`partition=cpu,timeout_min=60`) and `local` for jobs on this machine;
-            `ray` or `ray:ADDRESS`; `mpi` within `mpiexec -n N python -m mpi4py.futures`.
+            `ray` for the Ray cluster of this machine, or one started for this, `ray:HOST:PORT` for another;
+            `mpi` within `mpiexec -n N python -m mpi4py.futures`.
 
     Returns:
         A context manager; what it gives is a `concurrent.futures.Executor`.
@@ -118,6 +123,12 @@ def _ignore_interrupt() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
+def dask_setup(worker: object) -> None:
+    """Prepare a worker process that Dask starts on this machine; Dask calls it."""
+    del worker
+    _ignore_interrupt()
+
+
 class Dask(Executor):
     """Workers of a Dask cluster.
 
@@ -145,83 +156,40 @@ class Dask(Executor):
             self._owned.close(timeout=30)
 
 
-class Jobs(Executor):
-    """Jobs of a cluster, through submitit; calls that are submitted at once become one array of jobs.
-
-    Args:
-        submitter: A `submitit.AutoExecutor`.
-    """
-
-    def __init__(self, submitter: Any):
-        self._submitter = submitter
-        self._waiting: list[tuple[Future[Any], Callable[[], Any]]] = []
-        self._jobs: list[tuple[Future[Any], Any]] = []
-        self._guard, self._over = threading.Lock(), threading.Event()
-        threading.Thread(target=self._follow, daemon=True).start()
-
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Submit a call with the next array of jobs."""
-        future: Future[Any] = Future()
-        with self._guard:
-            if self._over.is_set():
-                raise RuntimeError("the executor was shut down")
-            self._waiting.append((future, lambda: self._submitter.submit(fn, *args, **kwargs)))
-        return future
-
-    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Cancel the jobs that have not ended, if so asked."""
-        self._over.set()
-        with self._guard:
-            for _, job in self._jobs if cancel_futures else ():
-                job.cancel()
-
-    def _follow(self) -> None:
-        while not self._over.wait(JOB_SECONDS):
-            with self._guard:
-                waiting, self._waiting = self._waiting, []
-                waiting = [pair for pair in waiting if pair[0].set_running_or_notify_cancel()]
-                if waiting:
-                    self._start(waiting)
-                ended = [(future, job) for future, job in self._jobs if job.done()]
-                self._jobs = [pair for pair in self._jobs if pair not in ended]
-            for future, job in ended:
-                _settle(future, job)
-
-    def _start(self, waiting: list[tuple[Future[Any], Callable[[], Any]]]) -> None:
-        try:
-            with self._submitter.batch():
-                jobs = [start() for _, start in waiting]
-        except Exception as error:  # of the scheduler's commands
-            for future, _ in waiting:
-                future.set_exception(error)
-            return
-        self._jobs += [(future, job) for (future, _), job in zip(waiting, jobs, strict=True)]
-
-
-def _settle(future: Future[Any], job: Any) -> None:
-    try:
-        future.set_result(job.result())
-    except Exception as error:  # whatever the job raised
-        future.set_exception(error)
-
-
 class Ray(Executor):
-    """Tasks of a Ray cluster.
+    """Tasks of a Ray cluster, of one core each.
 
     Args:
         ray: The module, connected.
+        owned: Whether the connection was made for this, and ends with it.
     """
 
-    def __init__(self, ray: Any):
-        self._ray = ray
+    def __init__(self, ray: Any, owned: bool = True):
+        self._ray, self._owned = ray, owned
+        # Another task, rather than Ray, tries a unit again: the coordinating process counts what is lost.
+        self._task = ray.remote(max_retries=0)(outcome)
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Submit a call as a task of one core."""
-        return self._ray.remote(max_retries=0)(fn).remote(*args, **kwargs).future()
+        """Submit a call as a task."""
+        if not self._ray.is_initialized():
+            raise RuntimeError("the Ray cluster is gone")
+        future: Future[Any] = Future()
+        future.set_running_or_notify_cancel()
+        self._task.remote(fn, args, kwargs).future().add_done_callback(partial(_of_ray, future))
+        return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Leave the cluster."""
-        self._ray.shutdown()
+        """Leave the cluster, or end it where it was started for this."""
+        if self._owned:
+            self._ray.shutdown()
+
+
+def _of_ray(future: Future[Any], task: Future[Any]) -> None:
+    error = task.exception()
+    if error is None:
+        settle(future, task.result())
+    else:  # errors of the call are results: this one is of its worker, or of the cluster
+        future.set_exception(LostWorker(f"{type(error).__name__}: {error}"))
 
 
 def _processes(rest: str) -> Executor:
@@ -244,6 +212,7 @@ def _dask(rest: str) -> Executor:
             threads_per_worker=1,
             dashboard_address="127.0.0.1:0",
             silence_logs=logging.CRITICAL,
+            preload=[__name__],
         )
         return Dask(distributed.Client(cluster), cluster)
     if not rest:
@@ -262,36 +231,106 @@ def _slurm(rest: str) -> Executor:
     words = [word for word in rest.split(",") if word]
     local, options = "local" in words, {}
     for word in words:
-        path, equals, value = word.partition("=")
-        if word != "local" and not (path and equals and value):
+        name, equals, value = word.partition("=")
+        if word != "local" and not (name and equals and value):
             raise BadInput(
                 WHO, "options of slurm must be NAME=VALUE", got=word, hint=f"for example {FORMS[3]}"
             )
         if word != "local":
-            options[path] = int(value) if value.isdigit() else value
+            options[name] = _number(value)
+    # Numbers of jobs may repeat, of which results must not be taken for those of others.
+    folder = Path("thalweg-jobs") / uuid.uuid4().hex[:12]
     try:
-        submitter = submitit.AutoExecutor(folder="thalweg-jobs", cluster="local" if local else None)
-        submitter.update_parameters(**options)
-    except (RuntimeError, NameError, TypeError, ValueError) as error:
-        hint = f"the options are those of submitit: {FORMS[3]}"
-        raise BadInput(
-            WHO, "submitit must accept the options", got=str(error), where=rest, hint=hint
-        ) from error
-    return Jobs(submitter)
+        submitter = submitit.AutoExecutor(folder=folder, cluster="local" if local else "slurm")
+        shared = submitter._valid_parameters() | {"slurm"}
+        named = {
+            name if name in shared or name.startswith("slurm_") else f"slurm_{name}": value
+            for name, value in options.items()
+        }
+        submitter.update_parameters(**named)
+    except (RuntimeError, NameError, TypeError, ValueError, AssertionError) as error:
+        hint = f"the options are those of submitit: {FORMS[3]}; slurm:local runs jobs on this machine"
+        got = str(error).partition("\n")[0] or type(error).__name__
+        raise BadInput(WHO, "submitit must accept the options", got=got, where=rest, hint=hint) from error
+    if local:
+        return Jobs(submitter)
+    try:
+        check(submitter, outside_of_a_job)
+    except BadInput:
+        with suppress(OSError):  # submitit made it
+            folder.rmdir()
+        raise
+    return Jobs(submitter, Queue(), outside_of_a_job)
+
+
+def _number(text: str) -> int | float | str:
+    for kind in (int, float):
+        with suppress(ValueError):
+            return kind(text)
+    return text
 
 
 def _ray(rest: str) -> Executor:
-    ray = _package("ray", "ray")
+    ray = _package("ray", "thalweg[ray]")
+    rest = f"ray:{rest}" if rest.startswith("//") else rest  # of Ray Client: `ray://HOST:PORT`
+    if ray.is_initialized() and not rest:
+        return Ray(ray, owned=False)
+    if rest:
+        _check_reached(ray, rest)
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    where = {"address": rest} if rest else {"include_dashboard": False}
     try:
-        ray.init(address=rest or None, ignore_reinit_error=True, log_to_driver=False)
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        raise BadInput(WHO, "Ray must answer", got=str(error), where=rest, hint="see `ray status`") from error
+        with warnings.catch_warnings():
+            # Of JAX: Ray forks to start its processes, which run other programs at once.
+            warnings.filterwarnings("ignore", "os.fork", RuntimeWarning)
+            ray.init(**quiet, **where)
+    except Exception as error:  # of many kinds, in Ray itself or where it connects
+        raise _no_ray(rest, error) from error
     return Ray(ray)
 
 
+def _no_ray(address: str, error: Exception) -> BadInput:
+    """Return the error for a Ray cluster that cannot be used."""
+    hint = "ray:HOST:6379 is what `ray start` prints for a head node; ray alone is that of this machine"
+    if type(error).__name__ == "AuthenticationError":
+        hint = "set RAY_AUTH_MODE=token, with the token of the cluster in ~/.ray/auth_token"
+    got = str(error).partition("\n")[0].partition(" Note: ")[0] or type(error).__name__
+    return BadInput(WHO, "Ray must answer", got=got, where=f"ray:{address}", hint=hint)
+
+
+def _check_reached(ray: Any, address: str) -> None:
+    """Refuse an address at which no Ray answers, for which Ray itself would wait for minutes."""
+    client, _, place = address.rpartition("//")
+    host, colon, port = place.rpartition(":")
+    if address in ("auto", "local"):
+        return
+    if not (host and colon and port.isascii() and port.isdigit() and int(port) < 65536):
+        hint = "for example ray:HOST:6379, which `ray start` prints for a head node"
+        raise BadInput(WHO, "the address of Ray must be HOST:PORT", got=f"ray:{address}", hint=hint)
+    try:
+        socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
+        if not client:
+            ray._raylet.GcsClient(address=address)
+    except Exception as error:  # of the network, or one of Ray's many
+        raise _no_ray(address, error) from error
+
+
 def _mpi(rest: str) -> Executor:
-    del rest
-    return _package("mpi4py.futures", "mpi4py").MPIPoolExecutor()
+    hint = "mpiexec -n 8 python -m mpi4py.futures, followed by the script, or -m thalweg and its arguments"
+    if rest:
+        raise BadInput(
+            WHO, "mpi takes no options: mpiexec says where processes run", got=f"mpi:{rest}", hint=hint
+        )
+    _package("mpi4py", "thalweg[mpi]")
+    # Else each process would be a sweep of its own, or one would start others, which few clusters allow.
+    if not any(word.startswith("mpi4py.futures") for word in sys.orig_argv):
+        got = "a process that mpi4py.futures did not start"
+        raise BadInput(WHO, "mpi needs the processes of mpi4py.futures", got=got, hint=hint)
+    try:
+        return _package("mpi4py.futures", "thalweg[mpi]").MPIPoolExecutor()
+    except RuntimeError as error:
+        hint = "apt-get install openmpi-bin, or the module of the cluster that provides mpiexec"
+        raise MissingExtra(WHO, "mpi4py needs an MPI library", got=str(error), hint=hint) from error
 
 
 _MAKERS: dict[str, Callable[[str], Executor]] = {

@@ -43,8 +43,9 @@ POLL_SECONDS, BUSY_SECONDS, GRACE_SECONDS = 0.25, 2.0, 60.0
 # A unit may fail so often with an error of its own, and so often lose its worker, without any progress. The
 # pauses before it is tried again double, so that a disk may recover and a healthy worker may take it.
 MOST_FAILURES, MOST_LOSSES = 5, 20
-# What executors raise for a unit whose worker died: Dask's, Ray's, and submitit's.
-LOST_WORKER = frozenset({"KilledWorker", "FutureCancelledError", "WorkerCrashedError", "FailedJobError"})
+# What executors raise for a unit whose worker died, where that is no BrokenExecutor: Dask's, Ray's, and
+# submitit's, also at the time limit of a job.
+LOST_WORKER = frozenset({"KilledWorker", "FutureCancelledError", "WorkerCrashedError", "UncompletedJobError"})
 
 
 @dataclass
@@ -289,9 +290,7 @@ class _Coordinator:
         if not (interrupted or requests.everything):
             return
         stop_request.ask(self._sweep.folder)
-        for unit in units:
-            if unit.future is not None and unit.future.cancel():
-                unit.future = None
+        # Not cancelled: the futures of Dask and Ray give way although their units run.
         wait([unit.future for unit in units if unit.future is not None], timeout=GRACE_SECONDS)
         done = len(self._sweep.spec.plan.shards) - len(units)
         folder = self._sweep.folder

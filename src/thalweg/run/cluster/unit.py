@@ -21,7 +21,7 @@ from thalweg.core.errors import RunFolderError
 from thalweg.core.imports import allowing
 from thalweg.core.stop_reason import StopReason
 from thalweg.problem.problem import Problem
-from thalweg.run.folder import kept_data
+from thalweg.run.folder import kept_data, stop_request
 from thalweg.run.folder.describe import environment
 from thalweg.run.folder.filesystem import files_of, read_json
 from thalweg.run.folder.folder import RunFile
@@ -76,7 +76,8 @@ def train_unit(sweep: str, number: int, allow_import: bool = False, x64: bool = 
     """
     folder = Path(sweep)
     place, run_file = place_of(folder, number), RunFile.read(folder)
-    if run_file.ended:
+    # Asked to stop, a worker that has not begun returns at once; few executors tell whether it has.
+    if run_file.ended or stop_request.read(folder).run:
         return str(place)
     files_of(place).make_folder(place)
     with ExitStack() as stack:
