@@ -30,7 +30,8 @@ def resident(data: Data, mesh: Mesh | None = None, data_on: str = DEVICE) -> dic
     """
     splits = {name: split for name, split in data.splits.items() if not isinstance(split, Streamed)}
     kept = {"train": splits.pop("train")} if data_on == HOST else {}
-    return kept | (jax.device_put(splits) if mesh is None else on_each(mesh, splits))
+    placed = jax.device_put(splits) if mesh is None else on_each(mesh, splits)
+    return dict(sorted((kept | placed).items()))  # in the order in which JAX returns a dictionary
 
 
 def feed_for(

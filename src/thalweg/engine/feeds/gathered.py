@@ -178,7 +178,7 @@ class _Gathering:
             self._ordered = steps
 
     def _fill(self, steps: int) -> None:
-        self._take_over(steps)
+        self._take_over()
         at_once = max(1, BLOCK_BYTES // max(1, self._feed.step_bytes))
         for first in range(self.done, steps, at_once):
             last = min(steps, first + at_once)
@@ -194,13 +194,13 @@ class _Gathering:
         for buffer, leaf in zip(share.buffers, jax.tree.leaves(rows), strict=True):
             buffer[slot : slot + len(order)] = leaf.reshape(*order.shape, *leaf.shape[1:])
 
-    def _take_over(self, steps: int) -> None:
+    def _take_over(self) -> None:
         """Copy the steps that an earlier dispatch gathered without using them."""
         before, self._before = self._before, None
         skipped = 0 if before is None else self.start - before.start
         if before is None or self.done or not 0 <= skipped < before.done:
             return
-        count = min(steps, before.done - skipped)
+        count = min(self.capacity, before.done - skipped)
         for stream in range(len(self._indices)):
             to, at = stream * self.capacity, stream * before.capacity + skipped
             for share, earlier in zip(self.shares, before.shares, strict=True):
@@ -273,8 +273,11 @@ class GatheredFeed:
 
     @property
     def most_steps(self) -> int:
-        """Steps that a dispatch may have: the same in every process."""
-        return max(1, min(MOST_STEPS, DISPATCH_BYTES // max(1, self.step_bytes * len(self.streams))))
+        """Steps that a dispatch may have: the same in every process.
+
+        At least two: XLA compiles a loop over a single slot otherwise, with other last bits.
+        """
+        return max(2, min(MOST_STEPS, DISPATCH_BYTES // max(1, self.step_bytes * len(self.streams))))
 
     def divided(self) -> list[tuple[Any, slice]]:
         """Return the devices of this process, each with the rows of a batch that are its own."""
