@@ -5,6 +5,7 @@ It prints facts as JSON. Runs are compared in float64 with those of resident dat
 
 import json
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -76,7 +77,8 @@ def program(layout: str, seeds: range, **changes: Any) -> dict[str, Any]:
     text = run_chunk.lower(group.program, inputs, split, *rest).compile().as_text()
     moves = [word for word in ("all-gather", "all-to-all", "collective-permute") if f" {word}(" in text]
     held = {shard.data.shape[1] for leaf in jax.tree.leaves(split) for shard in leaf.addressable_shards}
-    return {"moves": moves, "sums": " all-reduce(" in text, "held": sorted(held)}
+    sums = set(re.findall(r"(\w+)\[[\d,]*\]\S* all-reduce\(", text))
+    return {"moves": moves, "sums": sorted(sums), "held": sorted(held)}
 
 
 def mesh_facts() -> dict[str, Any]:

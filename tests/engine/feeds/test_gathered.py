@@ -110,9 +110,10 @@ def test_every_row_is_read_once_however_long_chunks_turn_out_to_be(seeds):
             self.steps = 3 + (5 * steps) % 11
 
     group, states = init_group(NOISY, [replace(RECIPE, seed=seed) for seed in seeds], data_on="host")
-    for _ in run_chunks(group, states, 0, group.total, Guessed(4)):
-        pass
+    for moved in run_chunks(group, states, 0, group.total, Guessed(4)):
+        states = moved.states
     assert group.feed.gathered == group.total * 16 * len(seeds)
+    assert same_bits(states, looped(group.total, stop=group.total, seeds=seeds)[1])
 
 
 @pytest.mark.optimised
@@ -128,9 +129,10 @@ def test_an_error_while_rows_are_read_ahead_ends_the_run(monkeypatch):
     group, states = init_group(NOISY, [RECIPE], data_on="host")
     chunks = run_chunks(group, states, 0, 40, Fixed(4))
     next(chunks)
-    group.feed._ahead.finish(4)
+    group.feed._ahead.finish(4)  # the thread has read what it was to read
 
-    def fails(self, indices):
+    def fails(self, indices):  # once
+        monkeypatch.undo()
         raise OSError("the disk is gone")
 
     monkeypatch.setattr(Rows, "gather", fails)

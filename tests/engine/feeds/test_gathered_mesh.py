@@ -41,11 +41,11 @@ def test_a_mesh_computes_what_it_computes_from_resident_data(mesh):
 
 def test_each_device_has_its_own_rows_and_none_move_between_devices(mesh):
     for found in (mesh["program"], *mesh["several"]):
-        assert found == {"moves": [], "sums": True, "held": [BATCH // 4]}
+        assert found == {"moves": [], "sums": ["f32"], "held": [BATCH // 4]}
 
 
 def test_with_microbatches_devices_exchange_the_rows_of_a_batch(mesh):
-    assert mesh["divided"] == {"moves": ["all-gather"], "sums": True, "held": [BATCH // 4]}
+    assert mesh["divided"] == {"moves": ["all-gather"], "sums": ["f32"], "held": [BATCH // 4]}
 
 
 def test_each_of_two_processes_reads_its_half_of_the_rows():
