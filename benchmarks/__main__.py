@@ -36,6 +36,7 @@ BENCHMARKS = {
     "memory": "benchmarks.memory",
     "streamed_tables": "benchmarks.streamed_tables",
     "mesh": "benchmarks.mesh",
+    "host_rows": "benchmarks.host_rows",
     "many_shapes": "benchmarks.many_shapes",
     "convolutions": "benchmarks.convolutions",
     "fusions": "benchmarks.fusions",

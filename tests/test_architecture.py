@@ -62,6 +62,7 @@ ROOMS: dict[str, list[str | tuple[str, ...]]] = {
         ("session", "validate", "restore", "verify", "origin"),
         ("cluster", "predicting"),
         ("train", "resume", "replay"),
+        "train_models",
         "trajectory",
     ],
 }

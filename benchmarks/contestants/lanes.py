@@ -10,7 +10,8 @@ import numpy as np
 import thalweg as tw
 from benchmarks.contestants.task import problem, recipe
 from thalweg.engine import compilation, dispatch
-from thalweg.engine.group import init_group, resident
+from thalweg.engine.feeds import resident
+from thalweg.engine.group import init_group
 from thalweg.engine.plan import LanePlan
 from thalweg.engine.plan import plan as plan_lanes
 from thalweg.run.session.scheduler import Advanced, run_shards

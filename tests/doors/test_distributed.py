@@ -1,14 +1,16 @@
 """`--distributed`: what is refused beforehand, and two processes of which one is killed."""
 
+import json
 import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.faults.processes import Together, ended, trials
+from tests.faults.processes import ROUNDING, Together, distance, ended, trials
 from thalweg.core.errors import BadInput
 from thalweg.doors.cli.distributed import ADDRESS, COUNT, NUMBER, together
+from thalweg.run.folder.folder import RUN_FILE
 
 BASE: dict[str, Any] = {"distributed": True, "folds": None, "watch": False, "lr": None, "devices": None}
 
@@ -52,3 +54,14 @@ def test_a_process_that_is_killed_ends_the_run_which_restarts_to_the_same_bytes(
     said = list(trials(tmp_path, [2], 200))
     assert len(said) == 5
     assert not [line for line in said if line.startswith("BROKEN")]
+
+
+@pytest.mark.long
+def test_processes_read_rows_from_the_host_as_from_the_device(tmp_path):
+    runs = {}
+    for place in ("device", "host"):
+        runs[place] = Together(tmp_path, place, 2, 100, "--data-on", place)
+        assert not any(runs[place].end()), runs[place].said()
+        origin = json.loads((runs[place].folder / RUN_FILE).read_text())["origin"]
+        assert origin["data_on"] == place
+    assert distance(runs["device"].folder, runs["host"].folder) < ROUNDING

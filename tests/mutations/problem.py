@@ -250,7 +250,10 @@ MUTANTS: list[Mutant] = [
     ),
     *mutants(
         "problem/data/split",
-        ("return tokens[:, :-1], tokens[:, 1:]", "return tokens[:, :-1], tokens[:, :-1]"),
+        (
+            "positions].astype(jnp.int32)\n        return tokens[:, :-1], tokens[:, 1:]",
+            "positions].astype(jnp.int32)\n        return tokens[:, :-1], tokens[:, :-1]",
+        ),
         (
             "(self.tokens.shape[0] - 1 - self.length) // self.stride + 1",
             "(self.tokens.shape[0] - self.length) // self.stride + 1",
@@ -264,11 +267,14 @@ MUTANTS: list[Mutant] = [
             "jnp.arange(positions) <= jnp.asarray(self.lengths)",
         ),
         (
-            "starts[:, None] + self.window + jnp.arange(self.horizon)",
-            "starts[:, None] + self.window - 1 + jnp.arange(self.horizon)",
+            "starts[:, None] + self.window + xp.arange(self.horizon)",
+            "starts[:, None] + self.window - 1 + xp.arange(self.horizon)",
         ),
-        ("targets = targets - self._last_known(starts)[:, None]", "pass"),
-        ("self._values(starts + self.window - 1, starts)", "self._values(starts + self.window, starts)"),
+        ("targets = targets - self._last_known(starts, xp)[:, None]", "pass"),
+        (
+            "self._values(starts + self.window - 1, starts, xp)",
+            "self._values(starts + self.window, starts, xp)",
+        ),
         ("self.length // self.stride if self.length % self.stride == 0 else None", "self.stride"),
         (
             "np.linspace(0, count - 1, min(count, most))",

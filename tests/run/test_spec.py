@@ -32,6 +32,7 @@ KEYS = (
     "folds",
     "judged",
     "devices",
+    "data_on",
 )
 
 
@@ -49,6 +50,7 @@ def spec() -> RunSpec:
         schedule_total=90,
         forked={"run": "/runs/first", "step": 30},
         devices=Devices(2, 4),
+        data_on="host",
     )
 
 

@@ -66,6 +66,19 @@ def free_memory() -> int:
     return limits.free_memory()
 
 
+def free_on_accelerator() -> int | None:
+    """Return the bytes that are free on this process's accelerators, on the one with the least.
+
+    None on a CPU, or where they are not known. Where JAX has taken memory beforehand, what is free of that.
+    """
+    if on_cpu():
+        return None
+    found = [device.memory_stats() or {} for device in jax.local_devices(backend=backend())]
+    if not all({"bytes_limit", "bytes_in_use"} <= stats.keys() for stats in found):
+        return None
+    return min(int(stats["bytes_limit"]) - int(stats["bytes_in_use"]) for stats in found)
+
+
 def leads() -> bool:
     """Return whether this process writes and shows a run that several processes train together."""
     return jax.process_index() == 0

@@ -87,7 +87,7 @@ def read_batch(
     change: Key[Array, ""],
     step: Int[Array, ""] | int = 0,
 ) -> Batch:
-    """Gather a batch from the resident data; rows from `size` on are padding.
+    """Read a batch from the data of the dispatch; rows from `size` on are padding.
 
     Args:
         lane: The program and its inputs.
@@ -97,7 +97,8 @@ def read_batch(
     """
     several = _microbatches(lane, indices.shape[0]) > 1  # of which each is shared
     mesh = None if several else lane.program.mesh
-    inputs, targets = share_rows(mesh, lane.split.batch(share_rows(mesh, indices)))
+    at = indices if lane.split.divided else share_rows(mesh, indices)
+    inputs, targets = share_rows(mesh, lane.split.batch(at))
     prepared = precision.to_pass_dtype(lane.inputs.prepared(inputs), lane.recipe.precision)
     if lane.recipe.augment != "none":
         prepared = AUGMENTATIONS[lane.recipe.augment](change, prepared)

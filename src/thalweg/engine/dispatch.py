@@ -97,10 +97,13 @@ def next_chunk(
     lanes = lanes_to_run(group.program, states)
     inputs = group.inputs if lanes is None else compact_inputs(group.inputs, lanes)
     before = states if lanes is None else compact_states(states, lanes)
-    arguments = on_each(group.program.mesh, (inputs, split, batches, np.int32(steps), before))
-    after, chunk = compile_once(run_chunk, group.program, *arguments)
+    mesh = group.program.mesh
+    split = split if split.divided else on_each(mesh, split)
+    inputs, *rest = on_each(mesh, (inputs, batches, np.int32(steps), before))
+    after, chunk = compile_once(run_chunk, group.program, inputs, split, *rest)
     dispatched = time.perf_counter()
-    group.feed.prefetch(start + steps)  # while the device works
+    ahead = (stop if start + steps < stop else group.total) - start - steps
+    group.feed.prefetch(start + steps, min(length.steps, ahead))  # while the device works
     if length.seconds >= LONG_CHUNK:
         idle_work()
     chunk = jax.tree.map(lambda leaf: np.asarray(leaf), chunk)

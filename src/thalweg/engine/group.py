@@ -24,7 +24,8 @@ from thalweg.core.tree import lane as take_lane
 from thalweg.engine import update
 from thalweg.engine.backward import loss_scale
 from thalweg.engine.compilation import TRACES
-from thalweg.engine.feeds import Feed, feed_for
+from thalweg.engine.feeds import BaseFeed, Feed, feed_for, resident
+from thalweg.engine.feeds.gathered import DEVICE, HOST, gathered
 from thalweg.engine.mesh import on_each
 from thalweg.engine.program import MAP, Frozen, Inputs, Program, numbers, split_model, structure
 from thalweg.engine.state import RUNNING, State
@@ -32,7 +33,6 @@ from thalweg.problem.data.data import REGRESSION, Data
 from thalweg.problem.data.fold_rows import FoldRows
 from thalweg.problem.data.folds import FoldedData
 from thalweg.problem.data.split import Split
-from thalweg.problem.data.stream import Streamed
 from thalweg.problem.data.validation_folds import MemberRows
 from thalweg.problem.models.adapter import PartitionedModel, build, initial_carry, is_factory
 from thalweg.problem.problem import Problem
@@ -56,7 +56,7 @@ class LaneGroup:
     Args:
         program: What selects the compilation.
         inputs: What every dispatch is called with.
-        splits: The data's splits, on the device.
+        splits: The data's splits, on the device; the training split may be on the host.
         feed: The order of the data.
         recipes: One for each lane.
         total: Updates planned, the same for all lanes.
@@ -75,12 +75,6 @@ class LaneGroup:
         return int(self.inputs.stream.shape[0])
 
 
-def resident(data: Data, mesh: Mesh | None = None) -> dict[str, Split]:
-    """Put the data's splits on the device, or on each of a mesh, for all groups; not those of a stream."""
-    splits = {name: split for name, split in data.splits.items() if not isinstance(split, Streamed)}
-    return jax.device_put(splits) if mesh is None else on_each(mesh, splits)
-
-
 def init_group(
     problem: Problem,
     recipes: list[Recipe],
@@ -91,6 +85,7 @@ def init_group(
     layout: str = MAP,
     folds: Sequence[int] = (),
     mesh: Mesh | None = None,
+    data_on: str = DEVICE,
 ) -> tuple[LaneGroup, State]:
     """Return the group and the first states of its lanes.
 
@@ -104,12 +99,14 @@ def init_group(
         layout: How lanes are computed; `map` gives each the bits of the lane alone.
         folds: The fold of the data that each lane reads, all of one size; empty where the data have none.
         mesh: The devices that share the rows of a batch; None for one device.
+        data_on: Where the training rows are, `device` or `host`.
     """
     lanes = len(recipes)
     recipes = [*recipes, *[recipes[-1]] * ((width or lanes) - lanes)]
     folds = [*folds, *[folds[-1]] * (len(recipes) - len(folds))] if folds else []
     first, data = recipes[0], problem.data
-    feed = feed_of(problem, recipes, folds)
+    feed: Any = feed_of(problem, recipes, folds)
+    feed = gathered(feed, data.train, mesh) if data_on == HOST else feed
     total = first.length(feed.epoch_steps)
     with brief_compilation(_trains_briefly(problem)):
         built = initial(problem, [recipe.seed for recipe in recipes])
@@ -125,7 +122,7 @@ def init_group(
     words = _words([recipe.seed for recipe in recipes])
     with brief_compilation(_trains_briefly(problem)):
         states = _first_states(program, inputs, *on_each(mesh, (params, model_state, words)))
-    splits = resident(data, mesh) if splits is None else splits
+    splits = resident(data, mesh, data_on) if splits is None else splits
     group = LaneGroup(program, inputs, splits, feed, tuple(recipes[:lanes]), total)
     return group, on_each(mesh, states)
 
@@ -209,7 +206,7 @@ def length(problem: Problem, recipe: Recipe, fold: int | None = None) -> int:
     return recipe.length(feed_of(problem, [recipe], () if fold is None else [fold]).epoch_steps)
 
 
-def feed_of(problem: Problem, recipes: Sequence[Recipe], folds: Sequence[int] = ()) -> Feed:
+def feed_of(problem: Problem, recipes: Sequence[Recipe], folds: Sequence[int] = ()) -> BaseFeed:
     """Return the feed with which recipes of equal structure read the training split, or their folds."""
     return feed_for(problem.data.train, recipes, folds, whole=problem.whole_batches)
 

@@ -205,6 +205,7 @@ def fit(
     progress: Progress | Callable[[Status], Any] | bool | None = None,
     trackers: Sequence[Tracker] = (),
     devices: Devices | int | str | None = None,
+    data_on: str | None = None,
     **load_options: Any,
 ) -> Run | Runs:
     """Train a network on a data source, from reading the data to the finished run.
@@ -227,7 +228,7 @@ def fit(
         cost: What a false positive and a false negative cost, as `{"fp": 1, "fn": 5}` or `"fp=1,fn=5"`, for
             the threshold that costs least.
         by: Columns of a table by whose groups the test rows are judged, too.
-        progress, trackers, devices: As for `train`.
+        progress, trackers, devices, data_on: As for `train`.
         **load_options: As for `load`.
 
     Returns:
@@ -267,14 +268,14 @@ def fit(
         folder = _resumable(save)
         if is_resumable(folder):
             check_recipe(folder, _recipe_to_resume(folder, base) if request.finds_rate else base)
-            more = {"progress": progress, "trackers": trackers, "devices": devices}
+            more = {"progress": progress, "trackers": trackers, "devices": devices, "data_on": data_on}
             return resume_judged(folder, problem, judged, **more)
         save = restart_options(save)
     if request.finds_rate:
         save, base = _with_searched_rate(problem, base, save, progress)
     reject_larger_than_memory(problem, base)
     judge = judged if leads() and not isinstance(problem.data, FoldedData) else None
-    more = {"progress": progress, "trackers": trackers, "devices": devices}
+    more = {"progress": progress, "trackers": trackers, "devices": devices, "data_on": data_on}
     return train_judged(problem, base, judge, asked, keep=save, init=init, **more)
 
 

@@ -37,7 +37,7 @@ from thalweg.run.session.session import BITS, Judge, Session
 from thalweg.run.session.stream import Stream
 from thalweg.run.spec import MODELS, RunSpec, recipes_as_text
 from thalweg.run.tracking import Tracker, tracked
-from thalweg.run.validate import check_functions, check_loss
+from thalweg.run.validate import check_functions, check_loss, data_place
 from thalweg.run.validate import check_recipe as check_fits
 
 STRETCH, HOLD = "stretch", "hold"
@@ -102,6 +102,7 @@ def resume(
     trackers: Sequence[Tracker] = (),
     executor: Any = None,
     devices: Devices | int | str | None = None,
+    data_on: str | None = None,
 ) -> Run | Runs:
     """Resume a run from its last sound checkpoint, as if it had never stopped.
 
@@ -123,6 +124,7 @@ def resume(
             this process.
         devices: As for `train`; None for those that the run was started with. With another number of devices
             along `data`, the bits are no longer those of an uninterrupted run.
+        data_on: As for `train`; None for where the run had its training rows.
 
     Returns:
         The run; the runs of a sweep.
@@ -134,6 +136,7 @@ def resume(
     """
     options = {"data": data, "change": change, "allow_import": allow_import}
     more = {"progress": progress, "trackers": trackers, "executor": executor, "devices": devices}
+    more["data_on"] = data_on
     return resume_judged(folder, problem, None, **options, **more)
 
 
@@ -149,6 +152,7 @@ def resume_judged(
     trackers: Sequence[Tracker] = (),
     executor: Any = None,
     devices: Devices | int | str | None = None,
+    data_on: str | None = None,
 ) -> Run | Runs:
     """Resume a run as `resume` does; `judge` adds to the result of one that was started with it."""
     change, path, progress = change or Change(), Path(folder), tracked(listener(progress), trackers)
@@ -158,7 +162,7 @@ def resume_judged(
         if spread is not None:
             reject_both(devices, executor)
             _check_spread(path, problem, data, executor, change)
-        return _resumed(path, problem, data, change, progress, judge, spread, devices)
+        return _resumed(path, problem, data, change, progress, judge, spread, devices, data_on)
 
 
 def _check_spread(path: Path, problem: Problem | None, data: Any, executor: Any, change: Change) -> None:
@@ -185,6 +189,7 @@ def _resumed(
     judge: Judge | None = None,
     spread: Workers | None = None,
     devices: Devices | int | str | None = None,
+    data_on: str | None = None,
 ) -> Run | Runs:
     if data is not None and problem is not None:
         hint = "leave data out: a problem has its data"
@@ -202,6 +207,9 @@ def _resumed(
         kept = (lambda: kept_data.read(source)) if kept_data.is_kept(source) else None
         problem = spec.rebuild_problem(problem, facts.get("parts", {}), data, kept)
         spec = _on_devices(_continued(problem, spec, change, path), devices, progress)
+        if data_on is not None:
+            place = data_place(problem, spec.recipes, spec.plan, data_on, progress.note)
+            spec = replace(spec, data_on=place)
         check_loss(problem)
         _note_environment(facts.get("environment", {}), progress)
         session = Session(problem, spec, progress, resumed=run, at=change.at, judge=judge, spread=spread)

@@ -12,6 +12,7 @@ from typing import Any, Self
 from thalweg.core.arguments import check_fields
 from thalweg.core.errors import RecipeError, RunFolderError
 from thalweg.core.tree import count as count_parameters
+from thalweg.engine.feeds.gathered import DEVICE, HOST
 from thalweg.engine.group import feed_of
 from thalweg.engine.mesh import Devices, Place
 from thalweg.engine.plan import LanePlan, Shard
@@ -149,6 +150,7 @@ class RunSpec:
         judged: What the caller adds to the result of the single run before its folder is sealed, as its judge
             takes it (see `Judge`); empty for nothing.
         devices: How many devices share the lanes and the rows of a batch; None for one, as JAX chooses it.
+        data_on: Where the training rows are, `device` or `host`.
     """
 
     problem: dict[str, Any]
@@ -165,6 +167,7 @@ class RunSpec:
     folds: tuple[int, ...] = ()
     judged: dict[str, Any] = field(default_factory=dict)
     devices: Devices | None = None
+    data_on: str = DEVICE
 
     @classmethod
     def of(cls, problem: Problem, recipes: Sequence[Recipe], many: bool, plan: LanePlan, **more: Any) -> Self:
@@ -217,6 +220,9 @@ class RunSpec:
             optional["halving"] = Halving(**optional["halving"])
         if optional.get("devices") is not None:
             optional["devices"] = Devices(**optional["devices"])
+        if optional.get("data_on", DEVICE) not in (DEVICE, HOST):
+            rule, hint = f"data_on must be {DEVICE} or {HOST}", "it was written by another version of Thalweg"
+            raise RunFolderError("run", rule, got=optional["data_on"], where=where, hint=hint)
         return cls(**required, **optional, save=SaveOptions.from_dict(values))
 
     def places(self, problem: Problem) -> Sequence[Place | None]:

@@ -1,17 +1,12 @@
-"""`train` trains a problem with one or many recipes, `train_models` several models on the same data.
+"""`train` trains a problem with one or many recipes.
 
 `stream_train` is `train` as a loop of the caller's own: it yields the status after each chunk of updates.
-
-Models differ in their parameters, so lanes of two models never share a program; they share the data, the
-recipes and the table. On disk each model has its own sweep folder, `model-0`, ..., and the folder around
-them holds a sweep.json over all of their lanes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, overload
 
@@ -20,8 +15,6 @@ import optax
 from thalweg.core.arguments import checked
 from thalweg.core.caller import argument
 from thalweg.core.errors import BadInput
-from thalweg.core.lazy import pl
-from thalweg.core.stop_reason import StopReason
 from thalweg.engine.mesh import Devices
 from thalweg.engine.plan import LanePlan, plan_units
 from thalweg.engine.plan import plan as plan_lanes
@@ -31,22 +24,17 @@ from thalweg.recipe.book import default_recipe
 from thalweg.recipe.optimizers import Optimizer, is_rule
 from thalweg.recipe.recipe import Recipe
 from thalweg.run.cluster.spread import Workers, check_executor, check_sendable, reject_both
-from thalweg.run.folder.claim import claim, remove, taken
-from thalweg.run.folder.filesystem import JSON_LIMIT, LANE_FOLDER, read_file
-from thalweg.run.folder.filesystem import MODEL as MODEL_FOLDER
-from thalweg.run.folder.folder import RunFile, RunFolder
+from thalweg.run.folder.claim import claim
 from thalweg.run.folder.pretrained import Pretrained
-from thalweg.run.folder.sweep_record import FILE, lane_folder
 from thalweg.run.progress import Progress, Status, listener
 from thalweg.run.run import Run, Runs
 from thalweg.run.session.lane_states import Timings
 from thalweg.run.session.session import Judge, Session
 from thalweg.run.session.stream import Stream
-from thalweg.run.spec import MODELS, Halving, RunSpec, SaveOptions
+from thalweg.run.spec import Halving, RunSpec, SaveOptions
 from thalweg.run.tracking import Tracker, tracked
-from thalweg.run.validate import check_functions, check_loss, check_recipe, notes_on
+from thalweg.run.validate import check_functions, check_loss, check_recipe, data_place, notes_on
 
-MODEL = "model"
 # The batch size of an update rule alone: that of `Recipe`.
 BATCH = 128
 # What may stand for a recipe with it.
@@ -63,6 +51,7 @@ def train(
     progress: Progress | Callable[[Status], Any] | bool | None = None,
     trackers: Sequence[Tracker] = (),
     devices: Devices | int | str | None = None,
+    data_on: str | None = None,
 ) -> Run: ...
 @overload
 def train(
@@ -77,6 +66,7 @@ def train(
     halving: Halving | None = None,
     executor: Any = None,
     devices: Devices | int | str | None = None,
+    data_on: str | None = None,
 ) -> Runs: ...
 @checked(BadInput)
 def train(
@@ -91,6 +81,7 @@ def train(
     halving: Halving | None = None,
     executor: Any = None,
     devices: Devices | int | str | None = None,
+    data_on: str | None = None,
 ) -> Run | Runs:
     """Train a model by gradient descent: once, or with many recipes together.
 
@@ -120,6 +111,9 @@ def train(
             the same path. Layouts are strict, so that results are those of one machine, byte for byte.
         devices: How many devices train: a number (or `all`) of devices that share the lanes of several
             recipes, or the rows of each batch of one; or both, as `lanes:2,data:4` (`docs/cluster.md`).
+        data_on: Where the training rows are: whole on each `device`, or on the `host`, from where each
+            dispatch sends those that its updates read. None: on the device, but on the host where an
+            accelerator has too little free memory for them.
 
     Returns:
         The run: model, history, why it stopped, its folder. With several recipes `Runs`, in their order; with
@@ -136,6 +130,7 @@ def train(
     """
     heard = tracked(listener(progress), trackers)
     more = {"strict": strict, "halving": halving, "executor": executor, "devices": devices}
+    more["data_on"] = data_on
     return _stream(problem, recipe, keep, init, heard, **more).result()
 
 
@@ -151,6 +146,7 @@ def stream_train(
     strict: bool = False,
     halving: Halving | None = None,
     devices: Devices | int | str | None = None,
+    data_on: str | None = None,
     every: int | None = None,
 ) -> Stream:
     """Train in a loop of your own: the body runs after each chunk of updates, and may stop lanes or the run.
@@ -159,7 +155,7 @@ def stream_train(
     the loop gives the bits of `train`, which is this loop with an empty body.
 
     Args:
-        problem, recipe, keep, init, trackers, strict, halving, devices: As for `train`.
+        problem, recipe, keep, init, trackers, strict, halving, devices, data_on: As for `train`.
         progress: As for `train`; by default nothing is shown.
         every: Also end a chunk at each multiple of so many updates, so that the body sees these steps.
 
@@ -182,7 +178,7 @@ def stream_train(
     if every is not None and every < 1:
         raise BadInput("stream_train", "every must be at least one update", got=every, hint="try 100")
     heard = tracked(listener(progress), trackers)
-    more = {"strict": strict, "halving": halving, "devices": devices, "every": every}
+    more = {"strict": strict, "halving": halving, "devices": devices, "data_on": data_on, "every": every}
     return _stream(problem, recipe, keep, init, heard, **more)
 
 
@@ -197,6 +193,7 @@ def train_judged(
     progress: Progress,
     trackers: Sequence[Tracker] = (),
     devices: Devices | int | str | None = None,
+    data_on: str | None = None,
 ) -> Run | Runs:
     """Train a problem as `train` does; `judge` adds to the result of a single run before it is sealed.
 
@@ -207,6 +204,7 @@ def train_judged(
     heard = tracked(progress, trackers)
     judging = None if judge is None else (judge, judged)
     more = {"strict": False, "halving": None, "judging": judging, "devices": devices}
+    more["data_on"] = data_on
     return _stream(problem, recipe, keep, init, heard, **more).result()
 
 
@@ -223,6 +221,7 @@ def _stream(
     executor: Any = None,
     judging: tuple[Judge, dict[str, Any]] | None = None,
     devices: Devices | int | str | None = None,
+    data_on: str | None = None,
 ) -> Stream:
     timings = Timings()
     if recipe is None:
@@ -246,7 +245,8 @@ def _stream(
     options["init"] = init.path if isinstance(init, Pretrained) else init
     options["init_names"] = (init.table() or None) if isinstance(init, Pretrained) else None
     judge, options["judged"] = judging or (None, {})
-    options["devices"] = mesh
+    options["devices"], spread_out = mesh, executor is not None
+    options["data_on"] = data_place(problem, recipes, lanes, data_on, None if spread_out else progress.note)
     spec = RunSpec.of(problem, recipes, many or bool(folds), lanes, **options)
     for sentence in notes_on(problem, recipes):
         progress.note(sentence)
@@ -311,89 +311,3 @@ def _with_folds(problem: Problem, recipes: Sequence[Recipe]) -> tuple[list[Recip
         return list(recipes), []
     folds = range(len(problem.data.folds))
     return [recipe for recipe in recipes for _ in folds], [*folds] * len(recipes)
-
-
-def train_models(
-    problems: Sequence[Problem],
-    recipes: Sequence[Recipe],
-    *,
-    keep: SaveOptions,
-    strict: bool = False,
-    **options: Any,
-) -> Runs:
-    """Train every recipe with every problem; the problems differ only in their model.
-
-    Halving compares the settings of one model with each other.
-
-    Args:
-        problems: One or more, on the same data.
-        recipes, strict, options: As for `train`.
-        keep: Where to write them; a sweep folder.
-
-    Returns:
-        The runs, model by model. With several models `model` is a column of the table like any other.
-    """
-    for problem in problems:
-        plan(problem, recipes, strict=strict)  # raises an error before the first model is trained
-    if len(problems) == 1:
-        return train(problems[0], recipes, keep=keep, strict=strict, **options)
-    with claim(keep.out, problems[0].data.name, keep.force) as folder:
-        _clear_models(folder, keep.force)
-        sweeps: list[Runs] = []
-        for number, problem in enumerate(problems):
-            model_options = replace(keep, out=folder / f"{MODEL_FOLDER}{number}")
-            sweeps.append(train(problem, recipes, keep=model_options, strict=strict, **options))
-            if StopReason.INTERRUPTED in sweeps[-1].result["stopped"]:
-                break
-        return _joined(folder, problems, sweeps)
-
-
-def _clear_models(folder: Path, force: bool) -> None:
-    """Remove the models of an earlier sweep; refuse without `force`."""
-    earlier = sorted(folder.glob(f"{MODEL_FOLDER}*"))
-    if earlier and not force:
-        raise taken(earlier[0])
-    for model_folder in earlier:
-        remove(model_folder)
-
-
-def _joined(folder: Path, problems: Sequence[Problem], sweeps: Sequence[Runs]) -> Runs:
-    """Write one table over the sweeps of all models, which stay where they are."""
-    frames, groups, first = [], [], 0
-    for number, (problem, sweep) in enumerate(zip(problems, sweeps, strict=False)):
-        model_folder = Path(f"{MODEL_FOLDER}{number}")
-        own = [lane_folder(model_folder, lane).as_posix() for lane in sweep.table["lane"]]
-        frames.append(
-            sweep.table.with_columns(
-                pl.col("lane") + first,
-                pl.col("group") + len(groups),
-                pl.lit(problem.model_name).alias(MODEL),
-                pl.Series(LANE_FOLDER, own),
-            )
-        )
-        groups += [[lane + first for lane in group] for group in sweep.result["groups"]]
-        first += len(sweep)
-    table = pl.concat(frames, how="diagonal_relaxed")
-    result = dict(sweeps[0].result) | {
-        "run": str(folder),
-        "stopped": _summed([sweep.result["stopped"] for sweep in sweeps]),
-        "model": ", ".join(problem.model_name for problem in problems),
-        "parameters": [sweep.result["parameters"] for sweep in sweeps],
-        "lanes": len(table),
-        "varied": [MODEL, *sweeps[0].result["varied"]],
-        "groups": groups,
-        "plan": [sweep.result["plan"] for sweep in sweeps],
-        "seconds": _summed([sweep.result["seconds"] for sweep in sweeps]),
-    }
-    joined = RunFolder(folder)
-    for name in ("problem.json", "environment.json"):
-        joined.write(name, read_file(folder / f"{MODEL_FOLDER}0" / name, JSON_LIMIT))
-    joined.write_json(FILE, result | {"rows": table.to_dicts()})
-    interrupted = len(sweeps) < len(problems) or StopReason.INTERRUPTED in result["stopped"]
-    RunFile(origin={MODELS: len(sweeps)}).write_end(folder, not interrupted)
-    return Runs(tuple(run for sweep in sweeps for run in sweep), table, result, folder)
-
-
-def _summed(tables: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    names = dict.fromkeys(name for table in tables for name in table)
-    return {name: sum(table.get(name, 0) for table in tables) for name in names}

@@ -1,6 +1,6 @@
 """Checks that a problem and a recipe fit together, before any work starts."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import equinox as eqx
 import jax
@@ -9,9 +9,14 @@ import numpy as np
 from jaxtyping import Array, Int, PyTree
 
 from thalweg.core import keys
+from thalweg.core.caller import argument, option
+from thalweg.core.device import free_on_accelerator
 from thalweg.core.errors import BadInput, DataError, RecipeError
+from thalweg.core.limits import as_bytes
 from thalweg.core.tree import dotted, lane, roles
+from thalweg.engine.feeds.gathered import DEVICE, HOST, check_gathered
 from thalweg.engine.group import feed_of, initial, length
+from thalweg.engine.plan import LanePlan
 from thalweg.engine.program import structure
 from thalweg.engine.update import Adapted, as_trained
 from thalweg.engine.update import initial as first_state
@@ -236,3 +241,48 @@ def _extremes(targets: Array | np.ndarray) -> Int[np.ndarray, " 2"]:
     values = np.asarray(targets)
     ends = values.argmin(), values.argmax()
     return np.array([np.unravel_index(end, values.shape)[0] for end in ends], np.int32)
+
+
+def data_place(
+    problem: Problem,
+    recipes: Sequence[Recipe],
+    plan: LanePlan,
+    given: str | None,
+    note: Callable[[str], object] | None,
+) -> str:
+    """Return where the training rows are while a run trains, `device` or `host`.
+
+    Args:
+        problem, recipes: Of the run.
+        plan: Of its lanes, whose states need memory, too.
+        given: What was asked for; None for the device, but for the host where an accelerator has too little
+            free memory for data and states.
+        note: Is told when the host was chosen; None where other machines train, of which nothing is known.
+
+    Raises:
+        BadInput: It is neither, or the rows cannot be read from the host.
+    """
+    if given == HOST:
+        check_gathered(problem.data, recipes)
+    if given in (DEVICE, HOST):
+        return given
+    if given is not None:
+        rule, hint = f"must be {DEVICE} or {HOST}", f"for example {option('data_on', HOST)}"
+        raise BadInput(argument("data_on"), rule, got=given, hint=hint)
+    free = None if note is None else free_on_accelerator()
+    if free is None:
+        return DEVICE
+    data = sum(leaf.nbytes for leaf in jax.tree.leaves(problem.data.splits))
+    states = max(shard.width * plan.bytes[shard.group] for shard in plan.shards)
+    if data + states <= free:
+        return DEVICE
+    try:
+        check_gathered(problem.data, recipes)
+    except BadInput:  # the device may still do: what is free is not known exactly
+        return DEVICE
+    assert note is not None
+    note(
+        f"the training rows stay on the host ({option('data_on', HOST)}): data and states need "
+        f"{as_bytes(data + states)}, and the accelerator has {as_bytes(free)} free"
+    )
+    return HOST

@@ -51,7 +51,7 @@ def _fitted(options: Options) -> Run | Runs:
         options["recipe"],
         settings=options["set_"] or (),
         **{name: options[name] for name in ("lr", "epochs", "steps", "seed")},
-        **{name: options[name] for name in ("ensemble", "devices", "cost")},
+        **{name: options[name] for name in ("ensemble", "devices", "data_on", "cost")},
         init=initial(options),
         by=options["by"] or (),
         references=options["references"] and here,
@@ -77,5 +77,6 @@ def resume(options: Options) -> int:
             progress=showing.progress(quiet=options["quiet"]),
             executor=executor,
             devices=options["devices"],
+            data_on=options["data_on"],
         )
     return finish(result, options["json"], options["quiet"])

@@ -184,6 +184,15 @@ Devices = Annotated[
         help="Devices (or all) that share each batch, or the lanes of a sweep; or both: lanes:2,data:4.",
     ),
 ]
+DataOn = Annotated[
+    str | None,
+    typer.Option(
+        metavar="PLACE",
+        help="Where the training rows are: whole on each device, or on the host, which sends those that are "
+        "read; default: device, or host where an accelerator has too little memory.",
+        show_default=False,
+    ),
+]
 Distributed = Annotated[
     bool,
     typer.Option(

@@ -30,7 +30,7 @@ from thalweg.recipe.recipe import Recipe
 from thalweg.run.resume import check_recipe, is_resumable, resume
 from thalweg.run.spec import Halving
 from thalweg.run.train import plan as plan_lanes
-from thalweg.run.train import train_models
+from thalweg.run.train_models import train_models
 from thalweg.view import progress as showing
 from thalweg.view.cost import amount
 from thalweg.view.terminal import say
@@ -64,7 +64,7 @@ def sweep(options: Options) -> int:
             with watching(options), workers(options) as executor:
                 problem = problems[0] if executor is None else None  # workers rebuild it
                 more = {"allow_import": options["allow_import"], "executor": executor}
-                more["devices"] = options["devices"]
+                more |= {name: options[name] for name in ("devices", "data_on")}
                 runs = resume(folder, problem, progress=progress, trackers=trackers(options), **more)
             return finish(runs, options["json"], options["quiet"])
     with watching(options), workers(options) as executor:
@@ -79,6 +79,7 @@ def sweep(options: Options) -> int:
             halving=Halving() if options["halving"] else None,
             executor=executor,
             devices=options["devices"],
+            data_on=options["data_on"],
         )
     return finish(runs, options["json"], options["quiet"])
 

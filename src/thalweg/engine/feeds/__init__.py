@@ -1,24 +1,42 @@
-"""Feeds: which examples each step of a dispatch reads."""
+"""Feeds: which examples each step of a dispatch reads, and where the data are."""
 
 from collections.abc import Sequence
 
+import jax
 import numpy as np
+from jax.sharding import Mesh
 
 from thalweg.core.caller import setting
 from thalweg.core.errors import RecipeError
+from thalweg.engine.feeds.gathered import DEVICE, HOST, GatheredFeed
 from thalweg.engine.feeds.resident import ResidentFeed
 from thalweg.engine.feeds.streamed import StreamedFeed, check_streamed
+from thalweg.engine.mesh import on_each
+from thalweg.problem.data.data import Data
 from thalweg.problem.data.fold_rows import FoldRows
 from thalweg.problem.data.split import Split
 from thalweg.problem.data.stream import Streamed
 from thalweg.recipe.recipe import CONTINUED, Recipe
 
-Feed = ResidentFeed | StreamedFeed
+# What a split and a recipe give; `gathered` puts the rows of one on the host.
+BaseFeed = ResidentFeed | StreamedFeed
+Feed = BaseFeed | GatheredFeed
+
+
+def resident(data: Data, mesh: Mesh | None = None, data_on: str = DEVICE) -> dict[str, Split]:
+    """Put the data's splits on the device, or on each of a mesh, for all groups.
+
+    A stream is not among them. With `data_on="host"` the training split stays where it is.
+    """
+    splits = {name: split for name, split in data.splits.items() if not isinstance(split, Streamed)}
+    kept = {"train": splits.pop("train")} if data_on == HOST else {}
+    placed = jax.device_put(splits) if mesh is None else on_each(mesh, splits)
+    return dict(sorted((kept | placed).items()))  # in the order in which JAX returns a dictionary
 
 
 def feed_for(
     split: Split, recipes: Sequence[Recipe], folds: Sequence[int] = (), *, whole: bool = False
-) -> Feed:
+) -> BaseFeed:
     """Return the feed with which recipes of equal structure read a training split. No data is read yet.
 
     Args:

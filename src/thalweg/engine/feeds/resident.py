@@ -62,6 +62,10 @@ class ResidentFeed:
 
     def batches(self, start: int, steps: int, capacity: int) -> Batches:
         """Return the order of `steps` steps from `start`, padded to `capacity` steps."""
+        return jax.device_put(Batches(*self.order_of(start, steps, capacity)))  # type: ignore[arg-type]
+
+    def order_of(self, start: int, steps: int, capacity: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the arrays of `batches`, on the host."""
         indices = np.zeros((len(self.streams), capacity, self.batch_size), np.int32)
         sizes = np.full(capacity, self.batch_size, np.int32)
         done = 0
@@ -70,10 +74,11 @@ class ResidentFeed:
             run = min(steps - done, self.epoch_steps - offset)
             self._fill(indices, sizes, epoch, slice(offset, offset + run), done)
             done += run
-        return jax.device_put(Batches(indices, sizes))  # type: ignore[arg-type]
+        return indices, sizes
 
-    def prefetch(self, start: int) -> None:
+    def prefetch(self, start: int, steps: int) -> None:
         """Compute the order of the epoch after that of step `start`, before it is needed."""
+        del steps
         for seed, _ in self.streams:
             self._order(seed, start // self.epoch_steps + 1)
 

@@ -5,6 +5,7 @@ concatenated into one split, which the compiled loop reads by index exactly as i
 stream of the same batches trains to the same bits.
 """
 
+import math
 import queue
 import threading
 import weakref
@@ -152,7 +153,7 @@ class StreamedFeed:
         indices = jnp.asarray(np.broadcast_to(order, (len(self.seeds), capacity, size)))
         return split, Batches(indices, jnp.full(capacity, size, jnp.int32))
 
-    def prefetch(self, start: int) -> None:
+    def prefetch(self, start: int, steps: int) -> None:
         """Do nothing: the thread reads ahead."""
 
     def _at(self, step: int) -> Prefetcher:
@@ -176,13 +177,17 @@ def _concatenate(arrays: Sequence[np.ndarray], rows: int) -> jax.Array:
 
     The memory is new each time and never written again: the device reads it in place where it can.
     """
-    shape, dtype = (rows, *arrays[0].shape[1:]), arrays[0].dtype
-    size = int(np.prod(shape)) * dtype.itemsize
-    raw = np.empty(size + ALIGNMENT, np.uint8)
-    start = -raw.ctypes.data % ALIGNMENT
-    aligned = raw[start : start + size].view(dtype).reshape(shape)
+    aligned = aligned_empty((rows, *arrays[0].shape[1:]), arrays[0].dtype)
     np.concatenate(arrays, out=aligned[: len(arrays) * arrays[0].shape[0]])
     return jax.device_put(aligned)
+
+
+def aligned_empty(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """Return an array, not initialised, which a CPU device can read in place."""
+    size = math.prod(shape) * dtype.itemsize
+    raw = np.empty(size + ALIGNMENT, np.uint8)
+    start = -raw.ctypes.data % ALIGNMENT
+    return raw[start : start + size].view(dtype).reshape(shape)
 
 
 def check_streamed(streamed: Streamed, recipe: Recipe) -> None:

@@ -15,7 +15,7 @@ from jaxtyping import PyTree
 
 from thalweg.core.compiler import fast_compilation
 from thalweg.core.errors import BadInput
-from thalweg.engine.group import resident
+from thalweg.engine.feeds import resident
 from thalweg.insight.play.lanes import MOST_PINNED, LaneSet
 from thalweg.insight.play.scene import Scene
 from thalweg.insight.play.settings import NUMBERS, SHARED, Settings

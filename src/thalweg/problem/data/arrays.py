@@ -280,15 +280,21 @@ def _scalar(values: np.ndarray) -> float | tuple[float, ...]:
 
 
 def _select_rows(inputs: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Return the rows of a split; without a copy if they are all rows in order and cannot change."""
-    whole = rows.size == inputs.shape[0] and np.array_equal(rows, np.arange(rows.size))
-    return inputs if whole and _is_immutable(inputs) else inputs[rows]
+    """Return the rows of a split; without a copy if they follow one another and cannot change."""
+    first = int(rows[0]) if rows.size else 0
+    following = np.array_equal(rows, np.arange(first, first + rows.size))
+    return inputs[first : first + rows.size] if following and _is_immutable(inputs) else inputs[rows]
 
 
 def _is_immutable(array: np.ndarray) -> bool:
-    """Return whether an array is a view of bytes; a read-only array may be a view of memory that changes."""
+    """Return whether an array is a view of bytes, or of a file that was mapped for reading only.
+
+    Another read-only array may be a view of memory that changes.
+    """
     memory: Any = array
     while isinstance(memory, np.ndarray):
+        if isinstance(memory, np.memmap) and memory.mode == "r":
+            return True
         memory = memory.base
     return isinstance(memory, bytes)
 

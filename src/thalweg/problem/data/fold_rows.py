@@ -33,6 +33,9 @@ class FoldRows(Rows):
         counts, starts = jnp.asarray(self.counts), jnp.asarray(self.starts)
         return FoldSlice(Rows(self.inputs, self.targets), row(starts, fold), row(counts, fold))
 
+    def gather(self, indices: np.ndarray) -> None:
+        """None: every lane evaluates on the rows of its own fold, which a traced number selects."""
+
     @property
     def known_targets(self) -> None:
         """None: targets of different folds do not belong together."""

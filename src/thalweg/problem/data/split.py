@@ -27,11 +27,13 @@ class Split(eqx.Module):
         is_text: Whether its examples are windows of one long text, so that a few examples hold many
             predictions.
         one_row: Whether an example is a single row, rather than a window or a sequence of rows.
+        divided: Whether each device of a mesh has only its share of the rows of each batch.
     """
 
     weighted: ClassVar[bool] = False
     is_text: ClassVar[bool] = False
     one_row: ClassVar[bool] = False
+    divided: ClassVar[bool] = False
 
     @abc.abstractmethod
     def count(self) -> int:
@@ -45,6 +47,10 @@ class Split(eqx.Module):
     @abc.abstractmethod
     def batch(self, indices: Int[Array, " batch"]) -> tuple[PyTree, PyTree]:
         """Return (inputs, targets) of the examples at `indices`, with a leading batch axis. Pure."""
+
+    def gather(self, indices: np.ndarray) -> tuple[PyTree, PyTree] | None:
+        """Return the values of `batch` as NumPy arrays, read on the host; None where that cannot be done."""
+        return None
 
     @property
     def known_targets(self) -> Array | np.ndarray | None:
@@ -116,6 +122,10 @@ class Rows(Split):
         """Gather rows by index."""
         return _take(self.inputs, indices), _take(self.targets, indices)
 
+    def gather(self, indices: np.ndarray) -> tuple[PyTree, PyTree] | None:
+        """Gather rows by index, on the host."""
+        return taken(self.inputs, indices), taken(self.targets, indices)
+
     @property
     def known_targets(self) -> Array | np.ndarray | None:
         """The targets, if they are one array rather than a tree."""
@@ -161,6 +171,12 @@ class Windows(Split):
         """Return (tokens, next tokens), both int32 `batch position`."""
         positions = indices[:, None] * self.stride + jnp.arange(self.length + 1)
         tokens = jnp.asarray(self.tokens)[positions].astype(jnp.int32)
+        return tokens[:, :-1], tokens[:, 1:]
+
+    def gather(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Do what `batch` does, on the host."""
+        positions = indices[:, None] * np.int64(self.stride) + np.arange(self.length + 1)
+        tokens = taken(self.tokens, positions).astype(np.int32)
         return tokens[:, :-1], tokens[:, 1:]
 
     @property
@@ -209,6 +225,14 @@ class Sequences(Split):
         counted = jnp.arange(positions) < jnp.asarray(self.lengths)[indices][:, None]
         weights = jnp.where(counted, positions / jnp.asarray(self.mean_length), 0.0)
         return tokens[:, :-1], (tokens[:, 1:], weights)
+
+    def gather(self, indices: np.ndarray) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
+        """Do what `batch` does, on the host."""
+        tokens = taken(self.tokens, indices).astype(np.int32)
+        positions = self.tokens.shape[1] - 1
+        counted = np.arange(positions) < taken(self.lengths, indices)[:, None]
+        each = np.float32(positions) / np.float32(self.mean_length)
+        return tokens[:, :-1], (tokens[:, 1:], np.where(counted, each, np.float32(0)))
 
     def fewer(self, most: int) -> "Sequences":
         """Return at most `most` evenly spaced sequences, with their own mean length."""
@@ -286,25 +310,36 @@ class SeriesWindows(Split):
 
     def batch(self, indices: Int[Array | np.ndarray, " batch"]) -> tuple[Array, Array]:
         """Return (windows, targets): `batch time feature`, and `batch horizon` values or `batch` classes."""
-        starts = jnp.asarray(self.starts)[indices]
-        following = starts[:, None] + self.window + jnp.arange(self.horizon)
-        targets = jnp.asarray(self.following)[following]
-        if self.change_scale is not None:
-            targets = targets - self._last_known(starts)[:, None]
-        classes = jnp.issubdtype(targets.dtype, jnp.integer)
-        return self.windows(indices), targets[:, 0] if classes else targets
+        return self._batch(indices, jnp)
+
+    def gather(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Do what `batch` does, on the host."""
+        return self._batch(indices, np)
 
     def windows(self, indices: Int[Array | np.ndarray, " batch"]) -> Array:
         """Return the inputs alone, `batch time feature`. Pure."""
-        starts = jnp.asarray(self.starts)[indices][:, None]
-        times = starts + jnp.arange(self.window)
-        inputs = jnp.asarray(self.rows)[times]
+        return self._windows(indices, jnp)
+
+    def _batch(self, indices: Any, xp: Any) -> tuple[Any, Any]:
+        """Compute batches with `jax.numpy` or `numpy`, which is `xp`."""
+        starts = xp.asarray(self.starts)[indices]
+        following = starts[:, None] + self.window + xp.arange(self.horizon)
+        targets = xp.asarray(self.following)[following]
+        if self.change_scale is not None:
+            targets = targets - self._last_known(starts, xp)[:, None]
+        classes = xp.issubdtype(targets.dtype, xp.integer)
+        return self._windows(indices, xp), targets[:, 0] if classes else targets
+
+    def _windows(self, indices: Any, xp: Any) -> Any:
+        starts = xp.asarray(self.starts)[indices][:, None]
+        times = starts + xp.arange(self.window)
+        inputs = xp.asarray(self.rows)[times]
         if self.change_scale is None:
             return inputs
-        distances = self._values(times, starts) - self._last_known(starts[:, 0])[:, None]
-        known = self._known(times) >= starts
-        scaled = jnp.clip(jnp.where(known, distances * self.change_scale, 0.0), -FURTHEST, FURTHEST)
-        return jnp.concatenate([inputs, scaled[..., None]], axis=-1)
+        distances = self._values(times, starts, xp) - self._last_known(starts[:, 0], xp)[:, None]
+        known = self._known(times, xp) >= starts
+        scaled = xp.clip(xp.where(known, distances * self.change_scale, 0.0), -FURTHEST, FURTHEST)
+        return xp.concatenate([inputs, scaled[..., None]], axis=-1)
 
     @property
     def successor(self) -> int | None:
@@ -326,22 +361,27 @@ class SeriesWindows(Split):
         base = None if self.base is None else np.asarray(self.base)[rows]
         return dataclasses.replace(self, starts=np.asarray(self.starts)[rows], base=base)
 
-    def _known(self, times: Array | np.ndarray) -> Array | np.ndarray:
+    def _known(self, times: Any, xp: Any = jnp) -> Any:
         """Return the last rows at or before some times whose targets are present."""
-        return times if self.known is None else jnp.asarray(self.known)[times]
+        return times if self.known is None else xp.asarray(self.known)[times]
 
-    def _values(self, times: Array | np.ndarray, starts: Array | np.ndarray) -> Array:
+    def _values(self, times: Any, starts: Any, xp: Any) -> Any:
         """Return the last known targets at some times, of windows with these starts; 0 where none is."""
-        known = self._known(times)
-        return jnp.where(known >= starts, jnp.asarray(self.following)[known], 0)
+        known = self._known(times, xp)
+        return xp.where(known >= starts, xp.asarray(self.following)[known], 0)
 
-    def _last_known(self, starts: Array | np.ndarray) -> Array:
-        return self._values(starts + self.window - 1, starts)
+    def _last_known(self, starts: Any, xp: Any = jnp) -> Any:
+        return self._values(starts + self.window - 1, starts, xp)
 
 
 def first_leaf(tree: PyTree) -> Array | np.ndarray:
     """Return the first array of a tree."""
     return jax.tree.leaves(tree)[0]
+
+
+def taken(tree: PyTree, indices: np.ndarray) -> PyTree:
+    """Return rows of every array of a tree, on the host."""
+    return jax.tree.map(lambda leaf: np.take(np.asarray(leaf), indices, axis=0), tree)
 
 
 def _evenly_spaced(count: int, most: int) -> Int[np.ndarray, " example"]:

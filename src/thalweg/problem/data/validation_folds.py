@@ -16,7 +16,7 @@ from thalweg.core.errors import DataError
 from thalweg.problem.data.data import CLASSIFICATION, REGRESSION, Data, fingerprint
 from thalweg.problem.data.folds import FoldedData
 from thalweg.problem.data.options import RANDOM
-from thalweg.problem.data.split import Rows
+from thalweg.problem.data.split import Rows, taken
 from thalweg.problem.data.splitting import first_copies, row_hashes
 from thalweg.problem.members import Folded
 
@@ -36,6 +36,11 @@ class MemberRows(Rows):
         """Gather rows by index."""
         inputs, targets = super().batch(indices)
         return Folded(inputs, jnp.asarray(self.fold)[indices]), targets
+
+    def gather(self, indices: np.ndarray) -> tuple[PyTree, PyTree]:
+        """Gather rows by index, on the host."""
+        inputs = Folded(taken(self.inputs, indices), taken(self.fold, indices))
+        return inputs, taken(self.targets, indices)
 
     @property
     def folds(self) -> int:

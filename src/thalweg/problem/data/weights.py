@@ -11,7 +11,7 @@ from jaxtyping import Array, Int, PyTree, Shaped
 from thalweg.core.caller import argument
 from thalweg.core.errors import DataError
 from thalweg.problem.data.inputs.array import plain_array
-from thalweg.problem.data.split import Rows
+from thalweg.problem.data.split import Rows, taken
 
 
 class WeightedRows(Rows):
@@ -29,6 +29,11 @@ class WeightedRows(Rows):
         """Gather rows by index."""
         inputs, targets = super().batch(indices)
         return inputs, (targets, jnp.asarray(self.weights)[indices])
+
+    def gather(self, indices: np.ndarray) -> tuple[PyTree, PyTree]:
+        """Gather rows by index, on the host."""
+        targets = taken(self.targets, indices), taken(self.weights, indices)
+        return taken(self.inputs, indices), targets
 
     @property
     def example_weights(self) -> np.ndarray:

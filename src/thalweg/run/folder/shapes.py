@@ -166,6 +166,7 @@ ORIGIN = {
     "folds": _WHOLES,
     "judged": (bool, dict),
     "devices": {"lanes": int, "data": int},
+    "data_on": str,
 }
 
 

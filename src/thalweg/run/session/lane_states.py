@@ -14,6 +14,7 @@ from thalweg.core.stop_reason import StopReason
 from thalweg.engine import dispatch, group
 from thalweg.engine.compilation import TRACES
 from thalweg.engine.evaluate import Means, Predict, evaluate
+from thalweg.engine.feeds.gathered import to_evaluate
 from thalweg.engine.mesh import on_each
 from thalweg.engine.state import DIVERGED, REASONS, RUNNING, STOPPED, State
 from thalweg.problem.data.fold_rows import FoldRows
@@ -220,6 +221,7 @@ class LaneStates:
         traced, start = TRACES.mine("evaluate"), time.perf_counter()
         data = self.group.splits[split]
         every = -(-data.count() // _most_examples(data)) if split == "train" else 1
+        data, every = to_evaluate(self.group.feed, split, data, every)
         means = evaluate(self.group.program, self.group.inputs, data, weights, every, which, predict)
         compiling = means.dispatch_seconds if TRACES.mine("evaluate") > traced else 0.0
         self.timings.compile += compiling

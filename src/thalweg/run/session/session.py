@@ -235,7 +235,7 @@ class Session:
         return Context(
             self._problem,
             self._spec,
-            [Site.at(place, self._problem) for place in self._places],
+            [Site.at(place, self._problem, self._spec.data_on) for place in self._places],
             descriptions,
             self._initial_weights,
             self._progress.note,

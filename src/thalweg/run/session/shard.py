@@ -14,7 +14,8 @@ from thalweg.core.stop_reason import StopReason
 from thalweg.core.tree import paths
 from thalweg.engine import dispatch
 from thalweg.engine.compilation import TRACES
-from thalweg.engine.group import LaneGroup, init_group, resident
+from thalweg.engine.feeds import resident
+from thalweg.engine.group import LaneGroup, init_group
 from thalweg.engine.mesh import Place, here, on_each
 from thalweg.engine.plan import Shard
 from thalweg.engine.state import State
@@ -42,10 +43,10 @@ class Site(NamedTuple):
     splits: dict[str, Split]
 
     @classmethod
-    def at(cls, place: Place | None, problem: Problem) -> Self:
-        """Put the data of a problem at a place."""
+    def at(cls, place: Place | None, problem: Problem, data_on: str) -> Self:
+        """Put the data of a problem at a place; the training split only if it is to be on the device."""
         with here(place):
-            return cls(place, resident(problem.data, None if place is None else place.mesh))
+            return cls(place, resident(problem.data, None if place is None else place.mesh, data_on))
 
 
 @dataclass(frozen=True)
@@ -168,6 +169,7 @@ class ShardTrainer:
             width=self._shard.width,
             layout=self._shard.layout,
             folds=[lane.fold for lane in self.lanes if lane.fold is not None],
+            data_on=self._context.spec.data_on,
         )
         if TRACES.mine("start") > traced:
             self.timings.compile += time.perf_counter() - start

@@ -20,6 +20,7 @@ from thalweg.doors.cli.flags import (
     ClassWeight,
     Context,
     Cost,
+    DataOn,
     Dates,
     Decimal,
     Devices,
@@ -122,6 +123,7 @@ def fit(
     by: By = None,
     device: Chosen = None,
     devices: Devices = None,
+    data_on: DataOn = None,
     distributed: Distributed = False,
     out: Annotated[Path | None, typer.Option(help="Run folder; default: runs/<data>-<n>.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite an existing run in --out.")] = False,
@@ -177,7 +179,8 @@ def sweep(
 
 
 @with_options_of(
-    fit, without=("watch", "folds", "references", "ensemble", "cost", "by", "devices", "distributed")
+    fit,
+    without=("watch", "folds", "references", "ensemble", "cost", "by", "devices", "data_on", "distributed"),
 )
 def find(
     optimizer: Optimizer = None,
@@ -215,7 +218,7 @@ ModelsTried = Annotated[
     fit,
     without=(
         *("watch", "folds", "lr", "epochs", "steps", "init", "init_names", "devices", "distributed", "track"),
-        "checkpoint_every",
+        *("checkpoint_every", "data_on"),
     ),
 )
 def best(
@@ -251,6 +254,7 @@ def resume(
     allow_import: AllowImport = False,
     device: Chosen = None,
     devices: Devices = None,
+    data_on: DataOn = None,
     on: On = None,
     json: AsJson = False,
     quiet: Quiet = False,
