@@ -48,7 +48,7 @@ RUN: list[Mutant] = [
     *mutants(
         "run/cluster/unit",
         ("if done is None or done.state != FINISHED:", "if done is None or done.state == RUNNING:"),
-        ("if run_file.ended:", "if False:"),
+        ("if run_file.ended or stop_request", "if stop_request"),
         ("if holder(place) is None:", "if holder(place) is not None:"),
         ("trainer.save()\n", "pass\n"),
         ("loss if loss - loss == 0 else None", "loss"),

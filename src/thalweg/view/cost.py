@@ -11,8 +11,9 @@ from thalweg.insight.cost.flops import Flops
 
 # Layers that are listed one by one; of deeper models the first and the last are.
 MOST_LAYERS = 24
-# From this share of waiting on, the rates of a machine are not its own.
-BUSY = 0.1
+# From this share of waiting on, the rates of a machine are not its own. On two idle cores it is 0.2, as XLA's
+# threads wait for one another; with other programs beside it was 0.8.
+BUSY = 0.4
 
 
 def text(cost: Cost) -> str:

@@ -15,28 +15,29 @@ from thalweg.insight.cost.primitives import EXPENSIVE, REDUCTIONS
 from thalweg.insight.cost.rates import Rates, between
 
 FUNCTIONS = EXPENSIVE - REDUCTIONS - {"div", "rem", "sqrt", "rsqrt"}
-# How much longer an operation takes in a training step than alone in a loop, where its operands are in cache
-# and nothing else runs: fitted to the development configurations of `python -m benchmarks run cost`
-# (`COST_FIT=1`).
+# How long an operation takes in a training step, as a multiple of what it takes alone in a loop: fitted to
+# the development configurations of `python -m benchmarks run cost` (`COST_FIT=1`).
 WITHIN: dict[str, float] = {
-    "products": 1.0,
-    "batched": 1.0,
-    "traffic": 1.0,
-    "functions": 1.0,
-    "sums": 1.0,
-    "gathers": 1.0,
-    "random": 1.0,
-    "starts": 1.0,
-    "passes": 1.0,
+    "products": 0.966,
+    "batched": 0.483,
+    "traffic": 0.42,
+    "functions": 3.032,
+    "sums": 2.844,
+    "random": 0.34,
+    "starts": 0.352,
+    "rearranged": 1.5,
 }
 RANDOM = {"random_bits", "threefry2x32", "rng_bit_generator"}
+REARRANGED = {
+    *("slice", "dynamic_slice", "dynamic_update_slice", "concatenate", "pad", "transpose", "scatter-add"),
+}
 # Passes of a loop whose length only the run knows: those of a random number generator.
 UNKNOWN_TRIPS = 1
 
 
 def of_update(update: Computation, rates: Rates) -> float:
-    """Return the seconds of an update on this machine; it is a pass of the training loop."""
-    return _within(by_kind(update, rates)) + WITHIN["passes"] * rates.start
+    """Return the seconds of an update on this machine."""
+    return _within(by_kind(update, rates))
 
 
 def by_kind(computation: Computation, rates: Rates) -> dict[str, float]:
@@ -46,11 +47,13 @@ def by_kind(computation: Computation, rates: Rates) -> dict[str, float]:
     """
     total = dict.fromkeys(WITHIN, 0.0)
     for kernel in kernels(computation):
-        node, spent = kernel.node, parts(rates, kernel)
+        node = kernel.node
         if node.inner:
             inside = max((by_kind(inner, rates) for inner in node.inner), key=_within)
             trips = node.trips or UNKNOWN_TRIPS
-            spent = {kind: trips * (inside[kind] + spent.get(kind, 0.0)) for kind in WITHIN}
+            spent = {kind: trips * inside[kind] for kind in WITHIN}
+        else:
+            spent = parts(rates, kernel)
         for kind, more in spent.items():
             total[kind] += more
     return total
@@ -61,10 +64,8 @@ def _within(spent: dict[str, float]) -> float:
 
 
 def parts(rates: Rates, kernel: Kernel) -> dict[str, float]:
-    """Return what a kernel would take alone, by the kinds of `WITHIN`; of a loop, what starts a pass."""
+    """Return what a kernel would take alone, by the kinds of `WITHIN`."""
     node = kernel.node
-    if node.inner:
-        return {"passes": rates.start}
     if node.name == "dot_general" and node.equation is not None:
         dtype = str(node.equation.outvars[0].aval.dtype)  # type: ignore[attr-defined]
         shape = flops.product_shape(node)
@@ -80,8 +81,8 @@ def parts(rates: Rates, kernel: Kernel) -> dict[str, float]:
     spent["functions"] = between(rates.function, size) * called
     if node.name in REDUCTIONS:
         spent["sums"] = between(rates.summing, size) * node.reads[0].elements
-    if any(one.name == "gather" for one in kernel.inside):
-        spent["gathers"] = rates.gather * node.writes[0].elements
+    if node.name in REARRANGED:  # an element at a time, as a function is
+        spent["rearranged"] = rates.function[0] * node.writes[0].elements
     return spent
 
 
