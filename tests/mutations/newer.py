@@ -78,8 +78,13 @@ RUN: list[Mutant] = [
         ("0 < int(text) <= 4096", "0 <= int(text) <= 4096"),
         ("self._pool = self._started(self._count)\n            return", "return"),
         ("pure=False", "pure=True"),
+        ("options[name] = _number(value)", "options[name] = value"),
+    ),
+    *mutants(
+        "run/cluster/jobs",
         ("if pair[0].set_running_or_notify_cancel()", ""),
-        ("int(value) if value.isdigit() else value", "value"),
+        ("if self._misses[job.job_id] >= MOST_MISSES", ""),
+        ("return None, RuntimeError(", "return RuntimeError("),
     ),
 ]
 INSIGHT: list[Mutant] = [
