@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
@@ -11,7 +12,9 @@ import pytest
 from tests import made
 from tests.insight.finder import planted
 from thalweg.core.errors import RecipeError
-from thalweg.insight.finder.learning_rate import find_lr
+from thalweg.insight.finder.finding import LANE
+from thalweg.insight.finder.learning_rate import COARSE, RateSearch, find_lr
+from thalweg.insight.finder.valley import Valley
 from thalweg.problem.models import MLP
 from thalweg.problem.problem import Problem
 from thalweg.recipe.optimizers import LBFGS, SGD, Adam, GradientDescent, Muon, Prodigy
@@ -233,3 +236,37 @@ def test_the_test_split_is_never_read():
     spoilt = dataclasses.replace(problem, data=dataclasses.replace(problem.data, test=broken))
     first, second = (find_lr(one, planted.RECIPE, share=1.0) for one in (problem, spoilt))
     assert first.curve.equals(second.curve)
+
+
+def searched(losses, diverged=()):
+    """A search after its first grid: the losses by octave, of which some diverged."""
+    rows = [
+        {"rung": 1, "steps": 8, "rate": 2.0**octave, "seed": 0, "loss": None if octave in diverged else loss}
+        | {"train_loss": loss, "stopped": "diverged" if octave in diverged else "steps"}
+        | {"diverged_at": 5 if octave in diverged else None}
+        for octave, loss in losses.items()
+    ]
+    curve = pl.DataFrame(rows, schema=LANE)
+    rungs = SimpleNamespace(recipe=Recipe(Adam(lr=1.0)), curve=curve, total=8, spent=0)
+    return RateSearch(rungs, None, None, rung=1)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("losses", "more"),
+    [
+        ({-2: 1.0, 0: 0.8, 2: 0.6}, [2 + COARSE]),
+        ({-2: 1.0, 0: 0.6, 2: 0.8}, []),
+        ({-2: 0.6, 0: 0.8, 2: 1.0}, [-2 - COARSE]),
+        ({-2: 1.0, 0: 1.0, 2: 1.0}, []),  # nothing fell: the lowest rate is best as it stays at the start
+    ],
+)
+def test_the_first_grid_grows_beyond_the_end_that_is_best(losses, more):
+    assert searched(losses)._extension() == more
+
+
+def test_a_found_rate_is_at_most_half_of_what_diverged():
+    search = searched({-2: 1.0, 0: 0.5, 1.07: 0.9}, diverged=(1.07,))
+    at = np.array([-1.0, 0.0, 0.07])  # of which 2^0.07 is rounded up
+    valley = Valley(at, np.array([0.0, 0.0, 1.0]), 1.0 - np.eye(3))
+    search.valley = lambda: valley  # type: ignore[method-assign]
+    assert math.isclose(search.diverges, 2**1.07) and search._decide().value == search.diverges / 2
