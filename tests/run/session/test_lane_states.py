@@ -62,7 +62,8 @@ def test_only_a_large_training_split_is_sampled(monkeypatch, split, data, stride
 
     monkeypatch.setattr(lane_states, "evaluate", evaluate)
     for metric in (accuracy, rmse):
-        group = SimpleNamespace(splits={split: data}, program=SimpleNamespace(metric=metric), inputs=None)
+        program = SimpleNamespace(metric=metric)
+        group = SimpleNamespace(splits={split: data}, program=program, inputs=None, feed=None)
         lanes = SimpleNamespace(group=group, timings=Timings())
         means = LaneStates.evaluate(lanes, split, (None, None), np.array([True]))
         assert means.metric[0] == 0.25 and means.loss[0] == 0.5  # metrics come finished
