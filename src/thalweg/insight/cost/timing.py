@@ -1,9 +1,9 @@
 """The seconds of one update, kernel by kernel, from measured rates or from a data sheet.
 
 On this machine a product takes what its shape took when it was measured; any other kernel what its memory
-traffic and its functions take, and the start of an operation; each times what that kind of work takes within a
-training step. On another device a kernel takes the longer of
-its operations and its traffic at the rates of the data sheet (the roofline), and a launch.
+traffic and its functions take, and the start of an operation; each times a factor for that kind of work
+within a training step. On another device a kernel takes the longer of its operations and its traffic at the
+rates of the data sheet (the roofline), and a launch.
 
 Reference: Williams, Waterman & Patterson, Roofline: An Insightful Visual Performance Model, 2009.
 """
