@@ -135,7 +135,7 @@ def _time(cost: Cost) -> list[str]:
     if (cost.waited or 0.0) > BUSY:
         share = f"{100 * cost.waited:.0f} %"  # type: ignore[operator]
         lines += [
-            f"               too long: in {share} of the time in which the rates were measured, other",
+            f"               may be too long: in {share} of the time in which the rates were measured, other",
             f"               programs had the processors; {option('measure')} measures again",
         ]
     return lines
