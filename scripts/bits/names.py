@@ -25,6 +25,7 @@ APART = {
     "fits": "depends on free memory",
     "bytes": "an estimate of memory",
     "waves": "depends on free memory",
+    "references": "which other methods are tried, and on how many rows, depends on the clock",
 }
 # Folders that are not compared: only `resume` reads them, and the resumed runs are compared.
 UNREAD = ("checkpoints", "shards")
