@@ -50,6 +50,8 @@ class Evaluation:
         metrics: Figures by name, that of the run first.
         classes: A row for each class or label: `class`, `examples`, `predicted`, `precision`, `recall`, `f1`
             (NaN where there is nothing to divide by); empty for values.
+        targets: A row for each of several targets that are values: `target`, and its figures by name; empty
+            for one target.
         trained_on: How many of the rows have inputs and target of a training row; None where the training
             data are not at hand.
         notes: What was left out or assumed, in sentences.
@@ -65,6 +67,7 @@ class Evaluation:
     notes: tuple[str, ...]
     weights: str
     decisions: dict[str, Any] = field(default_factory=dict, repr=False)
+    targets: pl.DataFrame = field(default_factory=lambda: pl.DataFrame())
 
 
 @checked(BadInput)
@@ -142,12 +145,13 @@ def evaluation_of(
         case = case_of_new(trained, rows, inputs, new.files)
         decided = _decided(trained, case, training, asked)
     metrics, classes = _figures(trained, outputs, rows.targets), _by_class(trained, outputs, rows.targets)
+    targets = _by_target(trained, outputs, rows.targets)
     notes = (
         *(each.text for each in rows.notes),
         *note,
         *(_on_temperature(trained, metrics) if decided else ()),
     )
-    return Evaluation(len(rows.targets), metrics, classes, seen, notes, trained.weights, decided)
+    return Evaluation(len(rows.targets), metrics, classes, seen, notes, trained.weights, decided, targets)
 
 
 def _of_test(trained: Trained, data: Data | None, asked: Asked) -> Evaluation:
@@ -170,8 +174,8 @@ def _of_test(trained: Trained, data: Data | None, asked: Asked) -> Evaluation:
     outputs = np.asarray(trained.outputs(inputs), np.float32)
     decided = _decided(trained, case_of(trained, data), data, asked)
     metrics, classes = _figures(trained, outputs, targets), _by_class(trained, outputs, targets)
-    notes = _on_temperature(trained, metrics)
-    return Evaluation(len(targets), metrics, classes, 0, notes, trained.weights, decided)
+    notes, each = _on_temperature(trained, metrics), _by_target(trained, outputs, targets)
+    return Evaluation(len(targets), metrics, classes, 0, notes, trained.weights, decided, each)
 
 
 def _decided(trained: Trained, case: Case | None, data: Data | None, asked: Asked) -> dict[str, Any]:
@@ -193,16 +197,39 @@ def _decided(trained: Trained, case: Case | None, data: Data | None, asked: Aske
 
 def _figures(trained: Trained, outputs: np.ndarray, targets: np.ndarray) -> dict[str, float]:
     """Return every metric that fits, by name; that of the run first."""
-    own = _metrics_of(trained)
     facts = trained.preparation
+    return _figures_in(trained, outputs, targets, facts.target_scale, facts.target_mean)
+
+
+def _by_target(trained: Trained, outputs: np.ndarray, targets: np.ndarray) -> pl.DataFrame:
+    """Return the figures of each of several targets that are values; an empty table for other targets."""
+    facts = trained.preparation
+    if trained.task != REGRESSION or not isinstance(facts.target_mean, (tuple, list)):
+        return pl.DataFrame()
+    scales = zip(facts.target_scale, facts.target_mean, strict=True)
+    if outputs.shape != targets.shape:  # several outputs for a target, as quantiles
+        return pl.DataFrame()
+    names = facts.target_names or [str(i) for i in range(targets.shape[1])]
+    rows = [
+        {"target": name} | _figures_in(trained, outputs[:, [i]], targets[:, [i]], *unit)
+        for i, (name, unit) in enumerate(zip(names, scales, strict=True))
+    ]
+    return pl.DataFrame(rows)
+
+
+def _figures_in(
+    trained: Trained, outputs: np.ndarray, targets: np.ndarray, scale: Any, mean: Any
+) -> dict[str, float]:
+    """Return every metric that fits, in the unit that a scale and a mean of the target give."""
+    own = _metrics_of(trained)
     figures = {}
     for name in dict.fromkeys([*own, *METRICS]):
         metric = as_metric(name)
         if trained.task not in metric.tasks or not _says_something(name, trained, own):
             continue
         try:
-            metric = reading(metric, trained.meaning, facts.classes, facts.target_scale, facts.target_mean)
-            figures[name] = _figure(metric, outputs, targets, facts.target_scale)
+            metric = reading(metric, trained.meaning, trained.preparation.classes, scale, mean)
+            figures[name] = _figure(metric, outputs, targets, scale)
         except ModelError:  # one for probabilities, or for rates, where outputs are none
             continue
     return figures

@@ -12,7 +12,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={1 if len(sys.argv) > 1 else 8}"
+os.environ["XLA_FLAGS"] = (
+    os.environ.get("XLA_FLAGS", "")
+    + f" --xla_force_host_platform_device_count={1 if len(sys.argv) > 1 else 8}"
+)
 
 import jax
 import numpy as np

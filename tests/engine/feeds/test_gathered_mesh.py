@@ -1,7 +1,6 @@
 """Training rows on the host for many devices: each gets its own rows, each process reads those of its own."""
 
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -17,9 +16,8 @@ ROWS, BATCH, STEPS = 210, 16, 40
 
 def started(*arguments: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "tests.engine.feeds.gathered_cases", *arguments]
-    environment = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
     piped: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen(command, cwd=Path(__file__).parents[3], env=environment, **piped)
+    return subprocess.Popen(command, cwd=Path(__file__).parents[3], **piped)
 
 
 def facts(process: subprocess.Popen[str]) -> dict[str, Any]:

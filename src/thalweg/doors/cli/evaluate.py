@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from rich.table import Table
 
 from thalweg.core.errors import DataWarning
+from thalweg.core.lazy import pl
 from thalweg.core.stop_reason import EXIT_DONE
 from thalweg.doors.cli.device import Options, use_device
 from thalweg.doors.cli.json_output import print_json
@@ -61,6 +62,7 @@ def as_dict(scored: Evaluation) -> dict[str, object]:
         "rows": scored.rows,
         "metrics": scored.metrics,
         "classes": scored.classes.to_dicts(),
+        "targets": scored.targets.to_dicts(),
         "trained_on": scored.trained_on,
         "weights": scored.weights,
         "notes": list(scored.notes),
@@ -74,17 +76,24 @@ def _print(scored: Evaluation) -> None:
     for name, value in scored.metrics.items():
         figures.add_row(name, measure(name, value))
     terminal(sys.stdout).print(figures)
-    if not scored.classes.is_empty():
-        _print_classes(scored)
+    for parts in (scored.classes, scored.targets):
+        if not parts.is_empty():
+            _print_parts(parts)
     for part in show(scored.decisions):
         terminal(sys.stdout).print(part)
 
 
-def _print_classes(scored: Evaluation) -> None:
-    classes = Table(box=None, pad_edge=False)
-    for column in scored.classes.columns:
-        classes.add_column(column, justify="left" if column == "class" else "right")
-    for row in scored.classes.iter_rows():
-        classes.add_row(*(f"{cell:.3f}" if isinstance(cell, float) else str(cell) for cell in row))
+def _print_parts(parts: pl.DataFrame) -> None:
+    """Print a row for each class or target; its name comes first."""
+    shown = Table(box=None, pad_edge=False)
+    for place, column in enumerate(parts.columns):
+        shown.add_column(column, justify="right" if place else "left")
+    of_classes = parts.columns[0] == "class"
+    for row in parts.iter_rows(named=True):
+        cells = (
+            str(cell) if not isinstance(cell, float) else f"{cell:.3f}" if of_classes else measure(name, cell)
+            for name, cell in row.items()
+        )
+        shown.add_row(*cells)
     terminal(sys.stdout).print()
-    terminal(sys.stdout).print(classes)
+    terminal(sys.stdout).print(shown)

@@ -41,7 +41,9 @@ ReadByParts = Annotated[
         show_default=False,
     ),
 ]
-Target = Annotated[str | None, typer.Option(help="Column to predict: its name, or its index from 0.")]
+Target = Annotated[
+    str | None, typer.Option(help="Column to predict: its name, or its index from 0; several: heat,cool.")
+]
 Missing = Annotated[
     list[str] | None, typer.Option(help="A mark that stands for a missing value (repeatable).")
 ]

@@ -62,24 +62,25 @@ def predict(options: Options) -> int:
         scored = _scored(trained, new)
     for warning in caught:
         _say(str(warning.message))
+    targets = trained.preparation.target_names
     if out is not None:
-        write_out(out, _content(out, answers, options["formulas"]), force=options["force"])
+        write_out(out, _content(out, answers, options["formulas"], targets), force=options["force"])
     if options["json"]:
         print_json(
             {
                 "run": str(options["run"]),
                 "rows": _rows(answers),
-                "columns": list(answers),
+                "columns": frame_of(answers, targets).columns,
                 "out": str(out) if out else None,
                 "weights": trained.weights,
             }
             | ({} if scored is None else {"metrics": scored.metrics, "trained_on": scored.trained_on})
-            | ({} if out else {"answers": frame_of(answers).to_dicts()})
+            | ({} if out else {"answers": frame_of(answers, targets).to_dicts()})
         )
     elif out is not None:
         say(f"{_rows(answers)} predictions written to {out} ({trained.weights} weights)")
     else:
-        sys.stdout.write(csv_of(answers, options["formulas"]))
+        sys.stdout.write(csv_of(answers, options["formulas"], targets))
     return EXIT_DONE
 
 
@@ -130,14 +131,14 @@ def _rows(answers: dict[str, np.ndarray]) -> int:
     return len(answers["prediction"])
 
 
-def _content(path: Path, answers: dict[str, np.ndarray], formulas: bool) -> bytes:
+def _content(path: Path, answers: dict[str, np.ndarray], formulas: bool, targets: tuple[str, ...]) -> bytes:
     """Return the content of the file of predictions, by its suffix."""
     content = BytesIO()
     if path.suffix == ".npy":
         values = answers["prediction"]
         np.save(content, values.astype(str) if values.dtype == object else values, allow_pickle=False)
     elif path.suffix == ".parquet":
-        frame_of(answers).write_parquet(content)
+        frame_of(answers, targets).write_parquet(content)
     else:
-        return csv_of(answers, formulas).encode()
+        return csv_of(answers, formulas, targets).encode()
     return content.getvalue()

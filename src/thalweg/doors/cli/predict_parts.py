@@ -74,7 +74,7 @@ class _Written:
                 self._notes += 1
                 if self._notes <= MOST_NOTES:
                     self._note(text)
-            frame = part.rows.hstack(frame_of(part.answers))
+            frame = part.rows.hstack(frame_of(part.answers, trained.preparation.target_names))
             self.columns = frame.columns
             yield frame
 

@@ -113,9 +113,10 @@ async def _predicted(request: Request, trained: Trained, batcher: Batcher, limit
     except BadInput as error:
         words, _, hint = str(error).partition("\nhint: ")
         return _refused(400, words, hint)
+    targets = trained.preparation.target_names
     if CSV in request.headers.get("accept", ""):
-        return PlainTextResponse(csv_of(answer.columns), media_type=CSV, headers=_HEADERS)
-    body = {"predictions": plain_rows(answer.columns), "weights": trained.weights}
+        return PlainTextResponse(csv_of(answer.columns, targets=targets), media_type=CSV, headers=_HEADERS)
+    body = {"predictions": plain_rows(answer.columns, targets), "weights": trained.weights}
     return JSONResponse(body | ({"notes": answer.notes} if answer.notes else {}), headers=_HEADERS)
 
 

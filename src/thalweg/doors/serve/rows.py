@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -111,11 +112,11 @@ def raw_of_csv(content: bytes, trained: Trained) -> Any:
         return columns.read(path, trained.preparation.target)
 
 
-def plain_rows(answers: dict[str, np.ndarray]) -> list[dict[str, Any]]:
+def plain_rows(answers: dict[str, np.ndarray], targets: Sequence[str] = ()) -> list[dict[str, Any]]:
     """Return predictions as rows of plain values; NaN becomes None."""
     return [
         {name: None if isinstance(v, float) and not math.isfinite(v) else v for name, v in row.items()}
-        for row in frame_of(answers).to_dicts()
+        for row in frame_of(answers, targets).to_dicts()
     ]
 
 

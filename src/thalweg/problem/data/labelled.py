@@ -7,13 +7,14 @@ import numpy as np
 
 from thalweg.core.errors import DataError
 from thalweg.problem.data.data import CLASSIFICATION, MULTILABEL, REGRESSION
+from thalweg.problem.data.inputs.column_types import Reading
 from thalweg.problem.data.inputs.frames import is_frame, join_target
 from thalweg.problem.data.inputs.table import TableColumns
 from thalweg.problem.data.labels import Target, encode_known
 from thalweg.problem.data.note import Note
 from thalweg.problem.data.predict_inputs import NewData
 from thalweg.problem.data.preparation import Preparation
-from thalweg.problem.data.tables.target import read_test_target
+from thalweg.problem.data.tables.target import join_targets, read_test_target
 
 # The tasks whose new examples each have one target.
 SCORED = (CLASSIFICATION, REGRESSION, MULTILABEL)
@@ -44,7 +45,7 @@ def has_labels(new: NewData, preparation: Preparation, task: str) -> bool:
         return False
     columns = preparation.columns
     if isinstance(columns, TableColumns):
-        return new.labels is not None or _holds_target(new.raw, preparation.target)
+        return new.labels is not None or _holds_target(new.raw, preparation)
     return new.labels is not None and columns.kind in ("image", "array")
 
 
@@ -62,6 +63,8 @@ def labelled_rows(new: NewData, preparation: Preparation, task: str) -> Labelled
         if new.labels is not None:
             frame, name = join_target(frame.drop(preparation.target, strict=False), new.labels)
             frame = frame.rename({name: preparation.target})
+        else:
+            frame, _ = join_targets(frame, preparation.target, Reading(preparation.columns.missing))
         frame = frame.with_row_index(_ROW)
         frame, targets, notes = read_test_target(frame, known, preparation.columns.missing)
         numbers, frame = frame[_ROW].to_numpy(), frame.drop(_ROW)
@@ -75,9 +78,13 @@ def labelled_rows(new: NewData, preparation: Preparation, task: str) -> Labelled
     return LabelledRows(new.raw, _standardised(targets, preparation, task), np.arange(count))
 
 
-def _holds_target(raw: Any, target: str) -> bool:
-    """Return whether a frame has the column of the target, and values in it."""
-    return is_frame(raw) and target in raw.columns and raw[target].null_count() < raw.height
+def _holds_target(raw: Any, preparation: Preparation) -> bool:
+    """Return whether a frame has the columns of the target, and values in them."""
+    if not is_frame(raw):
+        return False
+    own, several = preparation.target, preparation.target_names
+    names = [own] if own in raw.columns or not several else several
+    return all(name in raw.columns and raw[name].null_count() < raw.height for name in names)
 
 
 def _known(preparation: Preparation, task: str) -> Target:
@@ -105,6 +112,8 @@ def _without(new: NewData, preparation: Preparation, task: str) -> DataError:
         return DataError("evaluate", rule, got=got, hint="the run's own test figures: thalweg show RUN")
     if preparation.columns.kind == "table":
         rule = f"the table must have the target, column {preparation.target!r}"
+        if preparation.target_names:
+            rule = f"the table must have the targets, columns {', '.join(preparation.target_names)}"
         where = f"columns {', '.join(map(str, new.raw.columns[:20]))}"
         return DataError("evaluate", rule, where=where, hint="without targets use predict")
     rule, hint = "the data must hold targets", "give (inputs, targets), or folders named after the classes"

@@ -1,7 +1,7 @@
 """`LoadOptions`: how to read a data set, checked before any work. `Reader`: one way to read a source."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from thalweg.core.errors import DataError, did_you_mean
 from thalweg.problem.data.data import CLASSIFICATION, IN_MEMORY, REGRESSION, Data
 from thalweg.problem.data.files.json_lines import SUFFIXES as JSON_LINES
 from thalweg.problem.data.files.parts import Parts
+from thalweg.problem.data.files.tables import TARGETS
 
 RANDOM, TIME, GROUP = "random", "time", "group="
 # Types of columns as the user names them. Text is read by its words; skip leaves a column out.
@@ -58,7 +59,8 @@ class LoadOptions:
     """How to read a data set.
 
     Args:
-        target: Column to predict: its name, or its index from 0 (negative: from the end).
+        target: Column to predict: its name, or its index from 0 (negative: from the end). Several columns of
+            numbers: `heat,cool`, or a list.
         test: Share of the rows for the test split (0: none), or the test split itself (a path, a frame, a
             pair of arrays). None: the set's own test split, else 0.2.
         validation: Share of the training rows held out to decide when to stop; 0 for none.
@@ -140,6 +142,8 @@ class LoadOptions:
             value = value.tolist() if hasattr(value, "tolist") else value  # an array
             several = tuple(value) if isinstance(value, (list, tuple, set, frozenset)) else value
             object.__setattr__(self, name, (value,) if isinstance(value, str) else several)
+        if isinstance(self.target, (list, tuple)) and self.target:
+            object.__setattr__(self, "target", _several(self.target))
         object.__setattr__(self, "types", _types(self.types))
         object.__setattr__(self, "test", _number_if_possible(self.test))
         _check_share("validation", self.validation)
@@ -281,6 +285,16 @@ def _number_if_possible(value: Any) -> Any:
         except ValueError:
             return value
     return value
+
+
+def _several(names: Sequence[Any]) -> Any:
+    """Return several target columns as one text; anything else as it is, for the check of types to refuse."""
+    if not all(isinstance(name, (str, int)) and not isinstance(name, bool) for name in names):
+        return names
+    if any(TARGETS in str(name) for name in names):
+        rule, hint = "names of several targets must have no commas", "rename the columns"
+        raise DataError("target", rule, got=list(names), hint=hint)
+    return TARGETS.join(map(str, names))
 
 
 def _types(given: Any) -> tuple[tuple[str, str], ...]:

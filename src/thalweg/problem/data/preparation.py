@@ -15,6 +15,7 @@ from jaxtyping import PyTree
 
 from thalweg.core.errors import DataError
 from thalweg.problem.calibration import Calibration
+from thalweg.problem.data.files.tables import TARGETS
 from thalweg.problem.data.inputs import Columns, columns_from, from_plain, to_plain
 from thalweg.problem.losses.outputs import (
     LOGITS,
@@ -76,6 +77,15 @@ class Preparation:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "heads", tuple(Head(*head) for head in self.heads))
+
+    @property
+    def target_names(self) -> tuple[str, ...]:
+        """Names of the target columns, where they are several columns of a table that have names."""
+        if isinstance(self.target_mean, (tuple, list)):
+            names = tuple(self.target.split(TARGETS))
+            return names if len(names) == len(self.target_mean) > 1 else ()
+        several = self.classes is not None and self.target == TARGETS.join(map(str, self.classes))
+        return tuple(map(str, self.classes or ())) if several and len(self.classes or ()) > 1 else ()
 
     def scale(self, inputs: PyTree) -> PyTree:
         """Apply the device side to a batch of inputs. Pure."""

@@ -12,7 +12,7 @@ from thalweg.core.errors import DataError
 from thalweg.core.lazy import pl
 from thalweg.problem.data.data import CLASSIFICATION, Data
 from thalweg.problem.data.files.parts import Parts
-from thalweg.problem.data.files.tables import ReadTable, find_column, looks_like_table
+from thalweg.problem.data.files.tables import ReadTable, find_columns, looks_like_table
 from thalweg.problem.data.foreign import plain
 from thalweg.problem.data.inputs.column_types import CATEGORY, DATE, NUMBER, SKIP, Typed, category_text
 from thalweg.problem.data.inputs.frames import as_table, is_frame, is_pair, join_target
@@ -23,7 +23,7 @@ from thalweg.problem.data.reading import at_hand, read, source_of
 from thalweg.problem.data.tables import table
 from thalweg.problem.data.tables.codes import explained_alone
 from thalweg.problem.data.tables.columns import type_notes, useful_columns
-from thalweg.problem.data.tables.target import read_target
+from thalweg.problem.data.tables.target import join_targets, read_target
 
 # How many values of a column are shown.
 SHOWN = 3
@@ -197,19 +197,20 @@ def _understand(source: Any, chosen: LoadOptions) -> Understanding:
 
 def _of_table(as_read: ReadTable, name: str, options: LoadOptions, target: str | None) -> Understanding:
     wanted = target if options.target is None else options.target
-    column = None if wanted is None else find_column(as_read.frame.columns, wanted)
-    typed = table.table_types(as_read, options, column)
-    if column is None:
+    predicted = [] if wanted is None else find_columns(as_read.frame.columns, wanted)
+    typed = table.table_types(as_read, options, predicted[0] if predicted else None)
+    target_values = None
+    if not predicted:
         notes = (*as_read.notes, *type_notes(typed), *_useless(typed, options))
         data = None
     else:
         data = table.from_table(as_read, name, options, target)
         notes = data.notes
-    roles = _roles(notes, column)
-    target_values = None
-    if column is not None:
-        used, target_read, _ = read_target(as_read.frame[column], typed.get(column), options)
+        frame, column = join_targets(as_read.frame, wanted, table.reading_of(as_read, options))
+        of_one = typed.get(column) if len(predicted) == 1 else None
+        used, target_read, _ = read_target(frame[column], of_one, options)
         target_values = used, target_read
+    roles = _roles(notes, predicted)
     columns = tuple(
         _column(as_read.frame, name, typed.get(name), roles, target_values) for name in as_read.frame.columns
     )
@@ -223,11 +224,11 @@ def _useless(typed: dict[str, Typed], options: LoadOptions) -> tuple[Note, ...]:
         return ()
 
 
-def _roles(notes: tuple[Note, ...], target: str | None) -> dict[str, str]:
+def _roles(notes: tuple[Note, ...], predicted: list[str]) -> dict[str, str]:
     """Return the roles of columns that are no plain inputs, and the type that a code was given."""
     roles = {name: note.kind for note in notes if note.kind in ("id", "constant") for name in note.columns}
     roles |= {name: "code" for note in notes if note.kind == "code" for name in note.columns}
-    return roles | ({} if target is None else {target: "target"})
+    return roles | dict.fromkeys(predicted, "target")
 
 
 def _column(

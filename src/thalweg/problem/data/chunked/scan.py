@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from thalweg.core.caller import option
 from thalweg.core.errors import DataError
 from thalweg.core.lazy import pl
 from thalweg.problem.data.chunked.chunks import ChunkedTable, sample
@@ -13,7 +14,7 @@ from thalweg.problem.data.chunked.label_reading import ChunkedTarget, check_task
 from thalweg.problem.data.chunked.parted import TEST, TRAIN, VALIDATION, Parting
 from thalweg.problem.data.chunked.statistics import MOST_DISTINCT, ColumnStatistics
 from thalweg.problem.data.files.file_trees import counted
-from thalweg.problem.data.files.tables import ReadTable, find_column
+from thalweg.problem.data.files.tables import ReadTable, find_columns
 from thalweg.problem.data.inputs.column_types import Typed
 from thalweg.problem.data.inputs.numbers import PLAIN
 from thalweg.problem.data.inputs.rules import CategoryRule, NumberRule, WordRule
@@ -108,7 +109,12 @@ def _understood(
     """Return the columns and the target as a sample tells, which numbers have two values in it, and notes."""
     rows = sample(table, SAMPLE_ROWS, SAMPLE_CHUNKS)
     read = ReadTable(rows, table.notes, table.header, table.text)
-    name = find_column(rows.columns, options.target)
+    name, *more = find_columns(rows.columns, options.target)
+    if more:
+        hint = f"read the table as a whole: {option('stream', False)}"
+        raise DataError(
+            "target", "must be one column where a table is streamed", got=options.target, hint=hint
+        )
     typed = table_types(read, options, name)
     of_target = typed.pop(name, None)
     used, target, target_notes = read_target(rows[name], of_target, options)

@@ -209,7 +209,10 @@ def _decide(
         return True, ()
     shown = ", ".join(first[:4]) + (", ..." if len(first) > 4 else "")
     whole = all(_WHOLE.fullmatch(cell) for cell in numbers)
-    if target is not None and str(target) in first and (whole or not str(target).lstrip("-").isdigit()):
+    if target is not None and any(
+        name in first and (whole or not name.lstrip("-").isdigit())
+        for name in (str(target), *str(target).split(","))
+    ):
         return True, ()
     if _are_counted(numbers):
         text = f"the first line ({shown}) was read as names, although these are numbers."

@@ -29,6 +29,9 @@ from thalweg.problem.data.note import Note, guess
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".data", ".dat", ".tab", ".parquet", *JSON_LINES)
 
+# Between the names of several target columns.
+TARGETS = ","
+
 
 @dataclass(frozen=True)
 class TableFormat:
@@ -133,14 +136,17 @@ def find_column(columns: Sequence[str], column: str | int | None, who: str = "ta
         hint = f"for example {option('target', columns[-1])}, the last column"
         raise DataError("target", rule, where=f"columns {', '.join(columns[:20])}", hint=hint)
     wanted = str(column)
-    matches = [name for name in columns if name == wanted] or [
-        name for name in columns if name.strip() == wanted.strip()
-    ]
-    if matches:
-        return matches[0]
+    match = _named(columns, wanted)
+    if match is not None:
+        return match
     try:
         index = int(column)
     except ValueError:
+        several = [part for part in wanted.split(",") if _named(columns, part) is not None]
+        if len(several) > 1:
+            each = " ".join(option(who, part.strip()) for part in several)
+            hint = f"give each by itself: {each}" if who in ("drop", "keep") else f"give {several[0].strip()}"
+            raise DataError(who, "must be one column here", got=column, hint=hint) from None
         hint = did_you_mean(str(column), columns)
         raise DataError(who, "must be a column of the table", got=column, hint=hint) from None
     if -len(columns) <= index < len(columns):
@@ -148,6 +154,29 @@ def find_column(columns: Sequence[str], column: str | int | None, who: str = "ta
     last = len(columns) - 1
     hint = f"the last column is {last}, {columns[-1]!r}"
     raise DataError(who, f"the index must lie in 0..{last}", got=column, hint=hint)
+
+
+def find_columns(columns: Sequence[str], target: str | int | None) -> list[str]:
+    """Return the names of the columns that a target names: one, or several with commas between.
+
+    Raises:
+        DataError: There is no such column.
+    """
+    parts = str(target).split(",")
+    if len(parts) == 1 or _named(columns, str(target)) is not None:
+        return [find_column(columns, target)]
+    if not any(_named(columns, part) is not None or part.strip().lstrip("-").isdigit() for part in parts):
+        return [find_column(columns, target)]  # refused there
+    names = [find_column(columns, part) for part in parts]
+    if len(set(names)) < len(names):
+        raise DataError("target", "each column may be given once", got=target, hint="leave the others out")
+    return names
+
+
+def _named(columns: Sequence[str], wanted: str) -> str | None:
+    """Return the column of this name; spaces around it do not count unless another has them."""
+    stripped = next((name for name in columns if name.strip() == wanted.strip()), None)
+    return wanted if wanted in columns else stripped
 
 
 def _parquet(content: bytes, path: Path) -> pl.DataFrame:

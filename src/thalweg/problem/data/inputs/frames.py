@@ -13,7 +13,7 @@ from thalweg.core.caller import option_name
 from thalweg.core.errors import DataError, MissingExtra
 from thalweg.core.lazy import pl
 from thalweg.problem.data.files.header import distinct_names, repeated_names
-from thalweg.problem.data.files.tables import ReadTable
+from thalweg.problem.data.files.tables import TARGETS, ReadTable
 from thalweg.problem.data.inputs.array import checked_numbers, plain_array
 from thalweg.problem.data.note import Note
 
@@ -174,7 +174,7 @@ def join_target(inputs: Any, targets: Any) -> tuple[pl.DataFrame, str]:
     frame = as_frame(inputs)
     if is_frame(targets):
         table = as_frame(targets)
-        targets = table.to_series() if table.width == 1 else table.to_struct("target")
+        targets = table.to_series() if table.width == 1 else table.to_struct(TARGETS.join(table.columns))
     elif _is_matrix(targets):
         matrix = plain_array("targets", targets)
         names = [f"target_{i}" for i in range(matrix.shape[1])]

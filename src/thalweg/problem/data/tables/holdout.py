@@ -11,7 +11,8 @@ import numpy as np
 from thalweg.core.caller import option
 from thalweg.core.errors import DataError
 from thalweg.core.lazy import pl
-from thalweg.problem.data.files.tables import ReadTable, TableFormat, find_column, read_table
+from thalweg.problem.data.files.tables import ReadTable, TableFormat, read_table
+from thalweg.problem.data.inputs.column_types import Reading
 from thalweg.problem.data.inputs.frames import as_frame, is_frame, is_pair, join_target
 from thalweg.problem.data.inputs.table import check_columns
 from thalweg.problem.data.labels import Target
@@ -19,7 +20,7 @@ from thalweg.problem.data.note import Note
 from thalweg.problem.data.options import LoadOptions
 from thalweg.problem.data.splitting import shared_rows
 from thalweg.problem.data.tables.columns import table_format
-from thalweg.problem.data.tables.target import read_test_target
+from thalweg.problem.data.tables.target import join_targets, read_test_target
 
 # A column that no table has.
 _ROW = "\0row"
@@ -59,7 +60,7 @@ def read_test_table(
     """
     frame = _frame(options.separate_test, target.name, table_format(options, read.header))
     check_columns(used, train.columns, frame.columns)
-    find_column(frame.columns, target.name)
+    frame, _ = join_targets(frame, target.name, Reading(options.missing, options.decimal, options.dates))
     frame, targets, notes = read_test_target(frame.with_row_index(_ROW), target, options.missing)
     rows, frame = frame[_ROW].to_numpy(), frame.drop(_ROW)
     notes += shared_rows(frame_hashes(train, used), frame_hashes(frame, used))

@@ -30,7 +30,7 @@ from thalweg.problem.data.tables.codes import codes_as_categories
 from thalweg.problem.data.tables.columns import fit_columns, table_format, type_notes, useful_columns
 from thalweg.problem.data.tables.holdout import HeldOutTable, frame_hashes, read_test_table
 from thalweg.problem.data.tables.leaks import check_target, leaks
-from thalweg.problem.data.tables.target import read_target
+from thalweg.problem.data.tables.target import join_targets, read_target
 from thalweg.problem.data.weights import checked_weights, mean_one, of_rows, weights_by_split
 
 
@@ -112,8 +112,9 @@ def from_frame(source: Any, name: str, options: LoadOptions, target: str | None 
 
 def from_table(read: ReadTable, name: str, options: LoadOptions, target: str | None = None) -> Data:
     """Turn a table that was read into data; the arguments are those of `from_frame`."""
-    frame = read.frame
-    column = find_column(frame.columns, target if options.target is None else options.target)
+    wanted = target if options.target is None else options.target
+    frame, column = join_targets(read.frame, wanted, reading_of(read, options))
+    read = replace(read, frame=frame)
     table = _typed(read, column, options)
     check_target(table.target, options)
     used = list(table.columns)
@@ -200,8 +201,12 @@ def table_types(read: ReadTable, options: LoadOptions, target: str | None = None
     given = {find_column(columns, column, who="types"): kind for column, kind in options.types}
     several = {name for name in columns if isinstance(read.frame[name].dtype, pl.Struct)}
     wanted = [name for name in columns if (name not in out or name == target) and name not in several]
-    reading = Reading(options.missing, options.decimal, options.dates, text=read.text)
-    return read_columns(read.frame.select(wanted), reading, given)
+    return read_columns(read.frame.select(wanted), reading_of(read, options), given)
+
+
+def reading_of(read: ReadTable, options: LoadOptions) -> Reading:
+    """Return how the cells of a table are read."""
+    return Reading(options.missing, options.decimal, options.dates, text=read.text)
 
 
 def _typed(read: ReadTable, name: str, options: LoadOptions) -> _Table:

@@ -9,6 +9,7 @@ import numpy as np
 from thalweg.core.errors import DataError
 from thalweg.core.lazy import pl
 from thalweg.problem.data.data import REGRESSION
+from thalweg.problem.data.files.tables import TARGETS, find_columns
 from thalweg.problem.data.inputs.column_types import (
     CATEGORY,
     DATE,
@@ -17,6 +18,7 @@ from thalweg.problem.data.inputs.column_types import (
     Typed,
     plain_text,
     read_column,
+    read_columns,
 )
 from thalweg.problem.data.inputs.new_cells import read_numbers
 from thalweg.problem.data.labels import Target, encode, encode_known, is_left_out, without_small_classes
@@ -97,6 +99,34 @@ def read_test_target(
         message = f"labels such as {example!r} in the test split were read as {known!r}."
         notes += (Note("labels", message, (target.name,)),)
     return frame, encode_known(present_values(Typed(CATEGORY, text)), target, who), notes
+
+
+def join_targets(frame: pl.DataFrame, wanted: str | int | None, reading: Reading) -> tuple[pl.DataFrame, str]:
+    """Return a table in which the target is one column, and its name.
+
+    Several columns, as in `heat,cool`, become one of structures, named by their names with commas between. A
+    row that lacks one of the values has no target.
+
+    Args:
+        frame: The table.
+        wanted: Name or index of the target, or several with commas between.
+        reading: How cells are read.
+
+    Raises:
+        DataError: There is no such column, or one of several holds no numbers.
+    """
+    names = find_columns(frame.columns, wanted)
+    if len(names) == 1:
+        return frame, names[0]
+    typed = read_columns(frame.select(names), reading)
+    other = [f"{name} ({each.kind})" for name, each in typed.items() if each.kind != NUMBER]
+    if other:
+        hint = "give one target column; numbers, such as 0 and 1, may be several"
+        raise DataError("target", "several target columns must hold numbers", got=", ".join(other), hint=hint)
+    values = pl.DataFrame({name: each.values.cast(pl.Float64) for name, each in typed.items()})
+    present = values.select(pl.all_horizontal(pl.all().is_not_null())).to_series()
+    joined = pl.select(pl.when(present).then(values.to_struct())).to_series()
+    return frame.drop(names).with_columns(joined.alias(TARGETS.join(names))), TARGETS.join(names)
 
 
 def reject_dates(typed: Typed, name: str) -> None:
