@@ -16,6 +16,7 @@ from typing import Any
 MODULES = (
     *(f"thalweg.doors.cli.{name}" for name in ("app", "find", "fit", "inspect", "predict", "sweep")),
     "tests.faults.sweep",
+    "thalweg.insight.references",
     "polars",
     "pyarrow.parquet",
     "rich.console",
