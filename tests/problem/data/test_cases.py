@@ -19,7 +19,7 @@ CASES = Path(__file__).parents[2] / "data" / "cases"
 
 
 def fitted(name, **options):
-    return tw.fit(str(CASES / name), seed=0, **options)
+    return tw.fit(str(CASES / name), seed=0, ensemble=1, references=False, **options)
 
 
 def test_value(run):
