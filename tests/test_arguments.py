@@ -256,6 +256,10 @@ def right_by_chance(name: str, parameter: str, label: str) -> bool:
         return True
     if (name, parameter) in FOREVER and label in ("huge", "3", "int64", "inf"):
         return True
+    if name == "fit_in" and parameter == "budget" and label in ("3", "int64"):  # least memory, by all plans
+        return True
+    if (name, parameter, label) == ("race", "optimizers", "None"):
+        return True
     return name in SEARCHES and label in ("None", "3", "0.5", "int64", "huge")
 
 

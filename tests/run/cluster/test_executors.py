@@ -4,7 +4,6 @@ import logging
 import random
 from concurrent.futures import Future
 
-import numpy as np
 import pytest
 
 import thalweg as tw
@@ -13,23 +12,8 @@ from thalweg.run.cluster import jobs as cluster_jobs
 from thalweg.run.cluster.executors import Dask, Processes
 from thalweg.run.cluster.jobs import Jobs
 
-RECIPES = [tw.Recipe(tw.SGD(lr=rate), batch_size=16, steps=40) for rate in (0.01, 0.1)]
 
-
-@pytest.fixture(scope="module")
-def problem():
-    rows = np.random.default_rng(0).normal(size=(120, 4)).astype(np.float32)
-    return tw.Problem(tw.MLP([4, 8, 2]), tw.load((rows, (rows[:, 0] > 0).astype(int))))
-
-
-@pytest.fixture(scope="module")
-def alone(problem, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("alone") / "sweep"
-    tw.train(problem, RECIPES, keep=folder, strict=True, progress=False)
-    return folder
-
-
-def test_a_sweep_on_dask(problem, alone, tmp_path):
+def test_a_sweep_on_dask(problem, recipes, alone, tmp_path):
     """A scheduler and two workers in threads of this process: `scripts/distributed` has real ones."""
     distributed = pytest.importorskip("distributed", reason="needs thalweg[dask]")
     cluster = distributed.LocalCluster(
@@ -40,7 +24,7 @@ def test_a_sweep_on_dask(problem, alone, tmp_path):
         silence_logs=logging.CRITICAL,
     )
     workers = Dask(distributed.Client(cluster), cluster)
-    tw.train(problem, RECIPES, keep=tmp_path / "s", executor=workers, progress=False)
+    tw.train(problem, recipes, keep=tmp_path / "s", executor=workers, progress=False)
     assert different(alone, tmp_path / "s") == ""
     workers.shutdown()
     with pytest.raises(RuntimeError, match="scheduler is gone"):

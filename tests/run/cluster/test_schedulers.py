@@ -8,7 +8,6 @@ import threading
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 
 import thalweg as tw
@@ -18,7 +17,6 @@ from thalweg.run.cluster import jobs, unit
 from thalweg.run.cluster.jobs import Jobs, LostWorker, Queue, check, outcome, outside_of_a_job
 from thalweg.run.folder import stop_request
 
-RECIPES = [tw.Recipe(tw.SGD(lr=rate), batch_size=16, steps=40) for rate in (0.01, 0.1)]
 # Run where the executor is started: a call that fails, a worker that dies, and a sweep after both.
 SCRIPT = """
 import sys
@@ -42,19 +40,6 @@ def main():
 if __name__ == "__main__":
     main()
 """
-
-
-@pytest.fixture(scope="module")
-def problem():
-    rows = np.random.default_rng(0).normal(size=(120, 4)).astype(np.float32)
-    return tw.Problem(tw.MLP([4, 8, 2]), tw.load((rows, (rows[:, 0] > 0).astype(int))))
-
-
-@pytest.fixture(scope="module")
-def alone(problem, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("alone") / "sweep"
-    tw.train(problem, RECIPES, keep=folder, strict=True, progress=False)
-    return folder
 
 
 def trained(folder, name, *launcher):
