@@ -19,6 +19,7 @@ import numpy as np
 
 import thalweg as tw
 from thalweg.core.compiler import jit
+from thalweg.core.stop_reason import StopReason
 from thalweg.insight.landscape.heights import Scale
 from thalweg.insight.landscape.plane import random_plane
 from thalweg.insight.landscape.points import Points
@@ -95,9 +96,17 @@ def _error(points: Points, plane: Any, whole: Any) -> float:
     return worst
 
 
+def _trained(problem: Any, recipe: Recipe) -> Any:
+    """Train; an interrupt ends the benchmark, and not with a picture of a network that was hardly trained."""
+    run = tw.train(problem, recipe, progress=False)
+    if run.result["stopped"] == StopReason.INTERRUPTED:
+        raise KeyboardInterrupt
+    return run
+
+
 def _mnist(quick: bool) -> Any:
     recipe = Recipe(tw.Adam(lr=1e-3), batch_size=128, steps=20 if quick else 800)
-    return tw.train(tw.Problem(tw.MLP([784, 128, 10]), "mnist"), recipe, progress=False)
+    return _trained(tw.Problem(tw.MLP([784, 128, 10]), "mnist"), recipe)
 
 
 def bowl(quick: bool) -> Any:
@@ -115,7 +124,7 @@ def bowl(quick: bool) -> Any:
 def xor(quick: bool) -> Any:
     """The path of a 2-4-2 network that learns XOR, in its own plane."""
     recipe = Recipe(tw.SGD(lr=0.5), batch_size=64, steps=50 if quick else 1500)
-    trained = tw.train(tw.Problem(tw.MLP([2, 4, 2], activation="tanh"), "xor"), recipe, progress=False)
+    trained = _trained(tw.Problem(tw.MLP([2, 4, 2], activation="tanh"), "xor"), recipe)
     return tw.landscape(trained, plane="path", side=15 if quick else 51)
 
 
@@ -126,7 +135,7 @@ def mnist(quick: bool) -> Any:
 
 def _deep(model: Any, quick: bool) -> Any:
     recipe = Recipe(tw.SGD(lr=0.05, momentum=0.9), batch_size=64, epochs=1 if quick else 6)
-    trained = tw.train(tw.Problem(model, "digits"), recipe, progress=False)
+    trained = _trained(tw.Problem(model, "digits"), recipe)
     return tw.landscape(trained, side=5 if quick else 31, rows=200)
 
 
@@ -146,7 +155,7 @@ def batches(quick: bool) -> Any:
     # give the large batch a 32nd of the updates.
     problem, recipe = tw.Problem(tw.MLP([64, 64, 10]), "digits"), Recipe(tw.SGD(lr=0.1), steps=SHARED_STEPS)
     recipe = replace(recipe, steps=20) if quick else recipe
-    small, large = (tw.train(problem, replace(recipe, batch_size=size), progress=False) for size in (16, 512))
+    small, large = (_trained(problem, replace(recipe, batch_size=size)) for size in (16, 512))
     return tw.landscape(small, large)
 
 

@@ -170,6 +170,8 @@ def _environment(environment: Mapping[str, Any]) -> str:
         words.append(f"on {environment['device']}")
     if environment.get("mesh"):
         words.append(f"mesh {environment['mesh']}")
+    if environment.get("data_on") == "host":
+        words.append("training rows on the host")
     if environment.get("cores"):
         words.append(plural(environment["cores"], "core"))
     return listing(words, limit=len(words)) if words else "-"

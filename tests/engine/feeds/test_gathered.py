@@ -254,13 +254,18 @@ def at_shell(monkeypatch, *arguments) -> int:
         ["sweep", "iris", "--model", "linear", "--epochs", 1, "--vary", "seed=0,1"],
     ],
 )
-def test_the_option_of_the_command_line_reaches_the_feed(arguments, tmp_path, monkeypatch, feeds):
+def test_the_option_of_the_command_line_reaches_the_feed(arguments, tmp_path, monkeypatch, capsys, feeds):
     out = tmp_path / "run"
     assert at_shell(monkeypatch, *arguments, "--out", out, "-q", "--data-on", "host") == 0
     assert feeds and json.loads((out / RUN_FILE).read_text())["origin"]["data_on"] == "host"
     assert at_shell(monkeypatch, *arguments, "--out", tmp_path / "other", "-q") == 0
     reached = len(feeds)
     assert json.loads((tmp_path / "other" / RUN_FILE).read_text())["origin"]["data_on"] == "device"
+    if arguments[0] == "fit":
+        capsys.readouterr()
+        for folder, said in ((out, True), (tmp_path / "other", False)):
+            assert at_shell(monkeypatch, "show", folder) == 0
+            assert ("training rows on the host" in " ".join(capsys.readouterr().out.split())) == said
     if arguments[0] == "fit":
         longer = ["resume", out, "--schedule", "stretch", "-q"]
         assert at_shell(monkeypatch, *longer, "--epochs", 2, "--data-on", "device") == 0

@@ -2,6 +2,7 @@
 
 import os
 import platform
+from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any, NamedTuple
@@ -43,7 +44,7 @@ class Descriptions(NamedTuple):
 
 
 def describe(
-    problem: Problem, params: PyTree, layout: str, lanes: int, mesh: str | None = None
+    problem: Problem, params: PyTree, layout: str, lanes: int, where: Mapping[str, str] | None = None
 ) -> Descriptions:
     """Describe a run.
 
@@ -52,9 +53,10 @@ def describe(
         params: Parameters of one lane, or their shapes.
         layout: How the lanes are laid out.
         lanes: Number of lanes.
-        mesh: The devices that they share, in words; None for one.
+        where: `mesh`, the devices that they share, in words, unless it is one; `data_on`, unless the training
+            rows are on the device.
     """
-    machine = environment() | {"layout": layout, "lanes": lanes} | ({"mesh": mesh} if mesh else {})
+    machine = environment() | {"layout": layout, "lanes": lanes} | dict(where or {})
     return Descriptions(plain(_describe_problem(problem, params)), plain(machine))
 
 

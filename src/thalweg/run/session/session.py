@@ -13,6 +13,7 @@ from thalweg.core.disk import left_over, remove_if_there
 from thalweg.core.errors import RecipeError, RunFolderError
 from thalweg.core.stop_reason import StopReason
 from thalweg.engine import compilation
+from thalweg.engine.feeds import DEVICE
 from thalweg.engine.group import feed_of, length
 from thalweg.problem.problem import Problem
 from thalweg.recipe.settings import flat_settings
@@ -360,12 +361,13 @@ class Session:
         """Return what is written before the first step: of the run, by None, and of every fold."""
         spec, shapes = self._spec, self._problem.shapes.params
         layouts = "+".join(dict.fromkeys(spec.plan.layouts))
-        mesh = None if spec.devices is None else str(spec.devices)
+        where = {} if spec.devices is None else {"mesh": str(spec.devices)}
+        where |= {} if spec.data_on == DEVICE else {"data_on": spec.data_on}
         finding = None if spec.many or spec.save.finding is None else plain(dict(spec.save.finding))
 
         def of_fold(fold: int | None) -> Descriptions:
             problem = self._problem.of_fold(fold)
-            described = describe(problem, shapes, layouts, len(spec.recipes), mesh)
+            described = describe(problem, shapes, layouts, len(spec.recipes), where)
             return described._replace(finding=finding)
 
         return {fold: of_fold(fold) for fold in (None, *dict.fromkeys(spec.folds))}
