@@ -10,13 +10,26 @@ from pathlib import Path
 
 import pytest
 
+from tests.doors.forked import forks
 from thalweg.doors.cli import app
 
 
-def thalweg(*arguments: object, at: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run `thalweg` in the folder `at`."""
+def thalweg(
+    *arguments: object, at: Path, fresh: bool = False, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run `thalweg` in the folder `at`.
+
+    Args:
+        arguments: Of the command.
+        at: The folder.
+        fresh: Whether by a new Python, as users do, and not by a fork of a process that has imported all.
+        environment: Variables of the environment besides those of this process.
+    """
     surroundings = os.environ | {"JAX_PLATFORMS": "cpu", "COLUMNS": "80"} | environment
-    command = [sys.executable, "-m", "thalweg", *map(str, arguments)]
+    words = [*map(str, arguments)]
+    if not fresh and hasattr(os, "fork"):
+        return forks().run(words, at, surroundings, 300.0)
+    command = [sys.executable, "-m", "thalweg", *words]
     return subprocess.run(
         command, capture_output=True, text=True, cwd=at, env=surroundings, timeout=300, check=False
     )

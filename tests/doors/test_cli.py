@@ -30,7 +30,9 @@ def fitted(tmp_path_factory):
     """A folder with two runs on a small table, and the first one's output."""
     folder = tmp_path_factory.mktemp("cli")
     table(folder)
-    found = thalweg("fit", "people.csv", "--target", "income", "--epochs", "3", "--json", at=folder)
+    found = thalweg(
+        "fit", "people.csv", "--target", "income", "--epochs", "3", "--json", at=folder, fresh=True
+    )
     again = thalweg(
         "fit",
         "people.csv",
