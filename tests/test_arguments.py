@@ -250,6 +250,13 @@ def somewhere(tmp_path_factory):
         yield
 
 
+def values_for(name: str, place: int) -> dict[str, Any]:
+    """Return the values to try for a parameter; a third of them, in turn, where each call reads data first."""
+    if name not in ("fit", "resume"):
+        return WRONG
+    return {label: value for at, (label, value) in enumerate(WRONG.items()) if at % 3 == place % 3}
+
+
 def right_by_chance(name: str, parameter: str, label: str) -> bool:
     """Return whether a value is acceptable, and would only cost time: it is left out."""
     if parameter == "function" and label == "class":  # what a given function raises is its own
@@ -266,8 +273,8 @@ def right_by_chance(name: str, parameter: str, label: str) -> bool:
 def test_only_our_own_errors_come_out(somewhere):
     leaks = []
     for name, (call, valid) in doors().items():
-        for parameter in parameters(name, call):
-            for label, value in WRONG.items():
+        for place, parameter in enumerate(parameters(name, call)):
+            for label, value in values_for(name, place).items():
                 if right_by_chance(name, parameter, label):
                     continue
                 found = leak(call, valid | {parameter: value})
