@@ -251,7 +251,7 @@ def somewhere(tmp_path_factory):
 
 
 def values_for(name: str, place: int) -> dict[str, Any]:
-    """Return the values to try for a parameter; a third of them, in turn, where each call reads data first."""
+    """Return the values to try for a parameter: a third, in turn, where each call reads data first."""
     if name not in ("fit", "resume"):
         return WRONG
     return {label: value for at, (label, value) in enumerate(WRONG.items()) if at % 3 == place % 3}
