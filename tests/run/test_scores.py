@@ -90,6 +90,20 @@ def test_baselines_come_from_the_training_split():
         data(MULTILABEL, [[1, 0], [1, 1], [0, 0]], [[0, 1], [0, 1], [1, 0]], classes=("a", "b"))
     )
     assert labels is not None and labels["value"] == pytest.approx(2 / 6)
+    several = baseline(
+        data(
+            REGRESSION,
+            np.array([[0.0, 2.0], [1.0, 4.0]]),
+            np.array([[1.5, 2.0], [-0.5, 5.0]]),
+            target_mean=(10.0, 7.0),
+            target_scale=(4.0, 0.5),
+        )
+    )
+    assert several == {
+        "name": "rmse",
+        "value": pytest.approx(math.sqrt((16 * (1 + 1) + 0.25 * (1 + 4)) / 4)),
+        "of": "the training mean of each target",
+    }
     assert baseline(data(REGRESSION, np.zeros((2, 3)), np.zeros((2, 3)))) is None
 
 

@@ -149,9 +149,9 @@ def baseline(data: Data, meaning: Any = None) -> dict[str, Any] | None:
     """Return the score of a prediction that needs no network, on the test split; None where there is none.
 
     For a time series that is the last known value, or class, of each window (the naive forecast), which all
-    steps of the horizon repeat; otherwise the most common class of the training split, or its mean; its
-    quantiles where quantiles are predicted. For several labels, what is more common for each label. Examples
-    count by their weights.
+    steps of the horizon repeat; otherwise the most common class of the training split, or its mean, that of
+    each of several targets; its quantiles where quantiles are predicted. For several labels, what is more
+    common for each label. Examples count by their weights.
 
     Args:
         data: The data.
@@ -173,7 +173,8 @@ def baseline(data: Data, meaning: Any = None) -> dict[str, Any] | None:
         return {"name": "accuracy", "value": float(value), "of": "the commonest answer for each label"}
     last_values = test.last_values
     one_column = targets.ndim == 1 if classes else targets.shape[1:] == (1,)
-    if not (one_column or last_values is not None):
+    several = not classes and targets.shape[1:] == (np.size(data.preparation.target_mean),) and not one_column
+    if not (one_column or several or last_values is not None):
         return None
     levels = quantile_levels(meaning) if isinstance(meaning, str) else ()
     if levels and one_column and last_values is None:
@@ -182,7 +183,7 @@ def baseline(data: Data, meaning: Any = None) -> dict[str, Any] | None:
     if classes:
         return {"name": "accuracy", "value": float(np.average(targets == prediction, weights=own)), "of": of}
     offsets = 0.0 if test.offsets is None else test.offsets.astype(np.float64)[:, None]
-    prediction = np.reshape(prediction, (-1, 1))
+    prediction = np.reshape(prediction, (-1, targets.shape[1] if several else 1))
     error = _in_unit(data, targets.astype(np.float64) + offsets) - _in_unit(
         data, prediction.astype(np.float64)
     )
@@ -200,9 +201,8 @@ def _constant(data: Data, classes: bool, last_values: np.ndarray | None) -> tupl
     train, weights = np.asarray(known), data.train.example_weights
     if classes:
         return np.bincount(train, weights).argmax(), "the commonest class"
-    return np.average(train) if weights is None else np.average(
-        train[:, 0], weights=weights
-    ), "the training mean"
+    means = np.average(train, axis=0, weights=weights)
+    return means, "the training mean" if means.size == 1 else "the training mean of each target"
 
 
 def _quantile_baseline(data: Data, targets: np.ndarray, levels: tuple[float, ...]) -> dict[str, Any]:
@@ -218,8 +218,8 @@ def _quantile_baseline(data: Data, targets: np.ndarray, levels: tuple[float, ...
 
 def _in_unit(data: Data, standardised: np.ndarray) -> np.ndarray:
     """Return standardised values in the target's own unit."""
-    preparation = data.preparation
-    return standardised * np.ravel(preparation.target_scale)[0] + np.ravel(preparation.target_mean)[0]
+    scale, mean = np.ravel(data.preparation.target_scale), np.ravel(data.preparation.target_mean)
+    return standardised * scale + mean if scale.size > 1 else standardised * scale[0] + mean[0]
 
 
 def _class_scores(target: np.ndarray, prediction: np.ndarray, weights: np.ndarray) -> dict[str, float]:
