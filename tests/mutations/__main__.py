@@ -53,7 +53,9 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.mutations", description=__doc__)
     parser.add_argument("words", nargs="*", help="parts of paths: adam, engine/step")
     parser.add_argument("--floor", nargs="+", choices=FLOORS, default=list(FLOORS))
-    parser.add_argument("--review", choices=REVIEWS, help="only those of a review: `reviewed.py`, `fresh.py`")
+    parser.add_argument(
+        "--review", choices=REVIEWS, help="only those of a review: `reviewed.py`, `fresh.py`, `third.py`"
+    )
     parser.add_argument("--all", action="store_true", help="semantic and generated mutants")
     parser.add_argument(
         "--generated", type=int, help=f"only so many generated of a floor; --all: {GENERATED}"
