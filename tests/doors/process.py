@@ -27,6 +27,8 @@ def thalweg(
     """
     surroundings = os.environ | {"JAX_PLATFORMS": "cpu", "COLUMNS": "80"} | environment
     words = [*map(str, arguments)]
+    if os.environ.get("COMMANDS_HERE") and not environment:  # where a wrong rule is planted in this process
+        return called(*words, at=at)
     if not fresh and hasattr(os, "fork"):
         return forks().run(words, at, surroundings, 300.0)
     command = [sys.executable, "-m", "thalweg", *words]

@@ -27,6 +27,11 @@ ASKED: dict[str, tuple[str, ...]] = {
     "core/disk": ("core/test_disk.py", "run/checkpoint"),
     "core/files": ("core/test_limits.py", "problem/data/files/test_hostile_files.py"),
     "core/cache": ("core", "engine/test_plan.py"),
+    "problem/data/tables/target": (
+        "problem/data/tables",
+        "insight/test_evaluation.py",
+        "problem/data/test_load.py",
+    ),
     "problem/heads": ("run/test_judging.py", "problem/losses"),
     "problem/data/weights": (
         "problem/data/test_weights.py",
@@ -61,7 +66,7 @@ ASKED: dict[str, tuple[str, ...]] = {
     "insight/decisions/curves": ("insight/decisions/test_curves.py",),
     "insight/tape": ("insight/tape",),
     "insight/tape/gradcheck": ("insight/tape/test_gradcheck.py",),
-    "insight/evaluation": ("insight/test_evaluation.py",),
+    "insight/evaluation": ("insight/test_evaluation.py", "problem/data/tables/test_several_targets.py"),
     "insight/ensembles": ("insight/test_ensembles.py",),
     "doors/cli/outfile": ("doors/test_files.py", "doors/test_hostile.py"),
     "doors/answers": ("doors/test_hostile.py", "doors/test_files.py", "doors/test_cli.py"),
@@ -73,6 +78,26 @@ ASKED: dict[str, tuple[str, ...]] = {
         "doors/test_cli_sequences.py",
     ),
     "doors/cli": ("doors/test_cli.py", "doors/test_sweep.py"),
+    "doors/cli/predict": (
+        "doors/test_predict_parts.py",
+        "doors/test_files.py",
+        "doors/test_cli.py",
+        "doors/test_cli_images.py",
+        "doors/test_cli_sequences.py",
+    ),
+    "doors/cli/predict_parts": ("doors/test_predict_parts.py",),
+    "problem/targets": (
+        "doors/estimators",
+        "doors/test_python.py",
+        "insight/test_fit.py",
+        "doors/test_cli.py",
+    ),
+    "problem/data/files/tables": (
+        "problem/data/files",
+        "problem/data/tables",
+        "problem/data/test_cases.py",
+        "problem/data/chunked",
+    ),
     "problem/augment": ("problem/test_augment.py",),
     "problem/problem": ("problem/test_single_logit.py", "problem/losses", "problem/models/test_checks.py"),
     "problem/losses": (

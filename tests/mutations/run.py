@@ -19,10 +19,7 @@ MUTANTS: list[Mutant] = [
             "known: Any = data.test.known_targets",
         ),
         ("np.average(train, axis=0, weights=data.train.example_weights) > 0.5", "targets.mean(axis=0) > 0.5"),
-        (
-            "standardised * np.ravel(preparation.target_scale)[0] + np.ravel(preparation.target_mean)[0]",
-            "standardised * np.ravel(preparation.target_scale)[0]",
-        ),
+        ("standardised * scale[0] + mean[0]", "standardised * scale[0]"),
         (
             "class_columns(outputs, self.meaning).argmax(-1)",
             "class_columns(outputs, self.meaning).argmin(-1)",

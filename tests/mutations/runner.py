@@ -1,7 +1,7 @@
 """Runs mutants, each in a process of its own that is forked after the large imports.
 
 Nothing on disk changes: the process loads the mutant in place of the file. Processes that a test starts load
-the file itself, so tests of the command line as a process notice nothing.
+the file itself; tests of the command line call it in the process of the mutant.
 """
 
 import contextlib
@@ -172,6 +172,7 @@ def _run_tests(job: Job) -> int:
     os.dup2(quiet, 1)
     os.dup2(quiet, 2)
     sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: SIM115
+    os.environ["COMMANDS_HERE"] = "1"  # tests/doors/process.py
     chosen = ["-k", job.words] if job.words else []
     chosen += ["--optimised"] if job.optimised else []
     files = [str(ROOT / "tests" / name) for name in job.tests]
