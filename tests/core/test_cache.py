@@ -10,6 +10,8 @@ def test_what_is_remembered_stays_beside_what_was(tmp_path, monkeypatch):
     cache.remember("facts.json", "second", [2])
     assert cache.recall("facts.json", "first") == {"seconds": 1.5}
     assert cache.recall("facts.json", "second") == [2]
+    cache.remember("facts.json", "second", [3])  # measured again
+    assert cache.recall("facts.json", "second") == [3]
     assert (tmp_path / "cache").stat().st_mode & 0o077 == 0
     (tmp_path / "cache" / "facts.json").write_text("[")
     assert cache.recall("facts.json", "first") is None
