@@ -10,11 +10,11 @@ import os
 
 import pytest
 
-# XLA's older code for fusions in place of a compilation by MLIR for each, LLVM without optimisation, a
-# program in one piece, and its operations in the first order that is right.
+# XLA's older code for fusions in place of a compilation by MLIR for each, LLVM without optimisation, and each
+# program in one piece.
 FAST_COMPILATION = (
     "--xla_cpu_use_fusion_emitters=false --xla_backend_optimization_level=0"
-    " --xla_cpu_parallel_codegen_split_count=1 --xla_cpu_enable_concurrency_optimized_scheduler=false"
+    " --xla_cpu_parallel_codegen_split_count=1"
 )
 
 # Files that take longest, which begin first: a process that begins with one of them at the end would work
