@@ -1,9 +1,12 @@
 """Several columns of a table as its target: `heat,cool`."""
 
+import json
+
 import numpy as np
 import polars as pl
 import pytest
 
+from tests.doors.process import called
 from tests.problem.data.given import csv, refused
 from thalweg.doors.answers import frame_of
 from thalweg.insight.evaluation import evaluate
@@ -116,6 +119,7 @@ def test_what_is_understood_names_each():
         ("heat,word", "several target columns must hold numbers; got word (category)", "0 and 1"),
         ("1,9", "the index must lie in 0..7; got 9", "the last column is 7"),
         ("heat,heat", "each column may be given once", "leave the others out"),
+        ("heat,1", "each column may be given once; got heat,1", "leave the others out"),
         ("x,y", "must be a column of the table; got x,y", "known are"),
         (["heat,", "cool"], "names of several targets must have no commas", "rename"),
     ],
@@ -150,7 +154,21 @@ def test_predictions_and_figures_are_named_after_them(tmp_path):
     for name, rmse in zip(("heat", "cool"), scored.targets["rmse"], strict=True):
         errors = named[f"prediction_{name}"].to_numpy() - np.array(TABLE[name])
         assert rmse == pytest.approx(np.sqrt(np.mean(errors**2)), rel=1e-4)
+    shares = np.abs(named["prediction_cool"].to_numpy() - TABLE["cool"]) / np.abs(TABLE["cool"])
+    assert scored.targets["mape"][1] == pytest.approx(shares.mean(), rel=1e-3)
     pooled = np.sqrt(np.mean(scored.targets["rmse"].to_numpy() ** 2))
     assert scored.metrics["rmse"] == pytest.approx(pooled, rel=1e-4)
     with refused("must have the targets, columns heat, cool"):
         evaluate(run, pl.DataFrame(TABLE).drop("cool"))
+
+
+def test_the_command_names_predictions_after_them(tmp_path):
+    csv(tmp_path / "t.csv", TABLE)
+    options = ("--model", "linear", "--epochs", 1, "--no-references", "--out", "run", "-q")
+    assert called("fit", "t.csv", "--target", "heat,cool", *options, at=tmp_path).returncode == 0
+    printed = called("predict", "run", "t.csv", at=tmp_path).stdout
+    assert printed.splitlines()[0] == "row,prediction_heat,prediction_cool"
+    answered = json.loads(called("predict", "run", "t.csv", "--json", at=tmp_path).stdout)
+    assert answered["columns"] == list(answered["answers"][0]) == printed.splitlines()[0].split(",")
+    scored = called("evaluate", "run", "t.csv", at=tmp_path).stdout
+    assert [line.split()[0] for line in scored.splitlines()[-3:]] == ["target", "heat", "cool"]
