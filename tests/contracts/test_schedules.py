@@ -159,6 +159,14 @@ def test_momentum_falls_while_the_rate_rises():
     np.testing.assert_allclose(momentum, wanted, rtol=1e-12)
 
 
+def test_momentum_after_a_warmup_begins_with_the_schedule_after_it():
+    cycle = OneCycle(high=0.9, low=0.7)
+    with jax.enable_x64(True):
+        factor, momentum = curve(Warmup(length=20, unit="steps", then=cycle), jnp.float64)
+    assert int(np.argmin(momentum)) == int(np.argmax(factor)) > 20
+    assert momentum[20] == pytest.approx(0.9) and momentum[-1] == pytest.approx(0.9)
+
+
 def factors_after(plateau, losses):
     state, factors = plateau.init(), []
     for loss in losses:
@@ -193,6 +201,11 @@ def test_plateau_remembers_the_best_and_not_the_last():
 def test_plateau_by_hand():
     losses = [1.0, 0.5, 0.5, 0.5, 0.4, math.nan, math.nan, 0.4]
     assert factors_after(Plateau(drop=0.5, patience=1), losses) == [1, 1, 1, 0.5, 0.5, 0.5, 0.25, 0.25]
+
+
+def test_evaluations_of_a_cooldown_do_not_count_by_hand():
+    plateau = Plateau(drop=0.5, patience=1, cooldown=2)
+    assert factors_after(plateau, [1.0] * 8) == [1, 1, 0.5, 0.5, 0.5, 0.5, 0.25, 0.25]
 
 
 def test_another_number_does_not_recompile_a_schedule():

@@ -25,6 +25,11 @@ def test_a_setting_whose_loss_is_not_finite_is_the_worst(lost):
     assert losers([(0, lost), (1, 5.0), (2, 6.0)], [0, 1, 2], Halving(factor=2)) == {0}
 
 
+def test_a_setting_with_one_seed_whose_loss_is_not_finite_is_the_worst():
+    losses = [(0, np.nan), (1, 0.1), (2, 5.0), (3, 5.0)]
+    assert losers(losses, [0, 0, 1, 1], Halving(factor=2)) == {0, 1}
+
+
 def test_what_was_frozen_stays_frozen_also_for_a_shard_that_comes_later(tmp_path):
     halver = Halver(Halving(factor=2, first=0.25), RECIPES, tmp_path)
     halver.decide(list(enumerate([1.0, 1.0, 2.0, 2.0, 3.0, 3.0])))
