@@ -10,6 +10,7 @@ from pathlib import Path
 from tests.faults.bench import (
     BAD_INPUT,
     NO_COMPILER,
+    SHORTAGE,
     Bench,
     fault,
     has_library,
@@ -150,7 +151,7 @@ def _losing(bench: Bench, call: str, name: str, errors: tuple[int, ...], times: 
         at, wanted = rng.randint(1, calls), errors[number % len(errors)]
         armed = fault(folder, call=call, at=at, what=FAIL, errno=wanted, lose=1)
         done = bench.run(*bench.fit(folder), **armed)
-        wrong = refused_well(done)
+        wrong = refused_well(done, (0, BAD_INPUT, SHORTAGE))
         if done.returncode == 0:  # nothing may be missing
             wrong = wrong or bench.different(folder)
             wrong = wrong or refused_well(bench.run("check", str(folder)), (0,))
