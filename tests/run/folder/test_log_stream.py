@@ -53,6 +53,23 @@ def test_rows_that_a_failed_sync_loses_are_written_again(synced, tmp_path, monke
     stream.close()
 
 
+def test_a_sync_after_a_failed_one_does_not_pass_what_was_lost_as_safe(tmp_path, monkeypatch):
+    """The system tells of a failure once: the next sync succeeds, though the rows are gone."""
+    stream = Stream(tmp_path / "steps.arrows", SCHEMA, print)
+    stream.publish(durable=False)
+    for number in range(4):
+        stream.append(rows(3 * number))
+    losing(stream, monkeypatch)
+    with pytest.raises(OSError, match="not written again yet"):
+        stream.sync()
+    stream.rewrite()
+    stream.sync()
+    stream.append(rows(12))
+    assert steps(stream.content()) == list(range(15))
+    assert steps((tmp_path / "steps.arrows").read_bytes()) == list(range(15))
+    stream.close()
+
+
 def test_no_more_than_a_limit_is_held_in_memory(tmp_path, monkeypatch):
     monkeypatch.setattr(log_stream, "HELD_BYTES", 1000)
     stream = Stream(tmp_path / "steps.arrows", SCHEMA, print)

@@ -1,12 +1,21 @@
-"""When a checkpoint is due."""
+"""When a checkpoint is due, and that what it needs of the log is on disk."""
 
+import errno
+import os
+import sys
 from types import SimpleNamespace
 
 import pytest
 
+from tests.made import blobs
 from thalweg.core.errors import RecipeError
+from thalweg.problem.models import MLP
+from thalweg.problem.problem import Problem
+from thalweg.recipe.optimizers import SGD
+from thalweg.recipe.recipe import Recipe
 from thalweg.run.session.checkpointer import Checkpointer, Interval
 from thalweg.run.spec import SaveOptions
+from thalweg.run.train import train
 
 
 def test_a_checkpoint_is_due_once_in_every_interval(tmp_path, monkeypatch):
@@ -30,3 +39,27 @@ def test_intervals_are_updates_or_times():
     for text in ("0", "1.5", "-1", "10d", ""):
         with pytest.raises(RecipeError, match="a number of updates"):
             Interval.parse(text)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="names of open files: /proc")
+def test_rows_that_one_failed_sync_lost_are_in_the_log_of_the_run(tmp_path, monkeypatch):
+    """No evaluation is logged between that checkpoint and the next, whose sync the system reports as done."""
+    problem, recipe = Problem(MLP([6, 8, 3]), blobs()), Recipe(SGD(lr=0.1), batch_size=16, epochs=6)
+    whole = train(problem, recipe, keep=SaveOptions(tmp_path / "whole", every="2"), progress=False)
+    honest, safe, lost = os.fsync, dict[int, int](), list[int]()
+
+    def fsync(descriptor):
+        size = os.fstat(descriptor).st_size
+        is_log = os.readlink(f"/proc/self/fd/{descriptor}").endswith("evaluations.arrows")
+        if is_log and not lost and size > safe.get(descriptor, size):
+            os.ftruncate(descriptor, safe[descriptor])
+            lost.append(size)
+            raise OSError(errno.EIO, "Input/output error")
+        honest(descriptor)
+        safe[descriptor] = size
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    run = train(problem, recipe, keep=SaveOptions(tmp_path / "run", every="2"), progress=False)
+    assert lost
+    logged, wanted = (each.record.evaluations.drop("seconds") for each in (run, whole))
+    assert logged.equals(wanted)

@@ -96,6 +96,11 @@ class Log:
         """Return what a checkpoint records about the tables: rows per lane and a checksum."""
         return {name: tally.mark() for name, tally in self._tallies.items()}
 
+    def rewrite(self) -> None:
+        """Write again what a failed sync may have lost; called by the thread that appends, before a sync."""
+        for stream in self._streams.values():
+            stream.rewrite()
+
     def sync(self) -> None:
         """Return when the tables are on disk.
 

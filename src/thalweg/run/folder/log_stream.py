@@ -8,6 +8,7 @@ the same rows in other batches, and an extended run reads them back from Parquet
 """
 
 import contextlib
+import errno
 import hashlib
 import os
 from collections.abc import Callable, Sequence
@@ -109,7 +110,8 @@ class Stream:
         self.path, self._warn = path, warn
         self._waiting: list[memoryview] = []
         self._written: list[memoryview] = []  # and not synced, which the saving thread does
-        self._synced, self._failed_sync, self._recoveries, self._guard = 0, False, 0, Lock()
+        self._synced, self._failed_sync, self._recoveries = 0, False, 0
+        self._guard, self._syncing = Lock(), Lock()
         self._failing = False
         # Under a temporary name until `publish`: after a kill the old file may still be needed.
         self._files, self._temporary = files_of(path.parent), temporary_name(path.parent)
@@ -134,6 +136,15 @@ class Stream:
     def append(self, batch: pa.RecordBatch) -> None:
         """Append a batch; a failing disk is a warning."""
         self._waiting.append(memoryview(batch.serialize()))
+        self._write()
+
+    def rewrite(self) -> None:
+        """Write again what a failed sync may have lost, if one failed; a failing disk is a warning."""
+        if self._failed_sync:
+            self._write()
+
+    def _write(self) -> None:
+        """Write what is waiting."""
         try:
             self._flush()
             if self._length - self._synced > HELD_BYTES:
@@ -159,19 +170,25 @@ class Stream:
         """Return when the batches that were written are on disk. Called from any thread.
 
         Raises:
-            OSError: They may be lost on the disk. They are held in memory and written again.
+            OSError: They may be lost on the disk, now or since a sync that failed. They are held in memory
+                and written again.
         """
-        with self._guard:
-            count, length, recoveries = len(self._written), self._length, self._recoveries
-        try:
-            os.fsync(self._file.fileno())
-        except OSError:
-            self._failed_sync = True
-            raise
-        with self._guard:
-            if recoveries == self._recoveries:  # else some of it is being written again
-                del self._written[:count]
-                self._synced = length
+        with self._syncing:  # one at a time: the system tells of a failure only once
+            with self._guard:
+                if self._failed_sync:
+                    raise OSError(
+                        errno.EIO, "what a failed sync lost is not written again yet", self.path.name
+                    )
+                count, length, recoveries = len(self._written), self._length, self._recoveries
+            try:
+                os.fsync(self._file.fileno())
+            except OSError:
+                self._failed_sync = True
+                raise
+            with self._guard:
+                if recoveries == self._recoveries:  # else some of it is being written again
+                    del self._written[:count]
+                    self._synced = length
 
     def close(self) -> None:
         """Close the file."""

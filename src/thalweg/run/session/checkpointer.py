@@ -159,6 +159,7 @@ class Checkpointer:
         if self._saver is None:
             self._saver = Saver(self._store, self._retention, self._note)
         arrays, facts = capture(lane_states)
+        lane_states.log.rewrite()
 
         def about() -> dict[str, Any]:  # in the saving thread: fingerprints of the data take time
             lane_states.log.sync()
