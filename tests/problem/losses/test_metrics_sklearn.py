@@ -29,6 +29,8 @@ B, ONE = rng.integers(0, 2, ROWS), np.round(rng.normal(size=(ROWS, 1)), 1).astyp
 L, ZL = rng.integers(0, 2, (ROWS, 3)).astype(np.float32), rng.normal(size=(ROWS, 3)).astype(np.float32)
 V, ZV = rng.normal(5, 2, (ROWS, 1)), rng.normal(5, 2, (ROWS, 1))
 N, ZN = rng.poisson(3.0, (ROWS, 1)).astype(float), rng.normal(1, 0.3, (ROWS, 1)).astype(np.float32)
+# Two outputs, whose order is that of their difference.
+TWO = rng.normal(size=(ROWS, 2)).astype(np.float32)
 T = (Z + np.arange(4) / 1e3).astype(np.float32)  # without ties, whose order is not defined
 P, P1 = (probabilities(part.astype(np.float64), LOGITS) for part in (Z, ONE))
 
@@ -66,6 +68,7 @@ CASES = [
     ("f1:c", Z, Y, lambda w: sk.f1_score(Y, Z.argmax(1), average=None, sample_weight=w)[2]),
     ("roc_auc", Z, Y, lambda w: rest(sk.roc_auc_score, Y, P, w)),
     ("roc_auc", ONE, B, lambda w: sk.roc_auc_score(B, P1[:, 1], sample_weight=w)),
+    ("roc_auc", TWO, B, lambda w: sk.roc_auc_score(B, TWO[:, 1] - TWO[:, 0], sample_weight=w)),
     ("average_precision", Z, Y, lambda w: rest(sk.average_precision_score, Y, P, w)),
     ("average_precision", ONE, B, lambda w: sk.average_precision_score(B, ONE[:, 0], sample_weight=w)),
     ("log_loss", Z, Y, lambda w: entropy(Y, P, w)),

@@ -32,6 +32,7 @@ def first(read, count=1):
         (["4. Quartal 2021", "1. Quartal 2021"], datetime(2021, 10, 1)),
         (["KW 21/2019", "KW 3/2020"], datetime(2019, 5, 20)),
         (["2019 KW 21", "2020 KW 3"], datetime(2019, 5, 20)),
+        (["KW 53/2020", "KW 3/2020"], datetime(2020, 12, 28)),
         (["Week 21, 2019", "Week 3, 2020"], datetime(2019, 5, 20)),
         (["21. KW 2019", "3. KW 2020"], datetime(2019, 5, 20)),
         (["H2 2019", "H1 2020"], datetime(2019, 7, 1)),
