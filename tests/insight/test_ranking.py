@@ -7,7 +7,8 @@ import pytest
 
 from tests.insight import swept
 from tests.insight.swept import row, table
-from thalweg.insight.ranking import as_dict, label_of, rank, ranking_of
+from thalweg.core.errors import RunFolderError
+from thalweg.insight.ranking import _seed, as_dict, label_of, rank, ranking_of
 from thalweg.insight.sweep_statements import headline, statements
 from thalweg.run.folder.filesystem import plain
 
@@ -192,3 +193,11 @@ def test_every_fold_of_every_seed_counts():
     ranking = rank(table(rows), VARIED, "accuracy")
     assert ranking.best.setting == {"optimizer.lr": 0.1} and ranking.best.loss.mean == pytest.approx(0.5)
     assert ranking.best.loss.number == 4 and ranking.entries[1].behind.number == 4
+
+
+@pytest.mark.parametrize("seed", ["a\nb", [1], float("inf")])
+def test_a_damaged_seed_is_refused(seed):
+    rows = table([row(0, 0.5, **{"optimizer.lr": 0.1}), row(1, 0.4, **{"optimizer.lr": 0.2})])
+    damaged = [dict(each) | {"seed": seed} for each in rows.to_dicts()]
+    with pytest.raises(RunFolderError, match="seed of a lane must be a whole number"):
+        _seed(damaged[0])

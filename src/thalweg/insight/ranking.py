@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 
 from thalweg.core.arguments import checked
-from thalweg.core.errors import BadInput
+from thalweg.core.errors import BadInput, RunFolderError
 from thalweg.core.stop_reason import StopReason
 from thalweg.insight.intervals import Estimate, estimate_mean, paired_difference
 from thalweg.insight.outcome import text
@@ -196,9 +196,9 @@ def _ranked(
         rank=number if losses else None,
         setting=values,
         label=label_of(values),
-        lanes=tuple(int(row["lane"]) for row in lanes),
+        lanes=tuple(_whole(row, "lane") for row in lanes),
         seeds=tuple(map(_seed, lanes)),
-        diverged=tuple((int(row["lane"]), _step(row)) for row in lanes if _diverged(row)),
+        diverged=tuple((_whole(row, "lane"), _step(row)) for row in lanes if _diverged(row)),
         losses=tuple(None if _diverged(row) else _finite(row, by) for row in lanes),
         loss=estimate_mean(losses.values(), _overlap(lanes)),
         metric=_estimate(lanes, "validation_metric"),
@@ -247,13 +247,13 @@ def _order(lanes: list[_Row], by: str) -> tuple[float, ...]:
     frozen = any(map(_cut_short, lanes))
     tier = 3 if not losses else 2 if any(map(_diverged, lanes)) else 1 if frozen else 0
     steps = -float(min(row.get("steps") or 0 for row in lanes)) if frozen else 0.0
-    return (tier, steps, mean, min(float(row["lane"]) for row in lanes))
+    return (tier, steps, mean, min(float(_whole(row, "lane")) for row in lanes))
 
 
 def _losses(lanes: Iterable[_Row], by: str) -> dict[tuple[int, int], float]:
     """Return the loss of each lane that has one, by seed and fold; that before divergence does not count."""
     rows = [row for row in lanes if not _diverged(row)]
-    losses = {(_seed(row), int(row.get("fold") or 0)): _finite(row, by) for row in rows}
+    losses = {(_seed(row), _whole(row, "fold")): _finite(row, by) for row in rows}
     return {key: loss for key, loss in losses.items() if loss is not None}
 
 
@@ -295,7 +295,24 @@ def _cut_short(row: _Row) -> bool:
 
 
 def _seed(row: _Row) -> int:
-    return int(row.get("seed") or 0)
+    return _whole(row, "seed")
+
+
+def _whole(row: _Row, name: str) -> int:
+    """Return a whole number of a lane; 0 where it has none.
+
+    Raises:
+        RunFolderError: sweep.json holds something else there.
+    """
+    value = row.get(name) or 0
+    try:
+        return int(value)
+    except (OverflowError, TypeError, ValueError) as error:
+        rule, hint = (
+            f"{name} of a lane must be a whole number",
+            "sweep.json is damaged: copy the folder again",
+        )
+        raise RunFolderError("sweep", rule, got=str(value)[:80], hint=hint) from error
 
 
 def _step(row: _Row) -> int | None:

@@ -15,7 +15,7 @@ import numpy as np
 from thalweg.core.arguments import check, checked
 from thalweg.core.caller import argument
 from thalweg.core.choice import choose
-from thalweg.core.errors import BadInput, DataError, ModelError, RunFolderError
+from thalweg.core.errors import BadInput, DataError, ModelError, RunFolderError, ThalwegError
 from thalweg.core.imports import allowing, from_record
 from thalweg.core.lazy import pl
 from thalweg.problem.calibration import Calibration
@@ -207,8 +207,24 @@ def restore(
     arrays = files.load(path / f"{which}.safetensors", unverified)
     params = files.load_into(built.params, arrays)
     model_state = files.load_into(built.model_state, arrays, prefix=files.STATE)
-    preparation = Preparation.from_dict(record.problem["data"]["preparation"])
+    preparation = _preparation(record, path)
     return Trained(record, PartitionedModel(params, model_state, built.fixed), preparation, which)
+
+
+def _preparation(record: Record, folder: Path) -> Preparation:
+    """Return the preparation that problem.json holds.
+
+    Raises:
+        RunFolderError: It holds none, or a damaged one.
+    """
+    try:
+        return Preparation.from_dict(record.problem["data"]["preparation"])
+    except ThalwegError:
+        raise
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        rule, hint = "must say how data are prepared", "problem.json is damaged: copy the folder again"
+        got = f"{type(error).__name__}: {error}"[:200]
+        raise RunFolderError("run", rule, got=got, where=folder / "problem.json", hint=hint) from error
 
 
 def trained_of(run: Any) -> Trained:

@@ -150,3 +150,10 @@ def test_a_picture_of_too_many_pixels_is_refused(tmp_path):
     path.write_bytes(content[:12] + header + zlib.crc32(header).to_bytes(4, "big") + content[33:])
     with refused("every picture must be readable", "more than 178,956,970 pixels"):
         load(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"%", b"!,", b"#", b"\n\n"])
+def test_a_table_without_rows_is_refused(content, tmp_path):
+    (tmp_path / "t.csv").write_bytes(content)
+    with refused("the file must hold rows"):
+        load(tmp_path / "t.csv", target="label")

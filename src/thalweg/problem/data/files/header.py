@@ -64,7 +64,9 @@ def headed(
     Raises:
         DataError: The first row may be names or numbers, and nothing tells.
     """
-    first = ["" if cell is None else cell.strip() for cell in (cells.row(0) if cells.height else ())]
+    if not cells.height:
+        raise DataError("table", "the file must hold rows", got="none", where=path, hint="give another file")
+    first = ["" if cell is None else cell.strip() for cell in cells.row(0)]
     notes: tuple[Note, ...] = ()
     if header is None:
         header, notes = _decide(first, cells, target, path)
