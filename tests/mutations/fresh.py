@@ -219,7 +219,7 @@ INSIGHT = [
     *mutants(
         "insight/ranking:_losses",
         # Of a setting trained on folds, only the last fold counts.
-        ('(_seed(row), int(row.get("fold") or 0)): _finite', "(_seed(row), 0): _finite"),
+        ('(_seed(row), _whole(row, "fold")): _finite', "(_seed(row), 0): _finite"),
     ),
     *mutants(
         "insight/race/race:_tune",
