@@ -3,6 +3,7 @@
 import errno
 import os
 import sys
+import threading
 from types import SimpleNamespace
 
 import pytest
@@ -13,6 +14,7 @@ from thalweg.problem.models import MLP
 from thalweg.problem.problem import Problem
 from thalweg.recipe.optimizers import SGD
 from thalweg.recipe.recipe import Recipe
+from thalweg.run.folder.log import Log
 from thalweg.run.session.checkpointer import Checkpointer, Interval
 from thalweg.run.spec import SaveOptions
 from thalweg.run.train import train
@@ -58,8 +60,17 @@ def test_rows_that_one_failed_sync_lost_are_in_the_log_of_the_run(tmp_path, monk
         honest(descriptor)
         safe[descriptor] = size
 
+    threads, rewrite = list[threading.Thread](), Log.rewrite
+
+    def noted(log):
+        threads.append(threading.current_thread())
+        rewrite(log)
+
     monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(Log, "rewrite", noted)
     run = train(problem, recipe, keep=SaveOptions(tmp_path / "run", every="2"), progress=False)
     assert lost
+    # Before each checkpoint, so that it need not wait for the next row, and by the thread that appends.
+    assert threads and set(threads) == {threading.current_thread()}
     logged, wanted = (each.record.evaluations.drop("seconds") for each in (run, whole))
     assert logged.equals(wanted)
