@@ -52,6 +52,7 @@ BENCHMARKS = {
     "landscape": "benchmarks.landscape",
     "cost": "benchmarks.cost",
     "cost_rivals": "benchmarks.cost_rivals",
+    "resident": "benchmarks.resident",
     "recomputation": "benchmarks.recomputation",
     "finders": "benchmarks.finders.scoreboard",
     "tape": "benchmarks.tape.scoreboard",

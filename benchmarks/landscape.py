@@ -159,6 +159,14 @@ def batches(quick: bool) -> Any:
     return tw.landscape(small, large)
 
 
+def curve(quick: bool) -> Any:
+    """Between two seeds: a barrier on the line, and a low curve around it."""
+    problem = tw.Problem(tw.MLP([64, 64, 10]), "digits")
+    recipe = Recipe(tw.Adam(lr=1e-3), batch_size=32, steps=20 if quick else 1500)
+    one, other = (_trained(problem, replace(recipe, seed=seed)) for seed in (0, 1))
+    return tw.landscape(one, other, curve=20 if quick else 1000)
+
+
 PICTURES: dict[str, Callable[[bool], Any]] = {
     "bowl": bowl,
     "xor": xor,
@@ -166,6 +174,7 @@ PICTURES: dict[str, Callable[[bool], Any]] = {
     "plain": plain,
     "residual": residual,
     "batches": batches,
+    "curve": curve,
 }
 
 
