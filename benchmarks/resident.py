@@ -1,8 +1,8 @@
 """What `thalweg cost` predicts for large runs against the memory that a process holds while it trains them.
 
-Each run has a process of its own, which trains it twice: what Python, JAX and the compiled programs hold is there
-before the second time, and the compiler, which needs memory of its own, is done. Freed memory is given back to
-the system in between, and the mark of the most that was held is reset. Linux only (`/proc/self`).
+Each run has a process of its own, which trains it twice: what Python, JAX and the compiled programs hold is
+there before the second time, and the compiler, which needs memory of its own, is done. Freed memory is given
+back to the system in between, and the mark of the most that was held is reset. Linux only (`/proc/self`).
 """
 
 import ctypes
