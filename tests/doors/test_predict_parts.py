@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 import thalweg as tw
+import thalweg.doors.cli.predict_parts as parts_of_predict
 from tests.doors.test_files import thalweg
 from thalweg.core.errors import DataError
 from thalweg.problem.data.chunked import delimited
@@ -110,6 +111,20 @@ def test_a_refusal_and_a_note_name_the_rows_of_the_table(run):
     table = read_parts("many.parquet", trained.preparation, True)
     with pytest.raises(DataError, match="must hold numbers"):
         list(predict_parts(trained, table))
+
+
+@pytest.mark.parametrize(("most", "rest"), [(2, "1 further note like these"), (3, None)])
+def test_notes_on_cells_are_printed_up_to_a_number_and_then_counted(run, monkeypatch, capsys, most, rest):
+    monkeypatch.setattr(parts_of_predict, "MOST_NOTES", most)
+    frame = pl.concat([pl.read_csv("people.csv").with_columns(pl.col("age").cast(pl.String))] * 4).head(120)
+    ages = frame["age"].to_list()
+    for row in (5, 45, 85):
+        ages[row] = "soon"
+    frame.with_columns(age=pl.Series(ages)).write_parquet("some.parquet", row_group_size=40)
+    assert predict("some.parquet", "--stream", "--out", "new.csv") == (0, "")
+    said = capsys.readouterr().err
+    assert said.count("'soon'") == most and ("further" in said) == (rest is not None)
+    assert rest is None or rest in said
 
 
 @pytest.mark.parametrize(

@@ -96,6 +96,14 @@ def test_partial_fit_goes_on_from_where_it_was():
         learner.partial_fit(X, Y + 1)
 
 
+def test_partial_fit_is_one_pass_and_leaves_the_parameters_as_they_were():
+    learner = ThalwegClassifier(**QUICK | {"steps": 7, "epochs": None})
+    learner.partial_fit(X, Y, classes=[0, 1, 2])
+    assert learner.run_.result["epochs"] == 1
+    kept = learner.get_params()
+    assert (kept["steps"], kept["epochs"], kept["warm_start"]) == (7, None, False)
+
+
 def test_partial_fit_of_values_keeps_their_unit():
     values = 500 + 20 * X[:, 0]
     learner = ThalwegRegressor(**QUICK | {"steps": None})

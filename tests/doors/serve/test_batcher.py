@@ -79,7 +79,8 @@ def test_more_rows_than_may_wait_are_refused_but_an_empty_queue_takes_any():
 
 def test_a_bad_request_and_one_whose_client_has_gone_spoil_none():
     model = Model()
-    found = served(model, [[1.0], "bad", [2.0], [3.0]], cancel=[1])
+    found = served(model, [[1.0], "bad", [2.0], [3.0]], rows=9, cancel=[1])
+    assert model.sizes == [1, 2], "the others share one call"
     assert isinstance(found[1], ValueError) and isinstance(found[2], asyncio.CancelledError)
     assert found[3].columns["prediction"].tolist() == [306.0]
 

@@ -13,6 +13,7 @@ from thalweg.doors.answers import csv_text, frame_of
 from thalweg.doors.cli.device import Options
 from thalweg.doors.cli.json_output import print_json
 from thalweg.doors.cli.outfile import write_out_by_parts
+from thalweg.insight.wording import plural
 from thalweg.problem.data.chunked.chunks import ChunkedTable
 from thalweg.run.predicting import predict_parts
 from thalweg.run.restore import Trained
@@ -82,7 +83,7 @@ class _Written:
         for each in table.notes:
             self._note(each.text)
         if self._notes > MOST_NOTES:
-            self._note(f"{self._notes - MOST_NOTES} further notes like these.")
+            self._note(f"{plural(self._notes - MOST_NOTES, 'further note')} like these.")
         if target in table.rows(0).columns:
             self._note(f"the data hold {target!r}; a table that is read by parts is not scored.")
 

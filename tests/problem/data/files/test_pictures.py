@@ -348,6 +348,36 @@ def test_files_that_a_table_lacks_and_rows_without_files_are_noted(tmp_path):
     assert "1 file that labels.csv does not name" in texts(data)
 
 
+def test_a_name_that_files_of_two_folders_share_needs_its_folder(tmp_path):
+    table = labelled(tmp_path)
+    picture(tmp_path / "images" / "more" / "3")
+    csv(tmp_path / "labels.csv", table)
+    data = load(tmp_path, test=0, validation=0)
+    assert data.train.count() == 11 and "whose files are not there (3.png)" in texts(data)
+    table["file"][3] = "images/more/3.png"
+    csv(tmp_path / "labels.csv", table)
+    data = load(tmp_path, test=0, validation=0)
+    with Image.open(tmp_path / "images" / "more" / "3.png") as image:
+        assert any(np.array_equal(image, row) for row in data.train.inputs)
+
+
+def test_a_table_beside_class_folders_is_noted_unless_it_repeats_them(tmp_path):
+    classes(tmp_path)
+    files = [f"{label}/{i:02}.png" for label in ("cat", "dog") for i in range(10)]
+    table = {"file": files, "mood": ["good", "bad"] * 10}
+    csv(tmp_path / "moods.csv", table)
+    data = load(tmp_path, test=0, validation=0)
+    assert data.preparation.classes == ("cat", "dog")
+    assert "moods.csv was not used, though its column file names files" in texts(data)
+    assert "target='mood'" in texts(data)
+    assert load(tmp_path, target="mood", test=0, validation=0).preparation.classes == ("bad", "good")
+    csv(tmp_path / "moods.csv", table | {"class": ["cat"] * 10 + ["dog"] * 10})
+    assert "moods.csv" not in texts(load(tmp_path, test=0, validation=0))
+    for content in (b"", b"\xff\x00" * 40, b"a,b\n1\n"):  # one that nobody asked for may be damaged
+        (tmp_path / "moods.csv").write_bytes(content)
+        assert load(tmp_path, test=0, validation=0).preparation.classes == ("cat", "dog")
+
+
 def test_a_file_with_two_labels_or_two_tables_is_refused(tmp_path):
     table = labelled(tmp_path)
     csv(tmp_path / "labels.csv", table)

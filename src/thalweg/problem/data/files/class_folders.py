@@ -32,7 +32,7 @@ from thalweg.problem.data.files.class_names import (
     split_named,
 )
 from thalweg.problem.data.files.file_trees import FileFormat, Tree, counted, kinds, listed
-from thalweg.problem.data.files.label_tables import FileLabels, labels_from_tables
+from thalweg.problem.data.files.label_tables import FileLabels, labels_from_tables, unused_table
 from thalweg.problem.data.note import Note
 
 _RELEVANT = 10  # names that a message lists
@@ -132,8 +132,9 @@ class _Layout:
         trees = splits or {TRAIN: tree}
         labelled = self._from_table(trees, [given, tree])
         if labelled is None:
-            by_class = self._transposed(tree) if not splits else None
-            labelled = self._from_classes(by_class or self._classes(trees), trees)
+            by_class = (self._transposed(tree) if not splits else None) or self._classes(trees)
+            labelled = self._from_classes(by_class, trees)
+            self._note_table(self._tables(trees, [given, tree]), by_class)
         self._note_others(given, labelled)
         return ClassFolders(
             labelled.splits, labelled.classes, self.folder, self.files, labelled.target, tuple(self.notes)
@@ -346,13 +347,27 @@ class _Layout:
         parts = all(split_named(f"train {sub.name}") == TRAIN for sub in train.holders)  # only filler words
         if not (flat or parts) and self.target is None:
             return None
-        folders = dict.fromkeys([*more, *trees.values(), *train.holders])
-        tables = list(dict.fromkeys(path for folder in folders for path in folder.others))
+        tables = self._tables(trees, more)
         by_split = {split: tree.under() for split, tree in trees.items()}
         labelled = labels_from_tables(tables, by_split, more[0].path, self.target, split_named)
         if labelled is not None:
             self.notes.extend(labelled.notes)
         return labelled
+
+    def _tables(self, trees: Mapping[str, Tree], more: list[Tree]) -> list[Path]:
+        """Return the files beside those that are read; a table may be among them."""
+        folders = dict.fromkeys([*more, *trees.values(), *trees[TRAIN].holders])
+        return list(dict.fromkeys(path for folder in folders for path in folder.others))
+
+    def _note_table(self, tables: list[Path], by_split: Mapping[str, Mapping[str, list[Path]]]) -> None:
+        """Note a table that tells of the files something else than their folders do."""
+        classes: dict[str, list[Path]] = {}
+        for found in by_split.values():
+            for label, paths in found.items():
+                classes.setdefault(label, []).extend(paths)
+        note = unused_table(tables, classes, self.folder)
+        if note is not None:
+            self.notes.append(note)
 
     def _note_others(self, tree: Tree, labelled: FileLabels) -> None:
         """Note the files among those read that are related, but of a kind that cannot be read."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from thalweg.problem.data.note import Note
 TRAIN = "train"
 # A column names files if at least this share of its cells does; the others name files that are not there.
 NAMING = 0.5
+# Bytes of the largest table that is read only to say that it was not used.
+MOST_UNASKED = 10_000_000
 
 
 @dataclass(frozen=True)
@@ -52,19 +55,68 @@ def labels_from_tables(
         DataError: Several tables or columns could hold the labels, or a file has two labels.
     """
     index = _index(files, root)
-    naming = []
-    for path in tables:
-        if plain_suffix(path) in TABLE_SUFFIXES and "submission" not in path.stem.lower():
-            frame = read_table(path).frame
-            column = _naming_column(frame, index)
-            if column is not None and frame.width > 1:  # a list of files alone has no labels
-                naming.append((path, frame, column))
+    naming = _naming(tables, index)
     if not naming:
         return None
     by_table: dict[Path, FileLabels] = {}
     for path, frame, column in naming:
         by_table[path] = _Labels(path, frame, column, split_named).read(index, files, target)
     return _joined(by_table)
+
+
+def unused_table(tables: list[Path], classes: Mapping[str, list[Path]], root: Path) -> Note | None:
+    """Return a note on a table that names files of class folders; None if it only repeats the classes.
+
+    Args:
+        tables: Files that may be such tables.
+        classes: The files of each class.
+        root: The folder that paths in a table start from.
+    """
+    index = _index(classes, root)
+    class_of = {path: label for label, paths in classes.items() for path in paths}
+    for path, frame, column in _naming(tables, index, _if_readable):
+        named = [_find(cell, index) for cell in _text(frame, column)]
+        own = [None if found is None else class_of[found] for found in named]
+        others = [name for name in frame.columns if name != column and not _is_index(name)]
+        if not any(_repeats(_text(frame, name), own) for name in others):
+            text = f"{path.name} was not used, though its column {column} names files"
+            hint = f"to learn one of its columns instead, name it: {option('target', others[-1])}"
+            return Note("layout", f"{text}: the folders are the classes; {hint}.")
+    return None
+
+
+def _if_readable(path: Path) -> pl.DataFrame | None:
+    """Read a table that nobody asked for: it may be damaged or very large."""
+    with suppress(DataError):
+        return read_table(path).frame if path.stat().st_size <= MOST_UNASKED else None
+    return None
+
+
+def _repeats(cells: list[str | None], classes: list[str | None]) -> bool:
+    return all(cell == label for cell, label in zip(cells, classes, strict=True) if label is not None)
+
+
+def _naming(
+    tables: list[Path],
+    index: Mapping[str, Path],
+    read: Callable[[Path], pl.DataFrame | None] = lambda path: read_table(path).frame,
+) -> list[tuple[Path, pl.DataFrame, str]]:
+    """Return the tables that have a column of names of files and others, with that column."""
+    naming = []
+    for path in tables:
+        if plain_suffix(path) in TABLE_SUFFIXES and "submission" not in path.stem.lower():
+            frame = read(path)
+            column = None if frame is None else _naming_column(frame, index)
+            if (
+                frame is not None and column is not None and frame.width > 1
+            ):  # a list of files alone has no labels
+                naming.append((path, frame, column))
+    return naming
+
+
+def _text(frame: pl.DataFrame, column: str) -> list[str | None]:
+    cells = frame[column].cast(pl.String).to_list()
+    return [unicodedata.normalize("NFC", c.strip()) if c and c.strip() else None for c in cells]
 
 
 @dataclass(frozen=True)
@@ -108,8 +160,7 @@ class _Labels:
             raise DataError("labels", rule, got=got, where=self.path, hint=hint)
 
     def _cells(self, column: str) -> list[str | None]:
-        cells = self.frame[column].cast(pl.String).to_list()
-        return [unicodedata.normalize("NFC", c.strip()) if c and c.strip() else None for c in cells]
+        return _text(self.frame, column)
 
     def _split_column(self) -> str | None:
         """Return the column whose cells all name a split, and not all the same one."""
