@@ -195,7 +195,7 @@ def test_every_fold_of_every_seed_counts():
     assert ranking.best.loss.number == 4 and ranking.entries[1].behind.number == 4
 
 
-@pytest.mark.parametrize("seed", ["a\nb", [1], float("inf")])
+@pytest.mark.parametrize("seed", ["a\nb", [1], float("inf"), 1.5])
 def test_a_damaged_seed_is_refused(seed):
     rows = table([row(0, 0.5, **{"optimizer.lr": 0.1}), row(1, 0.4, **{"optimizer.lr": 0.2})])
     damaged = [dict(each) | {"seed": seed} for each in rows.to_dicts()]

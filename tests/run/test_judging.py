@@ -146,6 +146,12 @@ def test_predictions_are_in_the_unit_of_the_target(runs):
 def test_ordered_classes_keep_their_order(runs):
     run = runs["ordinal"]
     assert run.problem.data.preparation.classes == ("low", "some", "high")
+    train = run.problem.data.train  # not the order of their names, nor its inverse
+    ends = [
+        (train.inputs[train.targets == code, 0].min(), train.inputs[train.targets == code, 0].max())
+        for code in range(3)
+    ]
+    assert ends[0][1] < ends[1][0] and ends[1][1] < ends[2][0]
     answers = run.predict(X)
     shares = np.stack([answers[f"probability_{name}"] for name in ("low", "some", "high")], axis=1)
     np.testing.assert_allclose(shares.sum(axis=1), 1, rtol=1e-5)

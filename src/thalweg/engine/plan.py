@@ -155,7 +155,7 @@ def plan(
     Raises:
         RecipeError: There are no recipes, or too many.
     """
-    _check_count(len(recipes))
+    check_count(len(recipes))
     groups = _groups(problem, recipes, folds)
     cores = workers or (usable_cores() if on_cpu() else 1)
     sizes = [lane_bytes(problem, recipes[group[0]]) for group in groups]
@@ -207,7 +207,12 @@ def plan_units(problem: Problem, recipes: Sequence[Recipe], *, folds: Sequence[i
     return replace(planned, waves=tuple(waves), workers=workers, reasons=(STRICT,))
 
 
-def _check_count(lanes: int) -> None:
+def check_count(lanes: int) -> None:
+    """Refuse no lanes, and more than a sweep holds.
+
+    Raises:
+        RecipeError: There are as many.
+    """
     if lanes < 1:
         raise RecipeError(
             "lanes",

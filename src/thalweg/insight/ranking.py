@@ -306,6 +306,8 @@ def _whole(row: _Row, name: str) -> int:
     """
     value = row.get(name) or 0
     try:
+        if int(value) != value:
+            raise ValueError(value)
         return int(value)
     except (OverflowError, TypeError, ValueError) as error:
         rule, hint = (

@@ -16,7 +16,7 @@ from thalweg.core.arguments import checked
 from thalweg.core.caller import argument
 from thalweg.core.errors import BadInput
 from thalweg.engine.mesh import Devices
-from thalweg.engine.plan import LanePlan, plan_units
+from thalweg.engine.plan import LanePlan, check_count, plan_units
 from thalweg.engine.plan import plan as plan_lanes
 from thalweg.problem.data.folds import FoldedData
 from thalweg.problem.problem import Problem
@@ -295,6 +295,7 @@ def plan(
     Raises:
         RecipeError: A recipe does not fit the data, or there are too many.
     """
+    check_count(len(recipes))  # before each of them is looked at
     for recipe in recipes:
         check_recipe(problem, recipe)
     check_functions(problem, recipes)

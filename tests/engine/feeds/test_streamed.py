@@ -66,6 +66,21 @@ def test_a_run_resumes_at_its_position():
     assert group.feed.position == 40
 
 
+def test_a_feed_reads_again_from_an_earlier_step():
+    """As a replay does, and a search that trains the same lanes once more."""
+    group, first = init_group(streamed(), [RECIPE])
+
+    def losses(start, stop, states):
+        moved = [result for result in run_chunks(group, states, start, stop, Fixed(7))]
+        losses = np.concatenate([each.chunk.info.loss[:, : each.steps] for each in moved], axis=1)
+        return moved[-1].states, losses
+
+    half, _ = losses(0, 14, first)
+    _, expected = losses(14, 28, half)
+    _, again = losses(14, 28, half)
+    assert np.array_equal(again, expected)
+
+
 def test_all_lanes_read_the_same_batches():
     other = Recipe.from_dict(RECIPE.to_dict() | {"seed": 3})
     _, states, losses = trained(streamed(), recipes=(RECIPE, other))

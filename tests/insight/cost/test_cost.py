@@ -1,5 +1,6 @@
 """The cost of a run: operations by formula, memory as XLA assigns it, budgets that are kept."""
 
+import json
 import math
 from dataclasses import replace
 
@@ -14,7 +15,7 @@ from thalweg.core import device
 from thalweg.core.errors import BadInput, ShortageError
 from thalweg.engine.dispatch import run_chunk
 from thalweg.engine.group import init_group
-from thalweg.insight.cost import fitting, flops, graph
+from thalweg.insight.cost import fitting, flops, graph, rates
 from thalweg.insight.cost.cost import memory_bytes
 from thalweg.insight.cost.devices import DEVICES
 from thalweg.insight.cost.fitting import compiled_bytes
@@ -183,13 +184,19 @@ def test_a_stream_costs_what_the_same_rows_cost():
     batch = rng.normal(size=(32, 4)).astype(np.float32), rng.normal(size=32).astype(np.float32)
     recipe = tw.Recipe(tw.AdamW(), batch_size=32, steps=10)
     streamed, resident = (
-        tw.cost(tw.Problem(tw.MLP([4, 8, 1]), data), recipe)
+        tw.cost(tw.Problem(tw.MLP([4, 8, 1]), data), recipe, measure=False)
         for data in (tw.stream([batch] * 20, every=1), tw.load(batch, test=0.0, validation=0.0))
     )
     assert streamed.forward == resident.forward and streamed.backward == resident.backward
 
 
-def test_the_command_counts_what_fit_would_train(tmp_path):
+def test_the_command_counts_what_fit_would_train(tmp_path, monkeypatch):
+    grid, two, kept = len(rates.ROWS) * len(rates.SUMMED) * len(rates.COLUMNS), [1.0, 1.0], []
+    sizes = [1.0] * len(rates.SIZES)
+    measured = rates.Rates({"float32": [1.0] * grid}, {"float32": 1.0}, sizes, two, two, two, 1.0)
+    monkeypatch.setattr(rates, "measure", lambda: measured)  # it takes twenty seconds (test_timing)
+    monkeypatch.setattr(rates, "recall", lambda *_: kept[0] if kept else None)
+    monkeypatch.setattr(rates, "remember", lambda file, key, values: kept.append(values))
     rows = "\n".join(f"{i},{i * 7 % 5},{'yes' if i % 3 else 'no'}" for i in range(60))
     (tmp_path / "t.csv").write_text(f"a,b,y\n{rows}\n")
     table = ("t.csv", "--target", "y", "--json")
@@ -197,3 +204,5 @@ def test_the_command_counts_what_fit_would_train(tmp_path):
     assert [each.returncode for each in found] == [0, 0], found[0].stderr
     assert "tabular" in found[0].stdout and "members=8" in found[0].stdout
     assert "mlp:1-8-2" in found[1].stdout and "tabular" not in found[1].stdout
+    assert len(kept) == 1, "measured by the first, and kept"
+    assert json.loads(found[1].stdout)["seconds"]["step"] > 1

@@ -84,6 +84,20 @@ def test_little_is_left_of_a_small_array_beside_the_start_but_not_nothing(monkey
     assert rates.measure().traffic == [0.25] * len(rates.SIZES)
 
 
+def test_rates_are_measured_once_and_kept(monkeypatch, tmp_path):
+    monkeypatch.setenv("THALWEG_CACHE", str(tmp_path))
+    small = {"ROWS": (4,), "SUMMED": (8,), "COLUMNS": (8, 16), "SIZES": (64, 128, 256, 512, 1024)}
+    for name, value in (small | {"SMALL": 128, "LARGE": 512, "SECONDS": 1e-6, "REPEATS": 1}).items():
+        monkeypatch.setattr(rates, name, value)
+    assert rates.known() is None
+    measured = rates.rates()
+    assert [len(each) for each in measured.products.values()] == [2, 2] and len(measured.traffic) == 5
+    assert min(min(each) for each in (*measured.products.values(), measured.traffic, measured.random)) > 0
+    assert measured.start > 0 and min(measured.batched.values()) > 0
+    monkeypatch.setattr(rates, "measure", pytest.fail)
+    assert rates.rates() == rates.known() == measured
+
+
 def test_waiting_is_read_from_every_thread_of_the_process():
     before = device.waited_seconds()
     jnp.ones(4).sum().block_until_ready()

@@ -11,6 +11,7 @@ import pytest
 
 from thalweg.core.errors import BadInput, ModelError
 from thalweg.problem.models import GPT, GRU, LSTM, RNN
+from thalweg.problem.models.recurrent import GRUCell, LSTMCell, RNNCell, unroll
 from thalweg.problem.models.sampling import Sampling, sample
 
 KEY = jax.random.key(0)
@@ -20,6 +21,44 @@ KINDS = [RNN, LSTM, GRU]
 
 def network(kind, **settings):
     return kind(width=6, layers=2, embedding=4, **settings).fitted((8,), 7)(KEY)
+
+
+def _sigmoid(values):
+    return 1 / (1 + np.exp(-values))
+
+
+def _rnn(x, past, w, u, b, inner):
+    return (np.tanh(w @ x + u @ past[0] + b),)
+
+
+def _lstm(x, past, w, u, b, inner):
+    enter, forget, new, leave = np.split(w @ x + u @ past[0] + b, 4)
+    memory = _sigmoid(forget) * past[1] + _sigmoid(enter) * np.tanh(new)
+    return _sigmoid(leave) * np.tanh(memory), memory
+
+
+def _gru(x, past, w, u, b, inner):
+    (reset, keep, new), (past_reset, past_keep, past_new) = np.split(w @ x + b, 3), np.split(u @ past[0], 3)
+    keep = _sigmoid(keep + past_keep)
+    new = np.tanh(new + _sigmoid(reset + past_reset) * (past_new + inner))
+    return ((1 - keep) * new + keep * past[0],)
+
+
+@pytest.mark.parametrize(("cell", "step"), [(RNNCell, _rnn), (LSTMCell, _lstm), (GRUCell, _gru)])
+def test_a_cell_computes_its_equations(cell, step):
+    """With the order of gates and the two biases of PyTorch, so that weights can be exchanged."""
+    random = np.random.default_rng(0)
+    made = cell(4, 5, key=KEY)
+    drawn = jax.tree.map(lambda leaf: jnp.asarray(random.normal(size=leaf.shape), leaf.dtype), made)
+    inputs, hidden = random.normal(size=(6, 4)), random.normal(size=(2, 5))
+    want, past = [], tuple(hidden[: 2 if cell is LSTMCell else 1])
+    start = tuple(map(jnp.asarray, past)) if cell is LSTMCell else jnp.asarray(past[0])
+    weights = [np.asarray(leaf) for leaf in (drawn.weight, drawn.recurrent, drawn.bias)]
+    for x in inputs:
+        past = step(x, past, *weights, np.asarray(getattr(drawn, "inner", 0)))
+        want.append(past[0])
+    _, found = unroll(drawn, jnp.asarray(inputs, jnp.float32), jax.tree.map(jnp.float32, start))
+    np.testing.assert_allclose(found, want, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("kind", KINDS)

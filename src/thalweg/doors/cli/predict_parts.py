@@ -50,7 +50,7 @@ def predict_by_parts(
     else:
         pieces = _parquet(frames) if out.suffix == ".parquet" else _csv(frames, options["formulas"])
         write_out_by_parts(out, pieces, force=options["force"])
-    written.say_rest(trained.preparation.target, table)
+    written.say_rest(trained.preparation.target_names or (trained.preparation.target,), table)
     if options["json"]:
         facts = {"run": str(options["run"]), "rows": table.count, "columns": written.columns, "out": str(out)}
         print_json(facts | {"weights": trained.weights, "parts": len(table.chunks)})
@@ -79,13 +79,14 @@ class _Written:
             self.columns = frame.columns
             yield frame
 
-    def say_rest(self, target: str, table: ChunkedTable) -> None:
+    def say_rest(self, targets: tuple[str, ...], table: ChunkedTable) -> None:
         for each in table.notes:
             self._note(each.text)
         if self._notes > MOST_NOTES:
             self._note(f"{plural(self._notes - MOST_NOTES, 'further note')} like these.")
-        if target in table.rows(0).columns:
-            self._note(f"the data hold {target!r}; a table that is read by parts is not scored.")
+        held = [repr(target) for target in targets if target in table.rows(0).columns]
+        if held:
+            self._note(f"the data hold {', '.join(held)}; a table that is read by parts is not scored.")
 
 
 def _csv(frames: Iterator[pl.DataFrame], formulas: bool) -> Iterator[bytes]:

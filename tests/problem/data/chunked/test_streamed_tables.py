@@ -132,6 +132,21 @@ def test_what_the_sample_does_not_show_is_found(frame, tmp_path, monkeypatch):
     assert "violet" in kind.categories and at.flag
 
 
+def test_numbers_that_the_sample_does_not_show_are_in_the_scale(frame, tmp_path, monkeypatch):
+    monkeypatch.setattr(scan, "SAMPLE_CHUNKS", 1)
+    late = np.arange(ROWS) >= 900
+    two = np.arange(ROWS) % 2
+    changed = frame.with_columns(at=pl.Series(np.where(late, 40.0 + two, two)), number=pl.Series(two + 0.0))
+    path = tmp_path / "t.parquet"
+    changed.write_parquet(path, row_group_size=100)
+    data = load(path)
+    train = changed.filter(pl.Series(data.train.reader.scanned.parting.of(0, ROWS) == TRAIN))
+    wider, two_only, *_ = data.preparation.columns.rules
+    assert wider.mean == pytest.approx(train["at"].mean(), rel=1e-12)
+    assert wider.scale == pytest.approx(train["at"].to_numpy().std(), rel=1e-12)
+    assert (two_only.mean, two_only.scale) == (0, 1)
+
+
 def test_rows_are_dealt_by_their_number():
     parting = Parting(0.2, 0.08, 3, 10**9, 10**5)
     whole = parting.of(0, 10**5)
