@@ -71,7 +71,7 @@ def test_a_feed_reads_again_from_an_earlier_step():
     group, first = init_group(streamed(), [RECIPE])
 
     def losses(start, stop, states):
-        moved = [result for result in run_chunks(group, states, start, stop, Fixed(7))]
+        moved = list(run_chunks(group, states, start, stop, Fixed(7)))
         losses = np.concatenate([each.chunk.info.loss[:, : each.steps] for each in moved], axis=1)
         return moved[-1].states, losses
 
