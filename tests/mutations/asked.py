@@ -148,6 +148,7 @@ ASKED: dict[str, tuple[str, ...]] = {
         "recipe",
         *_REFERENCE,
     ),
+    "recipe/groups": ("recipe/test_groups.py", "run/test_adapters.py", *_TRAINED, *_REFERENCE),
     "recipe/schedules": ("contracts/test_schedules.py", "recipe/test_shortened.py", *_TRAINED, *_REFERENCE),
     "recipe/averaging": ("recipe/test_averaging.py", "recipe/test_shortened.py", *_TRAINED, *_REFERENCE),
     "recipe/gradient": ("recipe/test_gradient.py", "engine/test_padding.py", *_TRAINED, *_REFERENCE),

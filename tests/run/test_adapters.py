@@ -39,7 +39,7 @@ def start(problem, recipe):
     return first.params, getattr(first.optimizer, "factors", None)
 
 
-def by_hand(problem, recipe, steps):
+def by_hand(problem, recipe, rule, steps):
     """Train the two factors of every matrix, written out: gradients by JAX through `w + s b @ a`."""
     params, factors = start(problem, recipe)
     (scale,) = {group.alpha / group.rank for group in recipe.groups if group.is_adapted}
@@ -61,10 +61,7 @@ def by_hand(problem, recipe, steps):
     def loss(thin):
         return jnp.mean((predicted(thin)[:, 0] - np.asarray(rows.targets).reshape(-1)) ** 2)
 
-    rule = optax.chain(
-        optax.clip_by_global_norm(recipe.clip_norm),
-        optax.adamw(recipe.optimizer.lr, weight_decay=recipe.optimizer.weight_decay),
-    )
+    rule = optax.chain(optax.clip_by_global_norm(recipe.clip_norm), rule)
     thin = {name: tuple(each) for name, each in factors.items()}
     state = rule.init(thin)
     for _ in range(steps):
@@ -75,10 +72,18 @@ def by_hand(problem, recipe, steps):
     return {**weights, **merged}
 
 
-def test_training_is_that_of_the_two_factors_by_hand(problem):
-    recipe = replace(RECIPE, schedule=tw.Constant())
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [
+        (RECIPE.optimizer, optax.adamw(0.02, weight_decay=RECIPE.optimizer.weight_decay)),
+        (tw.SGD(lr=0.2), optax.sgd(0.2)),  # for which the norm that is clipped counts: no biases are in it
+    ],
+    ids=["adamw", "sgd"],
+)
+def test_training_is_that_of_the_two_factors_by_hand(problem, rule, expected):
+    recipe = replace(RECIPE, optimizer=rule, schedule=tw.Constant())
     run = tw.train(problem, recipe, progress=False)
-    final, expected = by_path(run.params), by_hand(problem, recipe, 25)
+    final, expected = by_path(run.params), by_hand(problem, recipe, expected, 25)
     before = by_path(start(problem, recipe)[0])
     for name, values in final.items():
         np.testing.assert_allclose(values, expected[name], rtol=2e-4, atol=2e-5, err_msg=name)

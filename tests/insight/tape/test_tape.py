@@ -13,6 +13,8 @@ from thalweg.insight.tape.listing import text
 from thalweg.insight.tape.statements import as_dict, statements
 from thalweg.insight.tape.tape import tape
 
+RANDOM = np.random.default_rng(0)
+
 
 def cubic(x):
     return x**3 + 5 * x
@@ -38,6 +40,31 @@ def test_a_cubic_goes_through_its_four_ops():
 def test_the_gains_of_ops_are_ratios_of_norms():
     recorded = tape(cubic, 2.0)
     assert [round(gain(op) ** 2, 4) for op in recorded.ops] == [8.0, 20.0, 25.0, 2.0]
+
+
+def test_gains_and_their_product_by_layer_and_none_where_inputs_have_no_gradient():
+    first, second, third, slopes = (
+        jnp.asarray(RANDOM.normal(size=size)) for size in ((4, 3), (5, 4), (2, 5), 2)
+    )
+
+    def loss(layers, x):
+        hidden = jnp.tanh(layers[0]["w"] @ x)
+        return slopes @ (layers[2]["w"] @ jnp.tanh(layers[1]["w"] @ hidden))
+
+    recorded = tape(loss, [{"w": each} for each in (first, second, third)], np.array([1, 2, 3]))
+    stages = [stage for stage in recorded.flow.layers if stage.name != "loss"]
+    hidden = np.tanh(first @ np.array([1, 2, 3]))
+    out = np.asarray(third.T @ slopes)
+    into = np.asarray(second.T @ (out * (1 - np.tanh(second @ hidden) ** 2)))
+    norms = [np.linalg.norm(each) for each in (into, out, 1.0)]  # the last stage ends at the value
+    np.testing.assert_allclose([stage.gradient for stage in stages], norms, rtol=1e-4)
+    np.testing.assert_allclose(
+        [stage.gain for stage in stages[1:]], [norms[0] / norms[1], norms[1] / norms[2]], rtol=1e-4
+    )
+    np.testing.assert_allclose(
+        [stage.product for stage in stages[1:]], [norms[0] / norms[2], norms[1] / norms[2]], rtol=1e-4
+    )
+    assert np.isnan(stages[0].gain) and np.isnan(stages[0].product), "no gradient of whole numbers, so not 0"
 
 
 def test_the_xor_net_by_hand():

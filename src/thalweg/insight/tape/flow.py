@@ -28,7 +28,8 @@ class Stage:
         name: Path of the layer's parameters, `loss`, or `scan[3]`.
         gradient: Norm of the gradient of its output.
         gain: Norm of the gradient of its input over that of its output; NaN where there is no such input.
-        product: Norm of the gradient of its input over that of the output of the last stage before the loss.
+        product: Norm of the gradient of its input over that of the output of the last stage before the loss;
+            NaN where there is no such input.
         parameters: Norm of the gradient of each of its parameters, by name.
         ops: Numbers of its first and last op.
     """
@@ -125,7 +126,7 @@ def gradient_flow(recording: Recording) -> Flow:
     layers = _stages(recording, {op.number: op.layer for op in recording.ops}, names, users)
     times = _iterations(recording, users)
     for by, stages in (("layers", layers), ("times", times)):
-        inner = [stage for stage in stages if stage.name != LOSS and not math.isnan(stage.product)]
+        inner = [stage for stage in stages if stage.name != LOSS]
         if len(inner) < 2 or not all(math.isfinite(stage.gradient) for stage in inner):
             continue
         top = inner[-1].gradient
@@ -155,8 +156,9 @@ def _stages(
             for at in op.live
             if op.downstream and _enters(op.inputs[at], name, stage_of)
         ]
-        outward, inward = norm(*[value.gradient for value in leaving]), norm(*entering)
-        gained = inward / outward if entering and outward > 0 else math.nan
+        outward = norm(*[value.gradient for value in leaving])
+        inward = norm(*entering) if entering else math.nan
+        gained = inward / outward if outward > 0 else math.nan
         parameters = tuple(
             (value.name, norm(value.gradient))
             for value in recording.inputs
