@@ -194,6 +194,7 @@ ASKED: dict[str, tuple[str, ...]] = {
     "engine/plan": ("engine/test_plan.py",),
     "engine/autotune": ("engine/test_plan.py",),
     "engine/compilation": ("engine/test_counts.py", "run/test_memory.py"),
+    "engine/evaluate_objective": ("problem/test_objective.py", *_EVALUATED, *_TRAINED),
     "engine/evaluate": (
         "engine/test_evaluate.py",
         *_NOISE,

@@ -76,6 +76,24 @@ def test_one_number_for_a_batch_sees_whole_batches_only():
         train(problem, Recipe(batch_size=16, accumulate=3))
 
 
+def test_each_of_several_figures_is_logged_under_its_name_and_step():
+    def told(model, batch):
+        losses, _ = crossed(model, batch)
+        return losses, {"same": losses, "twice": 2 * losses, "less": losses - 1}
+
+    record = train(Problem(net, blobs(), objective=told), SHORT).record
+    by_name = {name: rows.sort("step") for (name,), rows in record.figures.group_by("name")}
+    losses = record.steps.sort("step")
+    for name, expected in (
+        ("same", losses["loss"]),
+        ("twice", 2 * losses["loss"]),
+        ("less", losses["loss"] - 1),
+    ):
+        batches = by_name[name].filter(part="batch")
+        assert batches["step"].to_list() == losses["step"].to_list()
+        np.testing.assert_allclose(batches["value"], expected, rtol=1e-5, atol=1e-6)
+
+
 def test_noise_differs_from_step_to_step_and_an_evaluation_repeats_its_own():
     def noisy(model, batch, key):
         drawn = jax.random.normal(key)
