@@ -30,7 +30,7 @@ ROOMS: dict[str, list[str | tuple[str, ...]]] = {
         "update",
         "step",
         ("layout", "feeds"),
-        ("evaluate_objective", "kept"),
+        ("evaluate_objective", "evaluation_batches", "kept"),
         ("evaluate", "group"),
         "dispatch",
         "autotune",

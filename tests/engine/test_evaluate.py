@@ -1,18 +1,26 @@
 """Evaluation of batched and of mapped lanes: the same losses, and the same predictions."""
 
+import dataclasses
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from tests.made import blobs, net
-from thalweg.engine.evaluate import EVALUATION_ROWS, evaluate, losses_of
+from thalweg.engine import evaluate as evaluating
+from thalweg.engine import evaluation_batches
+from thalweg.engine.evaluate import evaluate, losses_of
+from thalweg.engine.evaluation_batches import EVALUATION_ROWS, PRIME, batches_of, row_bytes
 from thalweg.engine.group import init_group, weights
 from thalweg.engine.program import BATCH, MAP
 from thalweg.problem.data.load import load
+from thalweg.problem.models import CNN, GRU, MLP
 from thalweg.problem.problem import Problem
 from thalweg.recipe.optimizers import SGD
 from thalweg.recipe.recipe import Recipe
 
+RANDOM = np.random.default_rng(0)
 # Several batches in either layout, the last of them padded.
 GIVEN = Problem(net, blobs(2000))
 
@@ -50,6 +58,70 @@ def test_a_lane_that_is_not_selected_has_no_means(layout):
     assert some.loss[1] == all_of_them.loss[1] and np.isnan(some.loss[[0, 2]]).all()
     assert (some.predictions[[0, 2]] == -1).all()
     np.testing.assert_array_equal(some.predictions[1], all_of_them.predictions[1])
+
+
+PICTURES = RANDOM.normal(size=(150, 12, 12)).astype(np.float32), RANDOM.integers(0, 2, 150)
+SERIES = RANDOM.normal(size=(150, 40, 3)).astype(np.float32), PICTURES[1]
+
+
+@pytest.mark.parametrize(
+    ("model", "data", "expected"),
+    [
+        (MLP([144, 300, 2]), PICTURES, 4 * 300),  # and not the 43,200 weights
+        (CNN(channels=(5, 7)), PICTURES, 4 * 6 * 6 * 9 * 5),  # the patches of the second convolution
+        (GRU(width=8), SERIES, 4 * 40 * 24),  # the projections of 40 steps, for three gates
+    ],
+    ids=["mlp", "cnn", "gru"],
+)
+@pytest.mark.parametrize("layout", [MAP, BATCH])
+def test_the_largest_array_of_a_row_is_known(monkeypatch, model, data, expected, layout):
+    told = []
+    monkeypatch.setattr(evaluating, "batches_of", lambda *of: told.append(of[-1]) or batches_of(*of))
+    given = Problem(model, load(data))
+    recipes = [Recipe(SGD(lr=0.1), batch_size=4, steps=1, seed=seed) for seed in range(2)]
+    group, states = init_group(given, recipes, layout=layout)
+    losses_of(
+        group.program, group.inputs, group.splits["train"], (weights(group, states), states.model_state)
+    )
+    assert told == [expected]
+
+
+def test_loops_are_looked_into():
+    def forward(rows):
+        return jax.lax.map(lambda row: (row[:, None] * row).sum(), rows)
+
+    assert row_bytes(forward, np.zeros((PRIME, 30), np.float32)) == 4  # one row at a time
+    assert row_bytes(jax.jit(jax.vmap(jnp.outer)), *2 * [np.zeros((PRIME, 30), np.float32)]) == 4 * 30 * 30
+
+
+@pytest.mark.parametrize(
+    ("layout", "lanes", "row", "rows"),
+    [
+        (MAP, 4, 0, 512),
+        (MAP, 4, 1000, 256),
+        (MAP, 4, 4096, 64),
+        (MAP, 4, 10**9, 1),
+        (BATCH, 4, 1000, 64),
+        (BATCH, 4, 10, 256),
+    ],
+)
+def test_a_batch_has_the_rows_that_memory_holds(monkeypatch, layout, lanes, row, rows):
+    monkeypatch.setattr(evaluation_batches, "MOST_BYTES", 300_000)
+    group, _ = init_group(GIVEN, [Recipe(SGD(lr=0.1), batch_size=16, steps=1)], layout=layout)
+    program = dataclasses.replace(group.program, layout=layout)
+    cut = batches_of(program, GIVEN.data.train, lanes, 2, row)
+    assert cut.rows == rows and cut.stride == 2
+    assert np.diff(cut.starts).tolist() == [2 * rows] * (len(cut.starts) - 1)
+    assert cut.starts[-1] < GIVEN.data.train.count() <= cut.starts[-1] + 2 * rows
+
+
+def test_fewer_rows_at_a_time_give_the_same_means(monkeypatch):
+    usual = evaluated(MAP)
+    monkeypatch.setattr(evaluation_batches, "MOST_BYTES", 64 * 100)
+    jax.clear_caches()  # the number of rows is no part of what a program is known by
+    few = evaluated(MAP)
+    np.testing.assert_allclose(few.loss, usual.loss, rtol=1e-5)
+    np.testing.assert_array_equal(few.predictions, usual.predictions)
 
 
 def test_a_metric_of_the_whole_split_is_not_made_up_for_other_lanes():

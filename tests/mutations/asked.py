@@ -195,6 +195,7 @@ ASKED: dict[str, tuple[str, ...]] = {
     "engine/autotune": ("engine/test_plan.py",),
     "engine/compilation": ("engine/test_counts.py", "run/test_memory.py"),
     "engine/evaluate_objective": ("problem/test_objective.py", *_EVALUATED, *_TRAINED),
+    "engine/evaluation_batches": ("engine/test_evaluate.py", *_EVALUATED),
     "engine/evaluate": (
         "engine/test_evaluate.py",
         *_NOISE,

@@ -125,6 +125,17 @@ MUTANTS: list[Mutant] = [
         ('if lane.recipe.augment != "none":', "if False:"),
     ),
     *mutants(
+        "engine/evaluation_batches:batches_of",
+        ("jnp.arange(0, split.count(), rows * stride)", "jnp.arange(0, split.count(), rows)"),
+        ("row_bytes * (width if several else 1)", "row_bytes"),
+        ("if fitting < most:", "if False:"),
+    ),
+    *mutants(
+        "engine/evaluation_batches:_sizes",
+        ("if _is_program(inner):", "if False:"),
+        ("any(size and size % PRIME == 0 for", "all(size % PRIME == 0 for"),
+    ),
+    *mutants(
         "engine/evaluate",
         (".sum(axis=1) / total for batches in results.sums", ".mean(axis=1) for batches in results.sums"),
         (
@@ -143,7 +154,6 @@ MUTANTS: list[Mutant] = [
             "indices = first + batches.stride * jnp.arange(batches.rows)",
             "indices = first + jnp.arange(batches.rows)",
         ),
-        ("jnp.arange(0, split.count(), rows * stride)", "jnp.arange(0, split.count(), rows)"),
         ('np.argsort(~selected, kind="stable")', 'np.argsort(selected, kind="stable")'),
         ("indices = step + steps * jnp.arange(rows)", "indices = step * rows + jnp.arange(rows)"),
         (

@@ -10,7 +10,7 @@ import safetensors.numpy
 
 import thalweg as tw
 from tests.made import blobs
-from thalweg.engine.evaluate import EVALUATION_ROWS
+from thalweg.engine.evaluation_batches import EVALUATION_ROWS
 from thalweg.problem.models import MLP
 from thalweg.problem.models.layers.normalisation import EPSILON
 

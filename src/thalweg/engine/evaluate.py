@@ -22,6 +22,7 @@ from thalweg.core.tree import lane as take_lane
 from thalweg.core.tree import row, with_row
 from thalweg.engine.compilation import TRACES, compile_once
 from thalweg.engine.evaluate_objective import objective_losses, objective_sums
+from thalweg.engine.evaluation_batches import PRIME, Batches, batches_of, row_bytes
 from thalweg.engine.kept import Lanes, Targets, finished, keep, wanted
 from thalweg.engine.layout.fast_matmul import fast
 from thalweg.engine.mesh import kept_on_each, on_each, share_rows
@@ -31,13 +32,6 @@ from thalweg.problem.data.split import Split, Windows
 from thalweg.problem.models.adapter import RecurrentCarry, apply, apply_from_carry
 from thalweg.problem.objective import Objective
 
-# Rows in a batch of evaluation: enough for full matrix products, few enough to stay in cache.
-EVALUATION_ROWS = 512
-# Batched lanes share this many rows, but each has at least the second number.
-BATCHED_ROWS, FEWEST_ROWS = 1024, 16
-# A batch of a small split is filled up to a multiple of this, so that folds whose sizes differ by a row have
-# batches of one size: a lane then has the bits of its fold alone.
-ROWS_MULTIPLE = 64
 # Stretches of a text that are read in parallel: enough for full matrix products, few enough that windows
 # which start from zeros weigh little.
 STRETCHES = 32
@@ -189,7 +183,7 @@ def _sums(
     if isinstance(loss, Objective):
         sums = partial(objective_sums, program, inputs, split, stride)
         return kept_on_each(program.mesh, _Results((_map_lanes(program, sums, weights, order, count),)))
-    batches = _batches(program, split, len(order), stride)
+    cut = _batches(program, inputs, split, weights, len(order), stride)
 
     def reduce(inputs: Inputs, outputs: PyTree, targets: PyTree, counted: Array) -> _Results:
         losses, unit = [loss(outputs, targets)], inputs.target_scale
@@ -201,11 +195,11 @@ def _sums(
 
     def of_lane(lane: _EvaluatedLane) -> _Results:
         own, rows = _of_fold(inputs, split, lane[2])
-        return _over_batches(program, own, rows, lane[:2], batches, partial(reduce, own))
+        return _over_batches(program, own, rows, lane[:2], cut, partial(reduce, own))
 
     results = _map_lanes(program, of_lane, (*weights, inputs.fold), order, count)
     if results.kept:
-        results = results._replace(wanted=wanted(split, _indices(split, weights[1], batches)))
+        results = results._replace(wanted=wanted(split, _indices(split, weights[1], cut)))
     return kept_on_each(program.mesh, results)
 
 
@@ -222,14 +216,14 @@ def _losses(
     if isinstance(loss, Objective):
         objective = partial(objective_losses, program, inputs, split)
         return kept_on_each(program.mesh, _map_lanes(program, objective, weights, order, count))
-    batches = _batches(program, split, len(order), 1)
+    cut = _batches(program, inputs, split, weights, len(order), 1)
 
     def reduce(outputs: PyTree, targets: PyTree, counted: Array) -> Array:
         return loss(outputs, targets)
 
     def of_lane(lane: _EvaluatedLane) -> Array:
         own, rows = _of_fold(inputs, split, lane[2])
-        losses = _over_batches(program, own, rows, lane[:2], batches, reduce)
+        losses = _over_batches(program, own, rows, lane[:2], cut, reduce)
         return (losses.T if _carries_state(split, lane[1]) else losses).reshape(-1)
 
     return kept_on_each(program.mesh, _map_lanes(program, of_lane, (*weights, inputs.fold), order, count))
@@ -276,19 +270,20 @@ def _unset(dtype: np.dtype) -> float:
     return jnp.nan if jnp.issubdtype(dtype, jnp.inexact) else -1
 
 
-class _Batches(NamedTuple):
-    """Which examples each batch of an evaluation has: `rows`, `stride` apart, from each of the starts."""
+def _batches(
+    program: Program, inputs: Inputs, split: Split, weights: tuple[PyTree, PyTree], width: int, stride: int
+) -> Batches:
+    """Return the batches of a split: as many rows at once as there is memory for."""
+    if _carries_state(split, weights[1]):  # read in stretches
+        return batches_of(program, split, width, stride, 0)
+    own, rows = _of_fold(inputs, split, None if inputs.fold is None else inputs.fold[0])
+    alone, some = dataclasses.replace(program, mesh=None), Batches(jnp.zeros(1, int), PRIME, stride)
 
-    starts: Int[Array, " batch"]
-    rows: int
-    stride: int
+    def forward(inputs: Inputs, split: Split, lane: tuple[PyTree, PyTree]) -> PyTree:
+        return _forward(alone, inputs, split, lane, jnp.int32(0), some)[0]
 
-
-def _batches(program: Program, split: Split, width: int, stride: int) -> _Batches:
-    several = program.layout == BATCH and width > 1
-    most = max(FEWEST_ROWS, BATCHED_ROWS // width) if several else EVALUATION_ROWS
-    rows = min(most, -(-split.count() // ROWS_MULTIPLE) * ROWS_MULTIPLE)
-    return _Batches(jnp.arange(0, split.count(), rows * stride), rows, stride)
+    row = row_bytes(forward, own, rows, take_lane(weights, 0))
+    return batches_of(program, split, width, stride, row)
 
 
 def _over_batches(
@@ -296,7 +291,7 @@ def _over_batches(
     inputs: Inputs,
     split: Split,
     lane: tuple[PyTree, PyTree],
-    batches: _Batches,
+    batches: Batches,
     reduce: Reduce,
 ) -> Any:
     """Return what `reduce` computes for every batch of a split, with a leading axis of batches.
@@ -316,7 +311,7 @@ def _forward(
     split: Split,
     lane: tuple[PyTree, PyTree],
     first: Array,
-    batches: _Batches,
+    batches: Batches,
 ) -> tuple[PyTree, PyTree, Array]:
     """Return outputs and targets of one batch, and which of its rows count."""
     params, model_state = lane
@@ -333,7 +328,7 @@ def _forward(
     return outputs, targets, indices < split.count()
 
 
-def _indices(split: Split, model_state: PyTree, batches: _Batches) -> Int[Array, "batch row"]:
+def _indices(split: Split, model_state: PyTree, batches: Batches) -> Int[Array, "batch row"]:
     """Return which example each row of each batch is; see `_over_batches`."""
     if _carries_state(split, model_state):
         rows = min(STRETCHES, split.count())
