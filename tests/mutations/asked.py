@@ -79,6 +79,7 @@ ASKED: dict[str, tuple[str, ...]] = {
     ),
     "doors/cli": ("doors/test_cli.py", "doors/test_sweep.py"),
     "doors/cli/predict": (
+        "problem/data/tables/test_several_targets.py",
         "doors/test_predict_parts.py",
         "doors/test_files.py",
         "doors/test_cli.py",
@@ -243,6 +244,7 @@ ASKED: dict[str, tuple[str, ...]] = {
         "run/test_train.py",
         "run/test_many.py",
     ),
+    "run/session/unit_record": ("run/cluster/test_spread.py",),
     "run/session/halving": ("run/session/test_halving.py", "run/test_many.py"),
     "run/session/scheduler": ("run/session/test_scheduler.py", "run/test_many.py"),
     "run/resume": ("run/test_resume.py",),

@@ -76,12 +76,15 @@ def test_one_number_for_a_batch_sees_whole_batches_only():
         train(problem, Recipe(batch_size=16, accumulate=3))
 
 
-def test_each_of_several_figures_is_logged_under_its_name_and_step():
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_each_of_several_figures_is_logged_under_its_name_and_step(accumulate):
     def told(model, batch):
         losses, _ = crossed(model, batch)
         return losses, {"same": losses, "twice": 2 * losses, "less": losses - 1}
 
-    record = train(Problem(net, blobs(), objective=told), SHORT).record
+    problem = Problem(net, blobs(), objective=told)
+    assert problem.data.train.count() % 16, "the last batch of an epoch is short"
+    record = train(problem, dataclasses.replace(SHORT, accumulate=accumulate)).record
     by_name = {name: rows.sort("step") for (name,), rows in record.figures.group_by("name")}
     losses = record.steps.sort("step")
     for name, expected in (

@@ -47,6 +47,11 @@ def test_the_baseline_of_several_steps_repeats_the_last_value():
     assert found["value"] == pytest.approx(np.sqrt(np.mean(np.square(errors))), rel=1e-5)
 
 
+def test_a_forecast_of_quantiles_is_compared_with_the_last_value_too():
+    data = load(WALK, window=4)
+    assert baseline(data, "quantiles:0.1,0.5,0.9") == baseline(data)
+
+
 def test_the_last_value_is_one_that_is_known():
     """Where the last row of a window is missing, the one before it is the naive forecast, not the mean."""
     gaps = WALK.copy()

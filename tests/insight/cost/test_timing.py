@@ -2,6 +2,7 @@
 
 from dataclasses import asdict, replace
 
+import jax
 import jax.numpy as jnp
 import pytest
 
@@ -38,6 +39,11 @@ def test_a_larger_array_is_interpolated_between_the_rates_of_a_small_and_a_large
 def test_dropout_takes_a_random_number_for_each_unit():
     more = alone(tw.MLP([8, 32, 3], dropout=0.2))
     assert more["random"] == 16 * 32 and alone(tw.MLP([8, 32, 3]))["random"] == 0
+
+
+def test_a_sum_takes_what_it_reads():
+    summed = jax.make_jaxpr(lambda x: jnp.sum(x, axis=0))(jnp.ones((500, 4)))
+    assert timing.by_kind(graph.computation(summed), UNIT)["sums"] == 500 * 4
 
 
 def test_a_loop_takes_all_its_passes():

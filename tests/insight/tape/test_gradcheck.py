@@ -53,6 +53,8 @@ def test_a_large_input_is_sampled_and_says_so():
     result = gradcheck(lambda x: jnp.sum(x**2), jnp.ones((30, 30)))
     assert len(result.entries) == 200 and result.skipped == 700
     assert np.all([entry.name.startswith("x[") for entry in result.entries])
+    several = gradcheck(lambda x, y, z: jnp.sum(x**2) + jnp.sum(y * z), jnp.ones(250), jnp.ones(230), 2.0)
+    assert len(several.entries) == 401 and several.skipped == 50 + 30
 
 
 @pytest.mark.parametrize("tolerance", [0, -1.0, 2.0, "small"])

@@ -43,6 +43,12 @@ def test_a_loss_that_is_not_finite_is_never_the_best():
     assert best.loss.tolist() == [1.0, 1.0] and best.step.tolist() == [20, 20] and kept(best) == [20, 20]
 
 
+def test_a_good_metric_beside_a_loss_that_is_not_finite_is_never_the_best():
+    best, weights = Best([None, None]), {"w": np.zeros((2, 3), np.float32)}
+    best.observe(np.array([np.nan, 2.0]), np.array([10, 10]), weights, ALL, scores=np.array([-0.9, -0.8]))
+    assert best.step.tolist() == [-1, 10] and best.score.tolist() == [np.inf, -0.8]
+
+
 def test_a_lane_that_has_stopped_changes_no_more():
     best = observed(Best([5, 5]), [2.0, 2.0], 10)
     observed(best, [1.0, 1.0], 20, alive=[True, False])
