@@ -30,7 +30,7 @@ from tests.faults.system_calls import FAIL
 from tests.faults.tally import Line
 from tests.faults.victim import scratch
 
-QUICK_KILLS, FULL_KILLS = 10, 300
+QUICK_KILLS, FULL_KILLS = 6, 300
 SOAK_SECONDS = 30 * 60
 EQUAL = "resumed, it equals the undisturbed run: weights, log and test figures, byte for byte"
 QUICK_SWEEP_KILLS, FULL_SWEEP_KILLS = 2, 20

@@ -29,7 +29,11 @@ def same_results(own, plain):
 
 
 @pytest.mark.optimised
-@pytest.mark.parametrize("options", [BY_EPOCHS, {"factor": 2, "cv": CV}], ids=["epochs", "rows"])
+@pytest.mark.parametrize(
+    "options",
+    [BY_EPOCHS, pytest.param({"factor": 2, "cv": CV}, marks=pytest.mark.long)],
+    ids=["epochs", "rows"],
+)
 def test_scores_are_those_of_each_alone_at_its_resource_bit_for_bit(options):
     own = tw.LaneHalvingSearchCV(classifier(), GRID, strict=True, random_state=0, **options).fit(X, Y)
     plain = HalvingGridSearchCV(classifier(), GRID, random_state=0, **options).fit(X, Y)

@@ -171,7 +171,7 @@ def test_rows_read_on_the_host_are_those_that_the_device_reads(name):
     [
         # Compiled quickly, programs of these differ in the last bit.
         pytest.param("text", "gru:8", {}, marks=pytest.mark.optimised),
-        pytest.param("lines", "gru:8", {}, marks=pytest.mark.optimised),
+        pytest.param("lines", "gru:8", {}, marks=[pytest.mark.optimised, pytest.mark.long]),
         ("series", "gru:8", {}),
         ("weights", "mlp:8", {}),
         ("table", None, {"target": "c"}),
