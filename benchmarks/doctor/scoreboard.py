@@ -27,10 +27,10 @@ RECOVERED = 0.7
 WORST = 0.1
 # Causes by which a metric looks better than it is, and distance to the healthy program that is close enough.
 FLATTERING, NEAR = {"data_leakage"}, 0.05
-# Environment variables: how many cases, and seconds after which no further one is started; which part, and
-# the seed by which cases are drawn from it.
+# Environment variables: how many cases, and seconds after which no further one is started; which part, only
+# `healthy` or only `faulty` programs of it, and the seed by which cases are drawn.
 MOST, SECONDS = "THALWEG_DOCTOR_CASES", "THALWEG_DOCTOR_SECONDS"
-PART, SEED = "THALWEG_DOCTOR_PART", "THALWEG_DOCTOR_SEED"
+PART, ONLY, SEED = "THALWEG_DOCTOR_PART", "THALWEG_DOCTOR_ONLY", "THALWEG_DOCTOR_SEED"
 PARTS = {"all": (False, True), "development": (False,), "aside": (True,)}
 
 
@@ -42,6 +42,8 @@ def run(quick: bool) -> dict[str, Any]:
     parts = PARTS[os.environ.get(PART, "all")]
     every = faulty(seeds=(0,) if quick else (0, 1, 2)), healthy()
     bad, good = ([case for case in cases if case.set_aside in parts] for cases in every)
+    only = os.environ.get(ONLY, "")
+    bad, good = [] if only == "healthy" else bad, [] if only == "faulty" else good
     cases = _alternating(bad, good, int(os.environ.get(SEED, "0")))
     for case in itertools.islice(cases, most):
         if time.perf_counter() - started > limit:
