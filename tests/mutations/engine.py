@@ -128,7 +128,15 @@ MUTANTS: list[Mutant] = [
         "engine/evaluation_batches:batches_of",
         ("jnp.arange(0, split.count(), rows * stride)", "jnp.arange(0, split.count(), rows)"),
         ("row_bytes * (width if several else 1)", "row_bytes"),
-        ("if fitting < most:", "if False:"),
+    ),
+    *mutants(
+        "engine/evaluation_batches:fitting_rows",
+        ("if fitting >= most", "if True"),
+        ("1 << max(fitting, 1).bit_length() - 1", "1 << max(fitting, 1).bit_length()"),
+    ),
+    *mutants(
+        "engine/evaluate_objective:_batches",
+        ("fitting_rows(EVALUATION_ROWS, row_bytes(forward, inputs, split, lane))", "EVALUATION_ROWS"),
     ),
     *mutants(
         "engine/evaluation_batches:_sizes",

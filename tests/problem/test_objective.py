@@ -13,6 +13,7 @@ import pytest
 import thalweg as tw
 from tests.made import blobs, net
 from thalweg.core.errors import DataError, ModelError, RecipeError
+from thalweg.engine import evaluation_batches
 from thalweg.problem.problem import Problem
 from thalweg.recipe.recipe import Recipe
 from thalweg.run.run import Run
@@ -95,6 +96,19 @@ def test_each_of_several_figures_is_logged_under_its_name_and_step(accumulate):
         batches = by_name[name].filter(part="batch")
         assert batches["step"].to_list() == losses["step"].to_list()
         np.testing.assert_allclose(batches["value"], expected, rtol=1e-5, atol=1e-6)
+
+
+def test_an_evaluation_takes_the_rows_that_memory_holds(monkeypatch):
+    seen, usual = [], train(Problem(net, blobs(), objective=crossed), SHORT)
+
+    def counted(model, batch):
+        seen.append(len(batch[1]))
+        return crossed(model, batch)
+
+    monkeypatch.setattr(evaluation_batches, "MOST_BYTES", 4 * 8 * 40)  # net has 8 units: 40 rows, so 32
+    few = train(Problem(net, blobs(), objective=counted), SHORT)
+    assert few.result["test_loss"] == pytest.approx(usual.result["test_loss"], rel=1e-5)
+    assert blobs().test.count() == 45 and {32, 13} <= set(seen) and 45 not in seen
 
 
 def test_noise_differs_from_step_to_step_and_an_evaluation_repeats_its_own():

@@ -5,18 +5,18 @@ the size of training, and the rows that are left are one batch more, which count
 all evaluations draw the same noise, so that they can be compared.
 """
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PyTree
 
 from thalweg.core import keys
+from thalweg.engine.evaluation_batches import EVALUATION_ROWS, PRIME, fitting_rows, row_bytes
 from thalweg.engine.mesh import share_rows
 from thalweg.engine.program import Inputs, Program, rebuilt
 from thalweg.problem.data.split import Split
 from thalweg.problem.objective import Measured, Objective, as_batch, mean
-
-# Rows of a batch where the objective gives a loss for each row.
-ROWS = 512
 
 
 def objective_sums(
@@ -37,7 +37,7 @@ def objective_sums(
         means = [mean(values).astype(jnp.float32) for values in (measured.losses, *measured.figures)]
         return size * jnp.stack(means)
 
-    rows, whole, rest = _batches(program, -(-split.count() // stride))
+    rows, whole, rest = _batches(program, inputs, split, lane, -(-split.count() // stride))
     results = jax.lax.map(lambda number: sums(number, rows), jnp.arange(whole))
     return jnp.concatenate([results, sums(jnp.int32(whole), rest)[None]]) if rest else results
 
@@ -51,15 +51,25 @@ def objective_losses(
         rows_of = number * rows + jnp.arange(size)
         return _measured(program, inputs, split, lane, rows_of, number).losses.reshape(-1)
 
-    rows, whole, rest = _batches(program, split.count())
+    rows, whole, rest = _batches(program, inputs, split, lane, split.count())
     results = jax.lax.map(lambda number: losses(number, rows), jnp.arange(whole)).reshape(-1)
     return jnp.concatenate([results, losses(jnp.int32(whole), rest)]) if rest else results
 
 
-def _batches(program: Program, examples: int) -> tuple[int, int, int]:
+def _batches(
+    program: Program, inputs: Inputs, split: Split, lane: tuple[PyTree, PyTree], examples: int
+) -> tuple[int, int, int]:
     """Return the rows of a batch, the number of whole batches, and the rows that are left."""
     assert isinstance(program.loss, Objective)
-    rows = min(ROWS if program.loss.per_row else program.batch_size, examples)
+    if not program.loss.per_row:
+        rows = min(program.batch_size, examples)
+        return rows, *divmod(examples, rows)
+    alone = replace(program, mesh=None)
+
+    def forward(inputs: Inputs, split: Split, lane: tuple[PyTree, PyTree]) -> PyTree:
+        return _measured(alone, inputs, split, lane, jnp.arange(PRIME), jnp.int32(0)).losses
+
+    rows = min(fitting_rows(EVALUATION_ROWS, row_bytes(forward, inputs, split, lane)), examples)
     return rows, *divmod(examples, rows)
 
 

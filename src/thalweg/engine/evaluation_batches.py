@@ -46,11 +46,15 @@ def batches_of(program: Program, split: Split, width: int, stride: int, row_byte
     """
     several = program.layout == BATCH and width > 1
     most = max(FEWEST_ROWS, BATCHED_ROWS // width) if several else EVALUATION_ROWS
-    fitting = MOST_BYTES // max(row_bytes * (width if several else 1), 1)
-    if fitting < most:
-        most = 1 << max(fitting, 1).bit_length() - 1
+    most = fitting_rows(most, row_bytes * (width if several else 1))
     rows = min(most, -(-split.count() // ROWS_MULTIPLE) * ROWS_MULTIPLE)
     return Batches(jnp.arange(0, split.count(), rows * stride), rows, stride)
+
+
+def fitting_rows(most: int, row_bytes: int) -> int:
+    """Return a number of rows, or the power of two below that memory holds."""
+    fitting = MOST_BYTES // max(row_bytes, 1)
+    return most if fitting >= most else 1 << max(fitting, 1).bit_length() - 1
 
 
 def row_bytes(forward: Callable[..., Any], *given: PyTree) -> int:
