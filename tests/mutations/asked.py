@@ -88,6 +88,7 @@ ASKED: dict[str, tuple[str, ...]] = {
     ),
     "doors/cli/predict_parts": ("doors/test_predict_parts.py",),
     "problem/targets": (
+        "run/test_judging.py",
         "doors/estimators",
         "doors/test_python.py",
         "insight/test_fit.py",
