@@ -167,6 +167,7 @@ def made(kind: str) -> tw.Data:
         "table": ((20,), 4000),
         "grey": ((28, 28), 1000),
         "rgb": ((32, 32, 3), 400),
+        "photographs": ((64, 64, 3), 1200),
         "series": ((24, 6), 1500),
     }[kind]
     inputs = random.normal(size=(rows, *shape)).astype(np.float32)

@@ -20,13 +20,15 @@ from benchmarks.machine import markdown
 from thalweg.insight.cost.cost import memory_bytes
 from thalweg.problem.models import parse
 
-# Model, kind of data, batch, optimizer, precision: 200 MB to 1.5 GB.
+# Model, kind of data, batch, optimizer, precision: most of them 200 MB to 1.5 GB. Of the small convolutions an
+# evaluation takes more than training does.
 RUNS = (
     ("mlp:4096,4096", "flat", 1000, "adamw", "f32"),
     ("mlp:2048,2048,2048,2048", "flat", 1500, "sgd", "f32"),
     ("mlp:8192", "flat", 2000, "momentum", "f32"),
     ("cnn:64,128", "grey", 500, "adamw", "f32"),
     ("cnn:64,128", "rgb", 256, "sgd", "bf16"),
+    ("cnn:32,64", "photographs", 16, "sgd", "f32"),
     ("resnet:20", "rgb", 256, "momentum", "f32"),
     ("lstm:512", "series", 1000, "adamw", "f32"),
     ("gpt:layers=6,width=384", "text", 16, "adamw", "f32"),
