@@ -20,8 +20,8 @@ from benchmarks.machine import markdown
 from thalweg.insight.cost.cost import memory_bytes
 from thalweg.problem.models import parse
 
-# Model, kind of data, batch, optimizer, precision: most of them 200 MB to 1.5 GB. Of the small convolutions an
-# evaluation takes more than training does.
+# Model, kind of data, batch, optimizer, precision: most of them 200 MB to 1.5 GB. An evaluation of the small
+# convolutions takes more than training does.
 RUNS = (
     ("mlp:4096,4096", "flat", 1000, "adamw", "f32"),
     ("mlp:2048,2048,2048,2048", "flat", 1500, "sgd", "f32"),

@@ -258,7 +258,7 @@ ASKED: dict[str, tuple[str, ...]] = {
     "problem/losses/whole_split": ("problem/losses/test_metrics_sklearn.py",),
     "run/spec": ("run/test_spec.py", "run/test_resume.py", "run/test_many.py"),
     "run/predicting": ("doors/test_predict_parts.py", "doors/test_cli.py", "run/test_train.py"),
-    "run/folder": ("run/folder", "run/test_verify.py", "run/test_train.py"),
+    "run/folder": ("run/folder", "run/test_verify.py", "run/test_train.py", "problem/test_objective.py"),
     "run/checkpoint": ("run/checkpoint", "run/test_resume.py"),
     "run/progress": ("run/test_train.py", "view/test_progress.py"),
     "insight": ("insight/test_answers.py", "insight/test_summary.py", "insight/test_compare.py"),
