@@ -17,7 +17,6 @@ from typing import Any
 import thalweg as tw
 from benchmarks.cost import OPTIMIZERS, made
 from benchmarks.machine import markdown
-from thalweg.insight.cost.cost import memory_bytes
 from thalweg.problem.models import parse
 
 # Model, kind of data, batch, optimizer, precision: most of them 200 MB to 1.5 GB. An evaluation of the small
@@ -53,7 +52,7 @@ def held(setting: tuple[str, str, int, str, str]) -> dict[str, int]:
     model, kind, batch, optimizer, precision = setting
     problem = tw.Problem(parse(model), made(kind))
     recipe = tw.Recipe(OPTIMIZERS[optimizer], batch_size=batch, steps=STEPS, precision=precision)
-    predicted = memory_bytes(problem, recipe)
+    predicted = tw.cost(problem, recipe, measure=False).memory.peak
     tw.train(problem, recipe)  # compiles
     _give_back()
     before = _kilobytes("VmRSS")

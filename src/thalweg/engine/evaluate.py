@@ -89,7 +89,7 @@ def evaluate(
     split, stride = _consecutive(split, weights[1], stride)
     split, weights = on_each(program.mesh, (split, weights))
     order, count = _lane_order(inputs, which)
-    results = compile_once(_sums, program, inputs, split, weights, order, count, stride, predict)
+    results = compile_once(sums_of_batches, program, inputs, split, weights, order, count, stride, predict)
     dispatched = time.perf_counter() - started
     examples = -(-_counts(split, inputs) // stride)
     if isinstance(program.loss, Objective):
@@ -168,7 +168,7 @@ class _Results(NamedTuple):
 
 
 @partial(jit, static_argnames=("program", "stride", "predict"))
-def _sums(
+def sums_of_batches(
     program: Program,
     inputs: Inputs,
     split: Split,
@@ -178,6 +178,7 @@ def _sums(
     stride: int,
     predict: Predict | None,
 ) -> _Results:
+    """Return what an evaluation gives on the device: the program that `evaluate` calls with its arguments."""
     TRACES.count("evaluate")
     loss = program.loss
     if isinstance(loss, Objective):

@@ -109,7 +109,7 @@ def _memory(cost: Cost) -> list[str]:
     largest = sorted(memory.activations_by_layer.items(), key=lambda item: -item[1])[:3]
     most = ", ".join(f"{name} {as_bytes(taken)}" for name, taken in largest if taken)
     return [
-        f"memory         {as_bytes(memory.total)} at the peak, besides what Python and JAX take",
+        f"memory         {as_bytes(memory.total)} at the peak of training, besides what Python and JAX take",
         f"  held         {', '.join(kinds)}",
         f"  results      {as_bytes(memory.results)}: the next state, and what the steps report",
         f"  temporaries  {as_bytes(memory.temporaries)}",
@@ -117,6 +117,8 @@ def _memory(cost: Cost) -> list[str]:
         f"{as_bytes(memory.activations)}",
         *([f"               most in {most}"] if most else []),
         f"  another lane {as_bytes(cost.lane)}",
+        f"  evaluation   {as_bytes(memory.evaluation)} at its peak"
+        + (", which is more than training takes" if memory.evaluation > memory.total else ""),
     ]
 
 

@@ -97,7 +97,7 @@ def test_batched_lanes_are_summed_over_the_last_axis_of_the_left_factor():
     training = run_chunk.lower(group.program, group.inputs, split, batches, np.int32(4), states)
     order, weights = np.arange(4, dtype=np.int32), (states.params, states.model_state)
     arguments = (group.program, group.inputs, split, weights, order, np.int32(4))
-    evaluation = evaluate._sums.lower(*arguments, stride=1, predict=None)
+    evaluation = evaluate.sums_of_batches.lower(*arguments, stride=1, predict=None)
     # Forward, what is before two layers, gradients of weights (which may be one); and forward.
     for lowered, fewest in ((training, 7), (evaluation, 3)):
         count, elsewhere = summed_elsewhere(lowered.compile().as_text())

@@ -14,11 +14,14 @@ from tests.doors.process import called
 from thalweg.core import device
 from thalweg.core.errors import BadInput, ShortageError
 from thalweg.engine.dispatch import run_chunk
+from thalweg.engine.evaluate import sums_of_batches
 from thalweg.engine.group import init_group
-from thalweg.insight.cost import fitting, flops, graph, rates
+from thalweg.insight.cost import fitting, flops, graph, rates, trace
 from thalweg.insight.cost.cost import memory_bytes
 from thalweg.insight.cost.devices import DEVICES
 from thalweg.insight.cost.fitting import compiled_bytes
+from thalweg.problem.models import parse
+from thalweg.view import cost as shown
 
 
 def made(shape: tuple[int, ...], rows: int = 300, outputs: int = 3) -> tw.Data:
@@ -177,6 +180,31 @@ def test_a_device_is_timed_by_its_data_sheet_and_an_unknown_one_refused(deep):
     assert all(seconds > 0 for seconds in times)
     with pytest.raises(BadInput, match="did you mean 'H100'"):
         tw.cost(deep, device="H1000")
+
+
+@pytest.mark.parametrize(
+    ("model", "shape", "share"),
+    [("cnn:8,16", (16, 16), 0.15), ("lstm:16", (12, 5), 0.02)],
+)
+def test_the_memory_of_an_evaluation_is_known_before_compiling(model, shape, share):
+    problem, recipe = tw.Problem(parse(model), made(shape)), one_step(batch_size=4)
+    of, memory = trace.shapes(problem, recipe), tw.cost(problem, recipe, measure=False).memory
+    lane, count = jax.ShapeDtypeStruct((1,), jnp.int32), jax.ShapeDtypeStruct((), jnp.int32)
+    weights = (of.states.params, of.states.model_state)
+    lowered = sums_of_batches.lower(
+        of.group.program, of.group.inputs, of.split, weights, lane, count, 1, None
+    )
+    found = lowered.compile().memory_analysis()
+    compiled = found.temp_size_in_bytes + found.output_size_in_bytes
+    assert memory.evaluation - sum(memory.inputs.values()) == pytest.approx(compiled, rel=share)
+    assert memory.peak == max(memory.total, memory.evaluation)
+
+
+def test_an_evaluation_that_takes_more_than_training_is_said(deep):
+    wide = tw.cost(tw.Problem(parse("cnn:8"), made((16, 16))), one_step(batch_size=2), measure=False)
+    assert wide.memory.peak == wide.memory.evaluation == wide.to_dict()["memory"]["evaluation"]
+    assert "which is more than training takes" in shown.text(wide)
+    assert "more than training" not in shown.text(tw.cost(deep, one_step(batch_size=32), measure=False))
 
 
 def test_a_stream_costs_what_the_same_rows_cost():

@@ -39,6 +39,7 @@ class Memory:
         activations: What the forward pass keeps for the backward pass, in one microbatch.
         gradients: Of the parameters.
         activations_by_layer: The same by layer.
+        evaluation: At the peak of an evaluation: what is held, and the temporaries of its program.
     """
 
     total: int
@@ -48,6 +49,12 @@ class Memory:
     activations: int
     gradients: int
     activations_by_layer: Mapping[str, int]
+    evaluation: int
+
+    @property
+    def peak(self) -> int:
+        """The larger of what training and what an evaluation takes."""
+        return max(self.total, self.evaluation)
 
 
 @dataclass(frozen=True)
@@ -126,6 +133,7 @@ class Cost(Shown):
                 **{f"input_{name.replace(' ', '_')}": taken for name, taken in self.memory.inputs.items()},
                 "results": self.memory.results,
                 "temporaries": self.memory.temporaries,
+                "evaluation": self.memory.evaluation,
                 "activations": self.memory.activations,
                 "gradients": self.memory.gradients,
                 "another_lane": self.lane,
@@ -241,7 +249,15 @@ def _memory(shapes: trace.Shapes, gradient: nodes.Computation, owners: Mapping[i
         activations=sum(kept.values()),
         gradients=inputs.get("weights", 0),
         activations_by_layer=kept,
+        evaluation=sum(inputs.values()) + _evaluating(shapes),
     )
+
+
+def _evaluating(shapes: trace.Shapes) -> int:
+    """Return the bytes of an evaluation's temporaries and results."""
+    program = graph.computation(trace.evaluation(shapes))
+    peak = liveness.peak(program, reserved=True)
+    return peak.bytes + sum(value.bytes for value in program.outputs)
 
 
 def _kept(computation: nodes.Computation) -> list[nodes.Value]:

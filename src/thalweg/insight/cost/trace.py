@@ -11,6 +11,7 @@ from jaxtyping import PyTree
 from thalweg.core import keys
 from thalweg.core.tree import lane as take_lane
 from thalweg.engine.backward import Lane, backward, read_batch
+from thalweg.engine.evaluate import sums_of_batches
 from thalweg.engine.group import LaneGroup, group_shapes
 from thalweg.engine.layout.mapped import run_mapped
 from thalweg.engine.program import Batches, rebuilt
@@ -74,6 +75,15 @@ def program(of: Shapes) -> tuple[ClosedJaxpr, list[str]]:
         + ["settings"]
     )
     return closed, labels + state_labels(of.states)
+
+
+def evaluation(of: Shapes) -> ClosedJaxpr:
+    """Return the program that evaluates the training split, whose batches are the largest there are."""
+    order, count = jax.ShapeDtypeStruct((1,), jnp.int32), jax.ShapeDtypeStruct((), jnp.int32)
+    arguments = (of.group.inputs, of.split, (of.states.params, of.states.model_state), order, count)
+    return jax.make_jaxpr(lambda *given: sums_of_batches.function(of.group.program, *given, 1, None))(
+        *arguments
+    )
 
 
 STATE_LABELS = {
