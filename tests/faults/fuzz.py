@@ -285,7 +285,7 @@ def resealed(content: bytes) -> bytes:
         value = json.loads(content)
         value.pop("sha256", None)
         return seal(value)
-    except (ValueError, AttributeError, RecursionError):
+    except (ValueError, AttributeError, TypeError, RecursionError):
         return content
 
 
