@@ -80,10 +80,12 @@ def program(of: Shapes) -> tuple[ClosedJaxpr, list[str]]:
 def evaluation(of: Shapes) -> ClosedJaxpr:
     """Return the program that evaluates the training split, whose batches are the largest there are."""
     order, count = jax.ShapeDtypeStruct((1,), jnp.int32), jax.ShapeDtypeStruct((), jnp.int32)
-    arguments = (of.group.inputs, of.split, (of.states.params, of.states.model_state), order, count)
-    return jax.make_jaxpr(lambda *given: sums_of_batches.function(of.group.program, *given, 1, None))(
-        *arguments
-    )
+
+    def evaluated(inputs: Any, split: Any, weights: Any, order: Any, count: Any) -> PyTree:
+        return sums_of_batches.function(of.group.program, inputs, split, weights, order, count, 1, None)
+
+    weights = (of.states.params, of.states.model_state)
+    return jax.make_jaxpr(evaluated)(of.group.inputs, of.split, weights, order, count)
 
 
 STATE_LABELS = {
