@@ -52,7 +52,7 @@ def batches_of(program: Program, split: Split, width: int, stride: int, row_byte
 
 
 def fitting_rows(most: int, row_bytes: int) -> int:
-    """Return a number of rows, or the power of two below that memory holds."""
+    """Return `most` rows if memory holds them, else the largest power of two of rows that it holds."""
     fitting = MOST_BYTES // max(row_bytes, 1)
     return most if fitting >= most else 1 << max(fitting, 1).bit_length() - 1
 

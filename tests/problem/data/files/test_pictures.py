@@ -373,6 +373,14 @@ def test_a_table_beside_class_folders_is_noted_unless_it_repeats_them(tmp_path):
     assert load(tmp_path, target="mood", test=0, validation=0).preparation.classes == ("bad", "good")
     csv(tmp_path / "moods.csv", table | {"class": ["cat"] * 10 + ["dog"] * 10})
     assert "moods.csv" not in texts(load(tmp_path, test=0, validation=0))
+    csv(
+        tmp_path / "moods.csv", {"Unnamed: 0": list(range(20)), "file": files}
+    )  # an index and a list of files
+    assert "moods.csv" not in texts(load(tmp_path, test=0, validation=0))
+    lines = "\n".join(json.dumps({"file": file, "boxes": [[1, 2]]}) for file in files)
+    (tmp_path / "moods.jsonl").write_text(lines)
+    assert load(tmp_path, test=0, validation=0).preparation.classes == ("cat", "dog")
+    (tmp_path / "moods.jsonl").unlink()
     for content in (b"", b"\xff\x00" * 40, b"a,b\n1\n"):  # one that nobody asked for may be damaged
         (tmp_path / "moods.csv").write_bytes(content)
         assert load(tmp_path, test=0, validation=0).preparation.classes == ("cat", "dog")

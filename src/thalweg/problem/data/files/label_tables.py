@@ -77,8 +77,8 @@ def unused_table(tables: list[Path], classes: Mapping[str, list[Path]], root: Pa
     for path, frame, column in _naming(tables, index, _if_readable):
         named = [_find(cell, index) for cell in _text(frame, column)]
         own = [None if found is None else class_of[found] for found in named]
-        others = [name for name in frame.columns if name != column and not _is_index(name)]
-        if not any(_repeats(_text(frame, name), own) for name in others):
+        others = [name for name in _plain(frame) if name != column and not _is_index(name)]
+        if others and not any(_repeats(_text(frame, name), own) for name in others):
             text = f"{path.name} was not used, though its column {column} names files"
             hint = f"to learn one of its columns instead, name it: {option('target', others[-1])}"
             return Note("layout", f"{text}: the folders are the classes; {hint}.")
@@ -87,7 +87,7 @@ def unused_table(tables: list[Path], classes: Mapping[str, list[Path]], root: Pa
 
 def _if_readable(path: Path) -> pl.DataFrame | None:
     """Read a table that nobody asked for: it may be damaged or very large."""
-    with suppress(DataError):
+    with suppress(DataError, OSError):
         return read_table(path).frame if path.stat().st_size <= MOST_UNASKED else None
     return None
 
@@ -107,11 +107,15 @@ def _naming(
         if plain_suffix(path) in TABLE_SUFFIXES and "submission" not in path.stem.lower():
             frame = read(path)
             column = None if frame is None else _naming_column(frame, index)
-            if (
-                frame is not None and column is not None and frame.width > 1
-            ):  # a list of files alone has no labels
+            # A list of files alone has no labels.
+            if frame is not None and column is not None and frame.width > 1:
                 naming.append((path, frame, column))
     return naming
+
+
+def _plain(frame: pl.DataFrame) -> list[str]:
+    """Return the columns whose cells are no lists or records."""
+    return [name for name in frame.columns if not frame.schema[name].is_nested()]
 
 
 def _text(frame: pl.DataFrame, column: str) -> list[str | None]:
@@ -245,7 +249,7 @@ def _find(cell: str | None, index: Mapping[str, Path]) -> Path | None:
 def _naming_column(frame: pl.DataFrame, index: Mapping[str, Path]) -> str | None:
     """Return the column that names the most files: numbers can be both labels and names such as `1.png`."""
     best, most = None, 0
-    for name in frame.columns:
+    for name in _plain(frame):
         cells = frame[name].cast(pl.String, strict=False).drop_nulls().str.strip_chars().to_list()
         named = [path for path in (_find(cell, index) for cell in cells) if path is not None]
         if cells and len(named) >= NAMING * len(cells) and len(set(named)) > most:
