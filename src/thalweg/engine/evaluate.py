@@ -180,6 +180,20 @@ def sums_of_batches(
 ) -> _Results:
     """Return what an evaluation gives on the device: the program that `evaluate` calls with its arguments."""
     TRACES.count("evaluate")
+    return traced_sums(program, inputs, split, weights, order, count, stride, predict)
+
+
+def traced_sums(
+    program: Program,
+    inputs: Inputs,
+    split: Split,
+    weights: tuple[PyTree, PyTree],
+    order: Int[Array, " lane"],
+    count: Int[Array, ""],
+    stride: int,
+    predict: Predict | None,
+) -> _Results:
+    """Return what `sums_of_batches` does, as part of a caller's own trace: `TRACES` does not count it."""
     loss = program.loss
     if isinstance(loss, Objective):
         sums = partial(objective_sums, program, inputs, split, stride)

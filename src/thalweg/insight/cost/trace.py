@@ -11,7 +11,7 @@ from jaxtyping import PyTree
 from thalweg.core import keys
 from thalweg.core.tree import lane as take_lane
 from thalweg.engine.backward import Lane, backward, read_batch
-from thalweg.engine.evaluate import sums_of_batches
+from thalweg.engine.evaluate import traced_sums
 from thalweg.engine.group import LaneGroup, group_shapes
 from thalweg.engine.layout.mapped import run_mapped
 from thalweg.engine.program import Batches, rebuilt
@@ -82,7 +82,7 @@ def evaluation(of: Shapes) -> ClosedJaxpr:
     order, count = jax.ShapeDtypeStruct((1,), jnp.int32), jax.ShapeDtypeStruct((), jnp.int32)
 
     def evaluated(inputs: Any, split: Any, weights: Any, order: Any, count: Any) -> PyTree:
-        return sums_of_batches.function(of.group.program, inputs, split, weights, order, count, 1, None)
+        return traced_sums(of.group.program, inputs, split, weights, order, count, 1, None)
 
     weights = (of.states.params, of.states.model_state)
     return jax.make_jaxpr(evaluated)(of.group.inputs, of.split, weights, order, count)
