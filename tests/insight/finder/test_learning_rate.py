@@ -12,7 +12,7 @@ import pytest
 from tests import made
 from tests.insight.finder import planted
 from thalweg.core.errors import RecipeError
-from thalweg.insight.finder.finding import LANE
+from thalweg.insight.finder.finding import INCONCLUSIVE, LANE
 from thalweg.insight.finder.learning_rate import COARSE, RateSearch, find_lr
 from thalweg.insight.finder.valley import Valley
 from thalweg.problem.models import MLP
@@ -270,3 +270,15 @@ def test_a_found_rate_is_at_most_half_of_what_diverged():
     valley = Valley(at, np.array([0.0, 0.0, 1.0]), 1.0 - np.eye(3))
     search.valley = lambda: valley  # type: ignore[method-assign]
     assert math.isclose(search.diverges, 2**1.07) and search._decide().value == search.diverges / 2
+
+
+@pytest.mark.parametrize(("diverged", "chance"), [(0.8, 1.0), (1.2, 0.6)])
+def test_the_own_rate_is_left_for_certain_where_twice_of_it_diverged(diverged, chance):
+    """Elsewhere the lanes must tell, and here they cannot."""
+    search = searched({-1: 0.6, 0: 0.5, diverged: 0.9}, diverged=(diverged,))
+    search.valley = lambda: Valley(np.array([-1.0, 0.0]), np.array([0.6, 0.4]), 1.0 - np.eye(2))  # type: ignore[method-assign]
+    decision = search._decide()
+    assert decision.chance == chance
+    assert (decision.status == INCONCLUSIVE) == (chance < 1) and decision.value == (
+        0.5 if chance == 1 else 1.0
+    )
