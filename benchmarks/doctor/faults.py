@@ -11,6 +11,7 @@ import numpy as np
 import thalweg as tw
 from benchmarks.doctor import programs
 from benchmarks.doctor.programs import BINARY, CLASSES, VALUES, Setup, identity, tasks
+from benchmarks.doctor.structured import structured_tasks
 
 Fault = Callable[[Setup], Setup]
 # Cases whose hash falls into this share are set aside: they were not looked at while thresholds were chosen.
@@ -149,16 +150,21 @@ class Case:
         return int(sha256(self.name.encode()).hexdigest(), 16) % 1000 < 1000 * SET_ASIDE
 
 
+def every_task(seed: int) -> dict[str, Setup]:
+    """Return the healthy setups by name, on tables and on images, sequences and text."""
+    return tasks(seed) | structured_tasks(seed)
+
+
 def faulty(seeds: tuple[int, ...] = (0, 1, 2)) -> Iterator[Case]:
     """Yield the programs with faults: every cause on every task of its kind, on data of several seeds."""
     for seed in seeds:
-        for name, setup in tasks(seed).items():
+        for name, setup in every_task(seed).items():
             for cause, (kinds, fault) in FAULTS.items():
-                if setup.kind in kinds:
+                if setup.kind in kinds and cause not in setup.unfit:
                     planted = (cause.split(":")[0],)
                     yield Case(f"{name}-{cause}-{seed}", planted, fault(setup), setup)
             for pair in PAIRS:
-                if all(setup.kind in FAULTS[cause][0] for cause in pair):
+                if all(setup.kind in FAULTS[cause][0] and cause not in setup.unfit for cause in pair):
                     both = FAULTS[pair[1]][1](FAULTS[pair[0]][1](setup))
                     yield Case(f"{name}-{'-'.join(pair)}-{seed}", pair, both, setup)
 
@@ -176,7 +182,7 @@ def healthy(seeds: tuple[int, ...] = tuple(range(8))) -> Iterator[Case]:
     }
     changes: dict[str, dict[str, Any]] = {"plain": {}, "norm": {"norm": True}, "dropout": {"dropout": 0.2}}
     for seed in seeds:
-        for name, setup in tasks(seed).items():
+        for name, setup in every_task(seed).items():
             for recipe_name, recipe in recipes.items():
                 for change, values in changes.items():
                     case = setup.changed(recipe=recipe, **values)

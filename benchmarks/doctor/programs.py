@@ -21,8 +21,9 @@ CLASSES, BINARY, VALUES = "classes", "binary", "values"
 
 
 class Net(eqx.Module):
-    """Affine maps with activations between them, and a function at the end."""
+    """Affine maps with activations between them, a function at the end, and maybe a part before them."""
 
+    stem: Any
     layers: list
     norms: list
     drop: Any
@@ -39,13 +40,15 @@ class Net(eqx.Module):
             return leaf * setup.gain + (setup.bias if leaf.ndim == 1 else 0.0)
 
         self.layers = jax.tree.map(changed, made)
+        stem = None if setup.stem is None else setup.stem(jax.random.fold_in(key, 1), setup.act)
+        self.stem = jax.tree.map(changed, stem)
         self.norms = [eqx.nn.LayerNorm(width) for width in setup.sizes[1:-1]] if setup.norm else []
         self.drop = eqx.nn.Dropout(setup.dropout) if setup.dropout else None
         self.act, self.out = setup.act, setup.out
 
     def __call__(self, x: Any, *, key: Any = None) -> Any:
         """Return the outputs of one example."""
-        x = jnp.ravel(x)
+        x = jnp.ravel(x) if self.stem is None else self.stem(x)
         for at, layer in enumerate(self.layers[:-1]):
             x = layer(x)
             x = self.act(self.norms[at](x) if self.norms else x)
@@ -62,7 +65,9 @@ class Setup:
 
     Args:
         task: Name of the task; `kind`, `x`, `y` are its data.
-        sizes: Widths of the network.
+        sizes: Widths of the affine layers.
+        stem: `(key, act) -> module`, which turns an example into the first of these widths; None: as it is.
+        unfit: Causes that make no sense here, or no difference.
         act, out: Functions between and after the layers.
         gain, bias: Initial numbers are multiplied by the first; biases are shifted by the second.
         norm, dropout: Layer norm, and share of dropped units.
@@ -86,6 +91,8 @@ class Setup:
     norm: bool = False
     dropout: float = 0.0
     validation: float = 0.2
+    stem: Callable | None = None
+    unfit: tuple[str, ...] = ()
 
     def program(self) -> tuple[tw.Problem, tw.Recipe]:
         """Return the problem, as an objective over raw arrays, and the recipe."""
