@@ -154,6 +154,13 @@ def doors() -> dict[str, tuple[Callable[..., Any], dict[str, Any]]]:
             ),
             trains | {"budget": 0.0, "seeds": 3},
         ),
+        # Without PyTorch, or with a loader of something else, what is wrong is refused first.
+        "diagnose_torch": (
+            lambda loader, epochs, budget: tw.diagnose_torch(
+                tw.LinearModel, optax.sgd, loader, jnp.sum, epochs=epochs, budget=budget
+            ),
+            {"loader": None, "epochs": 1, "budget": 3.0},
+        ),
         "landscape": (lambda run: tw.landscape(run), {"run": m.run}),
         "curvature": (lambda run, top: tw.curvature(run, top=top), {"run": m.run, "top": 1}),
         "gradcheck": (

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from thalweg.doors.python import stream_train as stream_train
     from thalweg.doors.python import tape as tape
     from thalweg.doors.python import train as train
+    from thalweg.doors.pytorch.diagnose import diagnose_torch as diagnose_torch
     from thalweg.insight.best.result import Best as Best
     from thalweg.insight.compare import compare as compare
     from thalweg.insight.cost.cost import Cost as Cost
@@ -182,6 +183,7 @@ _MODULES = {
     "doors.estimators": "LaneHalvingSearchCV LaneSearchCV ThalwegClassifier ThalwegRegressor",
     "doors.export.export": "Export export",
     "doors.python": "best find_batch_size find_lr fit plan race resume search stream_train tape train",
+    "doors.pytorch.diagnose": "diagnose_torch",
     "insight.search": "Budget SearchResult",
     "insight.compare": "compare",
     "insight.cost.cost": "Cost cost",

@@ -154,6 +154,9 @@ def _of_classes(anatomy: Anatomy) -> tuple[str, str, float, float, bool, bool]:
         and None not in uphill
     ):
         prefers = WRONG
+        # The form of outputs is that of the loss the right way round.
+        of_row = [(number, -losses) for number, losses in of_row]
+        best = [(number, at) for (number, _), at in zip(best, uphill, strict=True)]
     takes, breaks = _classes_form(of_row, best, width), False
     for (_, losses), (_, at) in zip(of_row, best, strict=True):
         breaks |= at is not None and not np.isfinite(losses[2 * width + 1 + at])
