@@ -84,11 +84,6 @@ class Trials:
         """Updates computed, added over all lanes: the cost."""
         return int(self.table["steps"].sum())
 
-    @property
-    def interrupted(self) -> bool:
-        """Whether the user interrupted training."""
-        return bool((self.table["stopped"] == StopReason.INTERRUPTED.value).any())
-
     def losses(self, variant: str) -> dict[int, float | None]:
         """Return a variant's loss for each seed; None where the lane diverged."""
         rows = self.table.filter(pl.col("variant") == variant)
@@ -127,6 +122,8 @@ def run_trials(
     Raises:
         RecipeError: There are no variants or seeds, names repeat, or the budget does not cover one update
             for each lane.
+        KeyboardInterrupt: The user interrupted training. Nothing may be concluded from lanes that were cut
+            short; what `keep` holds can be resumed.
 
     Example:
         >>> variants = [Variant("adam", Recipe(Adam())), Variant("sgd", Recipe(SGD()))]
@@ -159,6 +156,8 @@ def run_trials(
         ]
         folder = keep if keep is None or len(problems) == 1 else Path(keep) / f"problem-{number}"
         runs = train(trial_problem, recipes, keep=folder, progress=progress, strict=strict)
+        if any(run.result["stopped"] == StopReason.INTERRUPTED for run in runs):
+            raise KeyboardInterrupt
         split = "validation" if "validation" in trial_problem.data.splits else "train"
         for (variant, seed), run in zip(lanes, runs, strict=True):
             rows.append({"variant": variant.name, "seed": seed} | _measured(run, split))

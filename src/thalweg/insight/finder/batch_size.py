@@ -174,8 +174,6 @@ class _SizeSearch:
             total=total,
             progress=self.progress,
         )
-        if trials.interrupted:
-            raise KeyboardInterrupt
         self._spend(trials.lane_steps, batch)
         return {
             name: np.array(

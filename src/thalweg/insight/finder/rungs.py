@@ -168,8 +168,6 @@ class Rungs:
                 total=self.total,
                 progress=self.progress,
             )
-        if trials.interrupted:
-            raise KeyboardInterrupt
         self.spent += trials.lane_steps
         rows = trials.table.with_columns(
             pl.lit(rung).alias("rung"),

@@ -20,6 +20,7 @@ from jaxtyping import Array, Float, Key, PyTree
 
 from thalweg.core.errors import ModelError
 from thalweg.core.shown import Shown
+from thalweg.core.stop_reason import StopReason
 from thalweg.insight.landscape.points import RECOMPUTED, Points, Progress
 from thalweg.insight.landscape.subject import Subject
 from thalweg.insight.wording import figure, percent, plural
@@ -253,6 +254,8 @@ def _trained_bend(first: Subject, second: Subject, steps: int) -> PyTree:
     curve = Problem(start, problem.data, objective=losses, name="curve")
     recipe = Recipe(Adam(lr=CURVE_RATE), batch_size=first.recipe.batch_size, steps=steps)
     run: Any = train(curve, recipe, progress=False)
+    if run.result["stopped"] == StopReason.INTERRUPTED:
+        raise KeyboardInterrupt
     return jax.tree.unflatten(treedef, run.params.bend)
 
 
