@@ -10,6 +10,8 @@ import os
 
 import pytest
 
+from tests import gate
+
 # XLA's older code for fusions in place of a compilation by MLIR for each, LLVM without optimisation, and each
 # program in one piece.
 FAST_COMPILATION = (
@@ -37,6 +39,7 @@ LONGEST = (
 
 def pytest_addoption(parser):
     parser.addoption("--long", action="store_true", help="also run tests that take minutes each")
+    parser.addoption("--repeats", action="store_true", help="also run the repeats that `gate` leaves out")
     parser.addoption(
         "--optimised", action="store_true", help="run only tests marked `optimised`, compiled as for users"
     )
@@ -57,6 +60,8 @@ def pytest_collection_modifyitems(config, items):
     items.sort(key=lambda item: first.get(item.path, len(LONGEST)))
     if config.getoption("--long"):
         return
+    if not config.getoption("--repeats"):
+        gate.leave_out(items)
     for item in items:
         if "long" in item.keywords:
             item.add_marker(pytest.mark.skip(reason="takes minutes; runs with --long"))

@@ -121,8 +121,8 @@ FAULTS: dict[str, tuple[tuple[str, ...], Fault]] = {
     ),
     "decay_strong": ((CLASSES, VALUES), _rate(tw.AdamW(lr=5e-3, weight_decay=100.0))),
 }
-# Causes that are planted together with a short recipe of SGD, in which small networks of affine layers learn and
-# others do not: on images, sequences and text the task's own recipe stays.
+# Causes that are planted together with a short recipe of SGD, in which small networks of affine layers learn
+# and others do not: on images, sequences and text the task's own recipe stays.
 OWN_RECIPE = ("head_double_activation", "hidden_activation_wrong", "init_small")
 # Pairs of causes that occur together.
 PAIRS = (

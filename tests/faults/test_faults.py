@@ -43,7 +43,7 @@ FULL_ONLY = ("mnist", "soak", "many-lanes")
 def test_quick_trials_break_no_promise(trials):
     # In a process of its own, because writers are forked, which JAX does not support.
     done = subprocess.run(
-        [sys.executable, "-m", "tests.faults", "--quick", "--only", *trials],
+        [sys.executable, "-m", "tests.faults", "--gate", "--only", *trials],
         cwd=ROOT,
         env=os.environ | {"JAX_PLATFORMS": "cpu"},
         capture_output=True,

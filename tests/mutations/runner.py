@@ -176,6 +176,5 @@ def _run_tests(job: Job) -> int:
     chosen = ["-k", job.words] if job.words else []
     chosen += ["--optimised"] if job.optimised else []
     files = [str(ROOT / "tests" / name) for name in job.tests]
-    return int(
-        pytest.main(["-x", "-q", "--tb=no", "--assert=plain", "-p", "no:cacheprovider", *files, *chosen])
-    )
+    options = ["-x", "-q", "--tb=no", "--assert=plain", "-p", "no:cacheprovider", "--repeats", *chosen]
+    return int(pytest.main([*options, *files]))

@@ -1,11 +1,10 @@
 """Deferred imports and background work: what a process postpones when it starts.
 
 `from thalweg.core.lazy import pl` gives Polars, which is loaded when one of its names is first used; likewise
-`pq` (pyarrow's Parquet), `Image` (Pillow), `special` and `optimize` (SciPy's functions),
-`psutil` and
-`charset_normalizer`. Importing Polars takes a tenth of the import time of a training process, which creates
-its first table at the end, and none if the data are arrays. A module that uses these names starts with
-`from __future__ import annotations`, so that its signatures do not load them.
+`pq` (pyarrow's Parquet), `Image` (Pillow), `special` and `optimize` (SciPy's functions), `psutil`,
+`charset_normalizer` and `torch`. Importing Polars takes a tenth of the import time of a training process,
+which creates its first table at the end, and none if the data are arrays. A module that uses these names
+starts with `from __future__ import annotations`, so that its signatures do not load them.
 """
 
 import gc
@@ -84,6 +83,7 @@ else:
     optimize = LazyModule("scipy.optimize")
     pq, psutil = LazyModule("pyarrow.parquet"), LazyModule("psutil")
     charset_normalizer = LazyModule("charset_normalizer")
+torch: Any = LazyModule("torch")  # of an extra: see `extra`
 
 
 def idle_work() -> None:

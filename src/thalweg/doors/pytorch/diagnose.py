@@ -9,7 +9,6 @@ lines of code of the answer are PyTorch's.
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,8 @@ import numpy as np
 from thalweg.core.arguments import checked
 from thalweg.core.errors import BadInput
 from thalweg.core.lazy import extra
+from thalweg.doors.pytorch.loader import narrow, recipe_of, rows_of
+from thalweg.doors.pytorch.translated import check_same, translated
 from thalweg.insight.doctor.diagnose import diagnose
 from thalweg.insight.doctor.diagnosis import Cause, Change, Diagnosis
 from thalweg.problem.data.data import Data
@@ -81,17 +82,14 @@ def diagnose_torch(
         >>> print(answer)
     """
     extra("diagnose_torch", "torch", "torch")
-    loading, translation = (
-        import_module(f"thalweg.doors.pytorch.{name}") for name in ("loader", "translated")
-    )
     if epochs < 1:
         raise BadInput("torch", "epochs must be at least 1", got=epochs, hint="as many as the program makes")
-    x, y = loading.rows_of(loader)
-    held = None if validation is None else tuple(map(loading.narrow, loading.rows_of(validation)))
-    data = _data(loading.narrow(x), loading.narrow(y), held)
-    program = translation.translated(make_model, loss, x[:COMPARED], y[:COMPARED])
-    recipe = loading.recipe_of(make_optimizer(make_model().parameters()), loader, epochs, seed)
-    translation.check_same(program, make_model, loss, x[:COMPARED], y[:COMPARED])
+    x, y = rows_of(loader)
+    held = None if validation is None else tuple(map(narrow, rows_of(validation)))
+    data = _data(narrow(x), narrow(y), held)
+    program = translated(make_model, loss, x[:COMPARED], y[:COMPARED])
+    recipe = recipe_of(make_optimizer(make_model().parameters()), loader, epochs, seed)
+    check_same(program, make_model, loss, x[:COMPARED], y[:COMPARED])
     problem = Problem(program.factory, data, objective=program.objective)
     answer = diagnose(problem, recipe, budget=budget, seeds=seeds, quick=quick, progress=progress)
     return in_pytorch(answer)

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-import torch
 
 from thalweg.core.errors import ModelError, ThalwegError
+from thalweg.core.lazy import torch
 from thalweg.doors.pytorch.operations import OPERATIONS
 
 DROPOUTS, BATCH_NORM = ("dropout", "feature_dropout"), "batch_norm"
@@ -69,12 +69,12 @@ class Graph:
         return sum(bool(node.args[2]) for node in self._nodes if _name(node) in DROPOUTS)
 
     @property
-    def batch_norms(self) -> dict[str, tuple[str | None, str | None]]:
+    def batch_norms(self) -> dict[str, tuple[str, str]]:
         """The parameters of every batch norm, weight and bias, by the name of its layer."""
         found = {}
         for node in self._nodes:
             if _name(node) == BATCH_NORM:
-                weight, bias = (None if each is None else self._targets[each.name] for each in node.args[1:3])
+                weight, bias = (self._targets[each.name] for each in node.args[1:3])
                 found[self._norm(node)] = (weight, bias)
         return found
 
@@ -103,7 +103,9 @@ class Graph:
                 env[node] = layers.batch_norm(self._norm(node), env[node.args[0]])
             else:
                 args, kwargs = torch.fx.node.map_arg((node.args, node.kwargs), env.__getitem__)
-                env[node] = _function(node)(*args, **kwargs)
+                function = _function(node)
+                assert function is not None  # `_check` has looked
+                env[node] = function(*args, **kwargs)
                 if _name(node).endswith("_") and isinstance(node.args[0], torch.fx.Node):
                     env[node.args[0]] = env[node]  # changed in place
         raise AssertionError("a program without an output")
@@ -121,7 +123,7 @@ class Graph:
                 "torch", "has an operation without a translation", got=", ".join(unknown), hint=hint
             )
         for node in called:
-            if _name(node) == BATCH_NORM and (node.args[3] is None or node.args[1] is None):
+            if _name(node) == BATCH_NORM and (None in node.args[1:4]):
                 rule = "batch norm must have running statistics, a weight and a bias"
                 raise ModelError("torch", rule, hint="track_running_stats=True, affine=True")
 

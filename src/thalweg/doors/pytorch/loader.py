@@ -4,10 +4,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-import torch
-from torch.utils.data import DataLoader, IterableDataset, SequentialSampler
 
 from thalweg.core.errors import BadInput, DataError, RecipeError
+from thalweg.core.lazy import torch
 from thalweg.core.limits import VARIABLE, as_bytes, max_bytes
 from thalweg.recipe.optimizers import (
     SGD,
@@ -32,14 +31,16 @@ def _adam(kind: Callable[..., Optimizer]) -> Callable[[Mapping[str, Any]], Optim
     return made
 
 
-def _decay(group: Mapping[str, Any]) -> dict[str, float]:
+def _decay(group: Mapping[str, Any]) -> dict[str, Any]:
     return {"weight_decay": float(group["weight_decay"])} if group["weight_decay"] else {}
 
 
 def _sgd(group: Mapping[str, Any]) -> Optimizer:
     if group["dampening"]:
         raise _refused("SGD with dampening")
-    momentum = {"momentum": group["momentum"], "nesterov": group["nesterov"]} if group["momentum"] else {}
+    momentum: dict[str, Any] = {}
+    if group["momentum"]:
+        momentum = {"momentum": group["momentum"], "nesterov": group["nesterov"]}
     return SGD(lr=group["lr"], **momentum, **_decay(group))
 
 
@@ -112,7 +113,7 @@ def recipe_of(optimizer: Any, loader: Any, epochs: int, seed: int) -> Recipe:
         )
     group = {k: float(v) if isinstance(v, torch.Tensor) else v for k, v in settings[0].items()}
     made = OPTIMIZERS[name](group)
-    in_order = isinstance(loader.sampler, SequentialSampler)
+    in_order = isinstance(loader.sampler, torch.utils.data.SequentialSampler)
     return Recipe(
         made,
         batch_size=min(int(loader.batch_size), len(loader.dataset)),
@@ -130,13 +131,14 @@ def rows_of(loader: Any) -> tuple[np.ndarray, np.ndarray]:
         BadInput: It is no loader, or gives something else than pairs of tensors.
     """
     rule, hint = "needs a torch.utils.data.DataLoader of pairs (x, y)", "DataLoader(TensorDataset(x, y), 32)"
-    if not isinstance(loader, DataLoader) or isinstance(loader.dataset, IterableDataset):
+    kinds = torch.utils.data
+    if not isinstance(loader, kinds.DataLoader) or isinstance(loader.dataset, kinds.IterableDataset):
         raise BadInput("torch", rule, got=type(getattr(loader, "dataset", loader)).__name__, hint=hint)
     if loader.batch_size is None:
         raise BadInput("torch", "the loader must have a batch size", got="batch_size=None", hint=hint)
     parts: list[tuple[np.ndarray, np.ndarray]] = []
     taken = 0
-    for batch in DataLoader(loader.dataset, batch_size=1024, collate_fn=loader.collate_fn):
+    for batch in kinds.DataLoader(loader.dataset, batch_size=1024, collate_fn=loader.collate_fn):
         if not (isinstance(batch, list | tuple) and len(batch) == 2):
             raise BadInput("torch", rule, got=f"batches of {type(batch).__name__}", hint=hint)
         if not all(isinstance(each, torch.Tensor) for each in batch):

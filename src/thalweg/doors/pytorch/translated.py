@@ -11,11 +11,11 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-import torch
 from jaxtyping import Array, Key
 
 from thalweg.core import keys
 from thalweg.core.errors import ModelError
+from thalweg.core.lazy import torch
 from thalweg.doors.pytorch.graph import PYTORCH, Graph, Layers, exported
 from thalweg.doors.pytorch.loader import narrow
 from thalweg.problem.models.layers.dropout import Dropout
@@ -75,33 +75,26 @@ class Program(NamedTuple):
         graph: The module's forward pass.
     """
 
-    factory: Callable[..., Any]
+    factory: "_Seeded"
     objective: Callable[..., Any]
     graph: Graph
 
 
-class _Loss(torch.nn.Module):
-    """A loss, a function or a module, as a module that can be exported."""
+def _flat(function: Callable[..., Any]) -> Any:
+    """Return a module or function as a module of any number of arguments, which the exporter takes.
 
-    def __init__(self, loss: Any):
-        super().__init__()
-        self.loss = loss
+    Parameters of a module are named `module.` and its own name.
+    """
 
-    def forward(self, outputs: Any, targets: Any) -> Any:
-        """Return the loss of a batch."""
-        return self.loss(outputs, targets)
+    class Flat(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.module = function
 
+        def forward(self, *inputs: Any) -> Any:
+            return self.module(*inputs)
 
-class _Flat(torch.nn.Module):
-    """A module that is called with a list of arguments, as the exporter takes one form for all."""
-
-    def __init__(self, module: Any):
-        super().__init__()
-        self.module = module
-
-    def forward(self, *inputs: Any) -> Any:
-        """Call the module."""
-        return self.module(*inputs)
+    return Flat()
 
 
 def translated(make_model: Callable[[], Any], loss: Any, x: np.ndarray, y: np.ndarray) -> Program:
@@ -139,8 +132,8 @@ def _exported(model: Any, inputs: Any) -> Graph:
     A program for any number of rows is the first choice, as a single row has an axis of size one that code
     may drop. Where the number was fixed (`len(x)` is a number), it is exported for one.
     """
-    graph = exported(_Flat(model), (inputs,), "model", any_size=True)
-    shapes = {name: _shape(each) for name, each in _Flat(model).named_parameters()}
+    graph = exported(_flat(model), (inputs,), "model", any_size=True)
+    shapes = {name: _shape(each) for name, each in _flat(model).named_parameters()}
 
     def one(parameters: Any, x: Any) -> Any:
         return graph.run(parameters, (x,), Layers(_none, _none))
@@ -151,7 +144,7 @@ def _exported(model: Any, inputs: Any) -> Graph:
             return graph
     except (TypeError, ValueError, IndexError):
         pass
-    return exported(_Flat(model), (inputs[:1],), "model")
+    return exported(_flat(model), (inputs[:1],), "model")
 
 
 def _shape(tensor: Any) -> jax.ShapeDtypeStruct:
@@ -168,7 +161,7 @@ class _Compared:
     """
 
     def __init__(self, loss: Any, outputs: Any, targets: Any):
-        self._loss, self._outputs, self._targets = _Flat(_Loss(loss)), outputs, targets
+        self._loss, self._outputs, self._targets = _flat(loss), outputs, targets
         self._graphs: dict[int, Graph] = {}
 
     def of(self, count: int) -> Graph:
@@ -228,7 +221,7 @@ class _Seeded:
         """Return the initial weights of a seed of PyTorch's generator."""
         with PYTORCH, torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            module = _Flat(self._make_model())
+            module = _flat(self._make_model())
         found = dict(module.named_parameters())
         return [found[name].detach().cpu().numpy().astype(np.float32) for name in self.names]
 
