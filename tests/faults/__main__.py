@@ -37,7 +37,7 @@ TRIALS = {
 # What the gate of the project tries less often than the quick trial: module, constant, value.
 GATE = (
     ("whole_runs", "QUICK_KILLS", 2),
-    ("whole_runs", "QUICK_SWEEP_KILLS", 1),
+    ("whole_runs", "QUICK_DISKS", 1),
     ("fuzz", "QUICK", 40),
     ("diverging", "EACH_QUICK", 3),
 )

@@ -24,9 +24,9 @@ ROOT = Path(__file__).parents[2]
 
 
 # These share a process that has imported everything, and one undisturbed run.
-WHOLE = ("killed-runs", "whole-runs", "sweeps", "damaged-runs")
+WHOLE = ("killed-runs", "whole-runs", "damaged-runs")
 # Too long for the gate: only `python -m tests.faults` runs them.
-OTHERS = ("commands", "clocks", "filesystems", "strangers")
+OTHERS = ("commands", "clocks", "filesystems", "strangers", "sweeps")
 FULL_ONLY = ("mnist", "soak", "many-lanes")
 
 

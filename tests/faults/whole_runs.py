@@ -31,6 +31,7 @@ from tests.faults.tally import Line
 from tests.faults.victim import scratch
 
 QUICK_KILLS, FULL_KILLS = 6, 300
+QUICK_DISKS = 2  # calls of each kind that fail
 SOAK_SECONDS = 30 * 60
 EQUAL = "resumed, it equals the undisturbed run: weights, log and test figures, byte for byte"
 QUICK_SWEEP_KILLS, FULL_SWEEP_KILLS = 2, 20
@@ -61,7 +62,7 @@ def whole_runs(full: bool) -> Iterator[Line]:
         bench = small_bench(Path(place))
         yield _signals(bench, 5 if full else 1)
         yield _two_interrupts(bench, 5 if full else 1)
-        yield from _failing_disk(bench, 24 if full else 2)
+        yield from _failing_disk(bench, 24 if full else QUICK_DISKS)
         yield _removed_folder(bench, 5 if full else 1)
         yield _two_at_once(bench)
         yield _other_devices(bench)
