@@ -31,6 +31,7 @@ FLATTERING, NEAR = {"data_leakage"}, 0.05
 # `healthy` or only `faulty` programs of it, and the seed by which cases are drawn.
 MOST, SECONDS = "THALWEG_DOCTOR_CASES", "THALWEG_DOCTOR_SECONDS"
 PART, ONLY, SEED = "THALWEG_DOCTOR_PART", "THALWEG_DOCTOR_ONLY", "THALWEG_DOCTOR_SEED"
+TASKS = "THALWEG_DOCTOR_TASKS"  # only these tasks, with commas between them
 PARTS = {"all": (False, True), "development": (False,), "aside": (True,)}
 
 
@@ -41,7 +42,11 @@ def run(quick: bool) -> dict[str, Any]:
     started, rows = time.perf_counter(), []
     parts = PARTS[os.environ.get(PART, "all")]
     every = faulty(seeds=(0,) if quick else (0, 1, 2)), healthy()
-    bad, good = ([case for case in cases if case.set_aside in parts] for cases in every)
+    tasks = [name for name in os.environ.get(TASKS, "").split(",") if name]
+    bad, good = (
+        [case for case in cases if case.set_aside in parts and (not tasks or case.setup.task in tasks)]
+        for cases in every
+    )
     only = os.environ.get(ONLY, "")
     bad, good = [] if only == "healthy" else bad, [] if only == "faulty" else good
     cases = _alternating(bad, good, int(os.environ.get(SEED, "0")))

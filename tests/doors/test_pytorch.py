@@ -194,6 +194,24 @@ def test_batch_norm_uses_the_statistics_of_the_batch_while_training():
     assert np.isclose(float(loss), wanted, rtol=1e-4)
 
 
+def test_the_dropout_of_attention_is_numbered_among_the_others():
+    make, x = MODELS["encoder"]
+    graph = translated(make, nn.CrossEntropyLoss(), x, np.arange(6) % 3).graph
+    assert graph.dropouts == [0.1] * 4 and graph.active_dropouts == 4
+    seen = []
+
+    def dropout(number, x):
+        seen.append((number, x.shape))
+        return x
+
+    names = [f"module.{name}" for name, _ in make().named_parameters()]
+    weights = {
+        name: jnp.asarray(w.detach().numpy()) for name, w in zip(names, make().parameters(), strict=True)
+    }
+    graph.run(weights, (jnp.asarray(x[:1]),), Layers(dropout, None))
+    assert [number for number, _ in seen] == [0, 1, 2, 3] and seen[0][1] == (1, 2, 5, 5)
+
+
 def test_dropout_is_off_in_evaluations_and_drops_its_share_while_training():
     program = translated(
         stack(lambda: nn.Dropout(0.25)), lambda out, y: out.sum() + 0 * y.sum(), FLAT, np.zeros(6)
@@ -361,6 +379,15 @@ class Centred(nn.Module):
         return self.out(x - x.mean(dim=0)).sigmoid()
 
 
+class Dropped(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.lstm, self.out = nn.LSTM(2, 3, 2, dropout=0.2, batch_first=True), nn.Linear(3, 1)
+
+    def forward(self, x):
+        return self.out(self.lstm(x[:, None])[0][:, -1]).sigmoid()
+
+
 class Sorted(nn.Module):
     def __init__(self):
         super().__init__()
@@ -384,6 +411,7 @@ LOADER = crossed(60)
         ({"make_model": Always}, ModelError, "dropout must be off in evaluation mode"),
         ({"make_model": Branching}, ModelError, "could not trace it"),
         ({"make_model": Centred}, ModelError, "must be PyTorch's within"),
+        ({"make_model": Dropped}, ModelError, "dropout between recurrent layers"),
         ({"make_model": Sorted}, ModelError, "an operation without a translation"),
         ({"loss": lambda p, y: p - y}, ModelError, "the loss of a batch must be one number"),
         ({"loader": [1, 2]}, BadInput, "needs a torch.utils.data.DataLoader"),

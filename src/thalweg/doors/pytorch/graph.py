@@ -8,6 +8,7 @@ import operator
 import threading
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -18,6 +19,7 @@ from thalweg.core.lazy import torch
 from thalweg.doors.pytorch.operations import OPERATIONS
 
 DROPOUTS, BATCH_NORM = ("dropout", "feature_dropout"), "batch_norm"
+ATTENTION = "scaled_dot_product_attention"  # whose weights may be dropped
 OWN = (*DROPOUTS, BATCH_NORM)
 # Arms are traced in several threads, and PyTorch's exporter and its global generator serve one at a time.
 PYTORCH = threading.RLock()
@@ -61,12 +63,12 @@ class Graph:
     @property
     def dropouts(self) -> list[float]:
         """The shares that are dropped, in the order of the program."""
-        return [float(node.args[1]) for node in self._nodes if _name(node) in DROPOUTS]
+        return [share for share, _ in map(_dropped, self._nodes) if share is not None]
 
     @property
     def active_dropouts(self) -> int:
         """How many dropouts are on in the mode that was exported."""
-        return sum(bool(node.args[2]) for node in self._nodes if _name(node) in DROPOUTS)
+        return sum(active for _, active in map(_dropped, self._nodes))
 
     @property
     def batch_norms(self) -> dict[str, tuple[str, str]]:
@@ -103,9 +105,10 @@ class Graph:
                 env[node] = layers.batch_norm(self._norm(node), env[node.args[0]])
             else:
                 args, kwargs = torch.fx.node.map_arg((node.args, node.kwargs), env.__getitem__)
-                function = _function(node)
-                assert function is not None  # `_check` has looked
-                env[node] = function(*args, **kwargs)
+                if _name(node) == ATTENTION and _dropped(node)[0] is not None:
+                    kwargs = {**kwargs, "drop": partial(layers.dropout, dropped)}
+                    dropped += 1
+                env[node] = _called(node, args, kwargs)
                 if _name(node).endswith("_") and isinstance(node.args[0], torch.fx.Node):
                     env[node.args[0]] = env[node]  # changed in place
         raise AssertionError("a program without an output")
@@ -152,6 +155,31 @@ def exported(module: Any, inputs: tuple[Any, ...], what: str, *, any_size: bool 
         rule = f"the {what} must be exportable: torch.export.export could not trace it"
         got = f"{type(error).__name__}: {said[0] if said else ''}"
         raise ModelError("torch", rule, got=got, hint="no branches that depend on values") from error
+
+
+def _dropped(node: Any) -> tuple[float | None, bool]:
+    """Return the share that a node drops, None if it drops nothing, and whether it does so in this mode."""
+    if _name(node) in DROPOUTS:
+        return float(node.args[1]), bool(node.args[2])
+    share = float(node.args[4]) if _name(node) == ATTENTION and len(node.args) > 4 else 0.0
+    return (share, True) if share else (None, False)
+
+
+def _called(node: Any, args: Any, kwargs: Any) -> Any:
+    """Return what a node computes.
+
+    Raises:
+        ModelError: It does something that has no translation.
+    """
+    function = _function(node)
+    assert function is not None  # `_check` has looked
+    try:
+        return function(*args, **kwargs)
+    except NotImplementedError as error:
+        hint = "leave it out, or diagnose the part of the model without it"
+        raise ModelError(
+            "torch", "has an operation without a translation", got=str(error), hint=hint
+        ) from error
 
 
 def _name(node: Any) -> str:

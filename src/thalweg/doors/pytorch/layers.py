@@ -162,8 +162,9 @@ def attention(
     *,
     scale: float | None = None,
     enable_gqa: bool = False,
+    drop: Callable[[Any], Any] | None = None,
 ) -> Any:
-    """Return scaled dot-product attention, `... place feature`; its own dropout is left out."""
+    """Return scaled dot-product attention, `... place feature`; `drop` drops some of its weights."""
     if enable_gqa:
         raise NotImplementedError("attention with grouped queries")
     scores = (q @ k.swapaxes(-1, -2)) * (1 / math.sqrt(q.shape[-1]) if scale is None else scale)
@@ -171,7 +172,8 @@ def attention(
         mask = jnp.tril(jnp.ones(scores.shape[-2:], bool))
     if mask is not None:
         scores = jnp.where(mask, scores, -jnp.inf) if mask.dtype == bool else scores + mask
-    return jax.nn.softmax(scores, axis=-1) @ v
+    weights = jax.nn.softmax(scores, axis=-1)
+    return (weights if drop is None else drop(weights)) @ v
 
 
 LAYERS: dict[str, Callable[..., Any]] = {
