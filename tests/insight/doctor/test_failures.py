@@ -160,6 +160,18 @@ def test_a_repair_that_becomes_certain_gets_a_loss_that_stays_finite():
     assert fixes == ["set_hidden_activation", "stabilise_loss"]
 
 
+def test_a_run_that_diverges_once_it_is_certain_has_lost_what_it_knew():
+    """Its last finite weights know all rows; the program itself is left with NaN."""
+    x = np.random.default_rng(0).normal(size=(200, 2)).astype(np.float32)
+    x[:, 0] += np.where(x[:, 0] > 0, 3, -3)
+    rows = {"x": x, "y": (x[:, 0] > 0).astype(np.float32)}
+    model = net([2, 64, 1], act=jax.nn.relu, out=jax.nn.sigmoid)
+    problem = tw.Problem(model, examples(rows), objective=log_loss)
+    diagnosis = diagnose(problem, tw.Recipe(tw.Adam(lr=0.03), batch_size=32, epochs=60))
+    assert (diagnosis.causes[0].name, diagnosis.causes[0].proof) == ("loss_unstable", "proven")
+    assert max(diagnosis.repair.before) < 0.7 and min(diagnosis.repair.after) > 0.95
+
+
 @pytest.mark.long
 def test_a_rate_beside_a_loss_that_breaks_is_proven_over_more_seeds():
     problem = tw.Problem(net([2, 16, 16, 1], out=jax.nn.sigmoid), examples(crossed(500)), objective=log_loss)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from thalweg.insight.doctor.arms import HALF, Result, arm, effect, paired, proves
+from thalweg.insight.doctor.arms import HALF, Result, effect, paired, proves
 from thalweg.insight.doctor.case import STRONG, Case, Trial
 from thalweg.insight.doctor.diagnosis import (
     PROVEN,
@@ -21,6 +21,7 @@ from thalweg.insight.doctor.diagnosis import (
 )
 from thalweg.insight.doctor.finding import Finding
 from thalweg.insight.doctor.judge import of_symptoms, symptoms
+from thalweg.insight.doctor.plan import Move
 from thalweg.insight.doctor.vocabulary import CAUSES
 
 # Share of the gap below which an arm that was tried refutes a suspicion, and that a repair recovers.
@@ -82,16 +83,23 @@ def _controls(case: Case) -> tuple[tuple[str, Any], ...]:
 def _arms(case: Case) -> tuple[Arm, ...]:
     rows = []
     if case.base is not None:
-        rows.append(arm(case.base, (), None))
+        rows.append(_arm(case.base, (), None))
     for result in (case.short_base, case.irrelevant):
         if result is not None:
-            rows.append(arm(result, (), case.short_base))
+            rows.append(_arm(result, (), case.short_base))
     for trial in case.trials:
         if trial.short is not None:
-            rows.append(arm(trial.short, trial.moves, trial.beside))
+            rows.append(_arm(trial.short, trial.moves, trial.beside))
     if case.repaired is not None:
-        rows.append(arm(case.repaired, case.accepted, case.base))
+        rows.append(_arm(case.repaired, case.accepted, case.base))
     return tuple(rows)
+
+
+def _arm(result: Result, moves: tuple[Move, ...], base: Result | None) -> Arm:
+    """Return a row of the table of arms."""
+    interval = None if base is None else paired(result, base)
+    changes = tuple(move.change for move in moves)
+    return Arm(result.name, changes, result.values, result.steps, interval, tuple(result.mean_curve))
 
 
 def _recovered(result: Result | None, base: Result | None) -> float:

@@ -16,7 +16,6 @@ from thalweg.core.compiler import fast_compilation
 from thalweg.core.stop_reason import StopReason
 from thalweg.engine.group import length
 from thalweg.insight.doctor.anatomy import Anatomy, given, held_of, passed
-from thalweg.insight.doctor.diagnosis import Arm
 from thalweg.insight.doctor.plan import Move, Plan, planned
 from thalweg.insight.intervals import sequential
 from thalweg.insight.trials import Variant, run_trials
@@ -276,14 +275,18 @@ class Bench:
         values = train
         if self.held and held is not None:
             values = [anatomy.scored(passed(anatomy.problem, module, held), held) for module in modules]
+        at = tuple(
+            int(run.result["steps"]) if run.result["stopped"] == StopReason.DIVERGED else None for run in runs
+        )
+        if anatomy.metric != "loss":
+            # The last finite weights are kept here; a program that goes on has NaN, and knows nothing.
+            pairs = zip(values, at, strict=True)
+            values = [value if step is None else min(value, self.constant) for value, step in pairs]
         curves, lowest = [], np.inf
         for run in runs:
             losses = np.asarray(run.record.steps["loss"], np.float64)
             lowest = min(lowest, float(losses[np.isfinite(losses)].min(initial=np.inf)))
             curves.append(_binned(losses))
-        at = tuple(
-            int(run.result["steps"]) if run.result["stopped"] == StopReason.DIVERGED else None for run in runs
-        )
         steps = max(int(run.result["steps"]) for run in runs)
         return Result(
             name,
@@ -331,13 +334,6 @@ def _light(problem: Problem, recipes: Sequence[Recipe], whole: bool) -> Problem:
     reads |= any(recipe.schedule.name == "plateau" for recipe in recipes)
     data = replace(problem.data, test=None, validation=problem.data.validation if reads else None)
     return replace(problem, data=data, **given(problem))
-
-
-def arm(result: Result, moves: tuple[Move, ...], base: Result | None) -> Arm:
-    """Return a row of the table of arms."""
-    interval = None if base is None else paired(result, base)
-    changes = tuple(move.change for move in moves)
-    return Arm(result.name, changes, result.values, result.steps, interval, tuple(result.mean_curve))
 
 
 def effect(result: Result, base: Result) -> float:
