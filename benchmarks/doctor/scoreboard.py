@@ -1,8 +1,8 @@
 """The doctor's score on planted faults and healthy programs, development and set-aside cases apart.
 
 A fault is only scored where it separates: five seeds with and without it differ. A program without a fault is
-only scored where five seeds do not tell it from the task's own recipe, so that its health is shown and not
-assumed. A repair is trained on five fresh seeds. All figures have Wilson intervals.
+only scored where five seeds do not tell it from the task's own recipe, and none of them diverges, so that its
+health is shown and not assumed. A repair is trained on five fresh seeds. All figures have Wilson intervals.
 """
 
 import itertools
@@ -123,7 +123,7 @@ def _scored(case: Case) -> dict[str, Any]:
     row["unsound"] = any(c.proof == "proven" and c.name not in case.causes for c in diagnosis.causes)
     row["sure"] = bool(found and found[0] in case.causes and diagnosis.causes[0].proof != "unproven")
     row |= {"trainings": diagnosis.cost.trainings, "seconds": time.perf_counter() - started}
-    own, well = (_metric(*each.program()) for each in (case.setup, case.healthy))
+    (own, diverged), (well, _) = (_runs(*each.program()) for each in (case.setup, case.healthy))
     noise = 2 * (np.std(well) + np.std(own)) / 5**0.5
     if set(case.causes) & FLATTERING:  # the metric looks better than it is: a repair brings it down
         row["separates"] = bool(np.mean(own) > np.mean(well) + noise)
@@ -133,7 +133,7 @@ def _scored(case: Case) -> dict[str, Any]:
         return row
     row["separates"] = bool(not np.mean(well) - np.mean(own) <= noise + 0.05)
     if not case.causes:  # one seed that fails among five makes the noise large
-        row["separates"] |= bool(not min(own) >= min(well) - WORST)
+        row["separates"] |= bool(diverged or not min(own) >= min(well) - WORST)
     if case.causes and diagnosis.repaired is not None:
         repaired = _metric(*diagnosis.repaired, judge=opened(problem, recipe))
         row["repaired"] = bool(np.mean(repaired) > np.mean(own) + RECOVERED * (np.mean(well) - np.mean(own)))
@@ -141,7 +141,12 @@ def _scored(case: Case) -> dict[str, Any]:
 
 
 def _metric(problem: tw.Problem, recipe: tw.Recipe, judge: Any = None) -> list[float]:
-    """Return the metric of five fresh seeds, on validation rows.
+    """Return the metric of five fresh seeds, on validation rows: see `_runs`."""
+    return _runs(problem, recipe, judge)[0]
+
+
+def _runs(problem: tw.Problem, recipe: tw.Recipe, judge: Any = None) -> tuple[list[float], int]:
+    """Return the metric of five fresh seeds, on validation rows, and how many of them diverge.
 
     Args:
         problem, recipe: What is trained.
@@ -149,12 +154,12 @@ def _metric(problem: tw.Problem, recipe: tw.Recipe, judge: Any = None) -> list[f
     """
     anatomy = judge or opened(problem, recipe)
     rows = anatomy.held or anatomy.train
-    values = []
-    for trained in tw.train(problem, recipe.vary(seed=FRESH), progress=False):
+    values, runs = [], tw.train(problem, recipe.vary(seed=FRESH), progress=False)
+    for trained in runs:
         fixed = build_as_trained(problem.model, trained.recipe.seed).fixed
         module = PartitionedModel(trained.params, trained.model_state, fixed)
         values.append(anatomy.scored(passed(anatomy.problem, module, rows), rows))
-    return values
+    return values, sum(trained.result["stopped"] == "diverged" for trained in runs)
 
 
 def _share(flags: list[bool]) -> str:
