@@ -1,5 +1,7 @@
 """PyTorch programs: their translation against PyTorch itself, and their diagnosis."""
 
+from pathlib import Path
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -8,18 +10,20 @@ import optax
 import pytest
 
 import thalweg as tw
+from tests.test_examples import loaded
 from thalweg.core.errors import BadInput, ModelError, RecipeError
 from thalweg.insight.doctor.diagnosis import Cause, Change, Cost, Diagnosis
 
 torch = pytest.importorskip("torch", reason="needs PyTorch: pip install 'thalweg[torch]'")
 from torch import nn  # noqa: E402
 from torch.nn import functional  # noqa: E402
-from torch.utils.data import DataLoader, TensorDataset  # noqa: E402
+from torch.utils.data import DataLoader, RandomSampler, TensorDataset, WeightedRandomSampler  # noqa: E402
 
 from thalweg.doors.pytorch.diagnose import in_pytorch  # noqa: E402
 from thalweg.doors.pytorch.graph import Layers  # noqa: E402
 from thalweg.doors.pytorch.loader import recipe_of  # noqa: E402
-from thalweg.doors.pytorch.translated import _Compared, check_same, translated  # noqa: E402
+from thalweg.doors.pytorch.losses import binary_cross_entropy  # noqa: E402
+from thalweg.doors.pytorch.translated import _compare, _Compared, check_same, translated  # noqa: E402
 
 RANDOM = np.random.default_rng(0)
 FLAT, IMAGES = RANDOM.normal(size=(6, 8)).astype(np.float32), RANDOM.normal(size=(6, 3, 8, 8)).astype("f")
@@ -296,6 +300,8 @@ def test_a_loader_says_batch_order_and_what_happens_to_the_last_batch():
     assert (recipe.epochs, recipe.seed) == (3, 5)
     other = recipe_of(optimizer, DataLoader(rows, 16), 1, 0)
     assert (other.batch_size, other.shuffle, other.last_batch) == (10, "none", "keep")
+    drawn = DataLoader(rows, 4, sampler=RandomSampler(rows, replacement=True))
+    assert recipe_of(optimizer, drawn, 1, 0).shuffle == "replacement"
 
 
 def crossed(count=300, seed=1):
@@ -336,6 +342,30 @@ def test_a_look_at_a_healthy_program_finds_nothing():
     assert answer.healthy
 
 
+def test_a_cross_entropy_at_certainty_is_as_finite_as_in_pytorch():
+    p = torch.tensor([0.0, 1.0, 1.0, 0.0, 0.3], requires_grad=True)
+    y = torch.tensor([1.0, 0.0, 1.0, 0.0, 1.0])
+    loss = nn.BCELoss()(p, y)
+    loss.backward()
+    values = jnp.asarray(p.detach().numpy()), jnp.asarray(y.numpy())
+    ours, slope = jax.value_and_grad(binary_cross_entropy)(*values)
+    assert np.isclose(ours, loss.item()) and np.allclose(slope, p.grad.numpy(), rtol=1e-5)
+    assert np.isnan(binary_cross_entropy(jnp.array([1.5, 0.5]), jnp.ones(2)))  # PyTorch refuses it
+
+
+def test_a_translation_that_is_not_finite_where_pytorch_is_is_refused():
+    one, nan = np.ones(3), np.array([1.0, np.nan, 1.0])
+    _compare("the loss", one, one)
+    _compare("the loss", one, nan)  # PyTorch's own: what is diagnosed
+    with pytest.raises(ModelError, match="the loss must be PyTorch's"):
+        _compare("the loss", nan, one)
+
+
+def test_the_example_names_its_cause():
+    answer = loaded(Path(__file__).parents[2] / "examples/doors/diagnose_pytorch.py").main(200)
+    assert (answer.causes[0].name, answer.causes[0].proof) == ("head_double_activation", "static")
+
+
 def test_lines_of_code_are_said_in_pytorch():
     def line(text):
         cause = Cause("lr_high", "static", change=Change("set_loss", line=text))
@@ -348,6 +378,16 @@ def test_lines_of_code_are_said_in_pytorch():
         "loss = -torch.mean(F.log_softmax(outputs, dim=1)[torch.arange(len(y)), y])"
     )
     assert line("loss = jnp.mean(jax.nn.softplus(z) - y * z)") == "loss = torch.mean(F.softplus(z) - y * z)"
+
+
+class Frozen(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.one, self.two = nn.Linear(2, 4), nn.Linear(4, 1)
+        self.one.weight.requires_grad_(False)
+
+    def forward(self, x):
+        return self.two(self.one(x).relu()).sigmoid()
 
 
 class Always(nn.Module):
@@ -416,9 +456,21 @@ LOADER = crossed(60)
         ({"loss": lambda p, y: p - y}, ModelError, "the loss of a batch must be one number"),
         ({"loader": [1, 2]}, BadInput, "needs a torch.utils.data.DataLoader"),
         ({"loader": DataLoader(TensorDataset(torch.zeros(9, 2)))}, BadInput, "pairs (x, y)"),
+        ({"make_model": Frozen}, ModelError, "every parameter must be trained; got one.weight is not"),
+        (
+            {"make_optimizer": lambda p: torch.optim.Adam(list(p)[2:])},
+            ModelError,
+            "every parameter must be trained",
+        ),
+        (
+            {"loader": DataLoader(LOADER.dataset, 8, sampler=WeightedRandomSampler([0.5] * 60, 60))},
+            BadInput,
+            "in order or at random; got WeightedRandomSampler",
+        ),
         ({"epochs": 0}, BadInput, "epochs must be at least 1"),
         ({"budget": 0.5}, BadInput, "budget must be 0, or one training or more"),
         ({"make_optimizer": lambda p: torch.optim.ASGD(p)}, RecipeError, "one with a counterpart here"),
+        ({"make_optimizer": lambda p: None}, RecipeError, "one with a counterpart here; got NoneType"),
         ({"make_optimizer": lambda p: torch.optim.Adam(p, amsgrad=True)}, RecipeError, "amsgrad=True"),
         (
             {"make_optimizer": lambda p: torch.optim.SGD(p, lr=0.1, maximize=True)},

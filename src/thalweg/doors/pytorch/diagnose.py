@@ -16,7 +16,7 @@ import numpy as np
 from thalweg.core.arguments import checked
 from thalweg.core.errors import BadInput
 from thalweg.core.lazy import extra
-from thalweg.doors.pytorch.loader import narrow, recipe_of, rows_of
+from thalweg.doors.pytorch.loader import check_all_trained, narrow, recipe_of, rows_of
 from thalweg.doors.pytorch.translated import check_same, translated
 from thalweg.insight.doctor.diagnose import diagnose
 from thalweg.insight.doctor.diagnosis import Cause, Change, Diagnosis
@@ -88,7 +88,10 @@ def diagnose_torch(
     held = None if validation is None else tuple(map(narrow, rows_of(validation)))
     data = _data(narrow(x), narrow(y), held)
     program = translated(make_model, loss, x[:COMPARED], y[:COMPARED])
-    recipe = recipe_of(make_optimizer(make_model().parameters()), loader, epochs, seed)
+    model = make_model()
+    optimizer = make_optimizer(model.parameters())
+    recipe = recipe_of(optimizer, loader, epochs, seed)
+    check_all_trained(model, optimizer)
     check_same(program, make_model, loss, x[:COMPARED], y[:COMPARED])
     problem = Problem(program.factory, data, objective=program.objective)
     answer = diagnose(problem, recipe, budget=budget, seeds=seeds, quick=quick, progress=progress)

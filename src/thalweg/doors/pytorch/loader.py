@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from thalweg.core.errors import BadInput, DataError, RecipeError
+from thalweg.core.errors import BadInput, DataError, ModelError, RecipeError
 from thalweg.core.lazy import torch
 from thalweg.core.limits import VARIABLE, as_bytes, max_bytes
 from thalweg.recipe.optimizers import (
@@ -85,6 +85,19 @@ OPTIMIZERS: dict[str, Callable[[Mapping[str, Any]], Optimizer]] = {
 }
 
 
+def check_all_trained(model: Any, optimizer: Any) -> None:
+    """Refuse a model of which some parameters are not trained.
+
+    Raises:
+        ModelError: They are frozen, or not given to the optimizer.
+    """
+    given = {id(each) for group in optimizer.param_groups for each in group["params"]}
+    left = [n for n, each in model.named_parameters() if id(each) not in given or not each.requires_grad]
+    if left:
+        hint = "give all of model.parameters() to the optimizer, none of them frozen"
+        raise ModelError("torch", "every parameter must be trained", got=f"{left[0]} is not", hint=hint)
+
+
 def recipe_of(optimizer: Any, loader: Any, epochs: int, seed: int) -> Recipe:
     """Return the recipe of an optimizer and a loader; weight decay spares biases, which PyTorch's does not.
 
@@ -113,15 +126,25 @@ def recipe_of(optimizer: Any, loader: Any, epochs: int, seed: int) -> Recipe:
         )
     group = {k: float(v) if isinstance(v, torch.Tensor) else v for k, v in settings[0].items()}
     made = OPTIMIZERS[name](group)
-    in_order = isinstance(loader.sampler, torch.utils.data.SequentialSampler)
     return Recipe(
         made,
         batch_size=min(int(loader.batch_size), len(loader.dataset)),
         epochs=epochs,
-        shuffle="none" if in_order else "reshuffle",
+        shuffle=_order(loader.sampler),
         last_batch="drop" if loader.drop_last else "keep",
         seed=seed,
     )
+
+
+def _order(sampler: Any) -> str:
+    """Return the order of rows that a loader's sampler makes, as a setting of the recipe."""
+    if type(sampler) is torch.utils.data.SequentialSampler:
+        return "none"
+    if type(sampler) is torch.utils.data.RandomSampler:
+        return "replacement" if sampler.replacement else "reshuffle"
+    hint = "shuffle=True; weights of rows belong into the loss"
+    rule = "the loader must take rows in order or at random"
+    raise BadInput("torch", rule, got=type(sampler).__name__, hint=hint)
 
 
 def rows_of(loader: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -55,9 +55,30 @@ def cross_entropy(
     return (1 - smoothing) * loss + smoothing * even
 
 
+LEAST_LOG, LEAST_SLOPE = -100.0, 1e-12  # where PyTorch cuts off logarithms, and the divisor of their gradient
+
+
+@jax.custom_jvp
+def _crossed(p: Any, target: Any) -> Any:
+    """Return `-(t log p + (1-t) log(1-p))`, with logarithms cut off at 0; NaN outside of [0, 1]."""
+
+    def log(x: Any) -> Any:
+        return jnp.where(x == 0, LEAST_LOG, jnp.maximum(jnp.log(jnp.where(x == 0, 1.0, x)), LEAST_LOG))
+
+    return -(target * log(p) + (1 - target) * log(1 - p))
+
+
+@_crossed.defjvp
+def _(primals: Any, tangents: Any) -> Any:
+    p, target = primals
+    slope = (p - target) / jnp.maximum((1 - p) * p, LEAST_SLOPE)
+    towards = _crossed(p, jnp.ones_like(p)) - _crossed(p, jnp.zeros_like(p))
+    return _crossed(p, target), slope * tangents[0] + towards * tangents[1]
+
+
 def binary_cross_entropy(p: Any, target: Any, weight: Any = None, reduction: int = MEAN) -> Any:
-    """Return the binary cross-entropy of probabilities; as in PyTorch, logarithms are at least -100."""
-    losses = -(target * jnp.maximum(jnp.log(p), -100) + (1 - target) * jnp.maximum(jnp.log1p(-p), -100))
+    """Return the binary cross-entropy of probabilities, finite at 0 and 1 as PyTorch's is."""
+    losses = _crossed(p, target)
     return reduced(losses if weight is None else losses * weight, reduction)
 
 

@@ -7,18 +7,8 @@ import jax
 import jax.numpy as jnp
 
 
-def lstm(
-    x: Any,
-    start: Sequence[Any],
-    weights: Sequence[Any],
-    biased: bool,
-    layers: int,
-    dropout: float,
-    train: bool,
-    both: bool,
-    batch_first: bool,
-) -> tuple[Any, Any, Any]:
-    """Return outputs, last states and last cells of a long short-term memory."""
+def lstm(x: Any, start: Sequence[Any], *form: Any) -> tuple[Any, Any, Any]:
+    """Return outputs, last states and last cells of a long short-term memory; `form` is that of `_run`."""
 
     def step(carry: Any, gates: Any, hidden: Callable[[Any], Any]) -> Any:
         h, c = carry
@@ -26,22 +16,12 @@ def lstm(
         c = jax.nn.sigmoid(f) * c + jax.nn.sigmoid(i) * jnp.tanh(g)
         return (jax.nn.sigmoid(o) * jnp.tanh(c), c)
 
-    out, ends = _run(step, x, start, weights, biased, layers, dropout, both, batch_first)
+    out, ends = _run(step, x, start, *form)
     return out, jnp.stack([end[0] for end in ends]), jnp.stack([end[1] for end in ends])
 
 
-def gru(
-    x: Any,
-    start: Any,
-    weights: Sequence[Any],
-    biased: bool,
-    layers: int,
-    dropout: float,
-    train: bool,
-    both: bool,
-    batch_first: bool,
-) -> tuple[Any, Any]:
-    """Return outputs and last states of gated recurrent units."""
+def gru(x: Any, start: Any, *form: Any) -> tuple[Any, Any]:
+    """Return outputs and last states of gated recurrent units; `form` is that of `_run`."""
 
     def step(carry: Any, gates: Any, hidden: Callable[[Any], Any]) -> Any:
         (h,) = carry
@@ -51,28 +31,18 @@ def gru(
         n = jnp.tanh(n + r * hn)
         return ((1 - z) * n + z * h,)
 
-    out, ends = _run(step, x, [start], weights, biased, layers, dropout, both, batch_first)
+    out, ends = _run(step, x, [start], *form)
     return out, jnp.stack([end[0] for end in ends])
 
 
 def rnn(function: Callable[[Any], Any]) -> Callable[..., tuple[Any, Any]]:
     """Return the plain recurrent layer with an activation."""
 
-    def run(
-        x: Any,
-        start: Any,
-        weights: Sequence[Any],
-        biased: bool,
-        layers: int,
-        dropout: float,
-        train: bool,
-        both: bool,
-        batch_first: bool,
-    ) -> tuple[Any, Any]:
+    def run(x: Any, start: Any, *form: Any) -> tuple[Any, Any]:
         def step(carry: Any, gates: Any, hidden: Callable[[Any], Any]) -> Any:
             return (function(gates + hidden(carry[0])),)
 
-        out, ends = _run(step, x, [start], weights, biased, layers, dropout, both, batch_first)
+        out, ends = _run(step, x, [start], *form)
         return out, jnp.stack([end[0] for end in ends])
 
     return run
@@ -86,10 +56,14 @@ def _run(
     biased: bool,
     layers: int,
     dropout: float,
+    train: bool,
     both: bool,
     batch_first: bool,
 ) -> tuple[Any, list[Any]]:
-    """Run every layer in every direction; `start` has a row for each of these."""
+    """Run every layer in every direction, with the arguments of PyTorch's operations.
+
+    `start` has a row for each layer and direction.
+    """
     if dropout and layers > 1:
         raise NotImplementedError("dropout between recurrent layers")
     size, directions = 4 if biased else 2, 2 if both else 1
