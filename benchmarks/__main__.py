@@ -57,6 +57,7 @@ BENCHMARKS = {
     "finders": "benchmarks.finders.scoreboard",
     "tape": "benchmarks.tape.scoreboard",
     "doctor": "benchmarks.doctor.scoreboard",
+    "doctor_rivals": "benchmarks.doctor.rivals",
     "race": "benchmarks.race",
     "tables": "benchmarks.tables.scoreboard",
 }

@@ -10,20 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from thalweg.insight.cost.nodes import Computation, Node, Value
-from thalweg.insight.cost.primitives import EXPENSIVE, REDUCTIONS
+from thalweg.insight.cost.primitives import EXPENSIVE, REARRANGES, REDUCTIONS
 
-# Operations of one kernel that read an operand element by element and so may write over it.
-REARRANGES = {
-    "gather",
-    "transpose",
-    "rev",
-    "concatenate",
-    "stack",
-    "pad",
-    "dynamic_slice",
-    "slice",
-    "broadcast_in_dim",
-}
 # Operations with branches in their code, which XLA emits at one place of a kernel only; others at up to 15
 # (its FusionNodeIndexingEvaluation).
 BRANCHES = {"concatenate", "stack", "pad", "dynamic_update_slice"}

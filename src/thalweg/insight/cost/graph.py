@@ -13,6 +13,7 @@ it (jaxlib 0.10.2):
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -22,6 +23,7 @@ from thalweg.core.compiler import Compiled
 from thalweg.insight.cost.nodes import Computation, Node, Value
 from thalweg.insight.cost.primitives import (
     CALLS,
+    COUNTERS,
     WIDENED,
     WINDOW,
     callee,
@@ -103,6 +105,12 @@ def _inline(
             outputs = [reads[0]]
         elif name == "dynamic_update_slice" and reads[1].elements == reads[0].elements:
             outputs = [reads[1]]
+        elif name == "pad" and _only_cuts(equation):
+            outputs = _added(
+                Node("slice", reads[:1], [_value(equation.outvars[0].aval)], source=source), nodes
+            )
+        elif name == "neg" and (twice := _negated(reads[0])) is not None:  # XLA leaves out both
+            outputs = [twice]
         else:
             key = _key(equation, reads)
             if key is not None and key in seen:
@@ -113,6 +121,17 @@ def _inline(
                     seen[key] = outputs
         values.update(zip(equation.outvars, outputs, strict=True))
     return [read(atom) for atom in jaxpr.outvars]
+
+
+def _only_cuts(equation: JaxprEqn) -> bool:
+    """Return whether a pad only takes away: the gradient of one that adds."""
+    return all(low <= 0 and high <= 0 and not inner for low, high, inner in equation.params["padding_config"])
+
+
+def _negated(value: Value) -> Value | None:
+    """Return what a value is the negation of, if it is one."""
+    producer = value.producer
+    return producer.reads[0] if producer is not None and producer.name == "neg" else None
 
 
 def _key(equation: JaxprEqn, reads: Sequence[Value]) -> Any:
@@ -183,8 +202,21 @@ def _random_words(
     """Append random bits: Threefry makes two words for each, in a loop; the result is their exclusive or."""
     count = writes[0].elements
     words = [Value(4 * count, count, shape=writes[0].shape) for _ in range(2)]
-    _added(Node("threefry2x32", reads, words, equation, source=source), nodes)
+    counters = _counters(equation.params["shape"], nodes)
+    _added(Node("threefry2x32", [*reads, *counters], words, equation, source=source), nodes)
     return _added(Node("xor", words, writes, source=source), nodes)
+
+
+def _counters(shape: tuple[int, ...], nodes: list[Node]) -> list[Value]:
+    """Return what Threefry scrambles: the numbers of the places of an array, in two words each.
+
+    They depend on nothing, and equal ones are one array.
+    """
+    for node in nodes:
+        if node.name == COUNTERS and node.writes[0].shape == shape:
+            return node.writes
+    count = math.prod(shape)
+    return _added(Node(COUNTERS, [], [Value(4 * count, count, shape=shape) for _ in range(2)]), nodes)
 
 
 def _inner_product(

@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
+from thalweg.insight.cost.forms import Form, forms
 from thalweg.insight.cost.fusion import Kernel, kernels
 from thalweg.insight.cost.nodes import Computation, Node, Value
-from thalweg.insight.cost.primitives import LOOPS
+from thalweg.insight.cost.primitives import COUNTERS, LOOPS
 
 
 @dataclass
@@ -196,7 +197,7 @@ def _ancestors(work: list[Kernel]) -> dict[int, int]:
 
 def _peak(computation: Computation, order: list[Kernel], inner: list[Peak], reserved: bool) -> Peak:
     """Follow the buffers through the schedule."""
-    last = _last_reads(order)
+    last, shapes = _last_reads(order), forms(computation)
     outputs = {id(value) for value in computation.outputs}
     carried = computation.inputs[: computation.carried]
     apart = outputs | {id(value) for value in carried} if reserved else set()
@@ -214,7 +215,7 @@ def _peak(computation: Computation, order: list[Kernel], inner: list[Peak], rese
         for value in kernel.writes:
             if id(value) in apart:
                 continue
-            over = next((old for old in reusable if old.bytes == value.bytes), None)
+            over = next((old for old in reusable if _same_form(old, value, shapes)), None)
             if over is not None:
                 reusable.remove(over)
                 ending.remove(over)
@@ -227,6 +228,12 @@ def _peak(computation: Computation, order: list[Kernel], inner: list[Peak], rese
         for value in ending:
             held -= live.pop(id(value)).bytes
     return best
+
+
+def _same_form(old: Value, new: Value, shapes: dict[int, Form]) -> bool:
+    """Return whether an operation may write over an operand: as many bytes in the same shape."""
+    before, after = shapes.get(id(old)), shapes.get(id(new))
+    return old.bytes == new.bytes and (before is None or after is None or before == after)
 
 
 def _reusable(kernel: Kernel, ending: list[Value]) -> list[Value]:
@@ -249,4 +256,7 @@ def _last_reads(order: list[Kernel]) -> dict[int, int]:
     for at, kernel in enumerate(order):
         for value in kernel.reads:
             last[id(value)] = at
+    for kernel in order:
+        if kernel.node.name == COUNTERS:
+            last |= dict.fromkeys(map(id, kernel.writes), len(order))
     return last

@@ -36,9 +36,23 @@ REDUCTIONS = {
 EXPENSIVE = {
     *("exp", "exp2", "expm1", "log", "log1p", "logistic", "tanh", "sin", "cos", "tan", "erf", "erf_inv"),
     *("erfc", "sqrt", "rsqrt", "cbrt", "pow", "atan2", "div", "rem", "lgamma", "digamma", "asin", "acos"),
-    *("atan", "sinh", "cosh", *REDUCTIONS),
+    *("atan", "sinh", "cosh", "gather", *REDUCTIONS),
+}
+# What does not read its operand at the place where it writes.
+REARRANGES = {
+    "gather",
+    "transpose",
+    "rev",
+    "concatenate",
+    "stack",
+    "pad",
+    "dynamic_slice",
+    "slice",
+    "broadcast_in_dim",
 }
 LOOPS = {"while", "scan"}
+# The places of random numbers, which XLA computes before the loop and keeps until its end.
+COUNTERS = "counters"
 # What XLA's CPU compiler computes in float32 from and to 16-bit numbers.
 WIDENED = {"dot_general", "conv_general_dilated"}
 

@@ -12,10 +12,10 @@ from thalweg.insight.cost import flops
 from thalweg.insight.cost.devices import LAUNCH, Device
 from thalweg.insight.cost.fusion import Kernel, kernels
 from thalweg.insight.cost.nodes import Computation
-from thalweg.insight.cost.primitives import EXPENSIVE, REDUCTIONS
+from thalweg.insight.cost.primitives import COUNTERS, EXPENSIVE, REDUCTIONS
 from thalweg.insight.cost.rates import Rates, between
 
-FUNCTIONS = EXPENSIVE - REDUCTIONS - {"div", "rem", "sqrt", "rsqrt"}
+FUNCTIONS = EXPENSIVE - REDUCTIONS - {"div", "rem", "sqrt", "rsqrt", "gather"}
 # How long an operation takes in a training step, as a multiple of what it takes alone in a loop: fitted to
 # the development configurations of `python -m benchmarks run cost` (`COST_FIT=1`).
 WITHIN: dict[str, float] = {
@@ -53,6 +53,8 @@ def by_kind(computation: Computation, rates: Rates) -> dict[str, float]:
             inside = max((by_kind(inner, rates) for inner in node.inner), key=_within)
             trips = node.trips or UNKNOWN_TRIPS
             spent = {kind: trips * inside[kind] for kind in WITHIN}
+        elif node.name == COUNTERS:
+            continue
         else:
             spent = parts(rates, kernel)
         for kind, more in spent.items():
@@ -101,6 +103,8 @@ def on_device(computation: Computation, device: Device, narrow: bool) -> float:
         if node.inner:
             inside = max(on_device(inner, device, narrow) for inner in node.inner)
             total += inside * (node.trips or UNKNOWN_TRIPS)
+            continue
+        if node.name == COUNTERS:
             continue
         work = sum((flops.of_node(one) for one in kernel.inside), flops.Flops())
         rate = device.bf16 if narrow else device.f32
