@@ -24,9 +24,12 @@ import thalweg as tw
 from benchmarks.doctor.programs import Setup
 from benchmarks.doctor.rules import issue
 from benchmarks.doctor.trace import Trace, traced
+from benchmarks.doctor.yardstick import scores
 from thalweg.core.errors import ThalwegError
 
 BUDGET, RANDOM_TRIALS = 10, 4
+# What Optuna is told of a training that is worse or not finite, as R^2 has no lower end.
+LOWEST = -10.0
 Repaired = tuple[Setup | None, int]
 
 # Factors that turn Equinox's uniform initial weights (variance 1/3n for n inputs) into others.
@@ -72,7 +75,7 @@ def random_search(setup: Setup, seed: int) -> Repaired:
     """Try settings drawn at random."""
     random = np.random.default_rng(seed)
     tried = [_drawn(setup, _Random(random)) for _ in range(BUDGET)]
-    return max(tried, key=lambda each: _score(_watched(each))), BUDGET
+    return max(tried, key=_trained), BUDGET
 
 
 def optuna_search(setup: Setup, seed: int) -> Repaired:
@@ -82,13 +85,13 @@ def optuna_search(setup: Setup, seed: int) -> Repaired:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=RANDOM_TRIALS)
     study = optuna.create_study(direction="maximize", sampler=sampler)
-    tried, scores = [setup], [_score(_watched(setup))]
+    tried, found = [setup], [_trained(setup)]
     for _ in range(BUDGET - 1):
         trial = study.ask()
         tried.append(_drawn(setup, trial))
-        scores.append(_score(_watched(tried[-1])))
-        study.tell(trial, max(scores[-1], -10.0))
-    return tried[int(np.argmax(scores))], BUDGET
+        found.append(_trained(tried[-1]))
+        study.tell(trial, max(found[-1], LOWEST))
+    return tried[int(np.argmax(found))], BUDGET
 
 
 # By name: the program and a seed -> the repaired program (None: nothing to repair), and trainings spent.
@@ -203,6 +206,15 @@ def _watched(setup: Setup) -> Trace | None:
         return traced(setup)
     except ThalwegError:
         return None
+
+
+def _trained(setup: Setup) -> float:
+    """Return the metric of one training."""
+    try:
+        found = scores(*setup.program(), seeds=(0,))[0][0]
+    except ThalwegError:
+        return -np.inf
+    return found if np.isfinite(found) else -np.inf
 
 
 def _score(trace: Trace | None) -> float:

@@ -55,12 +55,11 @@ def _part(rows: list[dict[str, Any]], aside: bool) -> str:
             share([(tools[name]["rank"] or 9) <= 3 for tools in bad if "rank" in tools[name]]),
             share([tools[name]["repaired"] for tools in bad if "repaired" in tools[name]]),
             median([tools[name]["trainings"] for tools in bad if "trainings" in tools[name]]),
-            median([tools[name]["seconds"] for tools in bad if "seconds" in tools[name]]),
         ]
         for name in names
     ]
     columns = ["detected", "false alarms", "cause first", "among three", "repaired"]
-    return markdown(["tool", *columns, "trainings, median", "seconds, median"], lines)
+    return markdown(["tool", *columns, "trainings, median"], lines)
 
 
 def _scored(case: Case) -> dict[str, Any]:
@@ -77,9 +76,8 @@ def _scored(case: Case) -> dict[str, Any]:
         tools[name] |= _looked(name, trace, case)
     if case.causes and yardstick.separates:
         for name, repair in REPAIRS.items():
-            started = time.perf_counter()
             repaired, trainings = repair(case.setup, 0)
-            tools[name] |= {"trainings": trainings, "seconds": time.perf_counter() - started}
+            tools[name]["trainings"] = trainings
             tools[name]["repaired"] = repaired is not None and yardstick.repaired(*repaired.program())
     return row | {"tools": tools}
 

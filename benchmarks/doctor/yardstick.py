@@ -29,11 +29,11 @@ class Yardstick:
 
     @cached_property
     def _own(self) -> tuple[list[float], int]:
-        return _runs(*self._case.setup.program())
+        return scores(*self._case.setup.program())
 
     @cached_property
     def _well(self) -> list[float]:
-        return _runs(*self._case.healthy.program())[0]
+        return scores(*self._case.healthy.program())[0]
 
     @property
     def _noise(self) -> float:
@@ -63,16 +63,24 @@ class Yardstick:
         """
         (own, _), well = self._own, self._well
         if self._flatters:
-            return bool(abs(np.mean(_runs(problem, recipe)[0]) - np.mean(well)) < self._noise + NEAR)
-        scores, _ = _runs(problem, recipe, judge)
-        return bool(np.mean(scores) > np.mean(own) + RECOVERED * (np.mean(well) - np.mean(own)))
+            return bool(abs(np.mean(scores(problem, recipe)[0]) - np.mean(well)) < self._noise + NEAR)
+        found, _ = scores(problem, recipe, judge)
+        return bool(np.mean(found) > np.mean(own) + RECOVERED * (np.mean(well) - np.mean(own)))
 
 
-def _runs(problem: tw.Problem, recipe: tw.Recipe, judge: Any = None) -> tuple[list[float], int]:
-    """Return the metric of five fresh seeds, on validation rows, and how many of them diverge."""
+def scores(
+    problem: tw.Problem, recipe: tw.Recipe, judge: Any = None, seeds: tuple[int, ...] = FRESH
+) -> tuple[list[float], int]:
+    """Return the metric of each seed, on validation rows, and how many of them diverge.
+
+    Args:
+        problem, recipe: What is trained.
+        judge: The opened problem by which it is scored; None for its own.
+        seeds: The seeds.
+    """
     anatomy = judge or opened(problem, recipe)
     rows = anatomy.held or anatomy.train
-    values, runs = [], tw.train(problem, recipe.vary(seed=FRESH), progress=False)
+    values, runs = [], tw.train(problem, recipe.vary(seed=seeds), progress=False)
     for trained in runs:
         fixed = build_as_trained(problem.model, trained.recipe.seed).fixed
         module = PartitionedModel(trained.params, trained.model_state, fixed)
