@@ -20,6 +20,8 @@ from benchmarks.machine import markdown
 from thalweg.core.errors import ThalwegError
 
 DOCTOR = "thalweg doctor"
+# Environment variable: `none` leaves out the tools that retrain, which take minutes a case.
+REPAIRING = "THALWEG_DOCTOR_REPAIRS"
 
 
 def run(quick: bool) -> dict[str, Any]:
@@ -74,7 +76,7 @@ def _scored(case: Case) -> dict[str, Any]:
         return row | {"tools": {name: refused | found for name, found in tools.items()}}
     for name in TOOLS:
         tools[name] |= _looked(name, trace, case)
-    if case.causes and yardstick.separates:
+    if case.causes and yardstick.separates and os.environ.get(REPAIRING) != "none":
         for name, repair in REPAIRS.items():
             repaired, trainings = repair(case.setup, 0)
             tools[name]["trainings"] = trainings
