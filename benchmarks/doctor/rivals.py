@@ -6,14 +6,12 @@ does, and their repair is judged alike, by five fresh seeds. `rules` and `repair
 
 import itertools
 import os
-import sys
-import time
 from typing import Any
 
 from benchmarks.doctor.faults import Case
 from benchmarks.doctor.repairs import REPAIRS
 from benchmarks.doctor.rules import TOOLS, alarms
-from benchmarks.doctor.scoreboard import MOST, SECONDS, chosen, diagnosed, median, share
+from benchmarks.doctor.scoreboard import diagnosed, median, scored, share
 from benchmarks.doctor.trace import Trace, traced
 from benchmarks.doctor.yardstick import Yardstick
 from benchmarks.machine import markdown
@@ -26,15 +24,7 @@ REPAIRING = "THALWEG_DOCTOR_REPAIRS"
 
 def run(quick: bool) -> dict[str, Any]:
     """Score every tool on the cases that `scoreboard` would take; quick: two cases."""
-    most = 2 if quick else int(os.environ.get(MOST, "1000000"))
-    limit = float(os.environ.get(SECONDS, "inf"))
-    started, rows = time.perf_counter(), []
-    for case in itertools.islice(chosen(quick), most):
-        if time.perf_counter() - started > limit:
-            break
-        rows.append(_scored(case))
-        print(f"{len(rows)}: {rows[-1]}", file=sys.stderr)
-    return {"rows": rows}
+    return {"rows": scored(_scored, quick, few=2)}
 
 
 def table(result: dict[str, Any]) -> str:
@@ -73,7 +63,7 @@ def _scored(case: Case) -> dict[str, Any]:
         trace = traced(case.setup)
     except ThalwegError as error:  # nothing trains, and any tool would see that
         refused = {"detected": True, "rank": None, "error": str(error)}
-        return row | {"tools": {name: refused | found for name, found in tools.items()}}
+        return row | {"tools": tools | dict.fromkeys(TOOLS, refused)}
     for name in TOOLS:
         tools[name] |= _looked(name, trace, case)
     if case.causes and yardstick.separates and os.environ.get(REPAIRING) != "none":

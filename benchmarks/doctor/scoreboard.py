@@ -9,7 +9,7 @@ import itertools
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -31,18 +31,24 @@ PARTS = {"all": (False, True), "development": (False,), "aside": (True,)}
 
 def run(quick: bool) -> dict[str, Any]:
     """Diagnose the corpus; quick: four cases."""
-    most = 4 if quick else int(os.environ.get(MOST, "1000000"))
-    limit = float(os.environ.get(SECONDS, "inf"))
-    started, rows = time.perf_counter(), []
-    for case in itertools.islice(chosen(quick), most):
-        if time.perf_counter() - started > limit:
-            break
-        rows.append(diagnosed(case, Yardstick(case)))
-        print(f"{len(rows)}: {rows[-1]}", file=sys.stderr)
+    rows = scored(lambda case: diagnosed(case, Yardstick(case)), quick, few=4)
     return {"rows": rows, "faulty": sum(1 for _ in faulty()), "healthy": sum(1 for _ in healthy())}
 
 
-def chosen(quick: bool) -> Iterator[Case]:
+def scored(score: Callable[[Case], dict[str, Any]], quick: bool, few: int) -> list[dict[str, Any]]:
+    """Return what is found of each case that the environment variables choose; quick: of `few` of them."""
+    most = few if quick else int(os.environ.get(MOST, "1000000"))
+    limit = float(os.environ.get(SECONDS, "inf"))
+    started, rows = time.perf_counter(), []
+    for case in itertools.islice(_chosen(quick), most):
+        if time.perf_counter() - started > limit:
+            break
+        rows.append(score(case))
+        print(f"{len(rows)}: {rows[-1]}", file=sys.stderr)
+    return rows
+
+
+def _chosen(quick: bool) -> Iterator[Case]:
     """Yield the cases that the environment variables choose, faulty and healthy ones in turn."""
     parts = PARTS[os.environ.get(PART, "all")]
     every = faulty(seeds=(0,) if quick else (0, 1, 2)), healthy()

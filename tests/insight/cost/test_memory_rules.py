@@ -23,16 +23,14 @@ def computed(function, *shapes):
 
 @pytest.mark.parametrize(
     ("model", "batch", "share"),
-    # Without gathered rows and shapes: 3 % off; without counted places 20 %, without double negation 2 %.
+    # More than 1 % off without the rule for gathered rows, for shapes, or for places of random numbers.
     [("gpt:layers=1,width=16,heads=2,dropout=0.1", 16, 0.01), ("gpt:layers=1,width=32", 32, 0.01)],
 )
 def test_the_memory_of_attention_and_of_a_loss_over_tokens_is_what_xla_assigns(tmp_path, model, batch, share):
-    letters = np.random.default_rng(0).integers(0, 26, 6000)
-    (tmp_path / "letters.txt").write_text("".join(chr(97 + letter) for letter in letters))
-    problem, recipe = (
-        tw.Problem(parse(model), tw.load(tmp_path / "letters.txt")),
-        one_step(batch_size=batch),
-    )
+    letters = np.random.default_rng(0).integers(ord("0"), ord("p"), 6000)
+    (tmp_path / "letters.txt").write_text("".join(map(chr, letters)))
+    problem = tw.Problem(parse(model), tw.load(tmp_path / "letters.txt"))
+    recipe = one_step(batch_size=batch)
     assert memory_bytes(problem, recipe) == pytest.approx(compiled_bytes(problem, recipe), rel=share)
 
 

@@ -11,6 +11,9 @@ from tests.insight.cost.test_cost import made, one_step
 from thalweg.core import device
 from thalweg.insight.cost import cost as costs
 from thalweg.insight.cost import graph, rates, timing, trace
+from thalweg.insight.cost.devices import DEVICES, LAUNCH
+from thalweg.insight.cost.fusion import kernels
+from thalweg.insight.cost.primitives import COUNTERS
 from thalweg.insight.cost.rates import COLUMNS, ROWS, SUMMED, Rates
 from thalweg.view import cost as shown
 
@@ -39,6 +42,15 @@ def test_a_larger_array_is_interpolated_between_the_rates_of_a_small_and_a_large
 def test_dropout_takes_a_random_number_for_each_unit():
     more = alone(tw.MLP([8, 32, 3], dropout=0.2))
     assert more["random"] == 16 * 32 and alone(tw.MLP([8, 32, 3]))["random"] == 0
+
+
+def test_the_places_of_random_numbers_take_no_time_in_an_update():
+    drawn = graph.computation(jax.make_jaxpr(lambda key: jax.random.bits(key, (64,)))(jax.random.key(0)))
+    operations = [kernel.node.name for kernel in kernels(drawn)]
+    assert operations.count(COUNTERS) == 1
+    assert timing.by_kind(drawn, UNIT)["starts"] == len(operations) - 1
+    launches = timing.on_device(drawn, DEVICES["H100"], narrow=False) / LAUNCH
+    assert launches == pytest.approx(len(operations) - 1, abs=0.1)
 
 
 def test_a_sum_takes_what_it_reads():

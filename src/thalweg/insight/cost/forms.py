@@ -1,10 +1,10 @@
 """The shape in which XLA writes each value, which a reshape of the jaxpr may have changed.
 
-A reshape is another view of the same memory, so that values of a computation have no more than one buffer
-for all their shapes. Still the shape matters: an operation writes over an operand only if both have the same
-one. XLA moves a reshape behind the elementwise operations that read it, if they read nothing else but arrays
-that are reshaped likewise and repeated scalars (its ReshapeMover). It computes a last reshape together with
-the operation before it.
+A reshape is another view of the same memory, so a value has one buffer whatever shape it is read in. Still
+the shape matters: an operation writes over an operand only if both have the same one. XLA moves a reshape
+behind the elementwise operations that read it, if they read nothing else but arrays that are reshaped
+likewise and repeated scalars (its ReshapeMover). It computes a last reshape together with the operation
+before it.
 """
 
 from __future__ import annotations
