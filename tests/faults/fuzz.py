@@ -6,11 +6,13 @@ folders are in `records`.
 """
 
 import gzip
+import io
 import json
 import os
 import resource
 import signal
 import sys
+import tarfile
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -394,6 +396,19 @@ def _data_readers() -> Iterator[Reader]:
     yield Reader("data: series", dated.encode(), in_file("t.csv", _series))
     for kind in PICTURES:
         yield Reader(f"data: {kind}", files[kind], _pictures(files[kind], kind))
+    yield Reader("data: tar", _archive(files["png"]), in_file("t.tar", lambda path: load(path, stream=True)))
+
+
+def _archive(picture: bytes) -> bytes:
+    """Return a tar archive of the same picture in two classes, and of labels for some."""
+    whole = io.BytesIO()
+    with tarfile.open(fileobj=whole, mode="w") as tar:
+        for number in range(12):
+            for name, content in ((f"{number}.png", picture), (f"{number}.cls", b"ab"[number % 2 :][:1])):
+                info = tarfile.TarInfo(name)
+                info.size = len(content)
+                tar.addfile(info, io.BytesIO(content))
+    return whole.getvalue()
 
 
 def _packed(content: bytes) -> bytes:

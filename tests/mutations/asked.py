@@ -45,6 +45,8 @@ ASKED: dict[str, tuple[str, ...]] = {
         "problem/data/test_preparation.py",
     ),
     "problem/data/inputs/series": ("problem/data/test_several_series.py", "problem/data/test_series.py"),
+    "problem/data/picture_stream": ("problem/data/test_picture_stream.py",),
+    "problem/data/files/tar_shards": ("problem/data/files/test_tar_shards.py",),
     "problem/data/chunked": ("problem/data/chunked",),
     "engine/kept": (
         "problem/losses/test_metrics_sklearn.py",

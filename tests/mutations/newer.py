@@ -23,6 +23,54 @@ PROBLEM: list[Mutant] = [
         ("-1 - fold, fold)[:, None]", "-fold, fold)[:, None]"),
         ("< 0, within, ~within)", "< 0, within, within)"),
     ),
+    *mutants(
+        "problem/data/picture_stream",
+        (
+            "of, place = divmod(number * size + at, self.count)",
+            "of, place = divmod(number * size, self.count)",
+        ),
+        ("if of != epoch:", "if epoch < 0:"),
+        (
+            "epoch, drawn = of, order(self.seed, of, self.count)",
+            "epoch, drawn = of, order(self.seed, 0, self.count)",
+        ),
+        ("yield pixels, self.targets[chosen]", "yield pixels, self.targets[: len(pixels)]"),
+        (
+            "                        part.result()\n                    yield",
+            "                        pass\n                    yield",
+        ),
+        ("if _digest(pixels[at]) != self.digests[rows[at]]:", "if False:"),
+        ("survey.broken.update(broken)\n", ""),
+        ("(wide * wide).sum(axis=0)", "wide.sum(axis=0) ** 2"),
+        ("high = min(each.low for each in looks), max(", "high = min(each.low for each in looks), min("),
+        (
+            "peaks = [each.high / high for each in looks if each.high]",
+            "peaks = [each.low / high for each in looks if each.high]",
+        ),
+        (
+            "numbers[split], targets[split] = numbers[split][some], targets[split][some]",
+            "numbers[split] = numbers[split][some]",
+        ),
+        ("used[split] = used[split][some]", "pass"),
+        ("lambda inputs: digests[inputs[:, 0]]", "lambda inputs: np.arange(len(inputs))"),
+        ("reader.digests.tobytes() + targets.tobytes()", "targets.tobytes()"),
+        ("return not survey.fits and fits", "return fits"),
+        ("if options.separate_test is not None:", "if False:"),
+    ),
+    *mutants(
+        "problem/data/files/tar_shards",
+        ("if len(content) < self.size:", "if False:"),
+        ("if any(is_junk(part) for part in inner.parts):", "if False:"),
+        ("if not info.isreg() or info.issparse():", "if False:"),
+        ("info.offset_data + info.size > end", "info.offset_data > end"),
+        ("if file.read(tarfile.BLOCKSIZE).strip(tarfile.NUL) or tar.offset == end:", "if False:"),
+        ("if not 0 <= size <= _MOST_HEADER:", "if False:"),
+        ('if part not in ("/", "..", ".")', "if True"),
+        ("top = root / str(split) if all(splits) else root", "top = root"),
+        ("if labelled and unlabelled:", "if False:"),
+        ("/ _unique(path, inner)", "/ inner.name"),
+        ("pictures.sort(key=lambda member: natural(member.name))", "pass"),
+    ),
 ]
 CORE: list[Mutant] = [
     *mutants(

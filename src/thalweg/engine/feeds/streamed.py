@@ -200,10 +200,10 @@ def check_streamed(streamed: Streamed, recipe: Recipe) -> None:
     if streamed.ends:
         if isinstance(recipe.batch_size, str):
             hint = f"for example {setting('batch_size', 256)}"
-            rule = "a table that is streamed is never in memory as a whole"
+            rule = "what is streamed is never in memory as a whole"
             raise RecipeError("recipe", rule, got=f"batch_size={recipe.batch_size}", hint=hint)
         if recipe.shuffle != "reshuffle":
-            rule = "a table that is streamed is shuffled for each epoch, by chunks and a buffer"
+            rule = "what is streamed is shuffled for each epoch; a table, by chunks and a buffer"
             hint = f"leave {setting('shuffle', recipe.shuffle)} out"
             raise RecipeError("recipe", rule, got=f"shuffle={recipe.shuffle}", hint=hint)
         return

@@ -149,7 +149,7 @@ def _check(problem: Problem, models: Iterable[Any]) -> None:
         rule, hint = "is on one division of the data", "load them without folds"
         raise RecipeError("best", rule, got=f"{len(problem.data.folds)} folds", hint=hint)
     if isinstance(problem.data.train, Streamed):
-        rule, hint = "needs data that fit in memory", "thalweg fit trains a table that is streamed"
+        rule, hint = "needs data that fit in memory", "thalweg fit trains what is streamed"
         raise RecipeError("best", rule, got=problem.data.name, hint=hint)
     if "validation" not in problem.data.splits:
         hint = f"load the data with {option('validation', 0.1)}"

@@ -13,6 +13,7 @@ from thalweg.problem.data.data import CLASSIFICATION, IN_MEMORY, REGRESSION, Dat
 from thalweg.problem.data.files.json_lines import SUFFIXES as JSON_LINES
 from thalweg.problem.data.files.parts import Parts
 from thalweg.problem.data.files.tables import TARGETS
+from thalweg.problem.data.files.tar_shards import Shards
 
 RANDOM, TIME, GROUP = "random", "time", "group="
 # Types of columns as the user names them. Text is read by its words; skip leaves a column out.
@@ -47,7 +48,7 @@ _APPLIES: dict[str, tuple[str, ...]] = {
     "folds": (TABLES, ARRAYS, PICTURES),
     "validation_folds": (TABLES, ARRAYS),
     "folder": (NAMED,),
-    "stream": (TABLES,),
+    "stream": (TABLES, PICTURES),
 }
 _APPLIES |= dict.fromkeys(("header", "separator"), (TEXT_TABLES,))
 _APPLIES |= {"encoding": (TEXT_TABLES, TEXTS, LINES)}
@@ -101,8 +102,8 @@ class LoadOptions:
         validation_folds: Number of folds in which rows are both trained on and validate: each member of an
             ensemble (`Tabular`) leaves those of one fold out, and predicts them for validation. None: rows
             held out for validation are not trained on.
-        stream: Whether a table in files is read chunk by chunk during training, with a bounded buffer in
-            memory, rather than as a whole. None: where it does not fit in memory.
+        stream: Whether a table in files is read chunk by chunk during training, and pictures are decoded
+            then, with a bounded buffer in memory, rather than as a whole. None: where they do not fit.
         name: Name of the set; None: from the file or the named set.
     """
 
@@ -201,7 +202,7 @@ class Source:
     @property
     def shown(self) -> str:
         """What was given, for messages: a path or name, or the type of data in memory."""
-        if isinstance(self.data, Parts):
+        if isinstance(self.data, (Parts, Shards)):
             return self.data.shown
         return str(self.data) if isinstance(self.data, (str, Path)) else type(self.data).__name__
 

@@ -17,7 +17,9 @@ from thalweg.problem.data.files.binary_images import batch_files, idx_files, rea
 from thalweg.problem.data.files.content import exceeds_memory, plain_suffix
 from thalweg.problem.data.files.json_lines import SUFFIXES as JSON_LINES
 from thalweg.problem.data.files.parts import parts_of
+from thalweg.problem.data.files.pictures import places_in
 from thalweg.problem.data.files.tables import TABLE_SUFFIXES, TableFormat
+from thalweg.problem.data.files.tar_shards import Shards, shards_of
 from thalweg.problem.data.foreign import plain
 from thalweg.problem.data.inputs import Examples
 from thalweg.problem.data.inputs.frames import is_frame, is_pair
@@ -79,6 +81,11 @@ def read_new(source: Any, preparation: Preparation, folder: Path | str | None = 
     source = source if other is None else other.source
     if _is_name(source):
         return _named(source, preparation, folder)
+    shards = shards_of(source) if columns.is_image else None
+    if shards is not None:
+        files = columns.file_names(shards)
+        raw = columns.read(shards, preparation.target)
+        return NewData(raw, files, _labels_of(shards, preparation, files))
     parts = parts_of(source) if columns.takes_frames else None
     if parts is not None:
         return NewData(columns.read(parts, preparation.target))
@@ -157,17 +164,19 @@ def _named(name: str, preparation: Preparation, folder: Path | str | None) -> Ne
     return NewData(frame.drop(target).to_numpy(), labels=frame[target].to_numpy())
 
 
-def _labels_of(path: Path, preparation: Preparation, files: list[str] | None) -> np.ndarray | None:
+def _labels_of(path: Path | Shards, preparation: Preparation, files: list[str] | None) -> np.ndarray | None:
     """Return the classes of pictures: of those in class folders by name, and those of idx and CIFAR files."""
     columns, classes = preparation.columns, preparation.classes
     if not columns.is_image or classes is None:
         return None
     if files is not None:
         known = {str(label): i for i, label in enumerate(classes)}
+        files = places_in(path) if isinstance(path, Shards) else files
         inside = [
             next((known[part] for part in Path(name).parts[:-1] if part in known), -1) for name in files
         ]
         return np.array(inside) if files and min(inside) >= 0 else None
+    assert isinstance(path, Path)
     if path.is_dir() and (idx := idx_files(path)):
         labels = idx.get("test_labels" if "test_images" in idx else "train_labels")
         return None if labels is None else read_idx(labels)

@@ -18,6 +18,7 @@ from thalweg.problem.data.files.parts import is_list_of_paths, parts_of
 from thalweg.problem.data.files.picture_files import PICTURES
 from thalweg.problem.data.files.piped import STANDARD_INPUT, is_open_file, spooled
 from thalweg.problem.data.files.tables import TABLE_SUFFIXES
+from thalweg.problem.data.files.tar_shards import SUFFIX, shards_of
 from thalweg.problem.data.folds import FoldedData
 from thalweg.problem.data.foreign import plain
 from thalweg.problem.data.options import LoadOptions, Source, options_from
@@ -120,6 +121,9 @@ def source_of(data: Any, options: LoadOptions) -> Source:
         DataError: A path does not exist, or files do not belong together.
     """
     is_name = isinstance(data, str) and data in named.names()
+    shards = None if is_name else shards_of(data)
+    if shards is not None:
+        return Source(shards, SUFFIX, options.name or shards.name)
     parts = None if is_name else parts_of(data)
     if parts is not None:
         return Source(parts, parts.suffix, options.name or parts.name)

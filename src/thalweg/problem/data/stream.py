@@ -9,8 +9,9 @@ serves one group of lanes.
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain, islice
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol, Self
 
 import equinox as eqx
 import jax
@@ -107,6 +108,50 @@ class Streamed(Split):
             return [leaf.astype(like.dtype, copy=False) for leaf, like in zip(leaves, expected, strict=True)]
 
         return checked
+
+
+class RowReader(Protocol):
+    """Reads the training rows of a set in files, in batches of any size."""
+
+    @property
+    def count(self) -> int:
+        """Training rows."""
+        ...
+
+    def batches(self, size: int, start: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield the batches of a size, from number `start` on, without end."""
+        ...
+
+
+class StoredRows(Streamed):
+    """The train split of a set in files. It has an end: an epoch reads every training row once.
+
+    Args:
+        first, make, every: As for `Streamed`; `first` are rows spread over the set.
+        reader: Reads the rows.
+        facts: Numbers that differ where the rows do.
+    """
+
+    reader: RowReader = eqx.field(static=True)
+    facts: np.ndarray
+
+    ends = True
+
+    @classmethod
+    def of(cls, first: Rows, reader: RowReader, facts: np.ndarray) -> Self:
+        """Return the split of a reader."""
+        size = first.count()
+        return cls(first, partial(reader.batches, size), -(-reader.count // size), reader, facts)
+
+    def count(self) -> int:
+        """Return how many training rows there are."""
+        return self.reader.count
+
+    def in_batches(self, size: int) -> Streamed:
+        """Return the stream of batches of a size."""
+        rows = np.resize(np.arange(self.first.count()), size)
+        first = Rows(np.asarray(self.first.inputs)[rows], np.asarray(self.first.targets)[rows])
+        return Streamed(first, partial(self.reader.batches, size), -(-self.count() // size))
 
 
 @checked(DataError)

@@ -593,7 +593,7 @@ def test_size_is_asked_for_or_follows_from_memory(tmp_path, monkeypatch):
     assert asked.input_shape == (10, 20, 3) and "resized to the size asked for, 20x10" in texts(asked)
     assert load(tmp_path, size=16).input_shape == (16, 16, 3)
     monkeypatch.setattr(device, "free_memory", lambda: 4 * 20 * 3 * 30 * 40 // 4)
-    reduced = load(tmp_path, test=0, validation=0)
+    reduced = load(tmp_path, test=0, validation=0, stream=False)
     assert reduced.input_shape == (15, 20, 3)
     assert "all were resized to 20x15, the largest size within a quarter of the free memory" in texts(reduced)
     assert reduced.notes[0].change == "size='10x7'"

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 
-import equinox as eqx
 import numpy as np
 
 from thalweg.core.keys import order
@@ -20,7 +18,6 @@ from thalweg.problem.data.chunked.chunks import ChunkedTable
 from thalweg.problem.data.chunked.parted import TRAIN
 from thalweg.problem.data.chunked.scan import Scanned
 from thalweg.problem.data.split import Rows
-from thalweg.problem.data.stream import Streamed
 
 # A buffer has at most so many rows and bytes (as text, or unpacked), but at least one chunk. Both are
 # constants, so that the batches do not depend on the machine.
@@ -29,31 +26,6 @@ BUFFER_ROWS, BUFFER_BYTES = 1 << 18, 1 << 26
 PIECE = 1 << 13
 # Examples that stand for the training rows where some are needed: for shapes, baselines and checks.
 EXAMPLES = 1 << 12
-
-
-class ChunkedRows(Streamed):
-    """The train split of a table in chunks. It has an end: an epoch reads every training row once.
-
-    Args:
-        first, make, every: As for `Streamed`; `first` are rows spread over the table.
-        reader: Reads the rows.
-        facts: Of `Scanned`.
-    """
-
-    reader: ChunkReader = eqx.field(static=True)
-    facts: np.ndarray
-
-    ends = True
-
-    def count(self) -> int:
-        """Return how many training rows there are."""
-        return self.reader.count
-
-    def in_batches(self, size: int) -> Streamed:
-        """Return the stream of batches of a size."""
-        rows = np.resize(np.arange(self.first.count()), size)
-        first = Rows(np.asarray(self.first.inputs)[rows], np.asarray(self.first.targets)[rows])
-        return Streamed(first, partial(self.reader.batches, size), -(-self.count() // size))
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,13 +8,14 @@ from thalweg.core.caller import option
 from thalweg.core.errors import DataError
 from thalweg.problem.data.chunked.chunks import ChunkedTable, ParquetTable
 from thalweg.problem.data.chunked.delimited import DelimitedTable
-from thalweg.problem.data.chunked.feeding import ChunkedRows, ChunkReader
+from thalweg.problem.data.chunked.feeding import ChunkReader
 from thalweg.problem.data.chunked.parted import TEST, VALIDATION
 from thalweg.problem.data.chunked.scan import scan
 from thalweg.problem.data.data import Data
 from thalweg.problem.data.files.content import exceeds_memory
 from thalweg.problem.data.files.json_lines import SUFFIXES as JSON_LINES
 from thalweg.problem.data.files.parts import Parts, parts_of
+from thalweg.problem.data.files.pictures import is_picture_set
 from thalweg.problem.data.files.tables import TABLE_SUFFIXES, TableFormat
 from thalweg.problem.data.note import guess
 from thalweg.problem.data.options import (
@@ -29,6 +30,7 @@ from thalweg.problem.data.options import (
 )
 from thalweg.problem.data.preparation import Preparation
 from thalweg.problem.data.split import Rows, Split
+from thalweg.problem.data.stream import StoredRows
 from thalweg.problem.data.tables.columns import table_format
 
 # Options of reading that need all rows at once.
@@ -37,7 +39,7 @@ _WHOLE = ("folds", "validation_folds", "weights", "window", "series")
 
 def _accepts(source: Source, options: LoadOptions) -> bool:
     if not isinstance(source.data, (Path, Parts)) or source.suffix not in TABLE_SUFFIXES:
-        return options.stream is True
+        return options.stream is True and not is_picture_set(source.data)
     return options.stream is True or (options.stream is None and _is_too_large(source, options))
 
 
@@ -75,7 +77,7 @@ def _hindrance(options: LoadOptions) -> str | None:
 def _read(source: Source, options: LoadOptions) -> Data:
     hindrance = _hindrance(options)
     if not isinstance(source.data, (Path, Parts)) or source.suffix not in TABLE_SUFFIXES:
-        rule, hint = "stream is for tables in files", f"leave {option('stream', True)} out"
+        rule, hint = "stream is for tables and pictures in files", f"leave {option('stream', True)} out"
         raise DataError("load", rule, got=source.shown, hint=hint)
     if source.suffix in JSON_LINES:
         rule, hint = (
@@ -115,11 +117,7 @@ def from_chunks(table: ChunkedTable, name: str, options: LoadOptions) -> Data:
         if part in scanned.held_out:
             frame, rows[split] = scanned.held_out[part]
             splits[split] = Rows(*reader.examples(frame))
-    first = reader.spread()
-    every = -(-reader.count // first.count())
-    train = ChunkedRows(
-        first, lambda start: reader.batches(first.count(), start), every, reader, scanned.facts
-    )
+    train = StoredRows.of(reader.spread(), reader, scanned.facts)
     target = scanned.target
     mean, scale = (0.0, 1.0) if target.is_class else (target.moments.mean, target.moments.scale)
     preparation = Preparation(

@@ -101,19 +101,22 @@ class ClassFolders:
         return np.stack([content[path] for path in paths]), np.array(labels)
 
 
-def class_folders(folder: Path, files: FileFormat, target: str | int | None = None) -> ClassFolders:
+def class_folders(
+    folder: Path, files: FileFormat, target: str | int | None = None, tree: Tree | None = None
+) -> ClassFolders:
     """Find the files of each class and each split; the docstring of this module lists the layouts.
 
     Args:
         folder: The folder of the set.
         files: The kind of files that are searched for.
         target: Column with the labels, if a table names the files.
+        tree: The files in it, where the folder is that of archives; None: those on the disk.
 
     Raises:
         DataError: The layout can be read in several ways, there are fewer than two classes, a split has a
             class that training lacks, or a class folder holds only files of other kinds.
     """
-    return _Layout(folder, files, target).read()
+    return _Layout(folder, files, target, tree).read()
 
 
 @dataclass
@@ -123,10 +126,11 @@ class _Layout:
     folder: Path
     files: FileFormat
     target: str | int | None
+    tree: Tree | None = None
     notes: list[Note] = field(default_factory=list)
 
     def read(self) -> ClassFolders:
-        given = self.files.scan(self.folder)
+        given = self.tree or self.files.scan(self.folder)
         tree = self._descend(given)
         splits = self._split_folders(tree)
         trees = splits or {TRAIN: tree}

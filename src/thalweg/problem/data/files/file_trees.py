@@ -84,7 +84,7 @@ class FileFormat:
             if identity in above:  # a link to a folder above
                 return Tree(folder, (), (), ())
             with os.scandir(folder) as entries:
-                visible = [entry for entry in entries if not _is_junk(entry.name)]
+                visible = [entry for entry in entries if not is_junk(entry.name)]
             folders = sorted((e.name for e in visible if e.is_dir()), key=natural)
             files = sorted((e.name for e in visible if not e.is_dir()), key=natural)
         except OSError as error:
@@ -156,5 +156,6 @@ def kinds(paths: Iterable[Path]) -> str:
     return listed(f"{count} {suffix}" for suffix, count in counts.most_common())
 
 
-def _is_junk(name: str) -> bool:
+def is_junk(name: str) -> bool:
+    """Return whether a name is one of what systems and programs leave in folders."""
     return name.startswith(".") or name.casefold() in _JUNK

@@ -96,23 +96,23 @@ def parts_of(source: Any) -> Parts | None:
             files of a folder are splits of a set.
     """
     if is_list_of_paths(source):
-        paths = [path for each in source for path in _expanded(each)]
+        paths = [path for each in source for path in expanded(each)]
         return _parts(paths, listed(source, 3))
     if isinstance(source, str) and is_glob(source):
-        return _parts(_expanded(source), source)
+        return _parts(expanded(source), source)
     if isinstance(source, (str, Path)) and Path(source).is_dir():
         return _of_folder(Path(source))
     return None
 
 
-def _expanded(given: str | Path) -> list[Path]:
+def expanded(given: str | Path) -> list[Path]:
     """Return a file, or the files that a pattern fits or that a folder of parts holds."""
     if isinstance(given, str) and is_glob(given):
         found = [Path(path) for path in sorted(glob(given, recursive=True), key=natural)]
         if not found:
             hint = "check the folder and the pattern; * stands for any characters of a name"
             raise DataError("data", "the pattern must fit a file", got=given, hint=hint)
-        return [path for path in found if not path.is_dir()] or [p for each in found for p in _expanded(each)]
+        return [path for path in found if not path.is_dir()] or [p for each in found for p in expanded(each)]
     path = Path(given)
     if path.is_dir():
         parts = _of_folder(path)

@@ -13,7 +13,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -51,6 +53,19 @@ _UPRIGHT = {
 }
 
 
+class Packed(Protocol):
+    """A picture's bytes in an archive (`tar_shards.Member`)."""
+
+    @property
+    def size(self) -> int:
+        """How many bytes it has."""
+        ...
+
+    def read(self) -> bytes:
+        """Return them."""
+        ...
+
+
 @dataclass(frozen=True)
 class Form:
     """What every picture of a set becomes.
@@ -64,6 +79,11 @@ class Form:
     size: tuple[int, int]
     mode: str
     levels: tuple[float, float] | None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of a picture's array, `height width [channel]`."""
+        return (self.size[1], self.size[0]) + ((len(self.mode),) if len(self.mode) > 1 else ())
 
 
 @dataclass(frozen=True)
@@ -85,7 +105,7 @@ class Facts:
     transparent: bool
 
 
-def value_range(path: Path) -> tuple[float, float]:
+def value_range(path: Path | Packed) -> tuple[float, float]:
     """Return the smallest and the largest value of a picture of more than 8 bits.
 
     Raises:
@@ -98,7 +118,7 @@ def value_range(path: Path) -> tuple[float, float]:
     return float(values.min()), float(values.max())
 
 
-def read_pixels(path: Path, form: Form) -> tuple[np.ndarray, Facts]:
+def read_pixels(path: Path | Packed, form: Form) -> tuple[np.ndarray, Facts]:
     """Return the picture, uint8 `height width [channel]`, and what was done to it.
 
     Raises:
@@ -150,20 +170,24 @@ def _scaled(values: np.ndarray, levels: tuple[float, float] | None) -> np.ndarra
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
-    if not is_regular(path):  # opening a pipe would wait for ever
-        raise OSError("no regular file")
+def _opened(path: Path | Packed) -> Iterator[Image.Image]:
     most = max_bytes()
-    if path.stat().st_size > most:
-        raise ValueError(f"{as_bytes(path.stat().st_size)}, above {as_bytes(most)}")
-    with Image.open(path, formats=_FORMATS) as image:
+    if isinstance(path, Path):
+        if not is_regular(path):  # opening a pipe would wait for ever
+            raise OSError("no regular file")
+        size = path.stat().st_size
+    else:
+        size = path.size
+    if size > most:
+        raise ValueError(f"{as_bytes(size)}, above {as_bytes(most)}")
+    with Image.open(path if isinstance(path, Path) else BytesIO(path.read()), formats=_FORMATS) as image:
         decoded = 4 * image.width * image.height  # as RGBA, or as 32 bits of brightness
         if decoded > most:
             raise ValueError(f"{image.width} x {image.height} pixels take more than {as_bytes(most)}")
         yield image
 
 
-def read_header(path: Path) -> Header:
+def read_header(path: Path | Packed) -> Header:
     """Return what the file says of its picture; raises what Pillow raises on a damaged file, of any type."""
     with _opened(path) as image:
         several = bool(getattr(image, "is_animated", False)) and image.format != "MPO"  # an MPO has a preview

@@ -1,20 +1,18 @@
-"""Folders of pictures: which files there are is found by `class_folders`; here they become one uint8 array.
+"""Pictures in folders and archives become one uint8 array; `class_folders` finds which there are.
 
 All pictures of a set get one size and one mode. Each is decoded on its own (`picture_files`) and reduced at
-once, so that only the small ones are ever in memory together.
+once, so that only the small ones are ever in memory together. `picture_stream` reads those that do not fit.
 """
 
 from __future__ import annotations
 
 import math
 import warnings
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import median_low
 from typing import Any, TypeVar
 
 import numpy as np
@@ -24,6 +22,7 @@ from thalweg.core.caller import option
 from thalweg.core.errors import DataError
 from thalweg.core.lazy import Image
 from thalweg.problem.data.files import IMAGE, RawArrays
+from thalweg.problem.data.files.binary_images import batch_files, idx_files
 from thalweg.problem.data.files.class_folders import TRAIN, ClassFolders, class_folders
 from thalweg.problem.data.files.file_trees import counted, listed
 from thalweg.problem.data.files.picture_files import (
@@ -35,69 +34,133 @@ from thalweg.problem.data.files.picture_files import (
     read_pixels,
     value_range,
 )
-from thalweg.problem.data.note import Note, guess
+from thalweg.problem.data.files.picture_sizes import FittedSize, fits_memory, fitted_size, parse_size
+from thalweg.problem.data.files.tar_shards import Member, Shards, index
+from thalweg.problem.data.note import Note
 
 T = TypeVar("T")
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}  # by number of channels
-# The most common size counts if at least this share of the pictures has it; else medians do.
-_COMMON = 0.5
-# Share of free memory that the pictures may take. While splits are made they are in memory twice, and once
-# more on a device; the rest is for the model.
-MEMORY_SHARE = 0.25
-# Pixels of a picture that nobody asked to be larger: 128 x 128, or as many in another shape. A photograph has
-# a hundred times as many, which would make an epoch a hundred times as long.
-MOST_PIXELS = 128 * 128
-_SMALLEST = 8  # pixels a side; below, hardly anything can be told apart
-_SAME_SHAPE = 0.05  # relative difference in width : height that the eye does not notice
 _NAMED = 10  # broken files that a message names
 
 
-def read_picture_folder(
-    folder: Path,
-    name: str,
+@dataclass(frozen=True)
+class Survey:
+    """The pictures of a set as their headers tell.
+
+    Args:
+        found: Their paths and labels.
+        members: Where those lie that are in archives, by path.
+        headers: Of each that can be read.
+        broken: Of each that cannot, why.
+        levels: See `Form`.
+        asked: The size that was asked for.
+        skip_broken: Whether pictures that cannot be read are left out.
+    """
+
+    found: ClassFolders
+    members: Mapping[Path, Member]
+    headers: Mapping[Path, Header]
+    broken: dict[Path, str]
+    levels: tuple[float, float] | None
+    asked: tuple[int, int] | None
+    skip_broken: bool
+
+    @property
+    def fits(self) -> bool:
+        """Whether the pictures fit into memory at the size asked for, or at the one they would have."""
+        return fits_memory(self.headers, self.asked)
+
+    @property
+    def contents(self) -> dict[Path, Path | Member]:
+        """Where each picture that can be read is."""
+        return {path: self.members.get(path, path) for path in self.headers}
+
+    def form(self, size: tuple[int, int]) -> Form:
+        """Return what every picture becomes at a size."""
+        mode = "RGB" if any(header.colour for header in self.headers.values()) else "L"
+        return Form(size, mode, self.levels)
+
+    def check(self) -> None:
+        """Refuse pictures that cannot be read, unless they are left out.
+
+        Raises:
+            DataError: There are some; it names them.
+        """
+        if self.broken and not self.skip_broken:
+            raise unreadable(self.broken, len(self.found.paths), skip_broken=False)
+
+    def notes(self, fitted: FittedSize, facts: list[Facts]) -> tuple[Note, ...]:
+        """Return notes on what was left out, on the size, and on what was done to the pictures."""
+        done = _fact_notes(self.headers, facts, self.levels)
+        return (*_skipped(self.broken), *fitted.notes, *done)
+
+    def arrays(self, name: str) -> RawArrays:
+        """Decode all pictures into one array.
+
+        Raises:
+            DataError: One cannot be read, or they do not fit into memory.
+        """
+        fitted = fitted_size(self.headers, self.asked)
+        with decoding() as threads:
+            pixels, facts = _decoded(threads, self.contents, self.form(fitted.size), self.broken)
+        self.check()
+        prepared, decided = {"levels": self.levels}, {"size": fitted.decided} if fitted.decided else {}
+        notes = self.notes(fitted, facts)
+        return self.found.arrays(name, pixels, kind=IMAGE, prepared=prepared, decided=decided, notes=notes)
+
+
+def is_picture_set(source: Any) -> bool:
+    """Return whether a path is that of a folder of pictures, or a source is archives of them."""
+    if isinstance(source, Shards):
+        return True
+    if not isinstance(source, Path) or not source.is_dir():
+        return False
+    return not idx_files(source) and not batch_files(source)["train"]
+
+
+def survey_pictures(
+    source: Path | Shards,
     *,
     size: int | str | None = None,
     skip_broken: bool = False,
     target: str | int | None = None,
-) -> RawArrays:
-    """Read pictures by class; `class_folders` lists the layouts of folders.
+) -> Survey:
+    """Find the pictures of a set and read their headers; `class_folders` lists the layouts of folders.
 
     Args:
-        folder: The folder of the set.
-        name: Name of the set.
+        source: The folder of the set, or tar archives.
         size: Size of all pictures, `64` or `64x48` (width x height), in pixels. None: the one that most of
             them have, or medians, reduced to `MOST_PIXELS` and to `MEMORY_SHARE` of free memory.
         skip_broken: Whether files that cannot be read are left out.
         target: Column with the labels, if a table names the files.
 
     Raises:
-        DataError: The layout is unclear, there are fewer than two classes, a picture cannot be read, or the
-            pictures would not fit into memory.
+        DataError: The layout is unclear, there are fewer than two classes, or no picture can be read.
     """
     asked = None if size is None else parse_size(size)
-    found = class_folders(folder, PICTURES, target)
-    with _reading() as threads:
-        headers, broken = _attempted(threads, read_header, found.paths)
-        levels = _levels(threads, found, headers, broken)
-        if not headers:
-            raise _unreadable(broken, len(found.paths), skip_broken=True)
-        fitted = _fitted_size(headers, asked)
-        form = Form(fitted.size, "RGB" if any(h.colour for h in headers.values()) else "L", levels)
-        pixels, facts = _decoded(threads, list(headers), form, broken)
-    if broken and not skip_broken:
-        raise _unreadable(broken, len(found.paths), skip_broken=False)
-    notes = (*_skipped(broken), *fitted.notes, *_fact_notes(headers, facts, levels))
-    prepared, decided = {"levels": levels}, {"size": fitted.decided} if fitted.decided else {}
-    return found.arrays(name, pixels, kind=IMAGE, prepared=prepared, decided=decided, notes=notes)
+    members: Mapping[Path, Member] = {}
+    if isinstance(source, Shards):
+        packed = index(source, PICTURES)
+        found, members = class_folders(packed.tree.path, PICTURES, target, packed.tree), packed.members
+        found = replace(found, notes=(*packed.notes, *found.notes))
+    else:
+        found = class_folders(source, PICTURES, target)
+    with decoding() as threads:
+        contents = {path: members.get(path, path) for path in found.paths}
+        headers, broken = attempted(threads, read_header, contents)
+        levels = _levels(threads, found, members, headers, broken)
+    if not headers:
+        raise unreadable(broken, len(found.paths), skip_broken=True)
+    return Survey(found, members, headers, broken, levels, asked, skip_broken)
 
 
 def read_pictures(
-    path: Path, shape: tuple[int, ...], levels: tuple[float, float] | None = None
+    source: Path | Shards, shape: tuple[int, ...], levels: tuple[float, float] | None = None
 ) -> np.ndarray:
-    """Return one picture file, or all pictures under a folder as `PICTURES.at` lists them, uint8.
+    """Return one picture, or all under a folder or in archives, as `names_at` lists them, uint8.
 
     Args:
-        path: A file or a folder.
+        source: A picture, a folder, or tar archives.
         shape: Of one picture, `height width` or `height width channel`.
         levels: Of the training pictures; see `Form`.
 
@@ -105,46 +168,47 @@ def read_pictures(
         DataError: There are no pictures, one cannot be read, or one has more than 8 bits and no training
             picture had.
     """
-    paths = PICTURES.at(path)
+    contents = _contents_at(source)
     form = Form((shape[1], shape[0]), _MODES.get(shape[2], "RGB") if len(shape) == 3 else "L", levels)
     broken: dict[Path, str] = {}
-    with _reading() as threads:
-        pixels, _ = _decoded(threads, paths, form, broken)
+    with decoding() as threads:
+        pixels, _ = _decoded(threads, contents, form, broken)
     if broken:
-        raise _unreadable(broken, len(paths), skip_broken=True)
-    return np.stack([pixels[path] for path in paths]).reshape(len(paths), *shape)
+        raise unreadable(broken, len(contents), skip_broken=True)
+    return np.stack([pixels[path] for path in contents]).reshape(len(contents), *shape)
 
 
-@dataclass(frozen=True)
-class FittedSize:
-    """The size of all pictures, notes on it, and the size as an option if the machine's memory decided it."""
+def names_at(source: Path | Shards) -> list[str]:
+    """Return the names of the pictures that `read_pictures` reads, relative to their folder or archive.
 
-    size: tuple[int, int]
-    notes: tuple[Note, ...]
-    decided: str | None = None
-
-
-def parse_size(size: Any) -> tuple[int, int]:
-    """Return (width, height) of `64`, `"64"` or `"64x48"`.
-
-    Raises:
-        DataError: It is none of these, or not positive.
+    Of several archives, they begin with the archive's.
     """
-    parts = str(size).lower().replace("\u00d7", "x").split("x")
-    valid = isinstance(size, (int, str)) and not isinstance(size, bool) and len(parts) <= 2
-    if not valid or not all(
-        p.strip().isascii() and p.strip().isdigit() and 0 < int(p) < 65536 for p in parts
-    ):
-        rule = "size must be pixels of both sides, or WIDTHxHEIGHT"
-        raise DataError("load", rule, got=size, hint=f"for example {option('size', '64x48')}")
-    return int(parts[0]), int(parts[-1])
+    if isinstance(source, Shards):
+        members = index(source, PICTURES).members.values()
+        several = len(source.paths) > 1
+        return [f"{member.archive.name}/{member.name}" if several else member.name for member in members]
+    top = source if source.is_dir() else source.parent
+    return [path.relative_to(top).as_posix() for path in PICTURES.at(source)]
+
+
+def places_in(shards: Shards) -> list[str]:
+    """Return the paths of the pictures in archives, in folders named after their classes if known."""
+    packed = index(shards, PICTURES)
+    return [path.relative_to(packed.tree.path).as_posix() for path in packed.members]
+
+
+def _contents_at(source: Path | Shards) -> dict[Path, Path | Member]:
+    """Return where the pictures under a folder or in archives are, by path."""
+    if isinstance(source, Shards):
+        return dict(index(source, PICTURES).members)
+    return {each: each for each in PICTURES.at(source)}
 
 
 # All files, one by one
 
 
 @contextmanager
-def _reading() -> Iterator[ThreadPoolExecutor]:
+def decoding() -> Iterator[ThreadPoolExecutor]:
     """Give threads to decode in (Pillow releases the interpreter lock), with Pillow's warnings off.
 
     Pillow warns of large pictures, which are reduced here, and of odd metadata, which are not used.
@@ -154,26 +218,27 @@ def _reading() -> Iterator[ThreadPoolExecutor]:
         yield threads
 
 
-def _attempted(
-    threads: ThreadPoolExecutor, work: Callable[[Path], T], paths: Iterable[Path]
+def attempted(
+    threads: ThreadPoolExecutor, work: Callable[[Any], T], contents: Mapping[Path, Path | Member]
 ) -> tuple[dict[Path, T], dict[Path, str]]:
-    """Return the results of the files that can be read, and of the others why they cannot."""
+    """Return the results of the pictures that can be read, and of the others why they cannot."""
 
     def attempt(path: Path) -> tuple[Path, T | None, str]:
         try:
-            return path, work(path), ""
+            return path, work(contents[path]), ""
         except Exception as error:  # decoders raise whatever their parser stumbles over
-            return path, None, _reason(path, error)
+            return path, None, reason(contents[path], error)
 
-    results = list(threads.map(attempt, paths))
-    broken = {path: reason for path, _, reason in results if reason}
-    return {path: result for path, result, reason in results if not reason and result is not None}, broken
+    results = list(threads.map(attempt, contents))
+    broken = {path: why for path, _, why in results if why}
+    return {path: result for path, result, why in results if not why and result is not None}, broken
 
 
-def _reason(path: Path, error: Exception) -> str:
-    if not path.is_file():
+def reason(content: Path | Member, error: Exception) -> str:
+    """Return in a few words why a picture cannot be read."""
+    if isinstance(content, Path) and not content.is_file():
         return "no regular file"
-    if path.stat().st_size == 0:
+    if (content.stat().st_size if isinstance(content, Path) else content.size) == 0:
         return "an empty file"
     if isinstance(error, Image.DecompressionBombError):
         return f"more than {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels"
@@ -181,7 +246,7 @@ def _reason(path: Path, error: Exception) -> str:
     return "not in one of these formats" if text.startswith("cannot identify") else text
 
 
-def _unreadable(broken: Mapping[Path, str], count: int, *, skip_broken: bool) -> DataError:
+def unreadable(broken: Mapping[Path, str], count: int, *, skip_broken: bool) -> DataError:
     """Return the error that names the broken files.
 
     Args:
@@ -208,97 +273,15 @@ def _skipped(broken: Mapping[Path, str]) -> tuple[Note, ...]:
     return (Note("skipped", text),)
 
 
-# Size
-
-
-def _fitted_size(headers: Mapping[Path, Header], asked: tuple[int, int] | None) -> FittedSize:
-    sizes = Counter(header.size for header in headers.values())
-    common = max(sizes, key=lambda size: (sizes[size], size))
-    is_common = sizes[common] >= _COMMON * len(headers)
-    medians = tuple(median_low(size[axis] for size in sizes.elements()) for axis in (0, 1))
-    natural = common if is_common else (medians[0], medians[1])
-    pixel = len(headers) * (3 if any(header.colour for header in headers.values()) else 1)
-    free = device.free_memory()
-    if asked is not None:
-        _check_fits(asked, _largest(asked, pixel, int(free * MEMORY_SHARE)), pixel, free)
-        return FittedSize(asked, _resized(sizes, asked, "the size asked for"))
-    moderate = _reduced(natural, MOST_PIXELS / math.prod(natural))
-    largest = _largest(moderate, pixel, int(free * MEMORY_SHARE))
-    if largest == moderate != natural:
-        several = ("the most common size, " if is_common else "the median size, ") * (len(sizes) > 1)
-        text = (
-            f"All pictures were resized to {_text(moderate)}, from {several}{_text(natural)}: larger ones "
-            f"take more time and memory to train. {_stretched(sizes, moderate)}"
-        ).strip()
-        return FittedSize(moderate, (guess("size", text, size=_text(natural)),))
-    if largest == natural:
-        why = "the most common size" if is_common else "the median size"
-        notes = _resized(sizes, natural, why)
-        smaller = _text((max(1, natural[0] // 2), max(1, natural[1] // 2)))
-        return FittedSize(natural, tuple(guess(note.kind, note.text, size=smaller) for note in notes))
-    whole = f"{counted(len(headers), 'pictures')} of {_text(natural)}"
-    text = (
-        f"{whole} would take {_gigabytes(pixel * math.prod(natural))}; all were resized to {_text(largest)}, "
-        "the largest size within a quarter of the free memory of "
-        f"{_gigabytes(free)}. {_stretched(sizes, largest)}"
-    ).strip()
-    smaller = _text((max(1, largest[0] // 2), max(1, largest[1] // 2)))
-    return FittedSize(largest, (guess("size", text, size=smaller),), _text(largest))
-
-
-def _largest(size: tuple[int, int], pixel: int, budget: int) -> tuple[int, int]:
-    """Return the size, reduced so far that `pixel` bytes for each of its pixels stay within the budget."""
-    reduced = _reduced(size, budget / (pixel * math.prod(size)))
-    if min(reduced) < min(_SMALLEST, *size):
-        rule = (
-            f"the pictures must fit into a quarter of the free memory with at least {_SMALLEST} pixels a side"
-        )
-        got = f"{_gigabytes(budget)} for {_gigabytes(pixel * math.prod(size))}"
-        raise DataError("pictures", rule, got=got, hint="free some memory, or give fewer pictures")
-    return reduced
-
-
-def _reduced(size: tuple[int, int], share: float) -> tuple[int, int]:
-    """Return the size with so large a share of its pixels, or the size itself where that is above 1."""
-    width, height = (max(1, int(side * math.sqrt(min(share, 1.0)))) for side in size)
-    return size if share >= 1 else (width, height)
-
-
-def _check_fits(asked: tuple[int, int], largest: tuple[int, int], pixel: int, free: int) -> None:
-    if asked != largest:
-        rule = "the pictures must fit into a quarter of the free memory"
-        got = f"{_gigabytes(pixel * math.prod(asked))} at {_text(asked)}, {_gigabytes(free)} are free"
-        hint = f"ask for less, such as {option('size', _text(largest))}"
-        raise DataError("pictures", rule, got=got, hint=hint)
-
-
-def _resized(sizes: Counter[tuple[int, int]], size: tuple[int, int], why: str) -> tuple[Note, ...]:
-    count, resized = sizes.total(), sizes.total() - sizes[size]
-    if not resized:
-        return ()
-    text = f"{resized} of {count} pictures were resized to {why}, {_text(size)}. {_stretched(sizes, size)}"
-    return (Note("size", text.strip()),)
-
-
-def _stretched(sizes: Counter[tuple[int, int]], size: tuple[int, int]) -> str:
-    shape = size[0] / size[1]
-    other = sum(n for (w, h), n in sizes.items() if abs(w / h / shape - 1) > _SAME_SHAPE)
-    return f"{other} of them have another shape and were stretched." if other else ""
-
-
-def _text(size: tuple[int, int]) -> str:
-    return f"{size[0]}x{size[1]}"
-
-
-def _gigabytes(count: int) -> str:
-    return f"{count / 1e9:.1f} GB" if count >= 5e7 else f"{count / 1e6:.3g} MB"
-
-
 # Pixels
 
 
 def _levels(
-    threads: ThreadPoolExecutor, found: ClassFolders, headers: dict[Path, Header], broken: dict[Path, str]
+    threads: ThreadPoolExecutor,
+    found: ClassFolders,
+    members: Mapping[Path, Member],
+    headers: dict[Path, Header],
+    broken: dict[Path, str],
 ) -> tuple[float, float] | None:
     """Return the range of the training pictures of more than 8 bits, and move broken ones to `broken`.
 
@@ -307,7 +290,7 @@ def _levels(
     """
     wide = [path for path in found.splits[TRAIN] if path in headers and headers[path].wide]
     wide = wide or [path for path, header in headers.items() if header.wide]
-    ranges, bad = _attempted(threads, value_range, wide)
+    ranges, bad = attempted(threads, value_range, {path: members.get(path, path) for path in wide})
     broken |= bad
     for path in bad:
         del headers[path]
@@ -320,21 +303,19 @@ def _levels(
 
 
 def _decoded(
-    threads: ThreadPoolExecutor, paths: list[Path], form: Form, broken: dict[Path, str]
+    threads: ThreadPoolExecutor, contents: Mapping[Path, Path | Member], form: Form, broken: dict[Path, str]
 ) -> tuple[dict[Path, np.ndarray], list[Facts]]:
     """Return the pixels of every picture, as parts of one array, and what was done; add to `broken`."""
-    channels = len(form.mode)
-    shape = (len(paths), form.size[1], form.size[0]) + ((channels,) if channels > 1 else ())
-    pixels = np.zeros(shape, np.uint8)
-    place = {path: i for i, path in enumerate(paths)}
+    pixels = np.zeros((len(contents), *form.shape), np.uint8)
+    place = {content: i for i, content in enumerate(contents.values())}
 
-    def decode(path: Path) -> Facts:
-        pixels[place[path]], facts = read_pixels(path, form)
+    def decode(content: Path | Member) -> Facts:
+        pixels[place[content]], facts = read_pixels(content, form)
         return facts
 
-    facts, bad = _attempted(threads, decode, paths)
+    facts, bad = attempted(threads, decode, contents)
     broken |= bad
-    return {path: pixels[place[path]] for path in facts}, list(facts.values())
+    return {path: pixels[place[contents[path]]] for path in facts}, list(facts.values())
 
 
 def _fact_notes(

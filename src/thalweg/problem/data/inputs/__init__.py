@@ -73,7 +73,7 @@ class Columns(abc.ABC):
             DataError: A file cannot be read, or is of another kind than the training data.
         """
 
-    def file_names(self, source: Path) -> list[str] | None:
+    def file_names(self, source: Path | Any) -> list[str] | None:
         """Return the names of the files that `read` makes one example of each, in order; None if it does not.
 
         Args:

@@ -11,7 +11,8 @@ from thalweg.core.errors import DataError
 from thalweg.problem.data.files import IMAGE
 from thalweg.problem.data.files.binary_images import batch_files, idx_files, read_batch, read_idx
 from thalweg.problem.data.files.picture_files import PICTURES
-from thalweg.problem.data.files.pictures import read_pictures
+from thalweg.problem.data.files.pictures import is_picture_set, names_at, read_pictures
+from thalweg.problem.data.files.tar_shards import Shards
 from thalweg.problem.data.inputs import Columns
 from thalweg.problem.data.inputs.array import (
     FAR,
@@ -89,7 +90,9 @@ class ImageInputs(Columns):
             raise DataError("images", rule, got=f"{array.dtype} from {low} to {high}", hint=hint)
 
     def read(self, source: Path | Any, target: str) -> Any:
-        """Return the pictures of a file or folder (the test split of idx or CIFAR-10 files), or an array."""
+        """Return the pictures of files (the test split of idx or CIFAR-10 files), or an array."""
+        if isinstance(source, Shards):
+            return read_pictures(source, self.shape, self.levels)
         if not isinstance(source, Path):
             return read_arrays(source, self.shape)
         if source.is_dir() and (idx := idx_files(source)):
@@ -100,13 +103,11 @@ class ImageInputs(Columns):
             return read_pictures(source, self.shape, self.levels)
         return read_arrays(source, self.shape)
 
-    def file_names(self, source: Path) -> list[str] | None:
+    def file_names(self, source: Path | Any) -> list[str] | None:
         """Return the names of the picture files that are read, relative to their folder; None for others."""
-        if not source.is_dir():
-            return [source.name] if PICTURES.is_one(source) else None
-        if idx_files(source) or batch_files(source)["train"]:
+        if isinstance(source, Path) and not PICTURES.is_one(source) and not is_picture_set(source):
             return None
-        return [path.relative_to(source).as_posix() for path in PICTURES.at(source)]
+        return names_at(source)
 
 
 def looks_like_images(array: np.ndarray) -> bool:
@@ -127,19 +128,34 @@ def brightness_shift_and_scale(train: np.ndarray) -> tuple[Any, Any]:
 
     For bytes the sums are exact integers, so that the result does not depend on the order of the pictures.
     """
-    axes = tuple(range(train.ndim)) if train.ndim == 3 else (0, 1, 2)
     if train.dtype == np.uint8:
-        mean, deviation = _byte_moments(train)
-    else:
-        mean = train.mean(axis=axes, dtype=np.float64)
-        deviation = train.std(axis=axes, dtype=np.float64)
+        channels = 1 if train.ndim == 3 else train.shape[3]
+        return shift_and_scale(_byte_sums(train, channels), train.size // channels, grey=train.ndim == 3)
+    axes = tuple(range(train.ndim)) if train.ndim == 3 else (0, 1, 2)
+    mean, deviation = (of(axis=axes, dtype=np.float64) for of in (train.mean, train.std))
+    return _shift_and_scale(mean, deviation)
+
+
+def shift_and_scale(sums: np.ndarray, pixels: int, *, grey: bool) -> tuple[Any, Any]:
+    """Return (shift, scale) that standardise pictures of bytes.
+
+    Args:
+        sums: Exact sums of the bytes of each channel and of their squares, `2 channel`.
+        pixels: How many bytes of each channel were added.
+        grey: Whether pictures have no axis of channels.
+    """
+    mean, squares = sums / pixels
+    deviation = np.sqrt(np.maximum(squares - mean**2, 0.0))
+    return _shift_and_scale(mean[0], deviation[0]) if grey else _shift_and_scale(mean, deviation)
+
+
+def _shift_and_scale(mean: np.ndarray, deviation: np.ndarray) -> tuple[Any, Any]:
     scale = 1.0 / np.where(deviation > 0, deviation, 1.0)
     return _plain(-np.asarray(mean)), _plain(scale)
 
 
-def _byte_moments(train: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return mean and deviation from exact integer sums of the bytes and of their squares."""
-    channels = 1 if train.ndim == 3 else train.shape[3]
+def _byte_sums(train: np.ndarray, channels: int) -> np.ndarray:
+    """Return the exact sums of the bytes of each channel, and of their squares, `2 channel`."""
     flat = train.reshape(train.shape[0], -1)  # sum over pictures first: long rows are fast
     by_pixel = np.zeros((2, flat.shape[1]), np.uint64)
     count = max(1, min(BLOCK, BLOCK_BYTES // flat.shape[1]))
@@ -147,11 +163,7 @@ def _byte_moments(train: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         block = flat[first : first + count]
         by_pixel[0] += block.sum(axis=0, dtype=np.uint32)
         by_pixel[1] += np.multiply(block, block, dtype=np.uint16).sum(axis=0, dtype=np.uint32)
-    sums, squares = by_pixel.reshape(2, -1, channels).sum(axis=1)
-    pixels = train.size // channels
-    mean = sums / pixels
-    deviation = np.sqrt(np.maximum(squares / pixels - mean**2, 0.0))
-    return (mean, deviation) if train.ndim == 4 else (mean[0], deviation[0])
+    return by_pixel.reshape(2, -1, channels).sum(axis=1)
 
 
 def _plain(value: np.ndarray) -> float | tuple[float, ...]:

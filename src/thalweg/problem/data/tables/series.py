@@ -25,6 +25,7 @@ from thalweg.problem.data.data import CLASSIFICATION, REGRESSION, Data
 from thalweg.problem.data.files.numpy_files import read_array
 from thalweg.problem.data.files.parts import Parts
 from thalweg.problem.data.files.tables import TABLE_SUFFIXES, ReadTable, find_column
+from thalweg.problem.data.files.tar_shards import Shards
 from thalweg.problem.data.inputs.array import mean_and_scale
 from thalweg.problem.data.inputs.column_types import (
     CATEGORY,
@@ -64,7 +65,7 @@ REMAINING = 0.5
 
 
 def _accepts(source: Source, options: LoadOptions) -> bool:
-    in_memory = not isinstance(source.data, (str, Path, Parts))
+    in_memory = not isinstance(source.data, (str, Path, Parts, Shards))
     suffixes = (*TABLE_SUFFIXES, ".npy", *([] if options.target is None else [".txt"]))
     return options.window is not None and (in_memory or source.suffix in suffixes)
 

@@ -12,7 +12,7 @@ import numpy as np
 from thalweg.core.caller import argument
 from thalweg.core.errors import DataError
 from thalweg.core.lazy import pl
-from thalweg.problem.data.arrays import assemble
+from thalweg.problem.data.checked_arrays import assemble
 from thalweg.problem.data.data import MOST_CELLS, Data
 from thalweg.problem.data.files.parts import Parts, read_parts
 from thalweg.problem.data.files.tables import TABLE_SUFFIXES, ReadTable, find_column, read_table
