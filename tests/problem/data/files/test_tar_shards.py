@@ -97,6 +97,21 @@ def test_new_pictures_have_the_names_and_the_order_of_the_archive(tmp_path):
     assert read_new(tmp_path / "plain.tar", data.preparation).labels is None
 
 
+def test_pictures_are_in_the_natural_order_of_their_names(tmp_path):
+    files = {f"{label}/{i}.png": png(i) for i in (10, 2, 1, 30, 9) for label in ("cat", "dog")}
+    data = tw.load(archive(tmp_path / "set.tar", files), test=0, validation=0)
+    assert data.train.inputs[:, 0, 0].tolist() == [1, 2, 9, 10, 30] * 2
+
+
+def test_an_archive_that_is_cut_while_it_is_read_is_noticed(tmp_path):
+    path = labelled(tmp_path / "set.tar")
+    last = [*tar_shards.index(tar_shards.Shards((path,), "set"), PICTURES).members.values()][-1]
+    assert len(last.read()) == last.size
+    path.write_bytes(path.read_bytes()[: last.start + 7])
+    with pytest.raises(OSError, match="ends in the middle"):
+        last.read()
+
+
 def test_what_is_no_archive_of_pictures_is_refused(tmp_path):
     whole = labelled(tmp_path / "set.tar")
     content = whole.read_bytes()
@@ -168,6 +183,20 @@ def test_a_hostile_archive_opens_nothing_and_takes_no_memory(tmp_path):
     path.write_bytes(info.tobuf() + b"\0" * 4096)
     with refused("the archive must be readable"):
         tw.load(path)
+
+
+@pytest.mark.parametrize("kind", [b"0", b"Z"])
+def test_a_negative_size_does_not_lead_back(tmp_path, kind):
+    info = tarfile.TarInfo("cat/1.png")
+    info.type = kind
+    header = bytearray(info.tobuf(tarfile.GNU_FORMAT))
+    header[124:136] = b"\xff" * 10 + b"\xfc\x00"  # -1024, in base 256
+    _seal(header)
+    (tmp_path / "n.tar").write_bytes(
+        archive(tmp_path / "x.tar", {"a.txt": b"1"}).read_bytes()[:1024] + header
+    )
+    with refused("the archive must be readable", "has -1024 bytes"):
+        tw.load(tmp_path / "n.tar")
 
 
 def _seal(header):

@@ -212,11 +212,10 @@ def _members(path: Path) -> Iterator[Member]:
             end = file.seek(0, 2)
             for info in tar:
                 tar.members = []  # it would keep all of them, at a kilobyte each
-                if not info.isreg() or info.issparse():
-                    continue
-                if info.size < 0 or info.offset_data + info.size > end:
-                    raise tarfile.ReadError(f"{info.name} ends behind the end of the archive")
-                yield Member(path, info.name, info.offset_data, info.size)
+                if info.size < 0:  # the next header would be sought before this one, for ever
+                    raise tarfile.ReadError(f"{info.name} has {info.size} bytes")
+                if info.isreg() and not info.issparse():
+                    yield Member(path, info.name, info.offset_data, info.size)
             file.seek(tar.offset)
             if file.read(tarfile.BLOCKSIZE).strip(tarfile.NUL) or tar.offset == end:
                 raise tarfile.ReadError("the blocks that mark the end are missing: it was cut short")
