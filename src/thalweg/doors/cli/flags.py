@@ -20,8 +20,8 @@ Sources = Annotated[
     list[str],
     typer.Argument(
         metavar="DATA",
-        help="A named data set (digits, mnist, ...), a file, a folder, several tables of equal columns, a "
-        'pattern ("part-*.csv"), or - for a table from standard input.',
+        help="A named data set (digits, mnist, ...), a file, a folder, several tables of equal columns or "
+        'archives of images, a pattern ("part-*.csv"), or - for a table from standard input.',
         show_default=False,
     ),
 ]
@@ -29,7 +29,8 @@ Streaming = Annotated[
     bool | None,
     typer.Option(
         "--stream/--no-stream",
-        help="Read a table in files chunk by chunk while training; default: where it does not fit in memory.",
+        help="Read a table in files chunk by chunk, or decode images, while training; default: where they do "
+        "not fit in memory.",
         show_default=False,
     ),
 ]
