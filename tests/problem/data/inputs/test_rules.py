@@ -1,11 +1,16 @@
 import json
+import warnings
 from datetime import datetime, timedelta
 
 import numpy as np
 import polars as pl
 import pytest
 
+from thalweg.core.errors import DataError
+from thalweg.problem.data.inputs import new_cells
+from thalweg.problem.data.inputs.numbers import NumberFormat
 from thalweg.problem.data.inputs.rules import CategoryRule, DateRule, NumberRule, rules_from
+from thalweg.problem.data.load import load
 
 RANDOM = np.random.default_rng(0)
 
@@ -120,3 +125,46 @@ def test_a_missing_date_enters_as_the_mean_with_a_flag():
 )
 def test_rules_are_written_and_read_back_exactly(rule):
     assert rules_from([json.loads(json.dumps(rule.to_dict()))]) == (rule,)
+
+
+CELLS = (
+    *("1", "-2.50", "+3", "007", "1e3", "1_000", "1,5", "1,000", "inf", "nan", "NaN", "\u0661", "  4 "),
+    *("", "NA", "?", "999", "999.0", "abc", "12345678901234567890", "0.1", "-0", "1.", ".5", "#N/A"),
+    *("null", "5 %", "\u00a05", "0x1f", "1\n", "--1"),
+)
+
+
+def outcome(rule, column, marks):
+    """Return a column's inputs and warnings, or the error."""
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            return rule.apply(column, marks).tobytes(), [str(each.message) for each in caught]
+    except DataError as error:
+        return str(error)
+
+
+@pytest.mark.parametrize("marks", [(), ("?",), ("999",)])
+@pytest.mark.parametrize("written", [NumberFormat(), NumberFormat(decimal=","), NumberFormat(affixes=("%",))])
+def test_few_cells_are_read_as_many_are(monkeypatch, marks, written):
+    rules = [NumberRule("c", 2.0, 3.0, unit, flag, written) for unit, flag in ((0.0, False), (1.5, True))] + [
+        CategoryRule("c", ("1", "NA", "abc", "-0"), other=True, missing=True)
+    ]
+    columns = [series([a, b], pl.String) for a in CELLS for b in (*CELLS[:3], "", "abc", None)]
+    columns += [series([None, a, 2.5], pl.Float64) for a in (0.1, -0.0, np.nan, np.inf, 1e39, 999.0)]
+    columns += [series([True, None]), series([1, 2**60]), series([None], pl.Null), series([], pl.String)]
+    few = [outcome(rule, column, marks) for rule in rules for column in columns]
+    monkeypatch.setattr(new_cells, "_SHORT", -1)
+    monkeypatch.setattr(new_cells, "_marks", lambda marks: [0.0])
+    assert few == [outcome(rule, column, marks) for rule in rules for column in columns]
+
+
+def test_a_mark_of_missing_values_that_is_a_number_holds_for_typed_columns():
+    frame = pl.DataFrame({"x": [1, 2, 999, 4] * 10, "f": [0.5, 999.0, 1.5, 2.5] * 10, "y": ["a", "b"] * 20})
+    data = load(frame, target="y", missing=("999",))
+    missing = {note.columns for note in data.notes if note.kind == "missing"}
+    assert missing == {("x", "f")}
+    assert data.preparation.columns.rules[0].apply(pl.Series("x", [999, 1]), ("999",))[:, 1].tolist() == [
+        1,
+        0,
+    ]

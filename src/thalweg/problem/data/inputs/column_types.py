@@ -35,8 +35,8 @@ from thalweg.problem.data.note import Note, guess
 
 NUMBER, CATEGORY, DATE, TEXT, SKIP = "number", "category", "date", "text", "skip"
 
-# What spreadsheets, databases and R write for a missing value. Compared with the trimmed cell,
-# case-sensitive.
+BLANKS = " \t\r\n\u00a0\u2007\u202f\ufeff"  # around a cell
+# What spreadsheets, databases and R write for a missing value; compared with the trimmed cell.
 MISSING = ("", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "<NA>", "null", "NULL", "None", "NaT")
 
 MISSING_MARK = "missing"  # name of the input that flags missing values
@@ -181,16 +181,16 @@ def plain_text(series: pl.Series, marks: tuple[str, ...] = (), kept: Collection[
     dtype = series.dtype
     if dtype == pl.Boolean or isinstance(dtype, (pl.Categorical, pl.Enum)):
         series = series.cast(pl.String)
-    if dtype.is_numeric() and marks and (numbers := _as_numbers(marks)):
-        return series.set(series.is_in(pl.Series(numbers).implode()), None)
+    if dtype.is_numeric() and marks and (numbers := numeric_marks(marks)):
+        return series.set(series.cast(pl.Float64).is_in(pl.Series(numbers).implode()), None)
     if series.dtype != pl.String:
         return series
-    trimmed = series.str.strip_chars(" \t\r\n\u00a0\u2007\u202f\ufeff")
+    trimmed = series.str.strip_chars(BLANKS)
     known = pl.Series([*(mark for mark in MISSING if mark not in kept), *(mark.strip() for mark in marks)])
     return trimmed.set(trimmed.is_in(known.implode()), None)
 
 
-def _as_numbers(marks: tuple[str, ...]) -> list[float]:
+def numeric_marks(marks: tuple[str, ...]) -> list[float]:
     """Return the marks that are numbers, such as 999, which stand for missing values in typed columns too."""
     numbers = pl.Series([mark.strip() for mark in marks]).cast(pl.Float64, strict=False)
     return numbers.drop_nulls().to_list()

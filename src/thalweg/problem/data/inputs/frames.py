@@ -87,6 +87,8 @@ def flattened(frame: pl.DataFrame, target: str | None = None) -> tuple[pl.DataFr
         got = ", ".join(map(str, frame.dtypes))
         raise DataError("table", rule, got=got, hint="take the values out of their lists first")
     names = distinct_names([series.name for series in columns])
+    if not notes and names == frame.columns:
+        return frame, ()
     return pl.DataFrame([series.alias(name) for series, name in zip(columns, names, strict=True)]), tuple(
         notes
     )

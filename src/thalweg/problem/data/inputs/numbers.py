@@ -110,6 +110,11 @@ class NumberFormat:
         """Whether this is how programs write numbers."""
         return self == PLAIN
 
+    @property
+    def digits_are_plain(self) -> bool:
+        """Whether digits, with a point among them, are read as programs read them."""
+        return self.decimal == "." and not (self.affixes or self.multiples or self.clock)
+
     def read(self, text: pl.Series) -> pl.Series:
         """Return the numbers of a column of text as Float64; what cannot be read is null."""
         quick = text

@@ -19,10 +19,9 @@ from thalweg.problem.data.inputs.column_types import (
     NUMBER,
     TEXT,
     Typed,
-    category_text,
     plain_text,
 )
-from thalweg.problem.data.inputs.new_cells import read_dates, read_numbers
+from thalweg.problem.data.inputs.new_cells import number_array, read_dates, text_cells
 from thalweg.problem.data.inputs.numbers import PLAIN, NumberFormat
 
 # An exponential distribution has skewness 2: above it a few rows carry most of a column's variance, and the
@@ -105,7 +104,7 @@ class NumberRule(_Rule):
 
     def scaled(self, series: pl.Series, marks: tuple[str, ...], *, new: bool = True) -> np.ndarray:
         """Return standardised numbers, `row`, however far they are; NaN where missing."""
-        values = read_numbers(series, marks, self.written, new=new).to_numpy()
+        values = number_array(series, marks, self.written, new=new)
         return (log_scaled(values, self.unit) - self.mean) / self.scale
 
     def apply(self, series: pl.Series, marks: tuple[str, ...], *, new: bool = True) -> np.ndarray:
@@ -156,7 +155,7 @@ class CategoryRule(_Rule):
 
     def apply(self, series: pl.Series, marks: tuple[str, ...], *, new: bool = True) -> np.ndarray:
         """Return float32 inputs, `row feature`."""
-        cells = category_text(plain_text(series, marks, self.categories)).to_list()
+        cells = text_cells(series, marks, self.categories)
         number = {category: i for i, category in enumerate(self.categories)}
         other, missing = len(number), len(number) + 1
         columns = [missing if cell is None else number.get(cell, other) for cell in cells]
