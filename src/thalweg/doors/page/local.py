@@ -199,8 +199,8 @@ def bound(port: int | None, before: object, host: str = HOST) -> socket.socket:
     wanted = [port] if port is not None else [before, 0] if isinstance(before, int) else [0]
     error: Exception | None = None
     for number in wanted:
-        # With the protocol by its number: asyncio sends answers at once (TCP_NODELAY) only then. Otherwise one
-        # in two parts, head and body, waits 40 ms for the client's acknowledgement of the first.
+        # With the protocol by its number, as asyncio sends answers at once (TCP_NODELAY) only then. Otherwise
+        # one in two parts, head and body, waits 40 ms for the client's acknowledgement of the first.
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # of a server that has just ended
         try:
