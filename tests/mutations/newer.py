@@ -13,7 +13,7 @@ PROBLEM: list[Mutant] = [
         ("np.sort(np.abs(outputs.ravel() - targets.ravel()))", "np.sort(outputs.ravel() - targets.ravel())"),
         ("if len(targets) < FEWEST or", "if len(targets) <= FEWEST or"),
         ("/ self.temperature", "* self.temperature"),
-        ("scaled = logits / math.exp(log_temperature)", "scaled = logits * math.exp(log_temperature)"),
+        ("scaled = logits * inverse", "scaled = logits / inverse"),
         ("scaled = scaled - np.logaddexp.reduce(scaled, axis=-1, keepdims=True)", "pass"),
         ("or not np.isfinite(outputs).all()", ""),
     ),

@@ -24,7 +24,9 @@ def test_the_temperature_undoes_a_known_factor():
     logits, classes = drawn(20_000)
     found = Calibration.fit(3 * logits, classes, "logits")
     assert found.temperature == pytest.approx(3, rel=0.05)
-    assert log_loss(found.applied(3 * logits, "logits"), classes) < log_loss(3 * logits, classes)
+    lowest = log_loss(found.applied(3 * logits, "logits"), classes)
+    assert lowest < log_loss(3 * logits, classes)
+    assert all(lowest < log_loss(3 * logits / (by * found.temperature), classes) for by in (0.99, 1.01))
 
 
 def test_log_probabilities_stay_log_probabilities_and_a_single_logit_is_one_of_two_classes():

@@ -1,7 +1,7 @@
 """Deferred imports and background work: what a process postpones when it starts.
 
 `from thalweg.core.lazy import pl` gives Polars, which is loaded when one of its names is first used; likewise
-`pq` (pyarrow's Parquet), `Image` (Pillow), `special` and `optimize` (SciPy's functions), `psutil`,
+`pq` (pyarrow's Parquet), `Image` (Pillow), `special` (SciPy's functions), `psutil`,
 `charset_normalizer` and `torch`. Importing Polars takes a tenth of the import time of a training process,
 which creates its first table at the end, and none if the data are arrays. A module that uses these names
 starts with `from __future__ import annotations`, so that its signatures do not load them.
@@ -77,10 +77,9 @@ if TYPE_CHECKING:
     import psutil
     import pyarrow.parquet as pq
     from PIL import Image
-    from scipy import optimize, special
+    from scipy import special
 else:
     pl, Image, special = LazyModule("polars"), LazyModule("PIL.Image"), LazyModule("scipy.special")
-    optimize = LazyModule("scipy.optimize")
     pq, psutil = LazyModule("pyarrow.parquet"), LazyModule("psutil")
     charset_normalizer = LazyModule("charset_normalizer")
 torch: Any = LazyModule("torch")  # of an extra: see `extra`
