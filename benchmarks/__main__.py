@@ -34,6 +34,7 @@ BENCHMARKS = {
     "overhead": "benchmarks.overhead",
     "scaling": "benchmarks.scaling",
     "memory": "benchmarks.memory",
+    "doors": "benchmarks.doors",
     "serving": "benchmarks.serving",
     "streamed_pictures": "benchmarks.streamed_pictures",
     "streamed_tables": "benchmarks.streamed_tables",
