@@ -11,6 +11,7 @@ Archives named after splits (`train-000.tar`, `val-000.tar`) are those splits.
 
 from __future__ import annotations
 
+import os
 import tarfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -116,6 +117,11 @@ def shards_of(source: Any) -> Shards | None:
 
 
 def _of_folder(folder: Path) -> Shards | None:
+    try:
+        if not any(name.lower().endswith(SUFFIX) for name in os.listdir(folder)):
+            return None  # without a look at all that lies in a folder of pictures
+    except OSError:  # its reader says so
+        return None
     tree = _TARS.scan(folder)
     if not tree.files or tree.others or tree.folders:
         return None
