@@ -44,7 +44,7 @@ DATA_READERS = tuple(
     f"data: {kind}"
     for kind in (
         *("CSV", "Parquet", "npy", "npz", "text", "idx", "idx.gz", "CSV.gz", "lines", "series"),
-        *("png", "jpg", "gif", "bmp", "tif", "webp"),
+        *("png", "jpg", "gif", "bmp", "tif", "webp", "tar"),
     )
 )
 PROMISE = "a value or a Thalweg error: no crash, no hang, no memory blow-up, no path outside"
