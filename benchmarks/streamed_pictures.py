@@ -6,9 +6,7 @@ them. Each run is a process of `thalweg fit`; its memory is the most that the pr
 """
 
 import io
-import json
 import os
-import sys
 import tarfile
 import tempfile
 from contextlib import ExitStack
@@ -18,6 +16,7 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from benchmarks.machine import markdown
+from benchmarks.streamed_tables import measured_fit
 
 COUNT, SHARDS, STEPS, BATCH = 12_000, 4, 200, 64
 SIZE = (160, 120)
@@ -75,18 +74,7 @@ def _picture(random: np.random.Generator, label: str) -> bytes:
 def _fit(root: Path, source: str, how: str, steps: int) -> dict[str, float]:
     out = root / f"{source}{how}"
     arguments = [str(root / source), "--model", MODEL, "--steps", str(steps), how]
-    arguments += ["--set", f"batch_size={BATCH}", "--no-references", "--quiet", "--out", str(out)]
-    process = os.spawnv(os.P_NOWAIT, sys.executable, [sys.executable, "-m", "thalweg", "fit", *arguments])
-    _, status, used = os.wait4(process, 0)
-    if status:
-        raise RuntimeError(f"thalweg fit {source} {how} ended with {os.waitstatus_to_exitcode(status)}")
-    result = json.loads((out / "result.json").read_text())
-    return {
-        "peak": used.ru_maxrss * 1024,
-        "processor": used.ru_utime + used.ru_stime,
-        "examples": result["examples_per_second"],
-        "test_loss": result["test_loss"],
-    }
+    return measured_fit([*arguments, "--set", f"batch_size={BATCH}"], out)
 
 
 def table(result: dict) -> str:

@@ -56,11 +56,18 @@ def _write(path: Path, rows: int) -> None:
 def _fit(path: Path, how: str, steps: int) -> dict[str, float]:
     out = path.parent / how.strip("-")
     arguments = [str(path), "--target", "y", "--model", "mlp:64,64", "--steps", str(steps), how]
-    arguments += ["--set", f"batch_size={BATCH}", "--no-references", "--quiet", "--out", str(out)]
+    return measured_fit([*arguments, "--set", f"batch_size={BATCH}"], out)
+
+
+def measured_fit(arguments: list[str], out: Path) -> dict[str, float]:
+    """Run `thalweg fit` in a process; return its peak memory, processor time, speed and test loss."""
+    arguments = [*arguments, "--no-references", "--quiet", "--out", str(out)]
     process = os.spawnv(os.P_NOWAIT, sys.executable, [sys.executable, "-m", "thalweg", "fit", *arguments])
     _, status, used = os.wait4(process, 0)
     if status:
-        raise RuntimeError(f"thalweg fit {how} ended with {os.waitstatus_to_exitcode(status)}")
+        raise RuntimeError(
+            f"thalweg fit {' '.join(arguments)} ended with {os.waitstatus_to_exitcode(status)}"
+        )
     result = json.loads((out / "result.json").read_text())
     return {
         "peak": used.ru_maxrss * 1024,

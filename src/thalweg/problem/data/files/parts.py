@@ -63,15 +63,20 @@ class Parts:
     @property
     def name(self) -> str:
         """A name for the table: what the names of its files begin with, else that of their folder."""
-        stems = [path.name.split(".")[0] for path in self.paths]
-        same = next((i for i, letters in enumerate(zip(*stems, strict=False)) if len(set(letters)) > 1), None)
-        common = stems[0][:same].rstrip("-_. 0123456789")
+        common = common_name(self.paths)
         return common if len(common) > 1 and not self.levels[0] else self.folder.name or "table"
 
     @property
     def folder(self) -> Path:
         """The folder of the first part, above its partitions."""
         return self.paths[0].absolute().parents[len(self.levels[0])]
+
+
+def common_name(paths: Sequence[Path]) -> str:
+    """Return what the names of files begin with, without the number of a part."""
+    stems = [path.name.split(".")[0] for path in paths]
+    same = next((i for i, letters in enumerate(zip(*stems, strict=False)) if len(set(letters)) > 1), None)
+    return stems[0][:same].rstrip("-_. 0123456789")
 
 
 def is_glob(text: str) -> bool:

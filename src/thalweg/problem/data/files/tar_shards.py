@@ -31,7 +31,7 @@ from thalweg.problem.data.files.file_trees import (
     listed,
     natural,
 )
-from thalweg.problem.data.files.parts import expanded, is_glob, is_list_of_paths
+from thalweg.problem.data.files.parts import common_name, expanded, is_glob, is_list_of_paths
 from thalweg.problem.data.note import Note
 
 SUFFIX = ".tar"
@@ -76,9 +76,7 @@ class Shards:
     @property
     def name(self) -> str:
         """A name for the set: what the names of the archives begin with, else that of their folder."""
-        stems = [path.name.split(".")[0] for path in self.paths]
-        same = next((i for i, signs in enumerate(zip(*stems, strict=False)) if len(set(signs)) > 1), None)
-        common = stems[0][:same].rstrip("-_. 0123456789")
+        common = common_name(self.paths)
         return common if len(common) > 1 else self.paths[0].absolute().parent.name or "pictures"
 
 
