@@ -100,6 +100,17 @@ def test_batched_lanes_are_divided_by_seed():
         assert len({recipes[lane].seed for lane in shard.lanes}) == 1
 
 
+def test_a_trial_times_lanes_that_would_share_a_shard(monkeypatch):
+    """Lanes of two seeds never share a batch: a trial with both would time what is not done."""
+    timed = []
+    monkeypatch.setattr(lanes, "WORTH_MEASURING", 0)
+    monkeypatch.setattr(autotune, "_time_layout", lambda _, tried, *__: timed.append(tried) or 1.0)
+    recipes = BASE.vary(seed=[0, 1], lr=[0.1 * (lane + 1) for lane in range(8)])
+    lanes.plan(Problem(MLP(MIDDLE), blobs()), recipes, workers=2, measure=True)
+    assert [{recipe.seed for recipe in tried} for tried in timed] == [{0}, {0}]
+    assert len(timed[0]) == 4
+
+
 def test_settings_that_the_program_reads_select_it():
     """Lanes with and without `gradient_below` have programs of their own; patience is read by the host."""
     assert {"epochs", "steps", "patience", "target", "seconds", "loss_change_below"} == set(HOST_SETTINGS)

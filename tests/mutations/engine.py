@@ -274,6 +274,7 @@ MUTANTS: list[Mutant] = [
         ("jnp.where(before.states.code == RUNNING, before.states.step, -1)", "before.states.step"),
         ("batches.indices[0] if shared else row(batches.indices, stream)", "batches.indices[0]"),
         ("past = (first + before.position) % inputs.every", "past = before.position % inputs.every"),
+        ("inputs.of_fold(inputs.fold[0])", "inputs.of_fold(0 * inputs.fold[0])"),
     ),
     *mutants(
         "engine/layout/split_step",
@@ -308,22 +309,24 @@ MUTANTS: list[Mutant] = [
             "if len(recipes) == 1:\n        return MAP, SINGLE",
             "if len(recipes) == 0:\n        return MAP, SINGLE",
         ),
-        ("(MAP, STRICT) if strict else", "(BATCH, STRICT) if strict else"),
+        ("(MAP, STRICT)\n        if strict", "(BATCH, STRICT)\n        if strict"),
         (
             "if parameters <= rule.batched else (MAP, ON_CPU)",
             "if parameters >= rule.batched else (MAP, ON_CPU)",
         ),
-        ("rule = PAIRED if _is_paired(recipes) else UNPAIRED", "rule = UNPAIRED"),
+        ("rule = PAIRED if paired else UNPAIRED", "rule = UNPAIRED"),
+        ("alike if paired else recipes", "recipes"),
+        ("folds or [0] * len(seeds)", "[0] * len(seeds)"),
         ("if waves[-1] and taken + needed > room:", "if taken + needed > room:"),
         ("needed = shard.width * sizes[shard.group]", "needed = sizes[shard.group]"),
         (
             "tuple(lanes[start::count]) for start in range(count)",
             "tuple(lanes[start * most : (start + 1) * most]) for start in range(count)",
         ),
-        ("(structure(recipe), length(problem, recipe, fold), rows)", "(structure(recipe), rows)"),
+        ("(structures[lane], recipe.length(feed.epoch_steps), feed.count)", "(structures[lane], feed.count)"),
         (
-            "(structure(recipe), length(problem, recipe, fold), rows)",
-            "(structure(recipe), length(problem, recipe, fold))",
+            "(structures[lane], recipe.length(feed.epoch_steps), feed.count)",
+            "(structures[lane], recipe.length(feed.epoch_steps))",
         ),
         (
             "layout = BATCH if timings[BATCH] < timings[MAP] else MAP",

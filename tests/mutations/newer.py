@@ -201,6 +201,24 @@ INSIGHT: list[Mutant] = [
 ]
 DOORS: list[Mutant] = [
     *mutants(
+        "doors/estimators/estimator",
+        ("self._classes(), self.validation_fraction, seed)", "self._classes(), seed)"),
+        ("{digest(given, targets, sample_weight)} {facts}", "{digest(given, targets)} {facts}"),
+        ("{digest(given, targets, sample_weight)} {facts}", "{digest(given, sample_weight)} {facts}"),
+        ("{described(self.model)} {self._judging()}", "{described(self.model)}"),
+        ("{described(self.model)} {self._judging()}", "{self._judging()}"),
+        ("*self._settings(), self.lr, self.epochs,", "*self._settings(), self.epochs,"),
+        ("(repr(self.recipe), *self._settings(), self.lr,", "(repr(self.recipe), self.lr,"),
+        ("if shelf is None or before is not None:", "if shelf is None:"),
+    ),
+    *mutants(
+        "doors/estimators/shelf",
+        ('f"{value.dtype} {value.shape}".encode()', 'b""'),
+        ("content.update(np.ascontiguousarray(value).data)", "pass"),
+        ("content.update(pickle.dumps(value))", "pass"),
+        ("self.runs.clear()\n        self._made.clear()", "self._made.clear()"),
+    ),
+    *mutants(
         "doors/serve/batcher",
         ("if self._queue and sum(", "if sum("),
         ("+ rows > self._most", "> self._most"),

@@ -86,6 +86,18 @@ def test_batched_lanes_of_folds_agree_with_mapped_ones(trained):
     np.testing.assert_allclose(batched.table["test_loss"], runs.table["test_loss"], rtol=1e-3)
 
 
+def test_batched_lanes_of_one_seed_read_the_batches_of_their_fold(trained):
+    problem, _ = trained
+    recipes = BASE.vary(lr=[1e-3, 3e-3, 1e-2, 3e-2])
+    batched = tw.train(problem, recipes, progress=False)
+    plan = batched.result["plan"]
+    assert set(plan["layouts"]) == {"batch"}
+    # A lane's number is 4 * recipe + fold.
+    assert all(len({lane % 4 for lane in shard}) == 1 for shard in plan["shards"])
+    mapped = tw.train(problem, recipes, strict=True, progress=False)
+    np.testing.assert_allclose(batched.table["test_loss"], mapped.table["test_loss"], rtol=1e-3)
+
+
 def test_folds_are_resumed_and_read_back(tmp_path):
     data = table()
     data.write_csv(tmp_path / "data.csv")

@@ -24,6 +24,7 @@ from thalweg.engine.layout.compaction import width_for
 from thalweg.engine.program import BATCH, MAP, structure
 from thalweg.problem.problem import Problem
 from thalweg.recipe.recipe import Recipe
+from thalweg.recipe.settings import per_recipe
 from thalweg.recipe.vary import MOST_LANES
 
 # Lanes in a shard. More save nothing (a dispatch of 0.3 s hides its millisecond), fewer balance better.
@@ -159,8 +160,13 @@ def plan(
     groups = _groups(problem, recipes, folds)
     cores = workers or (usable_cores() if on_cpu() else 1)
     sizes = [lane_bytes(problem, recipes[group[0]]) for group in groups]
+    pairs = _pairs(recipes, folds)
     choices = [
-        (MAP, STRICT) if strict else _layout(problem, [recipes[lane] for lane in group], cores, measure)
+        (MAP, STRICT)
+        if strict
+        else _layout(
+            problem, [recipes[lane] for lane in group], [pairs[lane] for lane in group], cores, measure
+        )
         for group in groups
     ]
     layouts = [layout for layout, _ in choices]
@@ -169,7 +175,7 @@ def plan(
     shards = [
         shard
         for number, group in enumerate(groups)
-        for shard in _shards(number, group, recipes, layouts[number], cores, room // max(sizes[number], 1))
+        for shard in _shards(number, group, pairs, layouts[number], cores, room // max(sizes[number], 1))
     ]
     waves = _waves(shards, sizes, room)
     reasons = list(dict.fromkeys(reason for _, reason in choices))
@@ -232,23 +238,33 @@ def check_count(lanes: int) -> None:
 
 def _groups(problem: Problem, recipes: Sequence[Recipe], folds: Sequence[int]) -> list[list[int]]:
     groups: dict[Any, list[int]] = {}
+    structures = per_recipe(structure, recipes)
     for lane, recipe in enumerate(recipes):
-        fold = folds[lane] if folds else None
-        rows = feed_of(problem, [recipe], () if fold is None else [fold]).count
-        groups.setdefault((structure(recipe), length(problem, recipe, fold), rows), []).append(lane)
+        feed = feed_of(problem, [recipe], folds[lane : lane + 1])
+        groups.setdefault((structures[lane], recipe.length(feed.epoch_steps), feed.count), []).append(lane)
     return list(groups.values())
 
 
-def _layout(problem: Problem, recipes: list[Recipe], cores: int, measure: bool) -> tuple[str, str]:
+def _pairs(recipes: Sequence[Recipe], folds: Sequence[int]) -> list[tuple[int, int]]:
+    """Return the seed and the fold of each lane; lanes that have both in common read the same batches."""
+    seeds = per_recipe(lambda recipe: recipe.seed, recipes)
+    return list(zip(seeds, folds or [0] * len(seeds), strict=True))
+
+
+def _layout(
+    problem: Problem, recipes: list[Recipe], pairs: list[tuple[int, int]], cores: int, measure: bool
+) -> tuple[str, str]:
     """Return a group's layout and the reason."""
     if len(recipes) == 1:
         return MAP, SINGLE
     if not on_cpu():
         return BATCH, ACCELERATOR
     parameters = lane_bytes(problem, recipes[0], parameters_only=True) // 4
-    rule = PAIRED if _is_paired(recipes) else UNPAIRED
+    paired = _is_paired(pairs)
+    rule = PAIRED if paired else UNPAIRED
     if rule.unsure[0] <= parameters <= rule.unsure[1]:
-        timings = _timings(problem, recipes, parameters, cores, measure)
+        alike = [recipe for recipe, pair in zip(recipes, pairs, strict=True) if pair == pairs[0]]
+        timings = _timings(problem, recipes, alike if paired else recipes, parameters, cores, measure)
         if timings is not None:
             layout = BATCH if timings[BATCH] < timings[MAP] else MAP
             figures = f"{timings[BATCH]:.3g} microseconds a lane-step batched, {timings[MAP]:.3g} mapped"
@@ -257,11 +273,14 @@ def _layout(problem: Problem, recipes: list[Recipe], cores: int, measure: bool) 
 
 
 def _timings(
-    problem: Problem, recipes: list[Recipe], parameters: int, cores: int, measure: bool
+    problem: Problem, recipes: list[Recipe], lanes: list[Recipe], parameters: int, cores: int, measure: bool
 ) -> Timings | None:
-    """Return timings of both layouts, new ones if they are worth their time; None without."""
-    same_seed = [recipe for recipe in recipes if recipe.seed == recipes[0].seed]
-    lanes = same_seed if _is_paired(recipes) else recipes
+    """Return timings of both layouts, new ones if they are worth their time; None without.
+
+    Args:
+        recipes: Those of the whole group.
+        lanes: Those of them that may be in one shard.
+    """
     lanes = lanes[: -(-len(lanes) // cores)]  # as many as a shard will hold
     timings = read_timings(problem, lanes, cores)
     rows = recipes[0].batch(problem.data.train.count()) * parameters
@@ -271,25 +290,25 @@ def _timings(
     return timings
 
 
-def _is_paired(recipes: Sequence[Recipe]) -> bool:
-    """Return whether each seed has several lanes, so that batched lanes can share their batches."""
-    return len(recipes) >= FEWEST_OF_A_SEED * len({recipe.seed for recipe in recipes})
+def _is_paired(pairs: Sequence[tuple[int, int]]) -> bool:
+    """Return whether each seed (on each fold) has several lanes, so that batched lanes can share batches."""
+    return len(pairs) >= FEWEST_OF_A_SEED * len(set(pairs))
 
 
 def _shards(
-    number: int, group: list[int], recipes: Sequence[Recipe], layout: str, cores: int, fitting: int
+    number: int, group: list[int], pairs: Sequence[tuple[int, int]], layout: str, cores: int, fitting: int
 ) -> list[Shard]:
     """Deal a group's lanes out, so that neighbours in a range (which diverge together) are spread.
 
-    Batched lanes are divided by seed where each seed has several: they then read one batch.
+    Batched lanes are divided by seed and fold where each has several: they then read one batch.
     """
     most = max(1, min(WIDEST[layout], fitting // cores))
-    by_seed: dict[int, list[int]] = {}
-    if layout == BATCH and _is_paired([recipes[lane] for lane in group]):
+    alike: dict[tuple[int, int], list[int]] = {}
+    if layout == BATCH and _is_paired([pairs[lane] for lane in group]):
         for lane in group:
-            by_seed.setdefault(recipes[lane].seed, []).append(lane)
-    workers = cores if len(by_seed) < cores else 1
-    dealt = [lanes for same in by_seed.values() or [group] for lanes in _deal(same, most, workers)]
+            alike.setdefault(pairs[lane], []).append(lane)
+    workers = cores if len(alike) < cores else 1
+    dealt = [lanes for same in alike.values() or [group] for lanes in _deal(same, most, workers)]
     width = width_for(max(len(lanes) for lanes in dealt), layout)
     return [Shard(number, lanes, width, layout) for lanes in dealt]
 

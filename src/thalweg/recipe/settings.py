@@ -1,11 +1,13 @@
 """Settings by their dotted path, such as `optimizer.lr`: find one, replace one, see which ones vary."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import Field
-from typing import Any
+from typing import Any, TypeVar
 
 from thalweg.core.choice import Choice
 from thalweg.core.errors import RecipeError, did_you_mean
+
+Value = TypeVar("Value")
 
 _REPLACES = {"epochs": "steps", "steps": "epochs"}
 
@@ -70,9 +72,16 @@ def path_of(choice: Choice, name: str) -> str:
     raise RecipeError("recipe", f"has no setting {name!r}", hint=hint)
 
 
+def per_recipe(function: Callable[[Any], Value], recipes: Sequence[Any]) -> list[Value]:
+    """Return a function's value for each recipe, computed once for its lanes on all folds."""
+    distinct = {id(recipe): recipe for recipe in recipes}
+    values = {name: function(recipe) for name, recipe in distinct.items()}
+    return [values[id(recipe)] for recipe in recipes]
+
+
 def flat_settings(recipes: Sequence[Choice]) -> list[dict[str, Any]]:
     """Return each recipe's settings by dotted path; a component's name is at `optimizer.name`."""
-    return [_flat(recipe.to_dict()) for recipe in recipes]
+    return per_recipe(lambda recipe: _flat(recipe.to_dict()), recipes)
 
 
 def varied(rows: Sequence[dict[str, Any]]) -> list[str]:

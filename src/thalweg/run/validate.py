@@ -32,6 +32,7 @@ from thalweg.recipe.optimizers import CustomRule, Optimizer
 from thalweg.recipe.precision import check_available
 from thalweg.recipe.recipe import CONTINUED, MOST_STEPS, Recipe
 from thalweg.recipe.schedules import FunctionSchedule, check_factors
+from thalweg.recipe.settings import per_recipe
 from thalweg.run.outputs import outputs
 
 # Examples that a loss is checked on: enough to tell probabilities from logits, few enough to cost nothing.
@@ -90,7 +91,8 @@ def notes_on(problem: Problem, recipes: Sequence[Recipe]) -> list[str]:
     Raises:
         RecipeError: Fractions of a schedule or an average do not fit into any run.
     """
-    notes = [sentence for recipe in recipes for sentence in lengths_that_do_not_fit(problem, recipe)]
+    lengths = per_recipe(lambda recipe: lengths_that_do_not_fit(problem, recipe), recipes)
+    notes = [sentence for sentences in lengths for sentence in sentences]
     for component in [part for recipe in recipes[:1] for part in (recipe.optimizer, recipe.schedule)]:
         for name in getattr(component, "branching", ()):
             parts = [part for recipe in recipes for part in (recipe.optimizer, recipe.schedule)]

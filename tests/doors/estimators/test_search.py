@@ -22,7 +22,7 @@ GRID = {"lr": [1e-3, 3e-2], "weight_decay": [0.0, 0.1]}
 
 
 def classifier(**more):
-    return tw.ThalwegClassifier("mlp:5", epochs=3, **({"random_state": 0} | more))
+    return tw.ThalwegClassifier("mlp:5", **({"epochs": 3, "random_state": 0} | more))
 
 
 @pytest.fixture
@@ -62,6 +62,31 @@ def test_candidates_and_folds_are_trained_at_once(trainings):
         search.cv_results_["mean_test_score"], plain.cv_results_["mean_test_score"], atol=0.02
     )
     assert np.ptp(plain.cv_results_["mean_test_score"]) > 0.1
+
+
+def test_candidates_share_what_is_made_of_their_data(monkeypatch):
+    made = []
+    for name in ("_data", "_problem", "_recipe"):
+        method = getattr(tw.ThalwegClassifier, name)
+
+        def counted(self, *arguments, name=name, method=method):
+            made.append(name)
+            return method(self, *arguments)
+
+        monkeypatch.setattr(tw.ThalwegClassifier, name, counted)
+    tw.LaneSearchCV(classifier(), GRID, cv=3, refit=False).fit(X, Y)
+    # Two fits of four candidates on three folds of one size.
+    assert {name: made.count(name) for name in made} == {"_data": 3, "_problem": 3, "_recipe": 4}
+
+
+def test_candidates_that_differ_in_one_setting_of_the_problem_share_nothing():
+    grid = {"class_weight": [None, "balanced", {"a": 9.0}], "validation_fraction": [0.1, 0.3]}
+    search = tw.LaneSearchCV(classifier(epochs=20), grid, cv=2, strict=True, refit=False).fit(X, Y)
+    plain = GridSearchCV(classifier(epochs=20), grid, cv=2, refit=False).fit(X, Y)
+    np.testing.assert_allclose(
+        search.cv_results_["mean_test_score"], plain.cv_results_["mean_test_score"], atol=0.011
+    )
+    assert search.lanes_ == 12
 
 
 def test_steps_in_front_are_fitted_to_each_folds_training_rows(trainings):

@@ -1,5 +1,6 @@
 """What the classifier and the regressor share: parameters, training, weights of rows, further training."""
 
+import json
 import warnings
 from collections.abc import Mapping
 from dataclasses import replace
@@ -17,7 +18,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 from thalweg.core import disk
 from thalweg.core.stop_reason import StopReason
 from thalweg.doors.estimators.columns import Inputs
-from thalweg.doors.estimators.shelf import SHELF
+from thalweg.doors.estimators.shelf import SHELF, Handed, Shelf, described, digest
 from thalweg.insight.fit import RecipeRequest
 from thalweg.problem.data.arrays import from_arrays
 from thalweg.problem.data.data import REGRESSION, Data
@@ -30,6 +31,7 @@ from thalweg.problem.problem import Problem
 from thalweg.recipe.recipe import FULL, Recipe
 from thalweg.recipe.schedules import Constant
 from thalweg.run.folder import weights as weight_files
+from thalweg.run.run import Run
 from thalweg.run.train import train
 
 # Whole-number weights whose sum is at most this many times the number of rows are repeated rows.
@@ -117,16 +119,22 @@ class ThalwegEstimator(BaseEstimator):
         before = self._weights() if self.warm_start and hasattr(self, "run_") else None
         inputs = Inputs()
         given, targets = self._checked(inputs, X, y)
-        given, targets, weights = _in_own_order(given, *_with_weights(targets, sample_weight))
         shelf, state = SHELF.get(), self.random_state
         if shelf is not None and state is None:
             seed = shelf.seed
         else:
             seed = int(check_random_state(state).randint(2**31 - 1))
-        data = self._data(given, targets, weights, seed)
         self._inputs = inputs
-        problem = Problem(self._architecture(), data, **self._judging())
-        self._train(problem, self._recipe(data, seed), before)
+        if shelf is None or before is not None:
+            data = self._data(given, targets, sample_weight, seed)
+            self._train(self._problem(data), self._recipe(data, seed), before)
+            return self
+        handed = self._handed(shelf, given, targets, sample_weight, seed)
+        run = shelf.take(handed)
+        if run is None:
+            self._train(handed.problem, handed.recipe, None)
+        else:
+            self._learn(run)
         return self
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
@@ -168,19 +176,35 @@ class ThalwegEstimator(BaseEstimator):
             path = None if before is None else Path(folder) / "before.safetensors"
             if path is not None and before is not None:
                 disk.replace(path, before)
-            shelf = SHELF.get()
-            taken = None if shelf is None or path is not None else shelf.take(problem, recipe)
-            progress = None if self.verbose else False
-            self.run_ = taken or train(problem, recipe, init=path, progress=progress)
-        result = self.run_.result
+            self._learn(train(problem, recipe, init=path, progress=None if self.verbose else False))
+
+    def _learn(self, run: Run) -> None:
+        """Set what is learned from a run."""
+        self.run_, result = run, run.result
         self.n_iter_ = max(1, round(result["epochs"]))
         self.loss_ = result["train_loss"]
-        self.n_outputs_ = problem.data.outputs
+        self.n_outputs_ = run.problem.data.outputs
         if result["stopped"] == StopReason.DIVERGED:
             text = f"training diverged after {result['steps']} updates; use a lower lr, or leave it out"
-            warnings.warn(text, ConvergenceWarning, stacklevel=3)
+            warnings.warn(text, ConvergenceWarning, stacklevel=4)
 
-    def _data(self, given: Any, targets: np.ndarray, weights: np.ndarray | None, seed: int) -> Data:
+    def _handed(self, shelf: Shelf, given: Any, targets: np.ndarray, sample_weight: Any, seed: int) -> Handed:
+        """Return what to train; its parts are made once for all estimators of a search."""
+        facts = (type(self), self._task(), self._classes(), self.validation_fraction, seed)
+        content = f"{digest(given, targets, sample_weight)} {facts}"
+        data = shelf.once(content, lambda: self._data(given, targets, sample_weight, seed))
+        model = f"{described(self.model)} {self._judging()}"
+        problem = shelf.once((model, content), lambda: self._problem(data))
+        asked = (repr(self.recipe), *self._settings(), self.lr, self.epochs, self.steps, seed)
+        key = (asked, data.task, data.train.count())
+        recipe, settings = shelf.once(key, lambda: _with_text(self._recipe(data, seed)))
+        return Handed(problem, recipe, (model, content, settings))
+
+    def _problem(self, data: Data) -> Problem:
+        return Problem(self._architecture(), data, **self._judging())
+
+    def _data(self, given: Any, targets: np.ndarray, sample_weight: Any, seed: int) -> Data:
+        given, targets, weights = _in_own_order(given, *_with_weights(targets, sample_weight))
         validation = self.validation_fraction if len(targets) >= FEWEST_ROWS else 0.0
         more: dict[str, Any] = {} if weights is None else {"weights": weights}
         options = LoadOptions(test=0.0, validation=validation, split_seed=seed, task=self._task(), **more)
@@ -219,16 +243,19 @@ class ThalwegEstimator(BaseEstimator):
     def _architecture(self) -> Any:
         return parse(self.model) if isinstance(self.model, str) else self.model
 
-    def _recipe(self, data: Data, seed: int) -> Recipe:
+    def _settings(self) -> list[str]:
+        """Return changes to the recipe, each `PATH=VALUE`."""
         named = {
             "optimizer": self.optimizer,
             "optimizer.weight_decay": self.weight_decay,
             "batch_size": self.batch_size,
             "patience": self.early_stopping,
         } | dict(self.settings or {})
-        settings = [f"{path}={value}" for path, value in named.items() if value is not None]
+        return [f"{path}={value}" for path, value in named.items() if value is not None]
+
+    def _recipe(self, data: Data, seed: int) -> Recipe:
         request = RecipeRequest(
-            self.recipe, settings, self.lr, *(self.epochs, self.steps), seed, allow_auto=False
+            self.recipe, self._settings(), self.lr, *(self.epochs, self.steps), seed, allow_auto=False
         )
         return _fitting(request.for_data(data), data.train.count())
 
@@ -249,6 +276,11 @@ def _fitting(recipe: Recipe, rows: int) -> Recipe:
     """Return the recipe with a batch that is not larger than the data."""
     too_large = isinstance(recipe.batch_size, int) and recipe.batch_size > rows
     return replace(recipe, batch_size=FULL) if too_large else recipe
+
+
+def _with_text(recipe: Recipe) -> tuple[Recipe, str]:
+    """Return a recipe and a text that differs where recipes do."""
+    return recipe, json.dumps(recipe.to_dict(), sort_keys=True)
 
 
 def _with_weights(

@@ -133,17 +133,22 @@ class ThalwegClassifier(ClassifierMixin, ThalwegEstimator):
 
     def _checked(self, inputs: Inputs, X: Any, y: Any) -> tuple[Any, np.ndarray]:
         given, targets = inputs.fit(self, X, y, multi_output=True)
-        check_classification_targets(targets)
-        self._several = type_of_target(targets).startswith("multilabel")
+        kind = type_of_target(targets, input_name="y")
+        if kind not in ("binary", "multiclass"):  # it sorts the targets again, which takes long for words
+            check_classification_targets(targets)
+        self._several = kind.startswith("multilabel")
         if self._several:
             self.classes_ = np.arange(targets.shape[1])
             return given, np.asarray(targets, np.float64)
-        targets = column_or_1d(targets, warn=True)
-        self.classes_ = self.__dict__.pop("_named", None) if "_named" in self.__dict__ else np.unique(targets)
+        targets, named = column_or_1d(targets, warn=True), self.__dict__.pop("_named", None)
+        if named is None:
+            self.classes_, numbers = np.unique(targets, return_inverse=True)
+        else:
+            self.classes_, numbers = named, None
         if len(self.classes_) < 2:
             rule = "needs samples of at least 2 classes in the data, but the data contains only one class"
             raise ValueError(f"{type(self).__name__} {rule}: {self.classes_[0]!r}")
-        return given, self._encoded(targets)
+        return given, self._encoded(targets) if numbers is None else numbers.astype(np.int32)
 
     def _encoded(self, targets: np.ndarray) -> np.ndarray:
         """Return the number of every target's class."""

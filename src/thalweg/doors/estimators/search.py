@@ -20,12 +20,10 @@ from sklearn.utils.metaestimators import _safe_split
 from sklearn.utils.validation import _check_method_params
 
 from thalweg.core.errors import ThalwegError
-from thalweg.doors.estimators.shelf import Handed, Shelf, on_shelf
+from thalweg.doors.estimators.shelf import Handed, Key, Shelf, on_shelf
 from thalweg.problem.data.folds import join_folds
 from thalweg.run.run import Run
 from thalweg.run.train import train
-
-Key = tuple[str, str, str]
 
 
 class _Together:
@@ -68,7 +66,7 @@ class _Together:
             self._shelf.runs |= _trained(handed, self.strict)
             self.lanes_ += len(self._shelf.runs)
             results = evaluate_candidates(candidates, cv=_Fixed(folds), **more)
-            self._shelf.runs.clear()
+            self._shelf.clear()
             return results
 
         return evaluate

@@ -5,38 +5,38 @@ here first: see `search`.
 """
 
 import hashlib
-import json
 import pickle
-from collections.abc import Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, TypeVar
 
 import equinox as eqx
 import jax
 import numpy as np
 
-from thalweg.problem.data.data import fingerprint
 from thalweg.problem.problem import Problem
 from thalweg.recipe.recipe import Recipe
 from thalweg.run.run import Run
+
+Key = tuple[str, str, str]
+Made = TypeVar("Made")
 
 
 class Handed(BaseException):
     """What an estimator was about to train; raised by its `fit` while they are collected.
 
     No `Exception`, so that no estimator around it takes it for a failure.
+
+    Args:
+        problem, recipe: What to train.
+        key: What differs where the model, the data or the settings do.
     """
 
-    def __init__(self, problem: Problem, recipe: Recipe):
+    def __init__(self, problem: Problem, recipe: Recipe, key: Key):
         super().__init__()
-        self.problem, self.recipe = problem, recipe
-        # Data that are equal once scaled are others where their scales, and so their predictions, are.
-        scales = hashlib.sha256(pickle.dumps(problem.data.preparation)).hexdigest()
-        self.model = f"{_described(problem.model)} {problem.class_weight}"
-        self.data = f"{fingerprint(problem.data.splits)} {scales}"
-        self.settings = json.dumps(recipe.to_dict(), sort_keys=True)
-        self.key = (self.model, self.data, self.settings)
+        self.problem, self.recipe, self.key = problem, recipe, key
+        self.model, self.data, self.settings = key
 
 
 class Shelf:
@@ -48,8 +48,23 @@ class Shelf:
 
     def __init__(self, seed: int):
         self.seed = seed
-        self.runs: dict[tuple[str, str, str], Run] = {}
+        self.runs: dict[Key, Run] = {}
+        self._made: dict[Hashable, Any] = {}
         self._collecting = False
+
+    def once(self, key: Hashable, make: Callable[[], Made]) -> Made:
+        """Return what `make` returned for this key; it is called the first time alone.
+
+        Candidates share data and models, and each is fitted twice on every fold.
+        """
+        if key not in self._made:
+            self._made[key] = make()
+        return self._made[key]
+
+    def clear(self) -> None:
+        """Forget the networks and what they were made of."""
+        self.runs.clear()
+        self._made.clear()
 
     @contextmanager
     def collecting(self) -> Iterator[None]:
@@ -60,15 +75,12 @@ class Shelf:
         finally:
             self._collecting = False
 
-    def take(self, problem: Problem, recipe: Recipe) -> Run | None:
+    def take(self, handed: Handed) -> Run | None:
         """Return the run that was trained on this; None where there is none.
 
         Raises:
             Handed: They are being collected.
         """
-        if not self._collecting and not self.runs:
-            return None
-        handed = Handed(problem, recipe)
         if self._collecting:
             raise handed
         return self.runs.get(handed.key)
@@ -87,9 +99,19 @@ def on_shelf(shelf: Shelf) -> Iterator[Shelf]:
         SHELF.reset(token)
 
 
-def _described(model: Any) -> str:
+def described(model: Any) -> str:
     """Return a text that differs where models do; a copy of a module has the same one."""
-    digest = hashlib.sha256()
-    for leaf in jax.tree.leaves(eqx.filter(model, eqx.is_array)):
-        digest.update(np.asarray(leaf).tobytes())
-    return f"{model!r} {digest.hexdigest()}"
+    leaves = jax.tree.leaves(eqx.filter(model, eqx.is_array))
+    return f"{model!r} {digest(*map(np.asarray, leaves))}"
+
+
+def digest(*values: Any) -> str:
+    """Return a digest of the content of arrays, frames and None."""
+    content = hashlib.sha256()
+    for value in values:
+        if isinstance(value, np.ndarray) and value.dtype != object:
+            content.update(f"{value.dtype} {value.shape}".encode())
+            content.update(np.ascontiguousarray(value).data)
+        else:
+            content.update(pickle.dumps(value))
+    return content.hexdigest()

@@ -82,10 +82,13 @@ def _advance(
         numbers: PyTree, stream: Array, fold: Array | None, state: State
     ) -> tuple[State, Info, PyTree]:
         lane = Lane(program, inputs.of_fold(fold), jax.tree.unflatten(program.recipe, numbers), split)
-        # Lanes of one seed read one batch; not batched here, it is gathered once and multiplied once.
+        # Lanes of one seed (and fold) read one batch; not batched here, it is gathered once and multiplied
+        # once.
         indices = row(batches.indices[0] if shared else row(batches.indices, stream), carry.position)
         return step(lane, state, (indices, size))
 
+    if shared and inputs.fold is not None:
+        inputs = inputs.of_fold(inputs.fold[0])
     arguments = (inputs.numbers, inputs.stream, inputs.fold)
     states, info, grads = step_all_lanes(step_lane, arguments, carry.states, carry.grads, running, due)
 

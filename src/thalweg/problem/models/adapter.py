@@ -18,6 +18,7 @@ independent: no batch norm.
 import inspect
 import math
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -188,6 +189,12 @@ def fixed_as_trained(model: Callable[..., Any], seed: int) -> PyTree:
 
 
 def _shapes(model: Architecture) -> PartitionedModel:
+    return _traced_shapes(model, bool(jax.config.jax_enable_x64))  # type: ignore[attr-defined]
+
+
+@lru_cache(maxsize=64)
+def _traced_shapes(model: Architecture, _wide: bool) -> PartitionedModel:
+    """Trace a model; once for the predictions of all runs of a search."""
     return eqx.filter_eval_shape(lambda: build(model, keys.lane_key(0)))
 
 

@@ -4,6 +4,7 @@ import os
 import platform
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import cache
 from importlib.metadata import version
 from typing import Any, NamedTuple
 
@@ -75,7 +76,7 @@ def environment() -> dict[str, Any]:
     device = jax.devices()[0]
     return {
         "python": platform.python_version(),
-        **{name: version(name) for name in _PACKAGES},
+        **_versions(),
         "device": f"{device.platform}: {device.device_kind}",
         "devices": jax.device_count(),
         "platform": platform.platform(),
@@ -84,6 +85,11 @@ def environment() -> dict[str, Any]:
         "precision": "float32",
         "compiler": " ".join(f"{name}={value}" for name, value in options().items()) or "defaults",
     }
+
+
+@cache
+def _versions() -> dict[str, str]:
+    return {name: version(name) for name in _PACKAGES}
 
 
 def _describe_problem(problem: Problem, params: PyTree) -> dict[str, Any]:

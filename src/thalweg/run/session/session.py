@@ -16,7 +16,7 @@ from thalweg.engine import compilation
 from thalweg.engine.feeds import DEVICE
 from thalweg.engine.group import feed_of, length
 from thalweg.problem.problem import Problem
-from thalweg.recipe.settings import flat_settings
+from thalweg.recipe.settings import flat_settings, per_recipe
 from thalweg.run.folder import kept_data
 from thalweg.run.folder import sweep_record as sweeps
 from thalweg.run.folder.claim import remove, writable
@@ -374,15 +374,16 @@ class Session:
 
     def _merged_status(self, lanes: list[Lane]) -> MergedStatus:
         examples = self._problem.data.train.count()
-        totals = [length(self._problem, lane.recipe) for lane in lanes]
-        batch_sizes = [lane.recipe.batch(examples) for lane in lanes]
+        recipes = [lane.recipe for lane in lanes]
+        totals = per_recipe(lambda recipe: length(self._problem, recipe), recipes)
+        batch_sizes = per_recipe(lambda recipe: recipe.batch(examples), recipes)
         return MergedStatus(lanes, totals, batch_sizes, self._every)
 
     def _announce(self, folder: Path | None) -> None:
         data, recipes = self._problem.data, self._spec.recipes
         name = folder.name if folder is not None else data.name
         epoch_steps = feed_of(self._problem, recipes[:1]).epoch_steps
-        total = max(length(self._problem, recipe) for recipe in recipes)
+        total = max(per_recipe(lambda recipe: length(self._problem, recipe), recipes))
         batch = recipes[0].batch(data.train.count())
         settings = flat_settings(recipes)
         self._progress.start(TrainingPlan(name, total, epoch_steps, batch, len(recipes), settings))
