@@ -37,9 +37,8 @@ TRIALS = {
 # What the gate of the project tries less often than the quick trial: module, constant, value.
 GATE = (
     ("whole_runs", "QUICK_KILLS", 2),
-    ("whole_runs", "QUICK_DISKS", 1),
     ("fuzz", "QUICK", 40),
-    ("diverging", "EACH_QUICK", 3),
+    ("diverging", "EACH_QUICK", 6),
 )
 
 

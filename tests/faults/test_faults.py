@@ -23,10 +23,10 @@ from thalweg.run.checkpoint.store import ARRAYS, Store
 ROOT = Path(__file__).parents[2]
 
 
-# These share a process that has imported everything, and one undisturbed run.
-WHOLE = ("killed-runs", "whole-runs", "damaged-runs")
+# These share a process that has imported everything.
+WHOLE = ("killed-runs", "damaged-runs")
 # Too long for the gate: only `python -m tests.faults` runs them.
-OTHERS = ("commands", "clocks", "filesystems", "strangers", "sweeps")
+OTHERS = ("commands", "clocks", "filesystems", "strangers", "sweeps", "whole-runs")
 FULL_ONLY = ("mnist", "soak", "many-lanes")
 
 
