@@ -66,8 +66,7 @@ STAY: dict[str, tuple[str, ...]] = {
     ),
     # That few programs are kept, and given up, stays.
     "tests/run/test_memory.py::test_fits_of_new_shapes_do_not_pile_up": (),
-    # `test_spread.py` kills a process; of two, `test_gathered_mesh.py` says what each reads.
-    "tests/doors/test_distributed.py::test_of_two_processes_one_is_killed_and_the_restart_gives_the_same_bytes": (),
+    # `test_spread.py` kills a process, `test_distributed.py` says what two must have.
     "tests/run/cluster/test_executors.py::test_a_dask_worker_that_is_killed_costs_nothing_but_time": (),
     "tests/engine/feeds/test_gathered_mesh.py::test_a_mesh_computes_what_it_computes_from_resident_data": (),
     # That of a grid search stays.

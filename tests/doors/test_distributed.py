@@ -41,6 +41,7 @@ def test_without_the_option_nothing_is_joined():
         assert own["devices"] is None
 
 
+@pytest.mark.long
 def test_of_two_processes_one_is_killed_and_the_restart_gives_the_same_bytes(tmp_path):
     """The shortest form of `scripts/distributed processes`."""
     whole = Together(tmp_path, "whole", 2, 400)
