@@ -183,6 +183,9 @@ class _Optuna:
 
     def __init__(self, recipe: Recipe, space: Mapping[str, Any], study: Any):
         optuna = _optuna()
+        if not isinstance(study, optuna.study.Study):
+            hint = "use optuna.create_study(), or leave it out"
+            raise RecipeError("search", "study must be an Optuna study", got=study, hint=hint)
         if list(study.directions) != [optuna.study.StudyDirection.MINIMIZE]:
             hint = "create it without directions, which minimises one value"
             raise RecipeError("search", "the study must minimise one value", got=study.directions, hint=hint)

@@ -38,7 +38,7 @@ from thalweg.problem.losses import (
 )
 from thalweg.problem.losses.outputs import LOG_RATES, LOGITS, PROBABILITIES, SCORES, VALUES, quantile_levels
 from thalweg.problem.losses.probe import FREE, range_of, settle, settle_labels
-from thalweg.problem.models import Architecture, check, default_model
+from thalweg.problem.models import Architecture, check, default_model, parse
 from thalweg.problem.models.adapter import PartitionedModel, apply, build
 from thalweg.problem.models.architecture import ends_in_activation
 from thalweg.problem.models.checks import ModelCheck, reject_activation
@@ -59,12 +59,12 @@ class Problem:
     """A model, data and a loss, or an objective.
 
     Args:
-        model: An architecture (`MLP([784, 512, 10])`), a factory `key -> equinox.Module` (each seed has its
-            own initial weights), or an `equinox.Module` (every lane has the same initial weights); either may
-            give what `eqx.nn.make_with_state` does, a module and its state. A module with several inputs gets
-            the items of a tuple in order, or those of a dictionary by name. `tw.adapt` makes a factory of a
-            pair `(init, apply)` or of a Flax NNX module. None: a sensible default for the data
-            (`models.default_model`).
+        model: An architecture (`MLP([784, 512, 10])`) or its specification (`"mlp:512"`), a factory
+            `key -> equinox.Module` (each seed has its own initial weights), or an `equinox.Module` (every
+            lane has the same initial weights); either may give what `eqx.nn.make_with_state` does, a module
+            and its state. A module with several inputs gets the items of a tuple in order, or those of a
+            dictionary by name. `tw.adapt` makes a factory of a pair `(init, apply)` or of a Flax NNX module.
+            None: a sensible default for the data (`models.default_model`).
         data: The result of `load`, or anything that `load` takes.
         loss: A registered loss, its name, or a function `(outputs, targets) -> per-example losses`.
             None: inferred from the task. With `binary_cross_entropy` or `hinge`, a model of two classes may
@@ -122,15 +122,16 @@ class Problem:
 
     def __post_init__(self) -> None:
         if self.name is not None and not (isinstance(self.name, str) and self.name.strip()):
-            raise ModelError(
-                "problem", "name must be text", got=self.name, hint=f"for example {option('name', 'my net')}"
-            )
+            hint = f"for example {option('name', 'my net')}"
+            raise ModelError("problem", "name must be text", got=self.name, hint=hint)
         if not (self.select is None or (isinstance(self.select, str) and self.select in (LOSS, METRIC))):
             hint = f"leave it out, or use {option('select', METRIC)}"
             raise ModelError("problem", "select must be loss or metric", got=self.select, hint=hint)
         if not isinstance(self.more_metrics, (tuple, list)):
             rule, hint = "several metrics are a list", option("metric", ["accuracy", "macro_f1"])
             raise ModelError("problem", rule, got=self.more_metrics, hint=hint)
+        if isinstance(self.model, str):
+            object.__setattr__(self, "model", parse(self.model))
         object.__setattr__(self, "select", self.select or (LOSS if self.metric is None else METRIC))
         plain = self.objective is None and self.models is None and self.objectives is None
         values = self._with_loss() if plain else self._with_objective()
@@ -141,11 +142,8 @@ class Problem:
         """Return the fields of a problem with a loss."""
         data = self.data if isinstance(self.data, Data) else _loaded(self.data)
         if data.task == EXAMPLES:
-            rule, hint = (
-                "a loss needs targets",
-                "give (inputs, targets), or an objective in place of the loss",
-            )
-            raise ModelError("problem", rule, got="examples without targets", hint=hint)
+            hint = "give (inputs, targets), or an objective in place of the loss"
+            raise ModelError("problem", "a loss needs targets", got="examples without targets", hint=hint)
         if data.task == HEADS:
             return with_heads(self, data)
         loss = default_loss(data.task) if self.loss is None else as_loss(self.loss)

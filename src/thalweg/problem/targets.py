@@ -13,7 +13,9 @@ import numpy as np
 from thalweg.core.caller import option
 from thalweg.core.errors import DataError, ModelError, did_you_mean
 from thalweg.problem.data.data import CLASSIFICATION, REGRESSION, Data, fingerprint
+from thalweg.problem.data.fold_rows import FoldRows
 from thalweg.problem.data.split import Split
+from thalweg.problem.data.stream import StoredRows
 from thalweg.problem.losses.classification import Ordinal
 from thalweg.problem.losses.loss import ORDERED, RATIOS, Loss
 from thalweg.problem.losses.weighting import ClassWeighted, Weighted
@@ -51,10 +53,11 @@ def class_weights(data: Data, given: Any) -> tuple[float, ...]:
     if data.task != CLASSIFICATION or classes is None:
         rule, hint = "needs one class for each example", f"leave it out, or use {option('weights', 'COLUMN')}"
         raise ModelError("class_weight", rule, got=data.task, hint=hint)
-    known = data.train.known_targets
+    train = data.train
+    known = train.reader.targets if isinstance(train, StoredRows) else train.known_targets
     if known is None or np.asarray(known).ndim != 1:
         rule, hint = "needs all targets before training", "use the loss cross_entropy:class_weights=1/5"
-        raise DataError("class_weight", rule, got=type(data.train).__name__, hint=hint)
+        raise DataError("class_weight", rule, got=_kind(train), hint=hint)
     own = data.train.example_weights
     counts = np.bincount(np.asarray(known), own, minlength=len(classes)).astype(np.float64)
     if isinstance(given, str) and given == BALANCED:
@@ -66,6 +69,11 @@ def class_weights(data: Data, given: Any) -> tuple[float, ...]:
         hint = "give a class that occurs a weight above 0"
         raise ModelError("class_weight", "must not all be 0", got=given, hint=hint)
     return tuple((weights * counts.sum() / total).tolist())
+
+
+def _kind(split: Split) -> str:
+    """Return what a training split without known targets is, for people."""
+    return "folds" if isinstance(split, FoldRows) else "rows that are read during training"
 
 
 def with_class_weights(loss: Loss, data: Data, given: Any) -> Loss:
@@ -120,7 +128,7 @@ def _as_ratios(data: Data, loss: Loss) -> Data:
     preparation, train = data.preparation, data.train.known_targets
     if train is None:
         rule, hint = "needs all targets before training", "use the loss mse"
-        raise DataError(loss.name, rule, got=type(data.train).__name__, hint=hint)
+        raise DataError(loss.name, rule, got=_kind(data.train), hint=hint)
     values = np.asarray(train, np.float64)
     mean, scale = (
         np.asarray(part, np.float64) for part in (preparation.target_mean, preparation.target_scale)

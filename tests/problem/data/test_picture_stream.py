@@ -240,6 +240,13 @@ def test_pictures_that_do_not_fit_are_streamed_at_their_size(folder, monkeypatch
     assert hasattr(tw.load(folder).train, "inputs")  # not even a batch fits: made small
 
 
+def test_classes_are_weighed_as_in_memory(folder):
+    streamed, whole = (
+        tw.Problem("cnn:4", data, class_weight="balanced") for data in (load(folder), tw.load(folder))
+    )
+    assert streamed.loss.weights == whole.loss.weights and len(set(whole.loss.weights)) > 1
+
+
 def test_what_cannot_be_streamed(folder):
     with refused("folds: needs all pictures in memory", "leave it out, or use stream=False"):
         load(folder, folds=3)

@@ -118,6 +118,11 @@ class RowReader(Protocol):
         """Training rows."""
         ...
 
+    @property
+    def targets(self) -> np.ndarray | None:
+        """The target of every training row, in no order; None where they are only read row by row."""
+        ...
+
     def batches(self, size: int, start: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield the batches of a size, from number `start` on, without end."""
         ...

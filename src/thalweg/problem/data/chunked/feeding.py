@@ -42,6 +42,8 @@ class ChunkReader:
     scanned: Scanned
     seed: int
 
+    targets = None  # they are only read row by row
+
     @property
     def count(self) -> int:
         """Training rows."""
