@@ -15,7 +15,7 @@ from thalweg.recipe.recipe import Recipe
 def adam_rates(lab: Bench) -> None:
     """Train digits short and long, and in a deep network."""
     cases = {
-        "in 16 layers, after 10 epochs": (classifier(*[32] * 16), 10),
+        "in 16 layers, after 10 epochs": (classifier(*[32] * lab.cut(16, 4)), 10),
         "in 1 layer, after 3 epochs": (classifier(32), 3),
         "in 1 layer, after 25 epochs": (classifier(32), 25),
     }

@@ -19,7 +19,7 @@ COLD, WARM, STEPS = "no warmup", "warmup of 40 updates", 80
 )
 def warm_start(lab: Bench) -> None:
     """Compare peaks with and without warmup: in a deep and a shallow network, at high and moderate rates."""
-    deep, shallow = classifier(*[32] * 16), classifier(32, 32)
+    deep, shallow = classifier(*[32] * lab.cut(16, 4)), classifier(32, 32)
     large = classifier(32, 32, 32, 32, initialisation="normal(0.5)")
     cases = {
         "in 16 layers, Adam at 0.1": (deep, Adam(lr=0.1)),

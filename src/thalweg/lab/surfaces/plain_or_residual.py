@@ -19,7 +19,7 @@ def plain_or_residual(lab: Bench) -> None:
     for skip, name in ((False, "plain"), (True, "residual")):
         for depth in (4, 14):
             start = "he" if not skip else "normal(0.05)"
-            problem = classifier(*[24] * depth, skip=skip, initialisation=start)
+            problem = classifier(*[24] * min(depth, lab.cut(depth, 5)), skip=skip, initialisation=start)
             arms = lab.train(problem, {f"{name}, {depth} layers": recipe}, label=f"{name} {depth}")
             losses[f"{name}, {depth} layers"] = arms.values(f"{name}, {depth} layers", "train_loss")
     deep, shallow = losses["plain, 14 layers"], losses["plain, 4 layers"]
