@@ -176,7 +176,7 @@ MUTANTS: list[Mutant] = [
         "engine/program",
         ("self.total.dtype) + self.shift) * self.scale", "self.total.dtype) * self.scale) + self.shift"),
         ("facts.planned or (facts.setting and not facts.in_program)", "facts.planned or facts.setting"),
-        ("replace(recipe, seed=0, **", "replace(recipe, **"),
+        ("recipe.replaced(seed=0, **", "recipe.replaced(**"),
     ),
     *mutants(
         "engine/state",

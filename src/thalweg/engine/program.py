@@ -183,4 +183,4 @@ def numbers(recipes: list[Recipe]) -> PyTree[Float[np.ndarray, " lane"]]:
 
 def _compiled(recipe: Recipe) -> Recipe:
     described = recipe.described()
-    return replace(recipe, seed=0, **{name: default_of(described[name]) for name in HOST_SETTINGS})
+    return recipe.replaced(seed=0, **{name: default_of(described[name]) for name in HOST_SETTINGS})

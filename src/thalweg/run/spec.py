@@ -6,6 +6,7 @@ the library knows, and a custom model class has to be passed again.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -225,6 +226,11 @@ class RunSpec:
             raise RunFolderError("run", rule, got=optional["data_on"], where=where, hint=hint)
         return cls(**required, **optional, save=SaveOptions.from_dict(values))
 
+    @cached_property
+    def settings(self) -> list[dict[str, Any]]:
+        """The settings of each recipe by dotted path."""
+        return flat_settings(self.recipes)
+
     def places(self, problem: Problem) -> Sequence[Place | None]:
         """Return where shards train: the rows of the mesh, or None, the device that JAX chooses.
 
@@ -239,8 +245,7 @@ class RunSpec:
 
     def lanes(self, folder: Path | None) -> list[Lane]:
         """Return the lanes of the run in this folder (None for memory only)."""
-        settings = flat_settings(self.recipes)
-        paths = varied(settings)
+        settings, paths = self.settings, varied(self.settings)
         lanes = []
         for number, recipe in enumerate(self.recipes):
             # One of hundreds of lanes leaves syncing its files to the end of the sweep.
@@ -261,7 +266,7 @@ class RunSpec:
             "parameters": count_parameters(problem.shapes.params),
             "metric": {"name": problem.metric.name, "higher_is_better": problem.metric.higher_is_better},
             "lanes": len(self.recipes),
-            "varied": varied(flat_settings(self.recipes)),
+            "varied": varied(self.settings),
             "groups": [list(group) for group in self.plan.groups],
             "plan": self.plan.to_dict(),
             "recipe": self.recipes[0].to_dict(),

@@ -8,6 +8,7 @@ between 0 and 1.
 
 from collections.abc import Callable, Sequence
 from dataclasses import fields
+from functools import lru_cache
 from types import TracebackType
 from typing import Any, NamedTuple
 
@@ -19,8 +20,10 @@ from jaxtyping import Array, Key, PyTree
 
 from thalweg.core import keys
 from thalweg.core.errors import ModelError, ThalwegError
+from thalweg.core.limits import max_bytes
 from thalweg.problem.members import Members
 from thalweg.problem.models.adapter import apply, build, reject_large
+from thalweg.problem.models.architecture import Architecture
 
 # Rows of the abstract batch: a prime, unlike any width that a model is likely to have.
 _ROWS = 1009
@@ -141,7 +144,24 @@ def _trace(
 
     The first argument of the program is the key that initialises the model, the second the model's noise key.
     """
+    if not isinstance(model, Architecture):
+        return _traced(model, batch, shapes)
+    leaves, treedef = jax.tree.flatten(batch)
+    wide = bool(jax.config.jax_enable_x64)  # type: ignore[attr-defined]
+    return _architecture_traced(model, treedef, tuple(leaves), wide, max_bytes())
 
+
+@lru_cache(maxsize=32)
+def _architecture_traced(
+    model: Architecture, treedef: Any, leaves: tuple[jax.ShapeDtypeStruct, ...], _wide: bool, _limit: int
+) -> tuple[PyTree, ClosedJaxpr]:
+    """Trace one of our own models, once for all problems of a search or of folds."""
+    return _traced(model, jax.tree.unflatten(treedef, leaves), [tuple(leaf.shape[1:]) for leaf in leaves])
+
+
+def _traced(
+    model: Callable[..., Any], batch: PyTree, shapes: list[tuple[int, ...]]
+) -> tuple[PyTree, ClosedJaxpr]:
     def call(key: Key[Array, ""], noise: Key[Array, ""], inputs: PyTree) -> PyTree:
         built = build(model, key)
         reject_large(built.params)

@@ -16,7 +16,7 @@ from thalweg.engine import compilation
 from thalweg.engine.feeds import DEVICE
 from thalweg.engine.group import feed_of, length
 from thalweg.problem.problem import Problem
-from thalweg.recipe.settings import flat_settings, per_recipe
+from thalweg.recipe.settings import per_recipe
 from thalweg.run.folder import kept_data
 from thalweg.run.folder import sweep_record as sweeps
 from thalweg.run.folder.claim import remove, writable
@@ -332,7 +332,7 @@ class Session:
         """Collect the runs of a sweep, and seal its folders."""
         runs = tuple(self._runs[lane] for lane in range(len(self._runs)))
         group_of = {lane: number for number, group in enumerate(self._spec.plan.groups) for lane in group}
-        settings = flat_settings(self._spec.recipes)
+        settings = self._spec.settings
         groups = [group_of[lane] for lane in range(len(runs))]
         table = sweeps.table(settings, groups, [run.result for run in runs])
         reasons = sorted(table["stopped"].value_counts().iter_rows(), key=lambda pair: -pair[1])
@@ -385,8 +385,8 @@ class Session:
         epoch_steps = feed_of(self._problem, recipes[:1]).epoch_steps
         total = max(per_recipe(lambda recipe: length(self._problem, recipe), recipes))
         batch = recipes[0].batch(data.train.count())
-        settings = flat_settings(recipes)
-        self._progress.start(TrainingPlan(name, total, epoch_steps, batch, len(recipes), settings))
+        plan = TrainingPlan(name, total, epoch_steps, batch, len(recipes), self._spec.settings)
+        self._progress.start(plan)
         if self._initial_weights is not None and self._initial_weights.fresh:
             fresh = ", ".join(self._initial_weights.fresh)
             self._progress.note(f"initialised afresh (not in the run this one starts from): {fresh}")
