@@ -7,6 +7,7 @@ validation, the TOML form and the table in the docs are derived.
 In a file an optional field may be written "off", which is None: TOML has no null value.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, Field, fields
 from inspect import isabstract
@@ -310,8 +311,9 @@ def _check_known(cls: type, settings: Mapping[str, Any], where: object) -> None:
             continue
         reason = getattr(cls, "refused", {}).get(key)
         if reason is not None:
-            rule = f"takes no {key!r}: {reason}"
-            raise RecipeError(_label(cls), rule, got=settings[key], where=where, hint=f"leave {key} out")
+            rule, place = f"takes no {key!r}: {reason}", re.search(r"\w+\.[\w.]+", reason)
+            hint = f"leave {key} out" if place is None else f"use {place[0]}"
+            raise RecipeError(_label(cls), rule, got=settings[key], where=where, hint=hint)
         hint = did_you_mean(key, sorted(known))
         raise RecipeError(_label(cls), f"has no setting {key!r}", where=where, hint=hint)
 

@@ -18,6 +18,7 @@ from thalweg.core.lazy import pl
 from thalweg.core.shown import Shown
 from thalweg.problem.calibration import Calibration
 from thalweg.problem.data.data import LANGUAGE, Data
+from thalweg.problem.data.predict_inputs import examples_for
 from thalweg.problem.models.adapter import PartitionedModel, fixed_as_trained
 from thalweg.problem.problem import Problem
 from thalweg.recipe.recipe import Recipe
@@ -92,12 +93,15 @@ class Run(Shown):
         return outputs(built, self.problem.data.preparation.scale(inputs))
 
     def predict(self, raw: Any) -> dict[str, np.ndarray]:
-        """Return predictions for raw data (a frame, an array): `prediction`, and `probability_<class>` for
-        classes (`score_<class>` where outputs are scores).
+        """Return predictions for raw data (a frame, an array, the path of a file): `prediction`, and
+        `probability_<class>` for classes (`score_<class>` where outputs are scores).
         """
         reject_objective("predict", self.problem.objective is not None)
         preparation = self.problem.data.preparation
-        examples = preparation.columns.examples(raw)
+        if isinstance(raw, (str, Path)):
+            examples = examples_for(raw, preparation)
+        else:
+            examples = preparation.columns.examples(raw)
         outputs, task = self.outputs(examples.inputs), self.problem.data.task
         calibration = Calibration.of(self.result)
         answers = preparation.answers(outputs, task, self.problem.outputs, examples.offsets, calibration)

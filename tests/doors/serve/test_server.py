@@ -10,7 +10,9 @@ import polars as pl
 import pytest
 
 import thalweg as tw
+from thalweg.core.errors import DataWarning
 from thalweg.doors.serve.app import Limits
+from thalweg.doors.serve.rows import raw_of
 from thalweg.doors.serve.server import Server
 from thalweg.run.restore import trained_of
 
@@ -57,11 +59,25 @@ def test_json_rows_are_answered_as_by_predict(server, trained):
     rows = [{"age": 30, "town": "Bern"}, {"age": None, "town": "nowhere"}]
     status, answer = post(server, {"rows": rows})
     assert status == 200 and answer["weights"] == trained.weights
-    expected = trained.predict(pl.DataFrame(rows))
+    assert "column 'town': 1 of 2 cells hold a category unknown to training" in answer["notes"][0]
+    with pytest.warns(DataWarning):
+        expected = trained.predict(pl.DataFrame(rows))
     for i, row in enumerate(answer["predictions"]):
         assert row["prediction"] == expected["prediction"][i]
         assert row["probability_yes"] == pytest.approx(float(expected["probability_yes"][i]), abs=1e-7)
     assert post(server, rows)[1] == answer  # a list of rows is a body, too
+
+
+def test_whole_numbers_keep_all_their_digits(trained):
+    codes = [1234567890123456788, 1234567890123456789]
+    assert raw_of([{"code": code} for code in codes], trained)["code"].to_list() == codes
+    huge = [10**400, 3]
+    assert raw_of([{"age": age} for age in huge], trained)["age"].to_list() == [str(age) for age in huge]
+
+
+def test_a_number_beyond_all_floats_is_refused_as_predict_refuses_it(server):
+    status, answer = post(server, {"rows": [{"age": 10**400, "town": "Bern"}]})
+    assert status == 400, answer
 
 
 def test_csv_in_and_out(server):

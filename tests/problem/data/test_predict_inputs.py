@@ -6,8 +6,9 @@ import pytest
 from PIL import Image
 
 from tests.problem.data.given import csv, refused
+from thalweg.core.errors import DataWarning
 from thalweg.problem.data.load import load
-from thalweg.problem.data.predict_inputs import inputs_for
+from thalweg.problem.data.predict_inputs import inputs_for, read_parts
 from thalweg.problem.data.preparation import Preparation
 
 RANDOM = np.random.default_rng(0)
@@ -51,8 +52,32 @@ def test_missing_columns_are_named_with_the_nearest():
 
 def test_unknown_categories_and_missing_values_are_accepted():
     _, preparation = trained(pl.DataFrame(TABLE), target="y")
-    inputs = inputs_for(pl.DataFrame({"size": [None], "kind": ["violet"]}), preparation)
+    with pytest.warns(DataWarning, match="column 'kind'"):
+        inputs = inputs_for(pl.DataFrame({"size": [None], "kind": ["violet"]}), preparation)
     assert inputs.tolist() == [[0, 0, 0, 0]]
+
+
+@pytest.mark.parametrize(
+    ("options", "encoding", "separator"),
+    [({"encoding": "cp1250"}, "cp1250", ","), ({"separator": "|"}, "utf-8", "|")],
+)
+def test_new_files_are_read_with_the_options_of_the_training_file(tmp_path, options, encoding, separator):
+    towns = ["Łódź", "Kraków;", "Gdańsk"] * 20
+    rows = [("size", "kind", "y"), *zip(TABLE["size"], towns, TABLE["y"], strict=True)]
+    lines = [separator.join(map(str, row)) + "\n" for row in rows]
+    (tmp_path / "t.csv").write_bytes("".join(lines).encode(encoding))
+    data, preparation = trained(tmp_path / "t.csv", target="y", **options)
+    assert np.array_equal(inputs_for(tmp_path / "t.csv", preparation), data.train.inputs)
+    table = read_parts(tmp_path / "t.csv", preparation, stream=True)
+    chunks = [table.rows(number) for number in range(len(table.starts) - 1)]
+    assert pl.concat(chunks)["kind"].to_list() == towns
+
+
+def test_rows_of_a_new_file_that_are_left_out_are_told(tmp_path):
+    _, preparation = trained(pl.DataFrame(TABLE), target="y")
+    (tmp_path / "n.csv").write_text("size,kind\n0.5,red\n0.25,green\nTotal,\n")
+    with pytest.warns(DataWarning, match="left out"):
+        assert len(inputs_for(tmp_path / "n.csv", preparation)) == 2
 
 
 @pytest.mark.parametrize("target", [0, 2])

@@ -399,6 +399,15 @@ def test_unknown_and_short_series_are_named_in_prediction():
         examples_for(shops().drop("shop"), preparation)
 
 
+def test_new_rows_that_repeat_a_time_are_counted_and_the_targets_past_must_be_there():
+    preparation = load(shops("abc"), target="y", window=5).preparation
+    new = shops("ab", 6)
+    said = [note.text for note in examples_for(pl.concat([new, new[:3]]), preparation).notes]
+    assert said == ["3 rows with the time of another: each is taken as a step of its own."]
+    with refused("must have the target's own past, the column 'y'", "add it"):
+        examples_for(new.drop("y"), preparation)
+
+
 def test_new_rows_may_lack_a_date_that_is_no_input():
     preparation = load(shops(), target="y", window=5, drop="day").preparation
     examples = examples_for(shops("ab", 6).drop("day"), preparation)

@@ -89,4 +89,6 @@ def _dense(array: Any) -> np.ndarray:
 
 
 def _named(given: Any, names: list[str]) -> pl.DataFrame:
-    return pl.DataFrame(np.asarray(given, dtype=object), schema=names, orient="row", infer_schema_length=None)
+    """Return an array of objects as a frame: each column has the type of its values."""
+    columns = zip(names, np.asarray(given, dtype=object).T, strict=True)
+    return pl.DataFrame([pl.Series(name, column.tolist(), strict=False) for name, column in columns])

@@ -133,6 +133,8 @@ class ThalwegClassifier(ClassifierMixin, ThalwegEstimator):
 
     def _checked(self, inputs: Inputs, X: Any, y: Any) -> tuple[Any, np.ndarray]:
         given, targets = inputs.fit(self, X, y, multi_output=True)
+        if targets.dtype.kind == "O" and any(value is None for value in np.ravel(targets)):
+            raise ValueError("y must have a class in every row; got None; leave such rows out")
         kind = type_of_target(targets, input_name="y")
         if kind not in ("binary", "multiclass"):  # it sorts the targets again, which takes long for words
             check_classification_targets(targets)

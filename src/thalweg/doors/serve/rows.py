@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,6 +27,8 @@ from thalweg.problem.data.inputs.table import TableColumns
 from thalweg.run.restore import Trained
 
 JSON, CSV = "application/json", "text/csv"
+# The largest whole numbers that floats count without gaps, and that they hold at all.
+_EXACT, _LARGEST_FLOAT = 2**53, int(sys.float_info.max)
 # Values of cells in JSON.
 _CELLS = (str, int, float, bool, type(None))
 
@@ -77,7 +80,10 @@ def raw_of(rows: list[Any], trained: Trained) -> Any:
 def _column(name: str, cells: list[Any]) -> pl.Series:
     """Return a column: numbers if all cells are, else text as a CSV file has it."""
     kinds = {type(cell) for cell in cells if cell is not None}
-    if kinds <= {int, float} and kinds:
+    largest = max((abs(cell) for cell in cells if type(cell) is int), default=0)
+    if kinds == {int} and _EXACT < largest < 2**63:  # a float would make other numbers of them, such as codes
+        return pl.Series(name, cells, dtype=pl.Int64)
+    if kinds <= {int, float} and kinds and largest <= _LARGEST_FLOAT:
         return pl.Series(name, [None if c is None else float(c) for c in cells], dtype=pl.Float64)
     if kinds == {bool}:
         return pl.Series(name, cells, dtype=pl.Boolean)

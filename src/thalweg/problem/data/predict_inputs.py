@@ -18,7 +18,7 @@ from thalweg.problem.data.files.content import exceeds_memory, plain_suffix
 from thalweg.problem.data.files.json_lines import SUFFIXES as JSON_LINES
 from thalweg.problem.data.files.parts import parts_of
 from thalweg.problem.data.files.pictures import places_in
-from thalweg.problem.data.files.tables import TABLE_SUFFIXES, TableFormat
+from thalweg.problem.data.files.tables import TABLE_SUFFIXES
 from thalweg.problem.data.files.tar_shards import Shards, shards_of
 from thalweg.problem.data.foreign import plain
 from thalweg.problem.data.inputs import Examples
@@ -130,7 +130,7 @@ def read_parts(source: Any, preparation: Preparation, stream: bool | None = None
         return None
     if stream or (stream is None and exceeds_memory(parts.paths, suffix)):
         assert isinstance(columns, TableColumns)
-        return chunked.open_chunks(parts, suffix, TableFormat(columns.header))
+        return chunked.open_chunks(parts, suffix, columns.form)
     return None
 
 

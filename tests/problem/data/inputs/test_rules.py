@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from thalweg.core.errors import DataError
+from thalweg.core.errors import DataError, DataWarning
 from thalweg.problem.data.inputs import new_cells
 from thalweg.problem.data.inputs.numbers import NumberFormat
 from thalweg.problem.data.inputs.rules import CategoryRule, DateRule, NumberRule, rules_from
@@ -72,7 +72,52 @@ def test_rare_and_unknown_categories_share_an_input():
 
 
 def test_without_rare_ones_an_unknown_category_enters_as_zeros():
-    assert CategoryRule.fit(series(["a", "a", "b", "b"])).apply(series(["z"]), ()).tolist() == [[0, 0]]
+    with pytest.warns(DataWarning, match="1 of 1 cells hold a category unknown to training"):
+        assert CategoryRule.fit(series(["a", "a", "b", "b"])).apply(series(["z"]), ()).tolist() == [[0, 0]]
+
+
+@pytest.mark.parametrize(
+    ("categories", "new"),
+    [
+        (["TRUE", "FALSE"], series([True, False])),
+        (["true", "false"], series(["True", "False"])),
+        (["1", "2"], series(["1.0", "2.00"])),
+        (["1.0", "2.0"], series(["1", "2"])),
+        (["00501", "10001"], series([501, 10001])),
+        (["501", "10001"], series([501.0, 10001.0])),
+    ],
+)
+def test_categories_are_known_in_the_form_that_other_programs_write(categories, new):
+    rule = CategoryRule("c", tuple(categories))
+    assert rule.apply(new, ()).tolist() == [[1, 0], [0, 1]]
+
+
+@pytest.mark.parametrize("cell", ["01", "1.5", "10", "Tru", "-1"])
+def test_other_cells_are_not_taken_for_a_category(cell):
+    rule = CategoryRule("c", ("1", "true", "2", "02"))
+    with pytest.warns(DataWarning):
+        assert not rule.apply(series([cell]), ()).any()
+
+
+def test_a_number_that_two_categories_write_is_unknown():
+    with pytest.warns(DataWarning):
+        assert not CategoryRule("c", ("02", "002")).apply(series([2]), ()).any()
+
+
+def test_few_unknown_categories_and_those_of_columns_with_rare_ones_are_no_news():
+    assert CategoryRule("c", ("a", "b")).apply(series(["a", "a", "z"]), ()).sum() == 2
+    assert CategoryRule("c", ("a", "b"), other=True).apply(series(["z"]), ()).tolist() == [[0, 0, 1]]
+
+
+def test_times_and_durations_have_the_unit_of_their_text():
+    rule = NumberRule("c", 0.0, 1.0, written=NumberFormat(clock=True))
+    for column in (["01:30:00"], pl.Series("c", ["01:30:00"]).str.to_time(), [timedelta(minutes=90)]):
+        assert rule.apply(pl.Series("c", column), ()).tolist() == [[1.5]]
+
+
+def test_a_column_of_dates_may_be_all_missing_as_pandas_has_it():
+    rule = DateRule("c", "%Y-%m-%d", ("days",), (18_000.0,), (10.0,), True)
+    assert rule.apply(series([float("nan"), None], pl.Float64), ()).tolist() == [[0, 1], [0, 1]]
 
 
 def test_missing_categories_have_an_input_when_seen_in_training():

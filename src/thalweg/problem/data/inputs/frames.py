@@ -127,7 +127,8 @@ def _from_pandas(series: Any, name: str) -> pl.Series:
         return pl.from_pandas(series).alias(name)
     except ImportError as error:
         raise MissingExtra("table", "a pandas frame needs pyarrow", hint="pip install pyarrow") from error
-    except (TypeError, ValueError, pl.exceptions.PolarsError) as error:
+    # Among them pyarrow's ArrowNotImplementedError, such as for complex numbers.
+    except (TypeError, ValueError, NotImplementedError, pl.exceptions.PolarsError) as error:
         raise _mixed(name, str(error).splitlines()[0]) from error
 
 

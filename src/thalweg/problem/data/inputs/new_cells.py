@@ -6,7 +6,7 @@ import functools
 import math
 import re
 import warnings
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
@@ -33,6 +33,7 @@ from thalweg.problem.data.inputs.numbers import PLAIN, NumberFormat
 # Rows up to which a column of text is read cell by cell.
 _SHORT = 64
 _marks = functools.cache(numeric_marks)
+_WHOLE = re.compile(r"([+-]?[0-9]+)\.0+")
 _DIGITS = re.compile(r"[+-]?[0-9]{1,15}(\.[0-9]{1,15})?")
 
 
@@ -67,7 +68,9 @@ def read_numbers(
         rule = f"column {series.name!r} must hold numbers, as in training"
         hint = "convert it as it was in the training table"
         raise DataError("table", rule, got=str(series.dtype), hint=hint)
-    return typed.values
+    # Text such as 1:30:00 is read as hours, columns of times and durations as seconds.
+    in_hours = written.clock and plain.dtype in (pl.Time, pl.Duration)
+    return typed.values / 3600 if in_hours else typed.values
 
 
 def text_cells(series: pl.Series, marks: tuple[str, ...], kept: Collection[str] = ()) -> list[str | None]:
@@ -80,6 +83,53 @@ def text_cells(series: pl.Series, marks: tuple[str, ...], kept: Collection[str] 
     missing = {*MISSING} - {*kept} | {mark.strip() for mark in marks}
     trimmed = (None if cell is None else cell.strip(BLANKS) for cell in series.to_list())
     return [None if cell in missing else cell for cell in trimmed]
+
+
+def known_categories(
+    series: pl.Series, cells: list[str | None], categories: Sequence[str], *, rare: bool
+) -> list[str | None]:
+    """Return new categories as they were written in training: `TRUE` for a truth value, `1` for `1.0`.
+
+    A table keeps what it holds in another form when it passes through another program. Warn where most cells
+    hold no category of training.
+
+    Args:
+        series: The column.
+        cells: Its cells as text.
+        categories: Those of training.
+        rare: Whether training had others, too rare to be among them.
+    """
+    unknown = dict.fromkeys(cell for cell in cells if cell is not None and cell not in categories)
+    if not unknown:
+        return cells
+    typed = series.dtype.is_numeric()
+    spelled = {cell: _in_training(cell, categories, typed) for cell in unknown}
+    lost = [cell for cell in cells if cell in spelled and spelled[cell] is None]
+    filled = sum(cell is not None for cell in cells)
+    if lost and categories and not rare and 2 * len(lost) >= filled:
+        text = f"column {series.name!r}: {len(lost)} of {filled} cells hold a category unknown to training"
+        warnings.warn(
+            f"{text}, the first is {lost[0]!r}; they are read as none of the known ones",
+            DataWarning,
+            stacklevel=2,
+        )
+    return [cell if cell is None else spelled.get(cell) or cell for cell in cells]
+
+
+def _in_training(cell: str, categories: Sequence[str], typed: bool) -> str | None:
+    """Return the one category of training that a cell is in another spelling; None if there is none."""
+    if cell.casefold() in ("true", "false"):
+        alike = [each for each in categories if each.casefold() == cell.casefold()]
+    elif (whole := _WHOLE.fullmatch(cell)) is not None:
+        alike = [each for each in categories if each == whole[1]]
+    else:
+        same = int(cell) if typed and cell.isdigit() else None  # numbers have lost the zeros before them
+        alike = [
+            each
+            for each in categories
+            if each == f"{cell}.0" or (same is not None and each.isdigit() and int(each) == same)
+        ]
+    return alike[0] if len(alike) == 1 else None
 
 
 def number_array(
@@ -114,6 +164,8 @@ def read_dates(series: pl.Series, form: str, marks: tuple[str, ...] = (), *, new
         DataError: Many cells hold something else.
     """
     plain = plain_text(series, marks)
+    if plain.dtype.is_float() and plain.fill_nan(None).null_count() == plain.len():  # pandas: all are missing
+        plain = plain.fill_nan(None).cast(pl.Null)
     if plain.dtype in (pl.Date, pl.Datetime, pl.Null):
         return without_zone(plain)
     rule = f"column {series.name!r} must hold dates"
@@ -146,6 +198,8 @@ def _check_readable(plain: pl.Series, read: pl.Series, kind: str, rule: str) -> 
         row = int((unreadable & ~marks if bad else unreadable).arg_max() or 0)
         where = f"row {row + 1}, {bad or int(unreadable.sum())} such cells"
         hint = f"if it marks a missing value, empty the cell, or train with {option('missing', plain[row])}"
+        if any(character.isdigit() for character in plain[row]):
+            hint = f"write {kind} as in the training table; empty cells are allowed"
         raise DataError("table", rule, got=plain[row], where=where, hint=hint)
     if bad:
         row = int((unreadable & ~marks).arg_max() or 0)

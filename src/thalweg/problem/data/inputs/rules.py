@@ -21,7 +21,12 @@ from thalweg.problem.data.inputs.column_types import (
     Typed,
     plain_text,
 )
-from thalweg.problem.data.inputs.new_cells import number_array, read_dates, text_cells
+from thalweg.problem.data.inputs.new_cells import (
+    known_categories,
+    number_array,
+    read_dates,
+    text_cells,
+)
 from thalweg.problem.data.inputs.numbers import PLAIN, NumberFormat
 
 # An exponential distribution has skewness 2: above it a few rows carry most of a column's variance, and the
@@ -156,6 +161,8 @@ class CategoryRule(_Rule):
     def apply(self, series: pl.Series, marks: tuple[str, ...], *, new: bool = True) -> np.ndarray:
         """Return float32 inputs, `row feature`."""
         cells = text_cells(series, marks, self.categories)
+        if new:
+            cells = known_categories(series, cells, self.categories, rare=self.other)
         number = {category: i for i, category in enumerate(self.categories)}
         other, missing = len(number), len(number) + 1
         columns = [missing if cell is None else number.get(cell, other) for cell in cells]

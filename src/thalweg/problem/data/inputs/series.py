@@ -246,7 +246,15 @@ class SeriesColumns(Columns):
         return arrange(names, times, frame.height)
 
     def values(self, frame: pl.DataFrame) -> np.ndarray:
-        """Return the values of a numeric target, `row`, NaN where missing."""
+        """Return the values of a numeric target, `row`, NaN where missing.
+
+        Raises:
+            DataError: The table lacks it: what is predicted is the change from its last known value.
+        """
+        if self.table.target not in frame.columns:
+            rule = f"must have the target's own past, the column {self.table.target!r}"
+            hint = "add it; cells after its last known value are left empty"
+            raise DataError("series", rule, got=f"columns {', '.join(frame.columns[:20])}", hint=hint)
         return read_numbers(frame[self.table.target], self.table.missing).to_numpy().astype(np.float64)
 
     def standardised(self, values: np.ndarray) -> np.ndarray:
@@ -305,6 +313,9 @@ class SeriesColumns(Columns):
         if self.clock is not None and arranged.times is None:
             text = f"without {self.clock.name}, the rows are taken to be in time order, without gaps."
             notes.append(Note("order", text, self.clock.columns))
+        if (repeats := int(arranged.repeated().sum())) > 0:
+            text = f"{counted(repeats, 'row')} with the time of another: each is taken as a step of its own."
+            notes.append(Note("order", text, () if self.clock is None else self.clock.columns))
         unknown = [name for name in arranged.names if name not in self.names] if self.series else []
         if unknown:
             text = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from thalweg.core.errors import DataError, nearest
+from thalweg.core.errors import DataError, DataWarning, nearest
 from thalweg.core.lazy import pl
 from thalweg.problem.data.files.content import plain_suffix
 from thalweg.problem.data.files.parts import Parts, read_parts
@@ -30,6 +31,7 @@ class TableColumns(Columns):
         target: Name of the target column.
         header: Whether the training file had a header; new files are read the same way.
         missing: Marks for a missing value, besides the known ones.
+        separator, encoding: Of the training file, where the user gave them; new files are read the same way.
         padding: Inputs after the last column that are always 0, so that folds in which columns have different
             numbers of categories have inputs of one shape.
     """
@@ -43,6 +45,13 @@ class TableColumns(Columns):
     header: bool = True
     missing: tuple[str, ...] = ()
     padding: int = 0
+    separator: str | None = None
+    encoding: str | None = None
+
+    @property
+    def form(self) -> TableFormat:
+        """How new files are read."""
+        return TableFormat(self.header, self.separator, self.encoding)
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -83,15 +92,18 @@ class TableColumns(Columns):
     def read(self, source: Path | Parts | Any, target: str) -> pl.DataFrame:
         """Return the table of a file, or a frame, with the names that the columns had in training."""
         if isinstance(source, Parts):
-            frame = read_parts(source, TableFormat(self.header)).frame
+            table = read_parts(source, self.form)
         elif not isinstance(source, Path):
             return as_frame(source)
         elif source.is_dir() or plain_suffix(source) not in TABLE_SUFFIXES:
             rule, hint = "the model was trained on a table and takes one", "give a CSV or Parquet file"
             raise DataError("predict", rule, got=str(source), hint=hint)
         else:
-            frame = read_table(source, TableFormat(self.header)).frame
-        return self.named(frame)
+            table = read_table(source, self.form)
+        for note in table.notes:
+            if note.kind == "lines" and "left out" in note.text:
+                warnings.warn(note.text, DataWarning, stacklevel=2)
+        return self.named(table.frame)
 
     def named(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Return the table of a file with the names that its columns had in training."""

@@ -97,7 +97,7 @@ def _number_notes(columns: dict[str, Typed]) -> list[Note]:
     alike: dict[str, list[tuple[str, Note]]] = {}
     for name, typed in columns.items():
         for note in (note for note in typed.notes if note.kind == "numbers"):
-            alike.setdefault(note.text.split(".")[0].removeprefix(name), []).append((name, note))
+            alike.setdefault(note.text.removeprefix(name).split(". ")[0].rstrip("."), []).append((name, note))
     notes = []
     for text, found in alike.items():
         names = tuple(name for name, _ in found)
@@ -294,7 +294,15 @@ def fit_columns(
         hint = "give columns with numbers, or categories that more rows share"
         raise DataError("table", rule, got=", ".join(columns), hint=hint)
     unused = [rule for rule in rules if rule not in used]
-    fitted = TableColumns(used, tuple(names), target, options.header is not False, options.missing)
+    fitted = TableColumns(
+        used,
+        tuple(names),
+        target,
+        options.header is not False,
+        options.missing,
+        separator=options.separator,
+        encoding=options.encoding,
+    )
     return fitted, _rule_notes(unused, used)
 
 
