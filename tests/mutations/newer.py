@@ -58,6 +58,36 @@ PROBLEM: list[Mutant] = [
         ("if options.separate_test is not None:", "if False:"),
     ),
     *mutants(
+        "problem/data/inputs/new_cells",
+        ('if cell.casefold() in ("true", "false"):', "if False:"),
+        ("[each for each in categories if each == whole[1]]", "[]"),
+        ('each == f"{cell}.0" or', ""),
+        ("and int(each) == same", "and False"),
+        ("alike[0] if len(alike) == 1 else None", "alike[0] if alike else None"),
+        (
+            "if lost and categories and not rare and 2 * len(lost) >= filled:",
+            "if lost and categories and not rare:",
+        ),
+        (
+            "if lost and categories and not rare and 2 * len(lost) >= filled:",
+            "if lost and 2 * len(lost) >= filled:",
+        ),
+        ("typed.values / 3600 if in_hours else typed.values", "typed.values"),
+        ("plain = plain.fill_nan(None).cast(pl.Null)", "pass"),
+    ),
+    *mutants(
+        "problem/data/inputs/table",
+        (
+            "TableFormat(self.header, self.separator, self.encoding)",
+            "TableFormat(self.header, self.separator)",
+        ),
+        (
+            "TableFormat(self.header, self.separator, self.encoding)",
+            "TableFormat(self.header, None, self.encoding)",
+        ),
+        ("warnings.warn(note.text, DataWarning, stacklevel=2)", "pass"),
+    ),
+    *mutants(
         "problem/data/files/tar_shards",
         ("if len(content) < self.size:", "if False:"),
         ("if any(is_junk(part) for part in inner.parts):", "if False:"),
