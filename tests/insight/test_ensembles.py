@@ -54,6 +54,15 @@ def test_the_folder_restores_one_model_whose_intervals_are_in_the_predictions(ru
     np.testing.assert_allclose(own["high"] - own["low"], np.full(7, 2 * half), rtol=1e-4)
 
 
+def test_a_run_predicts_from_a_file_and_from_no_rows_at_all(run, tmp_path):
+    TABLE.write_csv(tmp_path / "new.csv")
+    for path in (tmp_path / "new.csv", str(tmp_path / "new.csv")):
+        np.testing.assert_allclose(
+            run.predict(path)["prediction"], run.predict(TABLE)["prediction"], atol=1e-6
+        )
+    assert run.predict(TABLE[:0])["prediction"].shape == (0,)
+
+
 def test_the_temperature_is_in_predictions_and_exports():
     classes = TABLE.with_columns(y=pl.when(pl.col("y") > 1).then(pl.lit("high")).otherwise(pl.lit("low")))
     run = tw.fit(classes, **QUICK, references=False)

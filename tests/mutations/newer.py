@@ -62,7 +62,7 @@ PROBLEM: list[Mutant] = [
         ('if cell.casefold() in ("true", "false"):', "if False:"),
         ("[each for each in categories if each == whole[1]]", "[]"),
         ('each == f"{cell}.0" or', ""),
-        ("and int(each) == same", "and False"),
+        ('and each.lstrip("0") == digits', "and False"),
         ("alike[0] if len(alike) == 1 else None", "alike[0] if alike else None"),
         (
             "if lost and categories and not rare and 2 * len(lost) >= filled:",

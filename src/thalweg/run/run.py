@@ -93,15 +93,16 @@ class Run(Shown):
         return outputs(built, self.problem.data.preparation.scale(inputs))
 
     def predict(self, raw: Any) -> dict[str, np.ndarray]:
-        """Return predictions for raw data (a frame, an array, the path of a file): `prediction`, and
-        `probability_<class>` for classes (`score_<class>` where outputs are scores).
+        """Return predictions for raw data (a frame, an array, a text, the path of a file): `prediction`,
+        and `probability_<class>` for classes (`score_<class>` where outputs are scores).
         """
         reject_objective("predict", self.problem.objective is not None)
         preparation = self.problem.data.preparation
-        if isinstance(raw, (str, Path)):
-            examples = examples_for(raw, preparation)
-        else:
-            examples = preparation.columns.examples(raw)
+        columns = preparation.columns
+        # For a model of texts, text is what it reads.
+        named = isinstance(raw, str) and (columns.takes_frames or columns.is_image)
+        read = named or isinstance(raw, Path)
+        examples = examples_for(raw, preparation) if read else columns.examples(raw)
         outputs, task = self.outputs(examples.inputs), self.problem.data.task
         calibration = Calibration.of(self.result)
         answers = preparation.answers(outputs, task, self.problem.outputs, examples.offsets, calibration)

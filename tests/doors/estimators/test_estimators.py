@@ -1,6 +1,7 @@
 """The estimators keep scikit-learn's contract, and give what `fit` gives."""
 
 import pickle
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -84,6 +85,17 @@ def test_a_frame_with_words_is_typed(library):
     assert set(learned.predict(frame)) == {"yes", "no"} and learned.score(frame, answer) > 0.8
     with pytest.raises(ValueError, match="same order"):
         learned.predict(frame[["kind", "size"]])
+    values = np.asarray(
+        frame.to_numpy(), dtype=object
+    )  # a frame that a step of a pipeline turned into an array
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # scikit-learn's: it has no names of columns
+        np.testing.assert_array_equal(learned.predict_proba(values), learned.predict_proba(frame))
+
+
+def test_rows_without_a_class_are_refused():
+    with pytest.raises(ValueError, match="y must have a class in every row; got None"):
+        ThalwegClassifier(**QUICK).fit(X, np.where(Y == 0, None, "a"))
 
 
 def test_partial_fit_goes_on_from_where_it_was():

@@ -99,7 +99,8 @@ def known_categories(
         categories: Those of training.
         rare: Whether training had others, too rare to be among them.
     """
-    unknown = dict.fromkeys(cell for cell in cells if cell is not None and cell not in categories)
+    known = set(categories)
+    unknown = dict.fromkeys(cell for cell in cells if cell is not None and cell not in known)
     if not unknown:
         return cells
     typed = series.dtype.is_numeric()
@@ -118,16 +119,16 @@ def known_categories(
 
 def _in_training(cell: str, categories: Sequence[str], typed: bool) -> str | None:
     """Return the one category of training that a cell is in another spelling; None if there is none."""
+    digits = cell.lstrip("0") if typed and cell.isdecimal() else None  # numbers have no zeros before them
     if cell.casefold() in ("true", "false"):
         alike = [each for each in categories if each.casefold() == cell.casefold()]
     elif (whole := _WHOLE.fullmatch(cell)) is not None:
         alike = [each for each in categories if each == whole[1]]
     else:
-        same = int(cell) if typed and cell.isdigit() else None  # numbers have lost the zeros before them
         alike = [
             each
             for each in categories
-            if each == f"{cell}.0" or (same is not None and each.isdigit() and int(each) == same)
+            if each == f"{cell}.0" or (each.isdecimal() and each.lstrip("0") == digits)
         ]
     return alike[0] if len(alike) == 1 else None
 
