@@ -85,7 +85,7 @@ PROBLEM: list[Mutant] = [
             "TableFormat(self.header, self.separator, self.encoding)",
             "TableFormat(self.header, None, self.encoding)",
         ),
-        ("warnings.warn(note.text, DataWarning, stacklevel=2)", "pass"),
+        ("warn_of_lines(table.notes)", "pass"),
     ),
     *mutants(
         "problem/data/files/tar_shards",

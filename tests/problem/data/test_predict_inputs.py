@@ -80,6 +80,15 @@ def test_rows_of_a_new_file_that_are_left_out_are_told(tmp_path):
         assert len(inputs_for(tmp_path / "n.csv", preparation)) == 2
 
 
+def test_what_is_read_of_a_test_table_is_noted(tmp_path):
+    csv(tmp_path / "t.csv", TABLE)
+    (tmp_path / "e.csv").write_text("size,kind,y\n0.5,rot,0\n0.25,grün,1\n0.75,blau,1\nTotal,,2\n")
+    data = load(tmp_path / "t.csv", target="y", test=tmp_path / "e.csv")
+    said = " ".join(note.text for note in data.notes if note.kind == "test cells")
+    assert "In the test split, column 'kind': 3 of 3 cells hold a category unknown to training" in said
+    assert "left out." in said and data.test.count() == 3
+
+
 @pytest.mark.parametrize("target", [0, 2])
 def test_a_file_without_names_and_without_its_target(tmp_path, target):
     order = ["y", "size", "kind"] if target == 0 else ["size", "kind", "y"]

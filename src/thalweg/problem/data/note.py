@@ -1,9 +1,14 @@
 """`Note`: one observation about the data, made while reading them."""
 
+import warnings
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from thalweg.core.caller import option
+from thalweg.core.errors import DataWarning
+
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -32,3 +37,19 @@ def guess(kind: str, text: str, columns: tuple[str, ...] = (), **change: Any) ->
     """
     written = " ".join(option(name, value) for name, value in change.items())
     return Note(kind, f"{text} {written} would change that.", columns, written)
+
+
+def warn_of_lines(notes: Iterable[Note]) -> None:
+    """Warn of lines of a new file that were left out, among the notes of its reader."""
+    for note in notes:
+        if note.kind == "lines" and "left out" in note.text:
+            warnings.warn(note.text.rstrip("."), DataWarning, stacklevel=3)
+
+
+def noted(read: Callable[[], Value]) -> tuple[Value, tuple[Note, ...]]:
+    """Return what a function returns that reads a separate test split, and its `DataWarning`s as notes."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", DataWarning)
+        value = read()
+    said = [str(warning.message) for warning in caught if issubclass(warning.category, DataWarning)]
+    return value, tuple(Note("test cells", f"In the test split, {text}.") for text in said)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from thalweg.core.errors import DataError, DataWarning, nearest
+from thalweg.core.errors import DataError, nearest
 from thalweg.core.lazy import pl
 from thalweg.problem.data.files.content import plain_suffix
 from thalweg.problem.data.files.parts import Parts, read_parts
@@ -19,6 +18,7 @@ from thalweg.problem.data.inputs import Columns
 from thalweg.problem.data.inputs.array import check_range
 from thalweg.problem.data.inputs.frames import as_frame, flattened
 from thalweg.problem.data.inputs.rules import NumberRule, Rule, rules_from
+from thalweg.problem.data.note import warn_of_lines
 
 
 @dataclass(frozen=True)
@@ -100,9 +100,7 @@ class TableColumns(Columns):
             raise DataError("predict", rule, got=str(source), hint=hint)
         else:
             table = read_table(source, self.form)
-        for note in table.notes:
-            if note.kind == "lines" and "left out" in note.text:
-                warnings.warn(note.text, DataWarning, stacklevel=2)
+        warn_of_lines(table.notes)
         return self.named(table.frame)
 
     def named(self, frame: pl.DataFrame) -> pl.DataFrame:

@@ -16,7 +16,7 @@ from thalweg.problem.data.inputs.column_types import Reading
 from thalweg.problem.data.inputs.frames import as_frame, is_frame, is_pair, join_target
 from thalweg.problem.data.inputs.table import check_columns
 from thalweg.problem.data.labels import Target
-from thalweg.problem.data.note import Note
+from thalweg.problem.data.note import Note, noted, warn_of_lines
 from thalweg.problem.data.options import LoadOptions
 from thalweg.problem.data.splitting import shared_rows
 from thalweg.problem.data.tables.columns import table_format
@@ -58,13 +58,14 @@ def read_test_table(
     Raises:
         DataError: The table cannot be read, lacks columns, or has labels that do not occur in training.
     """
-    frame = _frame(options.separate_test, target.name, table_format(options, read.header))
+    form = table_format(options, read.header)
+    frame, said = noted(lambda: _frame(options.separate_test, target.name, form))
     check_columns(used, train.columns, frame.columns)
     frame, _ = join_targets(frame, target.name, Reading(options.missing, options.decimal, options.dates))
     frame, targets, notes = read_test_target(frame.with_row_index(_ROW), target, options.missing)
     rows, frame = frame[_ROW].to_numpy(), frame.drop(_ROW)
     notes += shared_rows(frame_hashes(train, used), frame_hashes(frame, used))
-    return HeldOutTable(frame, targets, rows, notes)
+    return HeldOutTable(frame, targets, rows, notes + said)
 
 
 def frame_hashes(frame: pl.DataFrame, columns: list[str]) -> np.ndarray:
@@ -79,7 +80,9 @@ def read_test_file(path: Path | str, form: TableFormat) -> pl.DataFrame:
     if not Path(path).is_file():
         rule = "test must be a share, or a file that exists"
         raise DataError("load", rule, got=path, hint=f"try {option('test', 0.2)}")
-    return read_table(Path(path), form).frame
+    table = read_table(Path(path), form)
+    warn_of_lines(table.notes)
+    return table.frame
 
 
 def _frame(test: Any, target: str, form: TableFormat) -> pl.DataFrame:

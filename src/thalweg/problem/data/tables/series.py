@@ -46,7 +46,7 @@ from thalweg.problem.data.inputs.series import (
     window_starts,
 )
 from thalweg.problem.data.labels import Target, encode, encode_known
-from thalweg.problem.data.note import Note
+from thalweg.problem.data.note import Note, noted
 from thalweg.problem.data.options import RANDOM, SERIES, TEXT_TABLES, TIME, LoadOptions, Reader, Source
 from thalweg.problem.data.options import is_text_table as is_text
 from thalweg.problem.data.preparation import Preparation
@@ -188,7 +188,8 @@ def from_series(source: Any, name: str, options: LoadOptions) -> Data:
     columns, preparation = _prepared(table, columns, by_split["train"])
     test_notes: tuple[Note, ...] = ()
     if options.separate_test is not None:
-        by_split["test"], test_notes = _test_rows(options, table.target, columns)
+        (by_split["test"], test_notes), said = noted(lambda: _test_rows(options, table.target, columns))
+        test_notes += said
     splits = {split: _windows(split, of_split, columns, preparation) for split, of_split in by_split.items()}
     notes = (*table.notes, *order.notes, *gap_notes, *fit_notes, *clock_notes, *test_notes)
     notes += (*series_notes(order, rows, splits, columns), border_note(splits, columns))

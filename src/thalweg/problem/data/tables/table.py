@@ -22,7 +22,7 @@ from thalweg.problem.data.inputs.frames import as_table, flattened, is_frame, is
 from thalweg.problem.data.inputs.new_cells import read_numbers
 from thalweg.problem.data.inputs.table import TableColumns
 from thalweg.problem.data.labels import Target
-from thalweg.problem.data.note import Note
+from thalweg.problem.data.note import Note, noted
 from thalweg.problem.data.options import TABLES, TEXT_TABLES, LoadOptions, Reader, Source, is_text_table
 from thalweg.problem.data.preparation import Preparation
 from thalweg.problem.data.splitting import split_examples
@@ -147,8 +147,9 @@ def _assembled(
     inputs = {split: columns.inputs(table.frame[indices], new=False) for split, indices in rows.items()}
     targets = {split: table.target.values[indices] for split, indices in rows.items()}
     if test is not None:
-        inputs["test"], targets["test"] = columns.inputs(test.frame), test.targets
-        notes += test.notes
+        inputs["test"], said = noted(lambda: columns.inputs(test.frame))
+        targets["test"] = test.targets
+        notes += test.notes + said
     notes += leaks(table.columns, table.target)
     own = rows.get("test")
     preparation = Preparation(columns, classes=table.target.classes, target=table.target.name)
