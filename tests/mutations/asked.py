@@ -44,6 +44,7 @@ ASKED: dict[str, tuple[str, ...]] = {
         "problem/data/inputs",
         "problem/data/test_preparation.py",
     ),
+    "problem/data/inputs/table": ("problem/data/test_predict_inputs.py", "problem/data/tables"),
     "problem/data/inputs/series": ("problem/data/test_several_series.py", "problem/data/test_series.py"),
     "problem/data/picture_stream": ("problem/data/test_picture_stream.py",),
     "problem/data/files/tar_shards": ("problem/data/files/test_tar_shards.py",),
