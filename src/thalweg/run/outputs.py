@@ -36,10 +36,9 @@ def _outputs(built: PartitionedModel, rows: PyTree) -> PyTree:
     among few rows and among many: products of whole tiles are summed in one order.
     """
     count = jax.tree.leaves(rows)[0].shape[0]
-    more = max(FEWEST_ROWS, 1 << max(count - 1, 0).bit_length()) - count if count else 0
-    if not count:
-        more = FEWEST_ROWS - 1
+    if not count:  # one row of zeros is filled up and cut off
         rows = jax.tree.map(lambda leaf: np.zeros((1, *leaf.shape[1:]), leaf.dtype), rows)
+    more = max(FEWEST_ROWS, 1 << max(count - 1, 0).bit_length()) - max(count, 1)
     filled = jax.tree.map(lambda leaf: np.concatenate([leaf, np.repeat(leaf[:1], more, axis=0)]), rows)
     return jax.tree.map(lambda leaf: np.asarray(leaf)[:count], _forward(built, filled if more else rows))
 
